@@ -1,0 +1,46 @@
+"""nnflow: what gradient descent finds on the loss landscapes of neural networks.
+
+What a plugin may use is what this module exports.
+"""
+
+import os
+
+# Intel MKL, inside torch, may pick another kernel where an array begins at another
+# address, and so give a run other last bits in another batch. Fixing the kernel makes a
+# run's numbers independent of its companions. It must be said before torch is imported.
+os.environ.setdefault("MKL_CBWR", "AVX2")
+
+# ruff: noqa: E402
+from nnflow.errors import UserError
+from nnflow.hookspecs import hookimpl
+from nnflow.interfaces import (
+    Activation,
+    Analysis,
+    Dataset,
+    Figure,
+    Initializer,
+    Loss,
+    Model,
+    Optimizer,
+)
+from nnflow.lazy import torch
+from nnflow.settings import Settings
+from nnflow.streams import Streams
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Activation",
+    "Analysis",
+    "Dataset",
+    "Figure",
+    "Initializer",
+    "Loss",
+    "Model",
+    "Optimizer",
+    "Settings",
+    "Streams",
+    "UserError",
+    "hookimpl",
+    "torch",
+]

@@ -1,0 +1,136 @@
+"""Claims: published statements beside what was measured here."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, NonNegativeFloat, PositiveInt
+
+from nnflow.settings import Settings
+from nnflow.statistics import CONFIDENCE, two_binomials_agree
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+COLUMNS = (
+    "claim", "study", "source", "statement", "published",
+    "measured", "low", "high", "verdict", "note",
+)  # fmt: skip
+VERDICTS = ("reproduced", "differs", "corrected", "not_measured")
+Row = dict[str, Any]
+
+
+class Correction(Settings):
+    """What holds where the published number is wrong."""
+
+    value: float
+    """The right number."""
+    note: str
+    """Why the published one is wrong."""
+
+
+class Claim(Settings):
+    """A published number, or one for each point of a study."""
+
+    claim: str
+    """A short name, unique in the study."""
+    statement: str
+    """What is claimed; {k} stands for the swept parameter k."""
+    source: str
+    """Where it is published: paper, table or equation."""
+    value: str
+    """The column of the summary that measures it; its interval is in the columns
+    VALUE_low and VALUE_high."""
+    published: float | dict[str, float]
+    """The published number, or one for each point's label."""
+    within: NonNegativeFloat = 0.0
+    """Half-width of the published number: what its rounding leaves open."""
+    trials: PositiveInt | None = None
+    """For a share: the published number of trials. Both shares are then compared as
+    binomials at 99 %; the summary's column `runs` holds our trials."""
+    corrected: dict[str, Correction] = Field(default_factory=dict)
+    """By point: published numbers known to be wrong, and what holds instead."""
+    note: str = ""
+    """Said beside the verdict."""
+
+
+def judge(study: str, claims: list[Claim], summary: xr.Dataset) -> list[Row]:
+    """One row per published number.
+
+    summary: columns over `point`, whose coordinate holds the labels. The verdict is
+    `reproduced` where the measured interval [low, high] meets published ± within (for
+    shares: where two binomials agree), `corrected` where it does not but meets the
+    corrected number, else `differs`.
+    """
+    return [row for claim in claims for row in _rows(study, claim, summary)]
+
+
+def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
+    published = claim.published
+    per_point = isinstance(published, Mapping)
+    for label, number in published.items() if per_point else [("all", published)]:
+        row = {
+            "claim": f"{claim.claim}[{label}]" if per_point else claim.claim,
+            "study": study,
+            "source": claim.source,
+            "statement": claim.statement.format_map(_parameters(label)),
+            "published": number,
+            "measured": math.nan,
+            "low": math.nan,
+            "high": math.nan,
+            "verdict": "not_measured",
+            "note": claim.note,
+        }
+        if label not in summary.point.values:
+            yield {**row, "note": _join("this point is not part of this scale", claim.note)}
+            continue
+        at = {k: v.item() for k, v in summary.sel(point=label).variables.items() if v.ndim == 0}
+        measured = at[claim.value]
+        row |= {
+            "measured": measured,
+            "low": at.get(f"{claim.value}_low", measured),
+            "high": at.get(f"{claim.value}_high", measured),
+        }
+        if math.isnan(measured):
+            yield {**row, "note": _join("no run of this sample to measure it on", claim.note)}
+            continue
+        if _agrees(claim, row, number, at):
+            row["verdict"] = "reproduced"
+        elif label in claim.corrected and _agrees(claim, row, claim.corrected[label].value, at):
+            row |= {"verdict": "corrected", "note": _join(claim.corrected[label].note, claim.note)}
+        else:
+            row["verdict"] = "differs"
+        yield row
+
+
+def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
+    if claim.trials:
+        runs = int(at["runs"])
+        ours, theirs = round(row["measured"] * runs), round(number * claim.trials)
+        return two_binomials_agree(ours, runs, theirs, claim.trials, CONFIDENCE)
+    # the slack of 1e-12 keeps a number that was rounded exactly half-way inside
+    slack = claim.within * (1 + 1e-9) + 1e-12
+    return row["low"] <= number + slack and row["high"] >= number - slack
+
+
+def _parameters(label: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in label.split(",") if "=" in pair)
+
+
+def _join(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def to_csv(rows: list[Row]) -> str:
+    """Rows as CSV with the columns `COLUMNS`; numbers to 10 significant digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        shown = {k: f"{v:.10g}" if isinstance(v, float) else v for k, v in row.items()}
+        writer.writerow({k: "" if v == "nan" else v for k, v in shown.items()})
+    return text.getvalue()

@@ -1,0 +1,24 @@
+"""The interfaces that plugins implement, one file per kind."""
+
+from nnflow.interfaces.activation import Activation
+from nnflow.interfaces.analysis import Analysis
+from nnflow.interfaces.dataset import Dataset
+from nnflow.interfaces.figure import Figure
+from nnflow.interfaces.initializer import Initializer
+from nnflow.interfaces.loss import Loss
+from nnflow.interfaces.model import Model
+from nnflow.interfaces.optimizer import Optimizer
+from nnflow.interfaces.plugin import Plugin
+
+KINDS: tuple[type[Plugin], ...] = (
+    Model,
+    Initializer,
+    Optimizer,
+    Dataset,
+    Loss,
+    Activation,
+    Analysis,
+    Figure,
+)
+
+__all__ = [kind.__name__ for kind in KINDS] + ["KINDS", "Plugin"]

@@ -1,0 +1,31 @@
+"""What an analysis is: datasets in, one dataset out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from nnflow.interfaces.plugin import Plugin
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from nnflow.results import Results
+
+
+class Analysis(Plugin):
+    """A function of a study's datasets.
+
+    Variables of the result whose only axis is `point` become columns of the study's
+    summary table; `x_low` and `x_high` beside `x` are the ends of its interval.
+    """
+
+    kind: ClassVar[str] = "analyses"
+
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Datasets read: any of initialization, training, critical_points, spectra, and
+    the names of other analyses of the study."""
+
+    def compute(self, results: Results) -> xr.Dataset:
+        """The result. `results.points` are the study's points, `results.each("training")`
+        yields (point, Dataset), `results.study` is the study itself."""
+        raise NotImplementedError

@@ -1,0 +1,24 @@
+"""What a dataset is: named arrays that a model learns from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from nnflow.interfaces.plugin import Plugin
+
+
+class Dataset(Plugin):
+    """Samples as named arrays; the first axis of each is `sample`."""
+
+    kind: ClassVar[str] = "datasets"
+
+    def load(self, folder: Path) -> dict[str, np.ndarray]:
+        """The arrays, real ones in float64, at least `inputs` (sample, feature).
+
+        folder: where files are kept and looked for; it may not exist yet.
+        Raises UserError where the data can't be had.
+        """
+        raise NotImplementedError

@@ -1,0 +1,79 @@
+"""What a model is: a loss over many runs at once, and whatever else it knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from nnflow.interfaces.plugin import Plugin
+
+if TYPE_CHECKING:
+    import torch
+
+Shapes = dict[str, tuple[int, ...]]
+Weights = Mapping[str, "torch.Tensor"]
+Data = Mapping[str, "torch.Tensor"]
+
+
+class Model(Plugin):
+    """A loss landscape L(W).
+
+    Every method sees the weights of many runs at once: a mapping from the names of
+    `shapes` to tensors (run, *shape). `data` holds the study's dataset by name
+    (`inputs`, `targets`, …), with no leading run axis or, in a minibatch that differs
+    from run to run, with one; it is empty for a population loss.
+
+    Only `shapes` and `loss` are required. What a model leaves out is derived from the
+    loss by automatic differentiation, or goes without.
+    """
+
+    kind: ClassVar[str] = "models"
+
+    def shapes(self) -> Shapes:
+        """Names and shapes of one run's weights; a matrix is (outputs, inputs)."""
+        raise NotImplementedError
+
+    def loss(self, weights: Weights, data: Data) -> torch.Tensor:
+        """L(W), (run,)."""
+        raise NotImplementedError
+
+    def gradient(self, weights: Weights, data: Data) -> dict[str, torch.Tensor] | None:
+        """∇L(W), each (run, *shape), in closed form; None: by automatic differentiation."""
+        return None
+
+    def hessian(self, weights: Weights, data: Data) -> torch.Tensor | None:
+        """∇²L(W) over the flattened weights in the order of `shapes`,
+        (run, weight, weight); None: by automatic differentiation."""
+        return None
+
+    def third_derivative_bound(
+        self, weights: Weights, radius: torch.Tensor
+    ) -> torch.Tensor | None:
+        """B with ‖∇²L(U) − ∇²L(W)‖ ≤ B‖U − W‖ for all U within `radius` (run,) of W;
+        (run,), inf where there is none; None: not known for this model."""
+        return None
+
+    def smooth(self, weights: Weights, data: Data) -> torch.Tensor | None:
+        """(run,) bool: is L twice differentiable around W? None: everywhere."""
+        return None
+
+    def canonical(self, weights: Weights) -> dict[str, torch.Tensor]:
+        """One chosen image of W under the model's symmetry, for display."""
+        return dict(weights)
+
+    def invariants(self, weights: Weights) -> torch.Tensor | None:
+        """(run, number): numbers that are the same for a point's images under the model's
+        symmetry and, for practical purposes, differ otherwise; None: the weights."""
+        return None
+
+    def observables(self, weights: Weights, data: Data) -> dict[str, torch.Tensor]:
+        """Further scalars (run,) or small arrays (run, …) recorded along a trajectory."""
+        return {}
+
+    def infimum(self) -> float | None:
+        """inf L, where it is known."""
+        return None
+
+    def dimensions(self) -> dict[str, tuple[str, ...]]:
+        """Names of the axes of each weight, for the datasets; default NAME_0, NAME_1, …"""
+        return {}

@@ -1,0 +1,46 @@
+"""What an optimizer is: a pure step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from nnflow.interfaces.plugin import Plugin
+
+if TYPE_CHECKING:
+    import torch
+
+    from nnflow.objective import Objective
+
+State = dict[str, "torch.Tensor"]
+
+
+class Optimizer(Plugin):
+    """A rule that moves the weights of many runs by one step.
+
+    Weights are flat here, (run, weight); `objective.gradient(weights)` and
+    `objective.loss(weights)` evaluate the model, `objective.minibatch(…)` restricts it
+    to samples, `objective.streams` gives each run its own random numbers. Everything
+    that must be remembered between steps is in `state`, tensors with a leading run axis:
+    runs that have finished are cut out of the weights and of the state alike.
+    """
+
+    kind: ClassVar[str] = "optimizers"
+
+    contracts: ClassVar[bool] = False
+    """True if, in a ball around a minimum where L is convex, every step with a rate below
+    2/λ_max comes no farther from the minimum and never raises the loss. Such runs may be
+    stopped as soon as they are provably inside (stop rules `basin` and `loss`)."""
+
+    def start(self, weights: torch.Tensor, scale: torch.Tensor) -> State:
+        """State before the first step.
+
+        scale: (run,) 1, or 2⁻ᵐ for a run started again after it diverged m times; the
+        step is to be scaled by it.
+        """
+        raise NotImplementedError
+
+    def step(
+        self, objective: Objective, weights: torch.Tensor, state: State
+    ) -> tuple[torch.Tensor, State]:
+        """Weights and state after one step; the arguments are left as they are."""
+        raise NotImplementedError

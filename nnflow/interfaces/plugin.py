@@ -1,0 +1,61 @@
+"""What every plugin is: typed settings under a registered name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import ValidationError, model_serializer, model_validator
+
+from nnflow.errors import UserError
+from nnflow.settings import Settings, explain
+
+
+class Plugin(Settings):
+    """Base of models, initializers, optimizers, datasets, losses, activations, analyses
+    and figures.
+
+    A subclass lists its settings as annotated fields, each with a docstring below it.
+    In a study file a plugin is written as a mapping with its `name` and its settings
+    (`{name: normal, variance: 1}`), or as its bare name where the defaults serve.
+    """
+
+    kind: ClassVar[str] = ""
+    """The kind of plugin; also the name of its folder under plugins/."""
+    name: ClassVar[str] = ""
+    """The registered name; set at registration."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _resolve(cls, value: Any, handler: Any) -> Any:
+        """Turn `{name: …, settings…}` or a bare name into the registered plugin."""
+        if cls.kind == "" or "kind" not in cls.__dict__ or isinstance(value, Plugin):
+            return handler(value)
+        if isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+            raise ValueError("expected a plugin's name, or a mapping with the key 'name'")
+        from nnflow.registry import registry
+
+        try:
+            found = registry().get(cls.kind, value["name"])
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        settings = {key: item for key, item in value.items() if key != "name"}
+        try:
+            return found.model_validate(settings)
+        except ValidationError as error:
+            raise ValueError(f"{found.name}: {explain(error, found)}") from None
+
+    @model_serializer(mode="wrap")
+    def _describe(self, handler: Any) -> dict[str, Any]:
+        return {"name": self.name, **handler(self)}
+
+    def plugins(self) -> Iterator[Plugin]:
+        """This plugin and those among its settings."""
+        yield self
+        for field in type(self).model_fields:
+            value = getattr(self, field)
+            for item in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(item, Plugin):
+                    yield from item.plugins()

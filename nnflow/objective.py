@@ -1,0 +1,149 @@
+"""A model with its data, as a function of flat weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from nnflow.interfaces.model import Data, Model
+from nnflow.streams import Streams
+
+HESSIAN_BYTES = 256 * 2**20
+"""Most memory that the columns of Hessians formed at once may take."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """L as a function of flat weights (run, weight), with derivatives.
+
+    streams: the random streams of the runs at hand, for optimizers that draw.
+    """
+
+    model: Model
+    data: Data
+    streams: Streams
+
+    def take(self, rows: np.ndarray) -> Objective:
+        """The objective of the given runs (row numbers)."""
+        return replace(self, streams=self.streams.take(rows))
+
+    def minibatch(self, samples: torch.Tensor) -> Objective:
+        """The loss over the given samples of each run, (run, sample) indices."""
+        return replace(self, data={name: array[samples] for name, array in self.data.items()})
+
+    @property
+    def samples(self) -> int:
+        """How many samples the data holds."""
+        return next(iter(self.data.values())).shape[-2]
+
+    def named(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Flat weights by name, each (run, *shape); views, not copies."""
+        return unflatten(weights, self.model)
+
+    def loss(self, weights: torch.Tensor) -> torch.Tensor:
+        """L, (run,)."""
+        with torch.no_grad():
+            return self.model.loss(self.named(weights), self.data)
+
+    def gradient(self, weights: torch.Tensor) -> torch.Tensor:
+        """∇L, (run, weight)."""
+        with torch.no_grad():
+            known = self.model.gradient(self.named(weights), self.data)
+        if known is not None:
+            return flatten(known)
+        return automatic_gradient(self._function, weights)
+
+    def hessian_vector(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """v ↦ ∇²L v for vectors (run, weight); the graph of ∇L is built once and kept."""
+        at = weights.detach().requires_grad_(True)
+        with torch.enable_grad():
+            total = self._function(at).sum()
+            (gradient,) = torch.autograd.grad(total, at, create_graph=True)
+
+        def product(vectors: torch.Tensor) -> torch.Tensor:
+            (out,) = torch.autograd.grad(gradient, at, vectors, retain_graph=True)
+            return out.detach()
+
+        return product
+
+    def hessian(self, weights: torch.Tensor) -> torch.Tensor:
+        """∇²L, (run, weight, weight), exactly symmetric."""
+        with torch.no_grad():
+            known = self.model.hessian(self.named(weights), self.data)
+        hessian = known if known is not None else automatic_hessian(self._function, weights)
+        return (hessian + hessian.mT) / 2
+
+    def smooth(self, weights: torch.Tensor) -> torch.Tensor:
+        """(run,) bool: is L twice differentiable around these weights?"""
+        with torch.no_grad():
+            known = self.model.smooth(self.named(weights), self.data)
+        if known is not None:
+            return known
+        return torch.ones(len(weights), dtype=torch.bool, device=weights.device)
+
+    def neuron_norms(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Largest norm of any neuron, (run,): the rows of matrices; a bias vector counts
+        as one."""
+        norms = [
+            torch.linalg.vector_norm(part, dim=-1).flatten(1)
+            for part in self.named(vectors).values()
+        ]
+        return torch.cat(norms, dim=1).amax(dim=1)
+
+    def _function(self, weights: torch.Tensor) -> torch.Tensor:
+        return self.model.loss(self.named(weights), self.data)
+
+
+def size(model: Model) -> int:
+    """Number of weights of one run."""
+    return sum(math.prod(shape) for shape in model.shapes().values())
+
+
+def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
+    """Flat weights (…, weight) by name, each (…, *shape); views."""
+    shapes = model.shapes()
+    parts = weights.split([math.prod(shape) for shape in shapes.values()], dim=-1)
+    return {
+        name: part.unflatten(-1, shape) if shape else part.squeeze(-1)
+        for (name, shape), part in zip(shapes.items(), parts, strict=True)
+    }
+
+
+def flatten(named: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Named tensors (run, *shape) as one (run, weight)."""
+    parts = [part.reshape(len(part), -1) for part in named.values()]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def automatic_gradient(
+    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor
+) -> torch.Tensor:
+    """Gradient of each run's value, (run, weight). The runs are independent, so the
+    gradient of the sum holds them all."""
+    at = weights.detach().requires_grad_(True)
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(function(at).sum(), at)
+    return gradient
+
+
+def automatic_hessian(
+    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor
+) -> torch.Tensor:
+    """Hessian of each run's value, (run, weight, weight), column by column for all runs
+    at once: run r is repeated for as many columns as memory allows."""
+    runs, count = weights.shape
+    columns = max(1, min(count, HESSIAN_BYTES // (8 * runs * count)))
+    unit = torch.eye(count, dtype=weights.dtype, device=weights.device)
+    hessian = torch.empty(runs, count, count, dtype=weights.dtype, device=weights.device)
+    for start in range(0, count, columns):
+        directions = unit[start : start + columns]
+        at = weights.detach().repeat_interleave(len(directions), dim=0).requires_grad_(True)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(function(at).sum(), at, create_graph=True)
+            (product,) = torch.autograd.grad(gradient, at, directions.repeat(runs, 1))
+        hessian[:, :, start : start + columns] = product.unflatten(0, (runs, -1)).mT
+    return hessian

@@ -1,0 +1,57 @@
+"""A study's results, as analyses and figures read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+
+import xarray as xr
+
+from nnflow import store
+from nnflow.study import Point, Study
+
+STAGE_DATASETS = ("initialization", "training", "critical_points", "spectra", "summary")
+
+
+class Results:
+    """The datasets of a study, read when first asked for.
+
+    folder: results/<scale>/<study>.
+    """
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        self.study = study
+        self.folder = folder
+        self._read: dict[str, dict[str, xr.Dataset]] = {}
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """The study's points, in order."""
+        return self.study.points
+
+    def each(self, name: str) -> Iterator[tuple[Point, xr.Dataset]]:
+        """(point, dataset) for a stage's dataset: initialization, training,
+        critical_points or spectra."""
+        datasets = self._datasets(name)
+        for point in self.points:
+            yield point, datasets[point.label] if len(self.points) > 1 else datasets[""]
+
+    def at(self, name: str, label: str) -> xr.Dataset:
+        """A stage's dataset at the point with this label."""
+        return next(dataset for point, dataset in self.each(name) if point.label == label)
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        """The dataset of an analysis, or `summary`."""
+        return self._datasets(name)[""]
+
+    def _datasets(self, name: str) -> dict[str, xr.Dataset]:
+        if name not in self._read:
+            self._read[name] = store.read(dataset_path(self.folder, name))
+        return self._read[name]
+
+
+def dataset_path(folder: Path, name: str) -> Path:
+    """Where a study keeps the dataset of a stage or an analysis."""
+    inside = folder if name in STAGE_DATASETS else folder / "analyses"
+    return inside / f"{name}.nc"

@@ -1,0 +1,44 @@
+"""Typed settings: what a YAML file may say, and a one-line reason where it errs."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Settings(BaseModel):
+    """Immutable settings; an unknown key is an error, never ignored."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def explain(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
+    """The first complaint of a validation error as "key: reason", on one line."""
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+    more = len(error.errors()) - 1
+    return f"{key}: {_reason(problem, kind)}" + (f" (and {more} more)" if more else "")
+
+
+def _reason(problem: dict[str, Any], kind: type[BaseModel] | None) -> str:
+    if problem["type"] == "extra_forbidden":
+        known = sorted(kind.model_fields) if kind else []
+        return f"unknown key{suggest(str(problem['loc'][-1]), known)}"
+    if problem["type"] == "missing":
+        return "this key is missing"
+    reason = problem["msg"].removeprefix("Value error, ").replace("\n", " ")
+    given = problem.get("input")
+    shown = isinstance(given, (str, int, float, bool)) and "got" not in reason
+    return f"{reason} (got {given!r})" if shown else reason
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """" (did you mean 'x'?)", or what there is, where nothing comes near."""
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f" (did you mean {near[0]!r}?)"
+    return f" (there are: {', '.join(known)})" if known else ""

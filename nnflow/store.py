@@ -1,0 +1,126 @@
+"""Reading and writing datasets: netCDF-4, atomic, with their provenance.
+
+A study of one point keeps its variables at the root of the file; a study of several has
+one group per point, named by the point's label. The same inputs give the same bytes:
+nothing in a file depends on the clock.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from nnflow.errors import UserError
+
+ENGINE = "netcdf4"
+_PACKED = {"zlib": True, "complevel": 4, "shuffle": True}
+
+
+@contextmanager
+def replacing(path: Path):
+    """A temporary path beside `path`, moved over it when the block ends well.
+
+    Whatever stops the process, `path` holds either the old content or the whole new one.
+    Raises UserError where the folder can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        os.close(handle)
+    except OSError as error:
+        raise UserError(f"{path}: can't be written: {error.strerror}") from None
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: can't be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> None:
+    """Write the datasets of a study's points to one file.
+
+    datasets: by point label. attributes: of the file; mappings are stored as JSON.
+    """
+    root = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in attributes.items()
+    }
+    encoding = {
+        f"/{label}" if len(datasets) > 1 else "/": {name: _encoding(v) for name, v in d.items()}
+        for label, d in datasets.items()
+    }
+    if len(datasets) == 1:
+        (only,) = datasets.values()
+        tree = xr.DataTree(only)
+    else:
+        tree = xr.DataTree.from_dict({f"/{label}": d for label, d in datasets.items()})
+    tree.attrs = {**tree.attrs, **root}
+    with replacing(path) as temporary:
+        tree.to_netcdf(temporary, engine=ENGINE, encoding=encoding)
+
+
+def _encoding(variable: xr.DataArray) -> dict[str, Any]:
+    if variable.ndim == 0 or variable.dtype.kind in "OUS":
+        return {}
+    fill = {"_FillValue": None} if variable.dtype.kind in "iub" else {}
+    return {**_PACKED, **fill}
+
+
+def read(path: Path) -> dict[str, xr.Dataset]:
+    """The datasets of a file by point label ("" where the file has only one).
+
+    Everything is loaded, so that no file stays open. Raises UserError for a missing or
+    damaged file.
+    """
+    try:
+        with xr.open_datatree(path, engine=ENGINE) as tree:
+            tree.load()
+            children = {label: node.to_dataset() for label, node in tree.children.items()}
+            return children or {"": tree.to_dataset()}
+    except FileNotFoundError:
+        raise UserError(f"{path}: missing; run the workflow to make it") from None
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path}: not a readable netCDF file (cut short?): {' '.join(str(error).split())};"
+            " delete it and run again"
+        ) from None
+
+
+def flags(values: np.ndarray, meanings: tuple[str, ...], **attributes: str) -> xr.Variable:
+    """A categorical variable over `run`, with CF's flag_values and flag_meanings."""
+    return xr.Variable(
+        ("run",),
+        np.asarray(values, dtype=np.int8),
+        {
+            "flag_values": np.arange(len(meanings), dtype=np.int8),
+            "flag_meanings": " ".join(meanings),
+            **attributes,
+        },
+    )
+
+
+def flag_mask(variable: xr.DataArray, meaning: str) -> np.ndarray:
+    """(run,) bool: where a categorical variable has the given meaning."""
+    return variable.values == variable.attrs["flag_meanings"].split().index(meaning)

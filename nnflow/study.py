@@ -1,0 +1,409 @@
+"""Studies: one question, one YAML file in config/studies/."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from nnflow.claims import Claim
+from nnflow.errors import UserError
+from nnflow.interfaces import (
+    Analysis,
+    Dataset,
+    Figure,
+    Initializer,
+    Model,
+    Optimizer,
+    Plugin,
+)
+from nnflow.settings import Settings, explain, suggest
+
+S = TypeVar("S", bound=Settings)
+SCALES = ("quick", "paper")
+_SAFE_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_UNSAFE_LABEL = re.compile(r"[^A-Za-z0-9_.+=,-]+")
+
+
+class Stop(Settings):
+    """When a run ends. The rules are looked at every `check_every` steps."""
+
+    gradient_norm: PositiveFloat | None = 1e-8
+    """Converged when the norm of the gradient falls below this."""
+    norm: Literal["frobenius", "neuron"] = "frobenius"
+    """Norm of the gradient: of all weights, or the largest of any neuron (matrix row)."""
+    basin: bool = False
+    """Converged as soon as the run is provably inside the basin of a minimum. Needs a
+    model with a third-derivative bound and an optimizer that contracts there."""
+    loss: PositiveFloat | None = None
+    """Converged when the loss falls below this: decided, as it can no longer rise."""
+    steps: PositiveInt = 100_000
+    """Step limit."""
+    diverged_above: PositiveFloat = 1e4
+    """Diverged when a neuron's norm exceeds this, or the loss is not finite."""
+    halvings: NonNegativeInt = 0
+    """How often a diverged run starts again from its first weights with half the step."""
+    check_every: PositiveInt = 25
+    """Steps between two looks at the rules; the resolution of `steps` in the results."""
+
+
+class Trace(Settings):
+    """What is recorded along a trajectory, at log-spaced steps."""
+
+    points_per_decade: PositiveInt = 10
+    """Recorded steps per factor of ten."""
+
+
+class Classify(Settings):
+    """How ends of runs are judged."""
+
+    polish: Literal["newton", "none"] = "newton"
+    """Move each end onto the critical point beside it first; `none` where the weights
+    exceed `dense_up_to`."""
+    polish_radius: PositiveFloat = 1.0
+    """Polishing that moves a run farther than this is undone."""
+    critical_below: PositiveFloat = 1e-9
+    """A point is critical when its gradient norm is below this. Polished points reach
+    1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
+    zero_below: PositiveFloat = 1e-7
+    """An eigenvalue counts as zero below this fraction of the largest magnitude. Errors
+    of float64 Hessians are near 1e-13 of it; `zero_range` records which other values
+    would judge alike."""
+    global_within: PositiveFloat = 1e-6
+    """A point is global when its loss exceeds the model's infimum by less than this."""
+    family_within: PositiveFloat = 1e-6
+    """Two points are of one family when their invariants differ by less than this."""
+    dense_up_to: PositiveInt = 1000
+    """Most weights for which Hessians are formed; above, they are used matrix-free."""
+    extreme_eigenvalues: PositiveInt = 4
+    """How many eigenvalues at each end of the spectrum are computed matrix-free."""
+
+
+class Spectrum(Settings):
+    """Which Hessian spectra are computed."""
+
+    at: Literal["families", "runs"] = "families"
+    """At one point of each family, or at the end of every run."""
+    most: PositiveInt = 20
+    """At most so many families (the most frequent ones) or runs per point."""
+    compare_dense_up_to: PositiveInt = 2000
+    """Up to so many weights, matrix-free eigenvalues are compared with the dense ones at
+    the first run of each point."""
+
+
+class Experiment(Settings):
+    """All settings of one point."""
+
+    model: Model | None = None
+    """The loss landscape."""
+    dataset: Dataset | None = None
+    """The samples the model learns from; none for a population loss."""
+    initializer: Initializer | None = None
+    """The law of the first weights."""
+    optimizer: Optimizer | None = None
+    """The rule that moves the weights."""
+    runs: PositiveInt = 100
+    """Runs per point."""
+    stop: Stop = Stop()
+    trace: Trace = Trace()
+    classify: Classify = Classify()
+    spectrum: Spectrum = Spectrum()
+
+
+def _named(value: Any) -> Any:
+    """`{id: null}` and `{id: {settings}}` name the plugin `id`."""
+    if isinstance(value, list):
+        value = dict.fromkeys(value)
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        _check_name(str(key))
+    return {
+        key: {"name": key, **(item or {})} if isinstance(item, dict | None) else item
+        for key, item in value.items()
+    }
+
+
+class Outline(Settings):
+    """The settings that a study has once, whatever its points."""
+
+    title: str
+    """One line, the heading of its section in the report."""
+    description: str = ""
+    """A paragraph for the report: what is asked, and how."""
+    source: str = ""
+    """The published text that is studied."""
+    seed: NonNegativeInt = 0
+    """Seed of all random streams."""
+    batch: PositiveInt = 1000
+    """Most runs that one job carries."""
+    analyses: Annotated[dict[str, Analysis], BeforeValidator(_named)] = {}
+    """Analyses by the name of their dataset."""
+    figures: Annotated[dict[str, Figure], BeforeValidator(_named)] = {}
+    """Figures by the name of their file."""
+    claims: list[Claim] = []
+    """Published statements that the results are held against."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of a study's swept parameters."""
+
+    label: str
+    parameters: dict[str, Any]
+    experiment: Experiment
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Runs start … stop−1 of one point."""
+
+    point: Point
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study at one scale."""
+
+    name: str
+    file: str
+    scale: str
+    outline: Outline
+    points: tuple[Point, ...]
+
+    @property
+    def trains(self) -> bool:
+        """Does the study train networks, or does it begin at analyze?"""
+        return self.points[0].experiment.model is not None
+
+    @cached_property
+    def batches(self) -> tuple[tuple[Piece, ...], ...]:
+        """The runs of all points in order, cut into batches of at most `batch` runs."""
+        batches: list[list[Piece]] = [[]]
+        room = self.outline.batch
+        for point in self.points:
+            start = 0
+            while start < point.experiment.runs:
+                if room == 0:
+                    batches.append([])
+                    room = self.outline.batch
+                stop = min(point.experiment.runs, start + room)
+                batches[-1].append(Piece(point, start, stop))
+                room -= stop - start
+                start = stop
+        return tuple(tuple(batch) for batch in batches)
+
+    def plugins(self, *parts: str) -> Iterator[Plugin]:
+        """The plugins in the given parts (model, optimizer, analyses, …) of the study."""
+        for part in parts:
+            if part in Outline.model_fields:
+                for plugin in getattr(self.outline, part).values():
+                    yield from plugin.plugins()
+            else:
+                for point in self.points:
+                    plugin = getattr(point.experiment, part)
+                    if isinstance(plugin, Plugin):
+                        yield from plugin.plugins()
+
+    def settings(self, *parts: str) -> str:
+        """The given parts of the settings as canonical JSON."""
+        outline = {p: _plain(self.outline, p) for p in parts if p in Outline.model_fields}
+        points = [
+            {
+                "label": point.label,
+                **{
+                    part: _plain(point.experiment, part)
+                    for part in parts
+                    if part in Experiment.model_fields
+                },
+            }
+            for point in self.points
+        ]
+        return json.dumps({**outline, "points": points}, sort_keys=True)
+
+
+def _plain(settings: Settings, part: str) -> Any:
+    return settings.model_dump(mode="json", include={part})[part]
+
+
+def load_study(file: Path, scale: str = "quick") -> Study:
+    """Read and validate a study file.
+
+    Raises UserError naming file, key and reason.
+    """
+    name = file.stem
+    try:
+        _check_name(name)
+        if scale not in SCALES:
+            raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
+        raw = _with_scale(_read_yaml(file), scale)
+        sweep = raw.pop("sweep", {})
+        outline_keys = set(Outline.model_fields)
+        outline_raw = {key: raw.pop(key) for key in list(raw) if key in outline_keys}
+        _check_keys(raw)
+        outline = _validate(Outline, outline_raw)
+        points = tuple(_points(raw, sweep))
+        study = Study(name, str(file), scale, outline, points)
+        _check_whole(study)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from None
+    return study
+
+
+def _read_yaml(file: Path) -> dict[str, Any]:
+    try:
+        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(other.stem for other in file.parent.glob("*.yaml"))
+        raise ValueError(f"no such study{suggest(file.stem, known)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"can't be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(raw, dict):
+        raise ValueError("expected keys and values")
+    return raw
+
+
+def _with_scale(raw: dict[str, Any], scale: str) -> dict[str, Any]:
+    scales = raw.pop("scales", None) or {}
+    unknown = set(scales) - set(SCALES)
+    if unknown:
+        raise ValueError(f"scales.{unknown.pop()}: unknown scale (there are: quick, paper)")
+    return _merged(raw, scales.get(scale) or {})
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over`; nested mappings are merged, except sweeps."""
+    merged = dict(base)
+    for key, value in over.items():
+        nested = isinstance(value, dict) and isinstance(base.get(key), dict) and key != "sweep"
+        merged[key] = _merged(base[key], value) if nested else value
+    return merged
+
+
+def _points(raw: dict[str, Any], sweep: Any) -> Iterator[Point]:
+    seen = set()
+    for parameters in _combinations(sweep):
+        settings = deepcopy(raw)
+        for key, value in parameters.items():
+            _set(settings, key, value)
+        label = _label(parameters)
+        if label in seen:
+            raise ValueError(f"sweep: the point {label!r} occurs twice")
+        seen.add(label)
+        short = {_short(key, parameters): value for key, value in parameters.items()}
+        yield Point(label, short, _validate(Experiment, settings))
+
+
+def _combinations(sweep: Any) -> list[dict[str, Any]]:
+    """A mapping of lists is a grid; a list of mappings lists the points."""
+    if isinstance(sweep, dict):
+        for key, values in sweep.items():
+            if not isinstance(values, list) or not values:
+                raise ValueError(f"sweep.{key}: expected a list of values")
+        return [
+            dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())
+        ]
+    if isinstance(sweep, list) and sweep and all(isinstance(item, dict) for item in sweep):
+        return sweep
+    raise ValueError("sweep: expected a mapping of lists, or a list of mappings")
+
+
+def _set(settings: dict[str, Any], key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for part in parents:
+        settings = settings.setdefault(part, {})
+        if not isinstance(settings, dict):
+            raise ValueError(f"sweep.{key}: {part!r} has no keys of its own; write it as a mapping")
+    settings[last] = value
+
+
+def _short(key: str, parameters: dict[str, Any]) -> str:
+    """The last part of a dotted key, or the whole where that would be ambiguous."""
+    last = key.rsplit(".", 1)[-1]
+    others = [other.rsplit(".", 1)[-1] for other in parameters if other != key]
+    return key if last in others or last == "name" else last
+
+
+def _label(parameters: dict[str, Any]) -> str:
+    def text(value: Any) -> str:
+        if isinstance(value, list):
+            return "-".join(text(item) for item in value)
+        return _UNSAFE_LABEL.sub("-", str(value))
+
+    pairs = (f"{_short(key, parameters)}={text(value)}" for key, value in parameters.items())
+    return ",".join(pairs) or "all"
+
+
+def _check_name(name: str) -> None:
+    if not _SAFE_NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a valid name (lower-case letters, digits and _, a letter first)"
+        )
+
+
+def _check_keys(raw: dict[str, Any]) -> None:
+    known = sorted({*Outline.model_fields, *Experiment.model_fields, "scales", "sweep"})
+    for key in raw:
+        if key not in known:
+            raise ValueError(f"{key}: unknown key{suggest(str(key), known)}")
+
+
+def _validate(kind: type[S], raw: dict[str, Any]) -> S:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        location = error.errors()[0]["loc"]
+        owner: Any = kind
+        for part in location[:-1]:
+            field = getattr(owner, "model_fields", {}).get(part)
+            owner = field.annotation if field is not None else None
+        raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
+
+
+def _check_whole(study: Study) -> None:
+    """What no single key can tell: parts that are missing beside one another."""
+    for point in study.points:
+        experiment = point.experiment
+        parts = {"model", "initializer", "optimizer"}
+        given = {part for part in parts if getattr(experiment, part) is not None}
+        if given and given != parts:
+            missing = sorted(parts - given)[0]
+            raise ValueError(f"{missing}: this key is missing (a study that trains needs it)")
+        if (experiment.stop.basin or experiment.stop.loss) and not (
+            experiment.optimizer and experiment.optimizer.contracts
+        ):
+            rule = "basin" if experiment.stop.basin else "loss"
+            raise ValueError(
+                f"stop.{rule}: the optimizer {experiment.optimizer and experiment.optimizer.name!r}"
+                " may leave a basin or raise the loss, so a run can't be decided early"
+            )
+    stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
+    analyses = set(study.outline.analyses)
+    for part, extra in (("analyses", set()), ("figures", {"summary"})):
+        for key, plugin in getattr(study.outline, part).items():
+            for need in plugin.needs:
+                if need not in stages | analyses | extra:
+                    raise ValueError(
+                        f"{part}.{key}: needs {need!r}, which this study does not produce"
+                        f" (it has: {', '.join(sorted(stages | analyses | extra)) or 'nothing'})"
+                    )

@@ -1,0 +1,263 @@
+"""The ensemble engine: many runs trained as one batch.
+
+All runs advance in lockstep, finished ones leave, and the rest is cut into chunks that
+fit the processor's cache. What a run computes does not depend on its companions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from nnflow.basin import inside_basin
+from nnflow.interfaces.optimizer import Optimizer, State
+from nnflow.objective import Objective
+from nnflow.study import Stop, Trace
+
+STATUS = ("converged", "step_limit", "diverged")
+STOPPED_BY = ("gradient_norm", "basin", "loss", "steps", "divergence")
+RUNNING = -1
+
+CHUNK_WEIGHTS = 2**17
+"""Weights advanced together on a CPU: a megabyte, so that a step's intermediate
+arrays stay in the cache. benchmarks/training.py prints the cost per step against it."""
+
+BASIN_TRIGGER = 1e-2
+"""Gradient norm below which the basin test is first tried on a run."""
+BASIN_RETRY = 0.6
+"""The test is tried again when the gradient norm has fallen by this factor."""
+BASIN_BYTES = 64 * 2**20
+"""Memory for the Hessians of the runs that are tested together."""
+
+Report = Callable[[int, int, float, float], None]
+
+
+@dataclass
+class Outcome:
+    """How the runs of one point ended; arrays over `run`.
+
+    status, stopped_by: indices into STATUS and STOPPED_BY. restarts: how often the run
+    began again with half the step. trace: {name: (run, trace_step, …)}, NaN after the end.
+    """
+
+    weights: torch.Tensor
+    loss: np.ndarray
+    gradient_norm: np.ndarray
+    steps: np.ndarray
+    status: np.ndarray
+    stopped_by: np.ndarray
+    restarts: np.ndarray
+    trace_step: np.ndarray
+    trace: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def trace_steps(limit: int, trace: Trace) -> np.ndarray:
+    """0, 1, … and then log-spaced steps up to `limit`."""
+    decades = np.log10(limit) if limit > 1 else 0
+    exponents = np.arange(np.floor(decades * trace.points_per_decade) + 1)
+    steps = np.round(10 ** (exponents / trace.points_per_decade)).astype(np.int64)
+    return np.unique(np.concatenate([[0], steps]))
+
+
+def train(
+    objective: Objective,
+    optimizer: Optimizer,
+    initial: torch.Tensor,
+    stop: Stop,
+    trace: Trace,
+    report: Report = lambda finished, step, lowest, highest: None,
+) -> Outcome:
+    """Train all runs until each has ended.
+
+    initial: (run, weight) first weights. report(finished runs, step, lowest and highest
+    loss of the running ones) is called at every look at the stop rules.
+    """
+    runs = len(initial)
+    outcome = Outcome(
+        weights=initial.clone(),
+        loss=np.full(runs, np.nan),
+        gradient_norm=np.full(runs, np.nan),
+        steps=np.zeros(runs, dtype=np.int64),
+        status=np.full(runs, RUNNING, dtype=np.int8),
+        stopped_by=np.full(runs, RUNNING, dtype=np.int8),
+        restarts=np.zeros(runs, dtype=np.int64),
+        trace_step=trace_steps(stop.steps, trace),
+    )
+    rows = np.arange(runs)
+    for halvings in range(stop.halvings + 1):
+        outcome.restarts[rows] = halvings
+        _descend(objective, optimizer, initial, stop, outcome, rows, report)
+        rows = np.flatnonzero(outcome.status == STATUS.index("diverged"))
+        if len(rows) == 0:
+            break
+    return outcome
+
+
+def _descend(
+    objective: Objective,
+    optimizer: Optimizer,
+    initial: torch.Tensor,
+    stop: Stop,
+    outcome: Outcome,
+    rows: np.ndarray,
+    report: Report,
+) -> None:
+    """Train the given rows from their first weights, and write their ends into `outcome`."""
+    weights = initial[rows]
+    halvings = torch.as_tensor(outcome.restarts[rows], dtype=weights.dtype)
+    state = optimizer.start(weights, (2.0**-halvings).to(weights.device))
+    tried = np.full(len(rows), BASIN_TRIGGER / BASIN_RETRY)
+    place_of = {int(step): place for place, step in enumerate(outcome.trace_step)}
+    step = 0
+    for station in _stations(stop, outcome.trace_step):
+        running = objective.take(rows)
+        weights, state = _advance(running, optimizer, weights, state, station - step)
+        step = station
+        look = _look(running, weights, stop, tried, step)
+        if step in place_of:
+            _record(running, outcome, rows, place_of[step], weights, look)
+        ended = look.stopped_by != RUNNING
+        if ended.any():
+            _finish(outcome, rows[ended], weights[_rows(ended)], look.take(ended), step)
+            weights = weights[_rows(~ended)]
+            state = {name: value[_rows(~ended)] for name, value in state.items()}
+            rows, tried, look = rows[~ended], tried[~ended], look.take(~ended)
+        if len(rows) == 0:
+            break
+        report(len(initial) - len(rows), step, look.loss.min(), look.loss.max())
+    report(len(initial), step, np.nan, np.nan)
+
+
+def _stations(stop: Stop, traced: np.ndarray) -> list[int]:
+    """The steps at which the runs are looked at."""
+    checks = np.arange(0, stop.steps, stop.check_every)
+    return np.union1d(checks, [*traced, stop.steps]).astype(np.int64).tolist()
+
+
+def _rows(mask: np.ndarray) -> torch.Tensor:
+    return torch.as_tensor(np.flatnonzero(mask))
+
+
+def _chunks(weights: torch.Tensor) -> list[slice]:
+    """Slices of the runs that fit the cache; all of them at once on an accelerator."""
+    runs, size = weights.shape
+    length = max(1, CHUNK_WEIGHTS // size) if weights.device.type == "cpu" else runs
+    return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
+
+
+def _advance(
+    objective: Objective, optimizer: Optimizer, weights: torch.Tensor, state: State, steps: int
+) -> tuple[torch.Tensor, State]:
+    """`steps` steps of all runs, chunk by chunk."""
+    if steps == 0:
+        return weights, state
+    moved, memories = [], []
+    for chunk in _chunks(weights):
+        part = objective.take(np.arange(chunk.start, chunk.stop))
+        at, memory = weights[chunk], {name: value[chunk] for name, value in state.items()}
+        for _ in range(steps):
+            at, memory = optimizer.step(part, at, memory)
+        moved.append(at)
+        memories.append(memory)
+    return torch.cat(moved), {
+        name: torch.cat([memory[name] for memory in memories]) for name in state
+    }
+
+
+@dataclass
+class _Look:
+    """What the stop rules saw; arrays over the running runs."""
+
+    loss: np.ndarray
+    gradient_norm: np.ndarray
+    stopped_by: np.ndarray
+
+    def take(self, mask: np.ndarray) -> _Look:
+        return _Look(self.loss[mask], self.gradient_norm[mask], self.stopped_by[mask])
+
+
+def _look(
+    objective: Objective, weights: torch.Tensor, stop: Stop, tried: np.ndarray, step: int
+) -> _Look:
+    """Loss and gradient norm, and which rule ends which run; `tried` is updated."""
+    gradient = torch.cat([objective.gradient(weights[chunk]) for chunk in _chunks(weights)])
+    losses = torch.cat([objective.loss(weights[chunk]) for chunk in _chunks(weights)])
+    measure = objective.neuron_norms if stop.norm == "neuron" else _frobenius
+    loss, norm = losses.cpu().numpy(), measure(gradient).cpu().numpy()
+    reach = objective.neuron_norms(weights).cpu().numpy()
+    stopped_by = np.full(len(weights), RUNNING, dtype=np.int8)
+
+    def end(mask: np.ndarray, rule: str) -> None:
+        stopped_by[mask & (stopped_by == RUNNING)] = STOPPED_BY.index(rule)
+
+    with np.errstate(invalid="ignore"):
+        end(~(np.isfinite(loss) & np.isfinite(norm) & (reach <= stop.diverged_above)), "divergence")
+        if stop.gradient_norm is not None:
+            end(norm < stop.gradient_norm, "gradient_norm")
+        if stop.loss is not None:
+            end(loss < stop.loss, "loss")
+    if stop.basin:
+        candidates = (stopped_by == RUNNING) & (norm < BASIN_RETRY * tried)
+        tried[candidates] = norm[candidates]
+        end(_provably_inside(objective, weights, gradient, candidates), "basin")
+    if step >= stop.steps:
+        end(np.ones(len(weights), dtype=bool), "steps")
+    return _Look(loss, norm, stopped_by)
+
+
+def _frobenius(vectors: torch.Tensor) -> torch.Tensor:
+    return torch.linalg.vector_norm(vectors, dim=1)
+
+
+def _provably_inside(
+    objective: Objective, weights: torch.Tensor, gradient: torch.Tensor, candidates: np.ndarray
+) -> np.ndarray:
+    """The basin test on some of the runs, a few Hessians at a time."""
+    inside = np.zeros(len(weights), dtype=bool)
+    rows = np.flatnonzero(candidates)
+    length = max(1, BASIN_BYTES // (8 * weights.shape[1] ** 2))
+    for start in range(0, len(rows), length):
+        some = rows[start : start + length]
+        at = torch.as_tensor(some, device=weights.device)
+        inside[some] = (
+            inside_basin(objective.take(some), weights[at], gradient[at]).cpu().numpy()
+        )
+    return inside
+
+
+def _record(
+    objective: Objective,
+    outcome: Outcome,
+    rows: np.ndarray,
+    place: int,
+    weights: torch.Tensor,
+    look: _Look,
+) -> None:
+    """Write loss, gradient norm and the model's observables into the trace."""
+    with torch.no_grad():
+        observed = objective.model.observables(objective.named(weights), objective.data)
+    values = {"loss": look.loss, "gradient_norm": look.gradient_norm}
+    values |= {name: value.cpu().numpy() for name, value in observed.items()}
+    for name, value in values.items():
+        if name not in outcome.trace:
+            shape = (len(outcome.status), len(outcome.trace_step), *value.shape[1:])
+            outcome.trace[name] = np.full(shape, np.nan)
+        if place == 0:
+            outcome.trace[name][rows] = np.nan
+        outcome.trace[name][rows, place] = value
+
+
+def _finish(
+    outcome: Outcome, rows: np.ndarray, weights: torch.Tensor, look: _Look, step: int
+) -> None:
+    ends = {"steps": "step_limit", "divergence": "diverged"}
+    status_of = np.array([STATUS.index(ends.get(rule, "converged")) for rule in STOPPED_BY])
+    outcome.weights[torch.as_tensor(rows)] = weights
+    outcome.loss[rows] = look.loss
+    outcome.gradient_norm[rows] = look.gradient_norm
+    outcome.stopped_by[rows] = look.stopped_by
+    outcome.status[rows] = status_of[look.stopped_by]
+    outcome.steps[rows] = step
