@@ -1,0 +1,163 @@
+"""Eigenvalues of Hessians, each with its residual.
+
+For a symmetric H and a unit vector v, some eigenvalue of H lies within ‖Hv − λv‖ of λ: the
+residual is an error bar that needs no trust in the method that found the pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+Product = Callable[[np.ndarray], np.ndarray]
+
+TOLERANCES = (1e-3, 1e-6, 1e-9)
+"""Residuals, as fractions of the spectral norm, that are reached for one after the other.
+What the last does not reach is left at the one before: a lowest eigenvalue inside the cluster
+at zero is then still known, to its residual."""
+BASIS = 96
+"""Lanczos vectors kept between restarts, beside four per wanted eigenvalue: the cluster at
+zero, beside which the low end of a network's Hessian lies, makes small ones slow."""
+RESTARTS = 12
+"""Most restarts for each tolerance; with `BASIS` this bounds the number of products."""
+REMAINDER = 1e-2
+"""Weight of the first start vector among the later ones."""
+POWER_STEPS = 12
+"""Products spent on the scale of the operator."""
+
+
+def dense_eigenvalues(hessian: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """All eigenvalues of symmetric matrices (run, weight, weight).
+
+    Returns the eigenvalues in ascending order and the residuals ‖Hv − λv‖, (run, weight)
+    each.
+    """
+    values, vectors = torch.linalg.eigh(hessian)
+    defect = hessian @ vectors - vectors * values.unsqueeze(-2)
+    return values, torch.linalg.vector_norm(defect, dim=-2)
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """Both ends of a spectrum, each in ascending order, (count,).
+
+    lowest_residual, highest_residual: ‖Hv − λv‖ for the unit vectors found.
+    converged: did every residual come below the last of `TOLERANCES`? If not, each number is
+    still within its residual of an eigenvalue, perhaps not of the one that its place names;
+    NaN where not even the first tolerance was reached.
+    products: how many products were used.
+    """
+
+    lowest: np.ndarray
+    highest: np.ndarray
+    lowest_residual: np.ndarray
+    highest_residual: np.ndarray
+    converged: bool
+    products: int
+
+
+def extreme_eigenvalues(product: Product, size: int, count: int, seed: int = 0) -> Extremes:
+    """The `count` lowest and `count` highest eigenvalues of a symmetric operator v ↦ Hv,
+    (size,) → (size,), by implicitly restarted Lanczos (ARPACK; Lehoucq, Sorensen & Yang
+    1998), or by forming H where it is no larger than the Lanczos basis.
+
+    seed: of the start vector; the same seed gives the same numbers.
+    Raises ValueError unless 1 ≤ count ≤ size.
+    """
+    if not 1 <= count <= size:
+        raise ValueError(f"count must lie between 1 and {size}, got {count}")
+    counted = _Counted(product)
+    start = np.random.default_rng(seed).standard_normal(size)
+    start /= np.linalg.norm(start)
+    basis = 4 * count + BASIS
+    if size <= basis:
+        ends = _formed(counted, size, count)
+    else:
+        scale = _scale(counted, start)
+        ends = [_end(counted, side, count, scale, basis, start) for side in (-1, 1)]
+    (lowest, low_residual, low_done), (highest, high_residual, high_done) = ends
+    converged = low_done and high_done
+    return Extremes(lowest, highest, low_residual, high_residual, converged, counted.calls)
+
+
+class _Counted:
+    """An operator that counts its uses."""
+
+    def __init__(self, product: Product) -> None:
+        self.product = product
+        self.calls = 0
+
+    def __call__(self, vector: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        return self.product(vector)
+
+
+def _formed(product: Product, size: int, count: int) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    """Both ends from the matrix itself."""
+    columns = np.stack([product(column) for column in np.eye(size)], axis=1)
+    hessian = torch.from_numpy((columns + columns.T) / 2)
+    values, residuals = (part[0].numpy() for part in dense_eigenvalues(hessian[None]))
+    return [(values[part], residuals[part], True) for part in (slice(count), slice(-count, None))]
+
+
+def _scale(product: Product, start: np.ndarray) -> float:
+    """A lower bound on the spectral norm, near it, by the power method; 1 for
+    the zero operator."""
+    vector, largest = start, 0.0
+    for _ in range(POWER_STEPS):
+        image = product(vector)
+        length = float(np.linalg.norm(image))
+        if length == 0:
+            break
+        largest, vector = max(largest, length), image / length
+    return largest or 1.0
+
+
+def _end(
+    product: Product, side: int, count: int, scale: float, basis: int, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Eigenvalues and residuals at the low (side −1) or high (+1) end, ascending, and
+    whether all converged.
+
+    ARPACK's tolerance is relative to each eigenvalue, which asks too much of one near zero.
+    Moved away from zero by `scale`, the eigenvalues of this end are of the size of the
+    spectral norm, and so is the tolerance; the Krylov space stays the same.
+    """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+    size, shift = len(start), side * scale
+    moved = LinearOperator(
+        (size, size), matvec=lambda vector: product(vector) + shift * vector, dtype=start.dtype
+    )
+    which = "LA" if side > 0 else "SA"
+    vectors, begin, converged = np.empty((size, 0)), start, True
+    for tolerance in TOLERANCES:
+        options = {"v0": begin, "ncv": basis, "maxiter": RESTARTS, "tol": tolerance}
+        try:
+            _, vectors = eigsh(moved, count, which=which, rng=0, **options)
+        except ArpackNoConvergence as partial:
+            vectors, converged = np.hstack([vectors, partial.eigenvectors]), False
+            break
+        # a little of the start vector stays, or the Krylov space would end at once
+        begin = vectors.sum(axis=1) + REMAINDER * start
+    return *_ritz(product, vectors, side, count), converged
+
+
+def _ritz(
+    product: Product, vectors: np.ndarray, side: int, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rayleigh–Ritz in the span of the vectors (size, found): the eigenvalues of this end and
+    their residuals, ascending, filled up with NaN at the inner end."""
+    space, _ = np.linalg.qr(vectors)
+    image = np.stack([product(vector) for vector in space.T], axis=1) if vectors.size else space
+    small = space.T @ image
+    values, turn = np.linalg.eigh((small + small.T) / 2)
+    residuals = np.linalg.norm(image @ turn - space @ turn * values, axis=0)
+    chosen = slice(None, count) if side < 0 else slice(-count, None)
+    missing = (0, max(0, count - len(values)))[::-side]
+    return tuple(
+        np.pad(part[chosen], missing, constant_values=np.nan) for part in (values, residuals)
+    )

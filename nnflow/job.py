@@ -1,0 +1,85 @@
+"""What every stage is given: a study, where its files are, and how to report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from nnflow import store
+from nnflow.errors import UserError
+from nnflow.progress import Reporter
+
+if TYPE_CHECKING:
+    from nnflow.results import Results
+    from nnflow.study import Piece, Study
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job of a stage.
+
+    results: the folder results/. data: where datasets keep their files. gpus: how many
+    GPUs the job was given. provenance: attributes for what it writes.
+    """
+
+    study: Study
+    results: Path
+    data: Path
+    gpus: int
+    provenance: dict[str, object]
+    reporter: Reporter
+
+    @property
+    def folder(self) -> Path:
+        """results/<scale>/<study>."""
+        return self.results / self.study.scale / self.study.name
+
+    @cached_property
+    def read(self) -> Results:
+        """The study's datasets."""
+        from nnflow.results import Results
+
+        return Results(self.study, self.folder)
+
+    def batch_path(self, dataset: str, batch: int) -> Path:
+        """Where the part of a dataset that one batch carries is kept."""
+        return self.folder / "batches" / f"{dataset}-{batch}.nc"
+
+    def write(self, path: Path, datasets: dict[str, xr.Dataset], title: str) -> None:
+        """Write datasets by point label, with provenance."""
+        title = f"{self.study.outline.title}: {title}"
+        store.write(path, datasets, {"title": title, **self.provenance})
+
+    def write_pieces(
+        self, path: Path, pieces: tuple[Piece, ...], datasets: list[xr.Dataset], title: str
+    ) -> None:
+        """Write the datasets of a batch's pieces, one group each."""
+        self.write(path, {piece.point.label: d for piece, d in zip(pieces, datasets, strict=True)}, title)
+
+    def read_pieces(self, path: Path, pieces: tuple[Piece, ...]) -> list[xr.Dataset]:
+        """The datasets of a batch's pieces, in order."""
+        found = store.read(path)
+        if len(pieces) == 1:
+            return list(found.values())
+        return [found[piece.point.label] for piece in pieces]
+
+
+def run_coordinate(start: int, stop: int) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+    """The coordinate `run`."""
+    return {"run": ("run", np.arange(start, stop), {"long_name": "number of the run in its point"})}
+
+
+def pick_device(gpus: int) -> str:
+    """"cuda" for a job that was given a GPU, else "cpu"; UserError where there is none."""
+    if gpus == 0:
+        return "cpu"
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UserError("this job was given a GPU (gpu=1), but torch finds no CUDA device here")
+    return "cuda"

@@ -1,0 +1,1 @@
+"""The stages, one file each; each is a function of a job that writes datasets."""

@@ -1,0 +1,38 @@
+"""draw: the figures of a study."""
+
+from __future__ import annotations
+
+from nnflow import store
+from nnflow.job import Job
+
+STYLE = {
+    "figure.constrained_layout.use": True,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "nnflow",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "legend.frameon": False,
+}
+"""Matplotlib settings on top of seaborn's "ticks" style and "colorblind" palette; the salt
+makes an SVG file's inner names the same every time."""
+
+
+def draw(job: Job) -> None:
+    """Draw all figures of the study; writes figures/FIGURE.svg and .png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    import seaborn as sns
+
+    sns.set_theme(style="ticks", palette="colorblind", rc=STYLE)
+    for name, plugin in job.study.outline.figures.items():
+        figure = plugin.draw(job.read)
+        for ending, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+            with store.replacing(job.folder / "figures" / f"{name}.{ending}") as temporary:
+                figure.savefig(temporary, format=ending, metadata=metadata)
+        plt.close(figure)
+        job.reporter.line(f"drew {name}")

@@ -1,0 +1,37 @@
+"""initialize: the first weights of every run."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from nnflow.errors import UserError
+from nnflow.job import Job, run_coordinate
+from nnflow.streams import Streams
+
+
+def initialize(job: Job) -> None:
+    """Draw the first weights of all runs of all points; writes initialization.nc."""
+    study = job.study
+    datasets = {}
+    for point in study.points:
+        experiment = point.experiment
+        streams = Streams(
+            study.outline.seed, point.label, np.arange(experiment.runs), "initialize"
+        )
+        shapes = experiment.model.shapes()
+        drawn = experiment.initializer.draw(shapes, streams)
+        named = experiment.model.dimensions()
+        variables = {}
+        for name, shape in shapes.items():
+            if name not in drawn or drawn[name].shape != (experiment.runs, *shape):
+                got = drawn[name].shape if name in drawn else "nothing"
+                raise UserError(
+                    f"{study.file}: initializer: {experiment.initializer.name!r} gave {got} for"
+                    f" the weight {name!r}, not {(experiment.runs, *shape)}"
+                )
+            axes = named.get(name, tuple(f"{name}_{axis}" for axis in range(len(shape))))
+            attributes = {"long_name": f"first weight {name}"}
+            variables[name] = (("run", *axes), drawn[name].astype(np.float64), attributes)
+        datasets[point.label] = xr.Dataset(variables, run_coordinate(0, experiment.runs))
+    job.write(job.folder / "initialization.nc", datasets, "first weights")

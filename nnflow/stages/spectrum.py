@@ -1,0 +1,98 @@
+"""spectrum: Hessian eigenvalues at the critical points."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+
+from nnflow.eigenvalues import dense_eigenvalues
+from nnflow.families import NO_FAMILY
+from nnflow.job import Job, pick_device
+from nnflow.objective import Objective, flatten
+from nnflow.stages.train import make_objective
+from nnflow.study import Piece, Point
+from nnflow.weights import from_flat, to_flat
+
+
+def spectrum(job: Job) -> None:
+    """Eigenvalues with residuals, at one point of each family or at the end of every run;
+    writes spectra.nc."""
+    torch.set_num_threads(1)
+    datasets = {}
+    with job.reporter.running() as reporter:
+        for number, (point, ends) in enumerate(job.read.each("critical_points")):
+            datasets[point.label] = _spectra(job, point, ends)
+            reporter.update(number + 1, len(job.study.points), f"points · {point.label}")
+    job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
+
+
+def _spectra(job: Job, point: Point, ends: xr.Dataset) -> xr.Dataset:
+    settings = point.experiment.spectrum
+    if settings.at == "runs":
+        axis, rows = "run", np.arange(min(settings.most, ends.sizes["run"]))
+        labels = ends["run"].values[rows]
+    else:
+        axis = "family"
+        rows, labels = _representatives(ends, settings.most)
+    chosen = ends.isel(run=rows)
+    model = point.experiment.model
+    device = pick_device(job.gpus)
+    weights = to_flat(model, chosen, device)
+    piece = Piece(point, 0, point.experiment.runs)
+    objective = make_objective(job, piece, "spectrum", device).take(rows)
+    if axis == "family" and len(rows):
+        weights = flatten(model.canonical(objective.named(weights)))
+    variables = from_flat(model, weights, axis)
+    if "eigenvalue" not in chosen:
+        values, residuals = dense_eigenvalues(objective.hessian(weights))
+        variables |= _eigenvalues(axis, values.cpu().numpy(), residuals.cpu().numpy())
+        modes = np.arange(weights.shape[1])
+    else:
+        count = chosen.sizes["mode"] // 2
+        variables |= _from_classification(
+            objective, weights, chosen, axis, settings.compare_dense_up_to
+        )
+        modes = np.concatenate([np.arange(count), np.arange(-count, 0)])
+    for name in ("loss", "kind", "is_global"):
+        variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
+    if axis == "family":
+        counts = [(ends["family"].values == label).sum() for label in labels]
+        variables["count"] = ((axis,), np.array(counts, dtype=np.int64), {"long_name": "runs"})
+    coordinates = {
+        axis: (axis, labels, {"long_name": axis}),
+        "mode": ("mode", modes, {"long_name": "number of the eigenvalue, from below"}),
+    }
+    return xr.Dataset(variables, coordinates)
+
+
+def _representatives(ends: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row of one run of each of the most frequent families, and the families' numbers."""
+    family = ends["family"].values
+    labels, first, counts = np.unique(family, return_index=True, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    order = np.sort(order[labels[order] != NO_FAMILY][:most])
+    return first[order], labels[order]
+
+
+def _eigenvalues(axis: str, values: np.ndarray, residuals: np.ndarray) -> dict[str, tuple]:
+    return {
+        "eigenvalue": ((axis, "mode"), values, {"long_name": "eigenvalue of the Hessian"}),
+        "residual": ((axis, "mode"), residuals, {"long_name": "norm of Hv - lambda v"}),
+    }
+
+
+def _from_classification(
+    objective: Objective, weights: torch.Tensor, chosen: xr.Dataset, axis: str, compare_up_to: int
+) -> dict[str, tuple]:
+    """The ends of the spectra as classify found them; the first beside the dense Hessian's."""
+    values, residuals = chosen["eigenvalue"].values, chosen["residual"].values
+    count = values.shape[1] // 2
+    dense = np.full_like(values, np.nan)
+    if len(weights) and weights.shape[1] <= compare_up_to:
+        whole = torch.linalg.eigvalsh(objective.take(np.array([0])).hessian(weights[:1]))[0]
+        dense[0] = torch.cat([whole[:count], whole[-count:]]).cpu().numpy()
+    attributes = {"long_name": "the same eigenvalue from the dense Hessian, where compared"}
+    return _eigenvalues(axis, values, residuals) | {
+        "dense_eigenvalue": ((axis, "mode"), dense, attributes)
+    }
