@@ -25,6 +25,9 @@ RESTARTS = 12
 """Most restarts for each tolerance; with `BASIS` this bounds the number of products."""
 REMAINDER = 1e-2
 """Weight of the first start vector among the later ones."""
+SHIFT = 1.5
+"""The operator's shift, in units of its scale; not 1, at which a multiple of the identity
+would become zero."""
 POWER_STEPS = 12
 """Products spent on the scale of the operator."""
 
@@ -123,12 +126,13 @@ def _end(
     whether all converged.
 
     ARPACK's tolerance is relative to each eigenvalue, which asks too much of one near zero.
-    Moved away from zero by `scale`, the eigenvalues of this end are of the size of the
+    Moved away from zero by about
+    the spectral norm, the eigenvalues of this end are of the size of the
     spectral norm, and so is the tolerance; the Krylov space stays the same.
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-    size, shift = len(start), side * scale
+    size, shift = len(start), side * SHIFT * scale
     moved = LinearOperator(
         (size, size), matvec=lambda vector: product(vector) + shift * vector, dtype=start.dtype
     )
