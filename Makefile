@@ -1,0 +1,59 @@
+# make figures   the default workflow: every study at its quick size
+# make paper     the same at the published sizes
+# make test      what CI runs after `make lint`
+# make clean     removes what the workflow made, and keeps .venv
+
+PYTHON ?= python3
+CORES ?= all
+SHELL := bash
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+# the tests and Snakemake's rules call commands of .venv by name
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: figures paper test lint clean venv
+.DEFAULT_GOAL := figures
+
+figures: $(READY)
+	@$(BIN)/nnflow run --cores $(CORES) --quiet rules
+	@echo "The report: $(CURDIR)/results/quick/report.html"
+
+paper: $(READY)
+	@$(BIN)/nnflow run --cores $(CORES) --quiet rules --config scale=paper
+	@echo "The report: $(CURDIR)/results/paper/report.html"
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n auto --dist loadfile
+
+lint: $(READY)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/snakefmt --check Snakefile workflow
+	@$(BIN)/snakemake --lint
+
+clean:
+	@rm -rf results .snakemake .nnflow .pytest_cache .ruff_cache .hypothesis
+
+venv: $(READY)
+
+# made again only when the lock or the project's metadata changes; safe to interrupt
+$(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) > /dev/null || \
+	  { echo "nnflow: no $(PYTHON) here; name one of version 3.11 or newer: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "nnflow needs Python >= 3.11, but $(PYTHON) is older; name another: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+	  { echo "nnflow: $(PYTHON) has no venv; install it (Debian and Ubuntu: the package python3-venv)"; exit 1; }
+	@echo "Setting up $(VENV), once; about a minute, and the download"
+	@$(PYTHON) -m venv $(VENV)
+	@set -o pipefail; \
+	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	    -r requirements.lock 2>&1 | tee $(VENV)/install.log | \
+	  awk '/^Collecting|^Requirement already/ { printf "\r  %d packages looked up", ++n; fflush() } \
+	       /^Installing/ { printf ", installing"; fflush() } END { print "" }' || \
+	  { tail -n 20 $(VENV)/install.log; echo "nnflow: pip failed; the whole log is $(VENV)/install.log"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	    --no-build-isolation -e . > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
+	@touch $@

@@ -1,0 +1,51 @@
+"""What all tests share."""
+
+import os
+
+# before torch is imported: results differ in the last bits with the number of threads
+os.environ["OMP_NUM_THREADS"] = "1"
+
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# how long an example takes depends on what else the machine does, so it is no failure;
+# the examples are the same every time, so that a test fails for a reason of its own
+hypothesis.settings.register_profile("nnflow", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("nnflow")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "PluginFolder":
+    """An empty plugins folder, the only one that the registry sees in this test."""
+    from nnflow import registry
+
+    folder = PluginFolder(tmp_path / "plugins")
+    monkeypatch.setattr(registry, "plugin_folders", lambda: [folder.path])
+    registry.registry.cache_clear()
+    yield folder
+    registry.registry.cache_clear()
+
+
+class PluginFolder:
+    """A folder of plugin files that a test writes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True)
+
+    def write(self, place: str, text: str) -> Path:
+        """Write `text` to `place` (kind/name.py)."""
+        file = self.path / place
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        return file
