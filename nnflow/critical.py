@@ -61,4 +61,4 @@ def is_global(loss: np.ndarray, infimum: float | None, within: float) -> np.ndar
 
 
 def _scaled(eigenvalues: np.ndarray, zero_below: float) -> np.ndarray:
-    return zero_below * np.abs(eigenvalues).max(axis=1, keepdims=True)
+    return zero_below * np.nanmax(np.abs(eigenvalues), axis=1, keepdims=True)

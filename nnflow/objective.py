@@ -9,11 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from nnflow.errors import UserError
 from nnflow.interfaces.model import Data, Model
 from nnflow.streams import Streams
 
 HESSIAN_BYTES = 256 * 2**20
 """Most memory that the columns of Hessians formed at once may take."""
+
+DATA_BYTES = 16 * 2**20
+"""Most memory that the data would take if each of those columns had its own: what a network
+computes from its data is of their size, or a few times that."""
+
+HELD_OUT = "test_"
+"""What the names of held-out arrays begin with; no minibatch touches them."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +40,20 @@ class Objective:
         return replace(self, streams=self.streams.take(rows))
 
     def minibatch(self, samples: torch.Tensor) -> Objective:
-        """The loss over the given samples of each run, (run, sample) indices."""
-        return replace(self, data={name: array[samples] for name, array in self.data.items()})
+        """The loss over the given samples of each run, (run, sample) indices. Held-out
+        arrays are left as they are."""
+        chosen = {
+            name: array if name.startswith(HELD_OUT) else array[samples]
+            for name, array in self.data.items()
+        }
+        return replace(self, data=chosen)
 
     @property
     def samples(self) -> int:
-        """How many samples the data holds."""
-        return next(iter(self.data.values())).shape[-2]
+        """How many samples the loss is a mean over. Raises UserError where there is no data."""
+        if "inputs" not in self.data:
+            raise UserError("this optimizer draws samples, but the study names no dataset")
+        return self.data["inputs"].shape[-2]
 
     def named(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
         """Flat weights by name, each (run, *shape); views, not copies."""
@@ -74,8 +89,12 @@ class Objective:
         """∇²L, (run, weight, weight), exactly symmetric."""
         with torch.no_grad():
             known = self.model.hessian(self.named(weights), self.data)
-        hessian = known if known is not None else automatic_hessian(self._function, weights)
-        return (hessian + hessian.mT) / 2
+        if known is None:
+            seen = [
+                array.numel() for name, array in self.data.items() if not name.startswith(HELD_OUT)
+            ]
+            known = automatic_hessian(self._function, weights, sum(seen))
+        return (known + known.mT) / 2
 
     def smooth(self, weights: torch.Tensor) -> torch.Tensor:
         """(run,) bool: is L twice differentiable around these weights?"""
@@ -89,7 +108,9 @@ class Objective:
         """Largest norm of any neuron, (run,): the rows of matrices; a bias vector counts
         as one."""
         norms = [
-            torch.linalg.vector_norm(part, dim=-1).flatten(1)
+            torch.linalg.vector_norm(part.reshape(len(part), -1, *part.shape[-1:]), dim=-1)
+            if part.ndim > 1
+            else part.abs().unsqueeze(1)
             for part in self.named(vectors).values()
         ]
         return torch.cat(norms, dim=1).amax(dim=1)
@@ -131,12 +152,16 @@ def automatic_gradient(
 
 
 def automatic_hessian(
-    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor
+    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor, data: int = 0
 ) -> torch.Tensor:
     """Hessian of each run's value, (run, weight, weight), column by column for all runs
-    at once: run r is repeated for as many columns as memory allows."""
+    at once: run r is repeated for as many columns as memory allows.
+
+    data: how many numbers the function reads beside the weights.
+    """
     runs, count = weights.shape
-    columns = max(1, min(count, HESSIAN_BYTES // (8 * runs * count)))
+    fitting = min(HESSIAN_BYTES // count, DATA_BYTES // max(1, data)) // (8 * runs)
+    columns = max(1, min(count, fitting))
     unit = torch.eye(count, dtype=weights.dtype, device=weights.device)
     hessian = torch.empty(runs, count, count, dtype=weights.dtype, device=weights.device)
     for start in range(0, count, columns):

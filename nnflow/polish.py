@@ -10,6 +10,11 @@ POLISHED = 1e-13
 """Gradient norm at which polishing ends: rounding of the gradient itself is near 1e-14."""
 ITERATIONS = 50
 """At most so many steps; convergence is quadratic, ten are typical."""
+DAMPING = 10.0
+"""Smallest c. Where the minimum is not isolated, less of it lets a run slide along the flat
+directions, farther than gradient descent would go."""
+GIVE_UP = 1e9
+"""Value of c at which a run's polishing ends: no step lowers its gradient any more."""
 NEAR = 1e-3
 """Length of a step up to which the loss may rise: so close to a saddle, the way to it may
 lead up, by no more than the gradient explains. Longer steps must descend."""
@@ -28,10 +33,10 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
     """
     start, weights = weights, weights.clone()
     gradient, loss = objective.gradient(weights), objective.loss(weights)
-    factor = torch.ones(len(weights), dtype=weights.dtype, device=weights.device)
+    factor = torch.full_like(loss, DAMPING)
     for _ in range(ITERATIONS):
         norm = torch.linalg.vector_norm(gradient, dim=1)
-        rows = torch.nonzero((norm > POLISHED) & (factor < 1e8)).squeeze(1)
+        rows = torch.nonzero((norm > POLISHED) & (factor < GIVE_UP)).squeeze(1)
         if len(rows) == 0:
             break
         part = objective.take(rows.cpu().numpy())
@@ -50,6 +55,6 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
         taken = rows[better]
         weights[taken] = moved[better]
         gradient[taken], loss[taken] = new_gradient[better], new_loss[better]
-        factor[rows] = torch.where(better, (factor[rows] / 8).clamp_min(1e-3), factor[rows] * 8)
+        factor[rows] = torch.where(better, (factor[rows] / 8).clamp_min(DAMPING), factor[rows] * 8)
     near = torch.linalg.vector_norm(weights - start, dim=1) <= radius
     return torch.where(near[:, None], weights, start)

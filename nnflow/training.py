@@ -55,11 +55,11 @@ class Outcome:
 
 
 def trace_steps(limit: int, trace: Trace) -> np.ndarray:
-    """0, 1, … and then log-spaced steps up to `limit`."""
+    """0, 1, … and then log-spaced steps up to `limit`, and `limit` itself."""
     decades = np.log10(limit) if limit > 1 else 0
     exponents = np.arange(np.floor(decades * trace.points_per_decade) + 1)
     steps = np.round(10 ** (exponents / trace.points_per_decade)).astype(np.int64)
-    return np.unique(np.concatenate([[0], steps]))
+    return np.unique(np.concatenate([[0], steps, [limit]]))
 
 
 def train(

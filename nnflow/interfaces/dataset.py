@@ -11,7 +11,11 @@ from nnflow.interfaces.plugin import Plugin
 
 
 class Dataset(Plugin):
-    """Samples as named arrays; the first axis of each is `sample`."""
+    """Samples as named arrays; the first axis of each is `sample`.
+
+    The loss is over the arrays `inputs`, `targets`, …; those whose names begin with `test_`
+    are held out: models may observe them, and minibatches leave them alone.
+    """
 
     kind: ClassVar[str] = "datasets"
 

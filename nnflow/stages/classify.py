@@ -37,7 +37,7 @@ def classify(job: Job, batch: int) -> None:
                 parts.append(_classify_runs(job, piece, ends, rows))
                 done += len(rows)
                 reporter.update(done, total, f"runs classified · {piece.point.label}")
-            datasets.append(xr.concat(parts, "run"))
+            datasets.append(xr.concat(parts, "run", data_vars="minimal", coords="minimal"))
     path = job.batch_path("critical_points", batch)
     job.write_pieces(path, pieces, datasets, "critical points")
 

@@ -13,6 +13,9 @@ from nnflow.job import Job
 from nnflow.store import flag_mask
 from nnflow.study import Point
 
+TITLES = {"training": "ends of training", "critical_points": "critical points"}
+"""The datasets that are made batch by batch, with their titles."""
+
 
 def collect(job: Job, dataset: str) -> None:
     """Join the batches of `training` or `critical_points`; writes DATASET.nc."""
@@ -27,8 +30,7 @@ def collect(job: Job, dataset: str) -> None:
     }
     if dataset == "critical_points":
         joined = {p.label: _with_families(p, joined[p.label]) for p in job.study.points}
-    titles = {"training": "ends of training", "critical_points": "critical points"}
-    job.write(job.folder / f"{dataset}.nc", joined, titles[dataset])
+    job.write(job.folder / f"{dataset}.nc", joined, TITLES[dataset])
 
 
 def _with_families(point: Point, ends: xr.Dataset) -> xr.Dataset:

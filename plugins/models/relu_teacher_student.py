@@ -114,7 +114,7 @@ class ReluTeacherStudent(Model):
         """Sorted entries, and sorted norms and sums of rows and columns."""
         w = weights["w"]
         parts = [w.flatten(1)]
-        parts += [f(w, dim) for dim in (1, 2) for f in (torch.linalg.vector_norm, torch.sum)]
+        parts += [f(w, dim=dim) for dim in (1, 2) for f in (torch.linalg.vector_norm, torch.sum)]
         return torch.cat([part.sort(dim=1).values for part in parts], dim=1)
 
 

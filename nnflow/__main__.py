@@ -1,0 +1,5 @@
+"""`python -m nnflow`."""
+
+from nnflow.cli import main
+
+main()

@@ -1,0 +1,229 @@
+"""The command line: `nnflow list | validate | plugins | new | profile | run`, and the stages."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nnflow.errors import UserError
+
+app = typer.Typer(
+    help="What gradient descent finds on the loss landscapes of neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+StudyName = Annotated[str, typer.Argument(metavar="STUDY", help="A study of config/studies/.")]
+Scale = Annotated[str, typer.Option(help="quick, or paper: the published sizes.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", help="Where results are kept.")]
+DataFolder = Annotated[Path | None, typer.Option("--data", help="Where datasets keep files.")]
+Log = Annotated[Path | None, typer.Option(help="A file that gets each line of progress.")]
+Gpus = Annotated[int, typer.Option(help="GPUs that the job was given; 0: work on the CPU.")]
+Batch = Annotated[int | None, typer.Option(help="The batch; all, and then collect, if left out.")]
+RESULTS = Path("results")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line and exit status 2."""
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        print(f"nnflow: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _job(stage: str, study: str, scale: str, results: Path, data: Path | None,
+         log: Path | None, gpus: int = 0, analysis: str | None = None, detail: str = ""):  # fmt: skip
+    from nnflow.fingerprint import git_commit, package_versions
+    from nnflow.job import Job
+    from nnflow.plan import Plan, read_config
+    from nnflow.progress import Reporter
+
+    plan = Plan((study,), scale, results)
+    loaded = plan.loaded[study]
+    provenance = {
+        "study": study,
+        "scale": scale,
+        "provenance": {
+            "settings": plan.all_settings(study),
+            "seed": loaded.outline.seed,
+            "code": plan.code(stage, study, analysis),
+            "packages": package_versions(),
+            "commit": git_commit(),
+        },
+    }
+    title = f"{stage} {study}{detail}"
+    folder = data_folder(data, read_config())
+    return Job(loaded, results, folder, gpus, provenance, Reporter(title, log))
+
+
+def data_folder(option: Path | None, config: dict) -> Path:
+    """Where datasets keep files: the option, NNFLOW_DATA, the key `data`, or the cache."""
+    import pooch
+
+    named = option or os.environ.get("NNFLOW_DATA") or config.get("data")
+    return Path(named) if named else Path(pooch.os_cache("nnflow"))
+
+
+@app.command()
+def initialize(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
+               log: Log = None) -> None:  # fmt: skip
+    """Draw the first weights of all runs."""
+    from nnflow.stages.initialize import initialize as stage
+
+    stage(_job("initialize", study, scale, results, None, log))
+
+
+@app.command()
+def train(study: StudyName, batch: Batch = None, scale: Scale = "quick",
+          results: ResultsFolder = RESULTS, data: DataFolder = None, log: Log = None,
+          gpus: Gpus = 0) -> None:  # fmt: skip
+    """Train the runs of a batch."""
+    from nnflow.stages.train import train as stage
+
+    job = _job("train", study, scale, results, data, log, gpus, detail=_part(batch))
+    _each_batch(job, batch, "training", lambda number: stage(job, number))
+
+
+@app.command()
+def classify(study: StudyName, batch: Batch = None, scale: Scale = "quick",
+             results: ResultsFolder = RESULTS, data: DataFolder = None, log: Log = None,
+             gpus: Gpus = 0) -> None:  # fmt: skip
+    """Find out what kind of critical point each run of a batch reached."""
+    from nnflow.stages.classify import classify as stage
+
+    job = _job("classify", study, scale, results, data, log, gpus, detail=_part(batch))
+    _each_batch(job, batch, "critical_points", lambda number: stage(job, number))
+
+
+def _part(batch: int | None) -> str:
+    return "" if batch is None else f" batch {batch}"
+
+
+def _each_batch(job, batch: int | None, dataset: str, work: Callable[[int], None]) -> None:
+    from nnflow.stages.collect import collect as join
+
+    count = len(job.study.batches)
+    if batch is not None and not 0 <= batch < count:
+        raise UserError(f"{job.study.name}: there is no batch {batch} (there are 0 to {count - 1})")
+    for number in range(count) if batch is None else [batch]:
+        work(number)
+    if batch is None:
+        join(job, dataset)
+
+
+@app.command()
+def collect(study: StudyName,
+            dataset: Annotated[str, typer.Argument(help="training or critical_points.")],
+            scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None) -> None:  # fmt: skip
+    """Join the batches of a stage into the study's dataset."""
+    from nnflow.stages.collect import TITLES
+    from nnflow.stages.collect import collect as stage
+
+    if dataset not in TITLES:
+        raise UserError(f"collect: no such dataset {dataset!r} (there are: {', '.join(TITLES)})")
+    stage(_job("collect", study, scale, results, None, log), dataset)
+
+
+@app.command()
+def spectrum(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
+             data: DataFolder = None, log: Log = None, gpus: Gpus = 0) -> None:  # fmt: skip
+    """Compute Hessian spectra at the critical points."""
+    from nnflow.stages.spectrum import spectrum as stage
+
+    stage(_job("spectrum", study, scale, results, data, log, gpus))
+
+
+@app.command()
+def analyze(study: StudyName,
+            analysis: Annotated[str | None, typer.Argument(help="One analysis; all if left out.")] = None,
+            scale: Scale = "quick", results: ResultsFolder = RESULTS, data: DataFolder = None,
+            log: Log = None) -> None:  # fmt: skip
+    """Condense a study's datasets into one."""
+    from nnflow.plan import Plan
+    from nnflow.stages.analyze import analyze as stage
+
+    known = Plan((study,), scale, results).analyses(study)
+    if analysis is not None and analysis not in known:
+        raise UserError(f"{study}: no analysis {analysis!r} (there are: {', '.join(known)})")
+    for name in known if analysis is None else [analysis]:
+        detail = f" {name}"
+        stage(_job("analyze", study, scale, results, data, log, analysis=name, detail=detail), name)
+
+
+@app.command()
+def summarize(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
+              log: Log = None) -> None:  # fmt: skip
+    """Gather a study's table, and judge its claims."""
+    from nnflow.stages.summarize import summarize as stage
+
+    stage(_job("summarize", study, scale, results, None, log))
+
+
+@app.command()
+def draw(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
+         log: Log = None) -> None:  # fmt: skip
+    """Draw a study's figures."""
+    from nnflow.stages.draw import draw as stage
+
+    stage(_job("draw", study, scale, results, None, log))
+
+
+@app.command()
+def report(studies: Annotated[list[str] | None, typer.Argument(help="Studies; those of config.yaml if left out.")] = None,
+           scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None) -> None:  # fmt: skip
+    """Write the report and the table of all claims."""
+    from nnflow.plan import Plan, read_config
+    from nnflow.stages.report import report as stage
+
+    names = tuple(studies or Plan.from_config(read_config()).studies)
+    stage(Plan(names, scale, results))
+
+
+@app.command(name="list")
+def list_studies() -> None:
+    """List the studies: points and runs at each scale."""
+    from nnflow.study import SCALES, load_study
+
+    for file in sorted(Path("config/studies").glob("*.yaml")):
+        sizes = []
+        for scale in SCALES:
+            study = load_study(file, scale)
+            runs = sum(point.experiment.runs for point in study.points) if study.trains else 0
+            sizes.append(f"{scale}: {len(study.points)} points, {runs} runs")
+        typer.echo(f"{file.stem:24} {study.outline.title}\n{'':24} {' · '.join(sizes)}")
+
+
+@app.command()
+def validate(studies: Annotated[list[str] | None, typer.Argument(help="Studies; all if left out.")] = None) -> None:  # fmt: skip
+    """Check study files: every key, plugin and setting, at both scales."""
+    from nnflow.study import SCALES, load_study
+
+    folder = Path("config/studies")
+    files = [folder / f"{name}.yaml" for name in studies] if studies else sorted(folder.glob("*.yaml"))
+    mistakes = 0
+    for file in files:
+        try:
+            for scale in SCALES:
+                load_study(file, scale)
+            typer.echo(f"{file}: valid")
+        except UserError as error:
+            mistakes += 1
+            typer.echo(f"nnflow: {error}", err=True)
+    if mistakes:
+        raise typer.Exit(2)
+
+
+@app.command()
+def run(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for snakemake.")] = None) -> None:  # fmt: skip
+    """Run the workflow, or go on with one that was stopped, whatever stopped it."""
+    from nnflow.runner import run as start
+
+    raise typer.Exit(start(arguments or []))

@@ -1,0 +1,133 @@
+"""What the workflow has to do: which studies, which files, and what each job depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nnflow.errors import UserError
+from nnflow.fingerprint import code_hash
+from nnflow.interfaces import Plugin
+from nnflow.results import dataset_path
+from nnflow.settings import suggest
+from nnflow.study import SCALES, Experiment, Outline, Study, load_study
+
+CONFIG = Path("config/config.yaml")
+KEYS = ("studies", "scale", "results", "data")
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "initialize": ("seed", "model", "initializer", "runs"),
+    "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
+    "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
+    "collect": ("batch", "runs", "classify"),
+    "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
+    "analyze": ("analyses",),
+    "summarize": ("analyses", "claims"),
+    "draw": ("figures",),
+    "report": ("title", "description", "source", "figures", "claims"),
+}
+"""The parts of a study that a stage reads itself; the rest reaches it through its inputs."""
+
+PLUGINS: dict[str, tuple[str, ...]] = {
+    "initialize": ("model", "initializer"),
+    "train": ("model", "dataset", "optimizer"),
+    "classify": ("model", "dataset"),
+    "spectrum": ("model", "dataset"),
+    "draw": ("figures",),
+}
+"""The plugins whose code a stage runs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The studies of a workflow.
+
+    studies: names of files in `folder`. scale: quick or paper. results: where results go.
+    Raises UserError where the configuration or a study errs.
+    """
+
+    studies: tuple[str, ...]
+    scale: str = "quick"
+    results: Path = Path("results")
+    folder: Path = Path("config/studies")
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Plan:
+        """From config/config.yaml as Snakemake has read it."""
+        for key in config:
+            if key not in KEYS:
+                raise UserError(f"{CONFIG}: {key}: unknown key{suggest(key, list(KEYS))}")
+        scale = config.get("scale", "quick")
+        if scale not in SCALES:
+            raise UserError(f"{CONFIG}: scale: unknown scale {scale!r} (there are: quick, paper)")
+        named = config.get("studies", [])
+        studies = named.split(",") if isinstance(named, str) else named
+        if not isinstance(studies, list) or not studies:
+            raise UserError(f"{CONFIG}: studies: expected a list of names")
+        results = Path(config.get("results", "results"))
+        if results.exists() and not results.is_dir():
+            raise UserError(f"{results}: the results folder can't be written: it is a file")
+        plan = cls(tuple(dict.fromkeys(studies)), scale, results)
+        plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
+        return plan
+
+    @cached_property
+    def loaded(self) -> dict[str, Study]:
+        """The studies by name."""
+        return {name: load_study(self.folder / f"{name}.yaml", self.scale) for name in self.studies}
+
+    def batches(self, study: str) -> range:
+        """The numbers of a study's batches."""
+        return range(len(self.loaded[study].batches))
+
+    def needs(self, study: str, part: str, key: str) -> list[str]:
+        """The files that an analysis or a figure reads."""
+        folder = self.results / self.scale / study
+        plugin = getattr(self.loaded[study].outline, part)[key]
+        return [str(dataset_path(folder, need)) for need in plugin.needs]
+
+    def figures(self, study: str) -> list[str]:
+        """The names of a study's figures."""
+        return list(self.loaded[study].outline.figures)
+
+    def analyses(self, study: str) -> list[str]:
+        """The names of a study's analyses."""
+        return list(self.loaded[study].outline.analyses)
+
+    def settings(self, stage: str, study: str, analysis: str | None = None) -> str:
+        """What a job of the stage depends on besides files and code, as JSON."""
+        text = self.loaded[study].settings(*SETTINGS[stage])
+        if analysis is None:
+            return text
+        whole = json.loads(text)
+        return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+
+    def all_settings(self, study: str) -> dict[str, Any]:
+        """The study's full settings."""
+        parts = (*Outline.model_fields, *Experiment.model_fields)
+        return json.loads(self.loaded[study].settings(*parts))
+
+    def code(self, stage: str, study: str, analysis: str | None = None) -> str:
+        """Hash of the code that a job of the stage runs."""
+        return code_hash(stage, self._plugins(stage, study, analysis))
+
+    def _plugins(self, stage: str, study: str, analysis: str | None) -> list[Plugin]:
+        if analysis is not None:
+            return list(self.loaded[study].outline.analyses[analysis].plugins())
+        return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+
+def read_config(file: Path = CONFIG) -> dict[str, Any]:
+    """config/config.yaml; empty where there is none."""
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
