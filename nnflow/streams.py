@@ -85,8 +85,9 @@ class Streams:
         return philox(self.key, counter).reshape(len(self.runs), 4 * blocks)[:, :size]
 
     def uniform(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
-        """(run, size) numbers uniform on the open interval (0, 1), 53 bits each."""
-        return ((self.words(size, draw) >> np.uint64(11)) + 0.5) * 2.0**-53
+        """(run, size) numbers uniform on the open interval (0, 1), 52 bits each."""
+        # the odd multiples of 2⁻⁵³; with one bit more the last of them would round to 1
+        return ((self.words(size, draw) >> np.uint64(12)) + 0.5) * 2.0**-52
 
     def normal(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
         """(run, size) standard normal numbers, by inversion of the distribution function."""
