@@ -92,9 +92,23 @@ class Plan:
         plugin = getattr(self.loaded[study].outline, part)[key]
         return [str(dataset_path(folder, need)) for need in plugin.needs]
 
+    def datasets(self, study: str) -> list[str]:
+        """The datasets of a study's stages; none where it does not train."""
+        names = ("initialization", "training", "critical_points", "spectra")
+        folder = self.results / self.scale / study
+        return [str(dataset_path(folder, n)) for n in names if self.loaded[study].trains]
+
     def figures(self, study: str) -> list[str]:
-        """The names of a study's figures."""
-        return list(self.loaded[study].outline.figures)
+        """The files that drawing a study writes."""
+        folder = self.results / self.scale / study / "figures"
+        names = self.loaded[study].outline.figures
+        return [str(folder / f"{name}.{ending}") for name in names for ending in ("svg", "png")]
+
+    def figure_inputs(self, study: str) -> list[str]:
+        """The files that a study's figures read."""
+        names = self.loaded[study].outline.figures
+        found = [path for name in names for path in self.needs(study, "figures", name)]
+        return list(dict.fromkeys(found))
 
     def analyses(self, study: str) -> list[str]:
         """The names of a study's analyses."""

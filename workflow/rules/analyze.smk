@@ -1,0 +1,46 @@
+rule analyze:
+    input:
+        lambda wildcards: PLAN.needs(wildcards.study, "analyses", wildcards.analysis),
+    output:
+        f"{STUDY}/analyses/{{analysis}}.nc",
+    log:
+        f"{STUDY}/logs/analyze-{{analysis}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/analyze-{{analysis}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=settings("analyze"),
+        code=code("analyze"),
+    shell:
+        f"{NNFLOW} analyze {{wildcards.study}} {{wildcards.analysis}} {OPTIONS}"
+
+
+rule summarize:
+    input:
+        lambda wildcards: [
+            f"{RESULTS}/{wildcards.scale}/{wildcards.study}/analyses/{analysis}.nc"
+            for analysis in PLAN.analyses(wildcards.study)
+        ],
+    output:
+        f"{STUDY}/summary.nc",
+        f"{STUDY}/claims.csv",
+    log:
+        f"{STUDY}/logs/summarize.log",
+    benchmark:
+        f"{STUDY}/benchmarks/summarize.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=settings("summarize"),
+        code=code("summarize"),
+    shell:
+        f"{NNFLOW} summarize {{wildcards.study}} {OPTIONS}"

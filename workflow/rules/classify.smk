@@ -1,0 +1,21 @@
+rule classify:
+    input:
+        f"{STUDY}/batches/training-{{batch}}.nc",
+    output:
+        f"{STUDY}/batches/critical_points-{{batch}}.nc",
+    log:
+        f"{STUDY}/logs/classify-{{batch}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/classify-{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=settings("classify"),
+        code=code("classify"),
+    shell:
+        f"{NNFLOW} classify {{wildcards.study}} --batch {{wildcards.batch}} --gpus {{resources.gpu}} {OPTIONS}"

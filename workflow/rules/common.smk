@@ -1,0 +1,56 @@
+import shlex
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from nnflow.errors import UserError
+from nnflow.plan import Plan
+
+try:
+    PLAN = Plan.from_config(config)
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RESULTS = PLAN.results
+STUDY = f"{RESULTS}/{{scale}}/{{study}}"
+NNFLOW = f"{shlex.quote(sys.executable)} -m nnflow"
+OPTIONS = f"--scale {{wildcards.scale}} --results {RESULTS} --log {{log}}"
+
+
+wildcard_constraints:
+    scale=PLAN.scale,
+    study="|".join(PLAN.studies),
+    batch=r"\d+",
+    analysis="[a-z][a-z0-9_]*",
+    dataset="training|critical_points",
+
+
+localrules:
+    all,
+
+
+def settings(stage):
+    """What a job of the stage depends on besides files and code."""
+    return lambda wildcards: PLAN.settings(
+        stage, wildcards.study, wildcards.get("analysis")
+    )
+
+
+def code(stage):
+    """Hash of the code that a job of the stage runs."""
+    return lambda wildcards: PLAN.code(
+        stage, wildcards.study, wildcards.get("analysis")
+    )
+
+
+def batches(dataset):
+    """The parts of a dataset that a study's batches carry."""
+    return lambda wildcards: [
+        f"{RESULTS}/{wildcards.scale}/{wildcards.study}/batches/{dataset}-{batch}.nc"
+        for batch in PLAN.batches(wildcards.study)
+    ]
+
+
+def of_study(name):
+    """A file of every study of the workflow."""
+    return [f"{RESULTS}/{PLAN.scale}/{study}/{name}" for study in PLAN.studies]

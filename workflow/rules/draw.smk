@@ -1,0 +1,26 @@
+# One rule per study, as each has figures of its own; one job, as most of a drawing job
+# is the start of Python and matplotlib.
+for study in PLAN.studies:
+
+    rule:
+        name:
+            f"draw_{study}"
+        input:
+            PLAN.figure_inputs(study),
+        output:
+            PLAN.figures(study),
+        log:
+            f"{RESULTS}/{PLAN.scale}/{study}/logs/draw.log",
+        benchmark:
+            f"{RESULTS}/{PLAN.scale}/{study}/benchmarks/draw.tsv"
+        conda:
+            "../../environment.yml"
+        threads: 1
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        params:
+            settings=PLAN.settings("draw", study),
+            code=PLAN.code("draw", study),
+        shell:
+            f"{NNFLOW} draw {study} --scale {PLAN.scale} --results {RESULTS} --log {{log}}"

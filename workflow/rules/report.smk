@@ -1,0 +1,24 @@
+rule report:
+    input:
+        of_study("summary.nc"),
+        of_study("claims.csv"),
+        [PLAN.figures(study) for study in PLAN.studies],
+    output:
+        f"{RESULTS}/{PLAN.scale}/report.html",
+        f"{RESULTS}/{PLAN.scale}/claims.csv",
+    log:
+        f"{RESULTS}/{PLAN.scale}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/{PLAN.scale}/benchmarks/report.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=[PLAN.settings("report", study) for study in PLAN.studies],
+        code=PLAN.code("report", PLAN.studies[0]),
+        studies=PLAN.studies,
+    shell:
+        f"{NNFLOW} report {{params.studies}} --scale {PLAN.scale} --results {RESULTS} --log {{log}}"

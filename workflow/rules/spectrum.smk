@@ -1,0 +1,21 @@
+rule spectrum:
+    input:
+        f"{STUDY}/critical_points.nc",
+    output:
+        f"{STUDY}/spectra.nc",
+    log:
+        f"{STUDY}/logs/spectrum.log",
+    benchmark:
+        f"{STUDY}/benchmarks/spectrum.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=60,
+    params:
+        settings=settings("spectrum"),
+        code=code("spectrum"),
+    shell:
+        f"{NNFLOW} spectrum {{wildcards.study}} --gpus {{resources.gpu}} {OPTIONS}"

@@ -1,0 +1,43 @@
+rule train:
+    input:
+        f"{STUDY}/initialization.nc",
+    output:
+        f"{STUDY}/batches/training-{{batch}}.nc",
+    log:
+        f"{STUDY}/logs/train-{{batch}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/train-{{batch}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=120,
+    params:
+        settings=settings("train"),
+        code=code("train"),
+    shell:
+        f"{NNFLOW} train {{wildcards.study}} --batch {{wildcards.batch}} --gpus {{resources.gpu}} {OPTIONS}"
+
+
+rule collect:
+    input:
+        lambda wildcards: batches(wildcards.dataset)(wildcards),
+    output:
+        f"{STUDY}/{{dataset}}.nc",
+    log:
+        f"{STUDY}/logs/collect-{{dataset}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/collect-{{dataset}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=settings("collect"),
+        code=code("collect"),
+    shell:
+        f"{NNFLOW} collect {{wildcards.study}} {{wildcards.dataset}} {OPTIONS}"
