@@ -12,7 +12,11 @@ class Settings(BaseModel):
     """Immutable settings; an unknown key is an error, never ignored."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        validate_default=True,
     )
 
 
@@ -32,12 +36,12 @@ def _reason(problem: dict[str, Any], kind: type[BaseModel] | None) -> str:
         return "this key is missing"
     reason = problem["msg"].removeprefix("Value error, ").replace("\n", " ")
     given = problem.get("input")
-    shown = isinstance(given, (str, int, float, bool)) and "got" not in reason
+    shown = isinstance(given, str | int | float | bool) and problem["type"] != "value_error"
     return f"{reason} (got {given!r})" if shown else reason
 
 
 def suggest(name: str, known: list[str]) -> str:
-    """" (did you mean 'x'?)", or what there is, where nothing comes near."""
+    """ " (did you mean 'x'?)", or what there is, where nothing comes near."""
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f" (did you mean {near[0]!r}?)"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -10,12 +9,10 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-import yaml
 from pydantic import (
     BeforeValidator,
-    Field,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -34,11 +31,10 @@ from nnflow.interfaces import (
     Plugin,
 )
 from nnflow.settings import Settings, explain, suggest
+from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 
 S = TypeVar("S", bound=Settings)
-SCALES = ("quick", "paper")
 _SAFE_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_UNSAFE_LABEL = re.compile(r"[^A-Za-z0-9_.+=,-]+")
 
 
 class Stop(Settings):
@@ -241,7 +237,8 @@ class Study:
 
 
 def _plain(settings: Settings, part: str) -> Any:
-    return settings.model_dump(mode="json", include={part})[part]
+    # as_any: a plugin with the settings of its own class, which the field's type lacks
+    return settings.model_dump(mode="json", include={part}, serialize_as_any=True)[part]
 
 
 def load_study(file: Path, scale: str = "quick") -> Study:
@@ -254,7 +251,7 @@ def load_study(file: Path, scale: str = "quick") -> Study:
         _check_name(name)
         if scale not in SCALES:
             raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
-        raw = _with_scale(_read_yaml(file), scale)
+        raw = with_scale(read_yaml(file), scale)
         sweep = raw.pop("sweep", {})
         outline_keys = set(Outline.model_fields)
         outline_raw = {key: raw.pop(key) for key in list(raw) if key in outline_keys}
@@ -268,90 +265,20 @@ def load_study(file: Path, scale: str = "quick") -> Study:
     return study
 
 
-def _read_yaml(file: Path) -> dict[str, Any]:
-    try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        known = sorted(other.stem for other in file.parent.glob("*.yaml"))
-        raise ValueError(f"no such study{suggest(file.stem, known)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"can't be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(raw, dict):
-        raise ValueError("expected keys and values")
-    return raw
-
-
-def _with_scale(raw: dict[str, Any], scale: str) -> dict[str, Any]:
-    scales = raw.pop("scales", None) or {}
-    unknown = set(scales) - set(SCALES)
-    if unknown:
-        raise ValueError(f"scales.{unknown.pop()}: unknown scale (there are: quick, paper)")
-    return _merged(raw, scales.get(scale) or {})
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the keys of `over`; nested mappings are merged, except sweeps."""
-    merged = dict(base)
-    for key, value in over.items():
-        nested = isinstance(value, dict) and isinstance(base.get(key), dict) and key != "sweep"
-        merged[key] = _merged(base[key], value) if nested else value
-    return merged
-
-
 def _points(raw: dict[str, Any], sweep: Any) -> Iterator[Point]:
     seen = set()
-    for parameters in _combinations(sweep):
+    for parameters in combinations(sweep):
         settings = deepcopy(raw)
         for key, value in parameters.items():
-            _set(settings, key, value)
-        label = _label(parameters)
-        if label in seen:
-            raise ValueError(f"sweep: the point {label!r} occurs twice")
-        seen.add(label)
-        short = {_short(key, parameters): value for key, value in parameters.items()}
-        yield Point(label, short, _validate(Experiment, settings))
-
-
-def _combinations(sweep: Any) -> list[dict[str, Any]]:
-    """A mapping of lists is a grid; a list of mappings lists the points."""
-    if isinstance(sweep, dict):
-        for key, values in sweep.items():
-            if not isinstance(values, list) or not values:
-                raise ValueError(f"sweep.{key}: expected a list of values")
-        return [
-            dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())
-        ]
-    if isinstance(sweep, list) and sweep and all(isinstance(item, dict) for item in sweep):
-        return sweep
-    raise ValueError("sweep: expected a mapping of lists, or a list of mappings")
-
-
-def _set(settings: dict[str, Any], key: str, value: Any) -> None:
-    *parents, last = key.split(".")
-    for part in parents:
-        settings = settings.setdefault(part, {})
-        if not isinstance(settings, dict):
-            raise ValueError(f"sweep.{key}: {part!r} has no keys of its own; write it as a mapping")
-    settings[last] = value
-
-
-def _short(key: str, parameters: dict[str, Any]) -> str:
-    """The last part of a dotted key, or the whole where that would be ambiguous."""
-    last = key.rsplit(".", 1)[-1]
-    others = [other.rsplit(".", 1)[-1] for other in parameters if other != key]
-    return key if last in others or last == "name" else last
-
-
-def _label(parameters: dict[str, Any]) -> str:
-    def text(value: Any) -> str:
-        if isinstance(value, list):
-            return "-".join(text(item) for item in value)
-        return _UNSAFE_LABEL.sub("-", str(value))
-
-    pairs = (f"{_short(key, parameters)}={text(value)}" for key, value in parameters.items())
-    return ",".join(pairs) or "all"
+            if key.split(".")[0] in Outline.model_fields:
+                raise ValueError(f"sweep.{key}: can't be swept, a study has it once")
+            set_key(settings, key, value)
+        named = label(parameters)
+        if named in seen:
+            raise ValueError(f"sweep: the point {named!r} occurs twice")
+        seen.add(named)
+        shortened = {short(key, parameters): value for key, value in parameters.items()}
+        yield Point(named, shortened, _validate(Experiment, settings))
 
 
 def _check_name(name: str) -> None:
@@ -375,6 +302,9 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
         location = error.errors()[0]["loc"]
         owner: Any = kind
         for part in location[:-1]:
+            if isinstance(part, int):
+                owner = next(iter(get_args(owner)), None)
+                continue
             field = getattr(owner, "model_fields", {}).get(part)
             owner = field.annotation if field is not None else None
         raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
