@@ -25,6 +25,7 @@ from nnflow.interfaces import (
 )
 from nnflow.lazy import torch
 from nnflow.settings import Settings
+from nnflow.statistics import mean, share
 from nnflow.streams import Streams
 
 __version__ = "0.1.0"
@@ -42,5 +43,7 @@ __all__ = [
     "Streams",
     "UserError",
     "hookimpl",
+    "mean",
+    "share",
     "torch",
 ]

@@ -14,17 +14,15 @@ import torch
 
 Product = Callable[[np.ndarray], np.ndarray]
 
-TOLERANCES = (1e-3, 1e-6, 1e-9)
-"""Residuals, as fractions of the spectral norm, that are reached for one after the other.
-What the last does not reach is left at the one before: a lowest eigenvalue inside the cluster
-at zero is then still known, to its residual."""
-BASIS = 96
+TOLERANCES = (1e-9, 1e-6, 1e-3)
+"""Residuals, as fractions of the spectral norm, that are asked for one after the other until
+one is met. A lowest eigenvalue inside the cluster at zero may miss the first; it is then still
+known, to its residual."""
+BASIS = 192
 """Lanczos vectors kept between restarts, beside four per wanted eigenvalue: the cluster at
 zero, beside which the low end of a network's Hessian lies, makes small ones slow."""
-RESTARTS = 12
+RESTARTS = 10
 """Most restarts for each tolerance; with `BASIS` this bounds the number of products."""
-REMAINDER = 1e-2
-"""Weight of the first start vector among the later ones."""
 SHIFT = 1.5
 """The operator's shift, in units of its scale; not 1, at which a multiple of the identity
 would become zero."""
@@ -48,9 +46,9 @@ class Extremes:
     """Both ends of a spectrum, each in ascending order, (count,).
 
     lowest_residual, highest_residual: ‖Hv − λv‖ for the unit vectors found.
-    converged: did every residual come below the last of `TOLERANCES`? If not, each number is
+    converged: did every residual come below the first of `TOLERANCES`? If not, each number is
     still within its residual of an eigenvalue, perhaps not of the one that its place names;
-    NaN where not even the first tolerance was reached.
+    NaN where not even the last tolerance was met.
     products: how many products were used.
     """
 
@@ -107,8 +105,8 @@ def _formed(product: Product, size: int, count: int) -> list[tuple[np.ndarray, n
 
 
 def _scale(product: Product, start: np.ndarray) -> float:
-    """A lower bound on the spectral norm, near it, by the power method; 1 for
-    the zero operator."""
+    """A lower bound on the spectral norm, near it, by the power method; 1 for the
+    zero operator."""
     vector, largest = start, 0.0
     for _ in range(POWER_STEPS):
         image = product(vector)
@@ -126,9 +124,8 @@ def _end(
     whether all converged.
 
     ARPACK's tolerance is relative to each eigenvalue, which asks too much of one near zero.
-    Moved away from zero by about
-    the spectral norm, the eigenvalues of this end are of the size of the
-    spectral norm, and so is the tolerance; the Krylov space stays the same.
+    Moved away from zero by about the spectral norm, the eigenvalues of this end are of that
+    size, and so is the tolerance; the Krylov space stays the same.
     """
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
@@ -137,17 +134,15 @@ def _end(
         (size, size), matvec=lambda vector: product(vector) + shift * vector, dtype=start.dtype
     )
     which = "LA" if side > 0 else "SA"
-    vectors, begin, converged = np.empty((size, 0)), start, True
+    found = []
     for tolerance in TOLERANCES:
-        options = {"v0": begin, "ncv": basis, "maxiter": RESTARTS, "tol": tolerance}
+        options = {"v0": start, "ncv": basis, "maxiter": RESTARTS, "tol": tolerance}
         try:
-            _, vectors = eigsh(moved, count, which=which, rng=0, **options)
-        except ArpackNoConvergence as partial:
-            vectors, converged = np.hstack([vectors, partial.eigenvectors]), False
+            found.append(eigsh(moved, count, which=which, rng=0, **options)[1])
             break
-        # a little of the start vector stays, or the Krylov space would end at once
-        begin = vectors.sum(axis=1) + REMAINDER * start
-    return *_ritz(product, vectors, side, count), converged
+        except ArpackNoConvergence as partial:
+            found.append(partial.eigenvectors)
+    return *_ritz(product, np.hstack(found), side, count), len(found) == 1
 
 
 def _ritz(
