@@ -47,8 +47,10 @@ class Claim(Settings):
     VALUE_low and VALUE_high."""
     published: float | dict[str, float]
     """The published number, or one for each point's label."""
-    within: NonNegativeFloat = 0.0
-    """Half-width of the published number: what its rounding leaves open."""
+    within: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = 0.0
+    """What the rounding of the published number leaves open: on both sides alike, or
+    [below, above]. A number that may have been cut off instead of rounded has a whole unit of
+    its last digit above, and half a unit below."""
     trials: PositiveInt | None = None
     """For a share: the published number of trials. Both shares are then compared as
     binomials at 99 %; the summary's column `runs` holds our trials."""
@@ -63,8 +65,9 @@ def judge(study: str, claims: list[Claim], summary: xr.Dataset) -> list[Row]:
 
     summary: columns over `point`, whose coordinate holds the labels. The verdict is
     `reproduced` where the measured interval [low, high] meets published ± within (for
-    shares: where two binomials agree), `corrected` where it does not but meets the
-    corrected number, else `differs`.
+    shares: where two binomials agree), `corrected` where it meets the corrected number and
+    either misses the published one or lies nearer to the corrected one, else `differs`.
+    Nothing is measured where there is no value, or one without an interval that misses.
     """
     return [row for claim in claims for row in _rows(study, claim, summary)]
 
@@ -98,13 +101,28 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
         if math.isnan(measured):
             yield {**row, "note": _join("no run of this sample to measure it on", claim.note)}
             continue
-        if _agrees(claim, row, number, at):
-            row["verdict"] = "reproduced"
-        elif label in claim.corrected and _agrees(claim, row, claim.corrected[label].value, at):
-            row |= {"verdict": "corrected", "note": _join(claim.corrected[label].note, claim.note)}
-        else:
-            row["verdict"] = "differs"
-        yield row
+        yield row | _verdict(claim, row, label, number, at)
+
+
+def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, Any]) -> Row:
+    """Verdict and note on a number that was measured."""
+    agrees = _agrees(claim, row, number, at)
+    correction = claim.corrected.get(label)
+    if correction is not None and _agrees(claim, row, correction.value, at):
+        # few runs may not tell the two numbers apart: then the nearer one decides
+        nearer = abs(row["measured"] - correction.value) < abs(row["measured"] - number)
+        if nearer or not agrees:
+            return {"verdict": "corrected", "note": _join(correction.note, claim.note)}
+    if agrees:
+        return {"verdict": "reproduced"}
+    if _boundless(row):
+        return {"note": _join("one run gives a value but no interval", claim.note)}
+    return {"verdict": "differs"}
+
+
+def _boundless(row: Row) -> bool:
+    """Is the interval the whole line?"""
+    return row["low"] == -math.inf and row["high"] == math.inf
 
 
 def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
@@ -112,9 +130,14 @@ def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
         runs = int(at["runs"])
         ours, theirs = round(row["measured"] * runs), round(number * claim.trials)
         return two_binomials_agree(ours, runs, theirs, claim.trials, CONFIDENCE)
+    low, high = row["low"], row["high"]
+    if _boundless(row):  # it would agree with every number
+        low = high = row["measured"]
+    below, above = claim.within if isinstance(claim.within, tuple) else (claim.within,) * 2
     # the slack of 1e-12 keeps a number that was rounded exactly half-way inside
-    slack = claim.within * (1 + 1e-9) + 1e-12
-    return row["low"] <= number + slack and row["high"] >= number - slack
+    return (
+        low <= number + above * (1 + 1e-9) + 1e-12 and high >= number - below * (1 + 1e-9) - 1e-12
+    )
 
 
 def _parameters(label: str) -> dict[str, str]:

@@ -106,8 +106,8 @@ class ReluTeacherStudent(Model):
         return torch.linalg.vector_norm(weights["w"], dim=2).amin(1) > VANISHED
 
     def canonical(self, weights):
-        """Students beside the teachers that they match best, the best pairs first; students
-        without a teacher follow by falling norm."""
+        """Students beside the teachers along or against which they point most, from the best
+        match to the worst opposition; students without a teacher follow by falling norm."""
         return {"w": torch.stack([_canonical(w) for w in weights["w"]])}
 
     def invariants(self, weights):
@@ -166,7 +166,7 @@ def _sqrt(values):
 def _canonical(w):
     from scipy.optimize import linear_sum_assignment
 
-    students, teachers = linear_sum_assignment(-w.cpu().numpy())
+    students, teachers = linear_sum_assignment(-w.abs().cpu().numpy())
     matched = w[students, teachers]
     order = torch.argsort(matched, descending=True).cpu().numpy()
     students, teachers = students[order], teachers[order]
