@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
-from nnflow.settings import Settings
+from nnflow.settings import Settings, suggest
 from nnflow.statistics import CONFIDENCE, two_binomials_agree
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
             "claim": f"{claim.claim}[{label}]" if per_point else claim.claim,
             "study": study,
             "source": claim.source,
-            "statement": claim.statement.format_map(_parameters(label)),
+            "statement": _filled(claim.statement, label),
             "published": number,
             "measured": math.nan,
             "low": math.nan,
@@ -92,6 +92,11 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
             yield {**row, "note": _join("this point is not part of this scale", claim.note)}
             continue
         at = {k: v.item() for k, v in summary.sel(point=label).variables.items() if v.ndim == 0}
+        if claim.value not in at:
+            columns = sorted(name for name in at if name != "point")
+            reason = f"the summary has no column {claim.value!r}{suggest(claim.value, columns)}"
+            yield {**row, "note": _join(reason, claim.note)}
+            continue
         measured = at[claim.value]
         row |= {
             "measured": measured,
@@ -140,8 +145,13 @@ def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
     )
 
 
-def _parameters(label: str) -> dict[str, str]:
-    return dict(pair.split("=", 1) for pair in label.split(",") if "=" in pair)
+def _filled(statement: str, label: str) -> str:
+    """The statement with {k} replaced by the point's k; other braces are left as they are."""
+    for pair in label.split(","):
+        name, equals, value = pair.partition("=")
+        if equals:
+            statement = statement.replace(f"{{{name}}}", value)
+    return statement
 
 
 def _join(*notes: str) -> str:
