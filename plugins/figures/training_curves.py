@@ -7,13 +7,14 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-ROWS = {"loss": "loss", "accuracy": "accuracy"}
+ROWS = ("loss", "accuracy")
 SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}
 
 
 class TrainingCurves(Figure):
     """Loss and accuracy against training steps, one column per point: single runs (thin),
-    their median (thick) and the range between the quartiles (band)."""
+    their median (thick) and the range between the quartiles (band). Accuracies at the end
+    are written into the panels."""
 
     needs = ("training",)
 
@@ -32,7 +33,7 @@ class TrainingCurves(Figure):
             axes[0, column].set_title(point.label.replace("=", " = "))
             axes[-1, column].set_xlabel("step")
         for row, name in enumerate(rows):
-            axes[row, 0].set_ylabel(ROWS[name])
+            axes[row, 0].set_ylabel(name)
         axes[0, 0].legend(loc="lower left")
         return figure
 
@@ -49,6 +50,10 @@ def _curves(axes, trained, name: str) -> None:
         axes.plot(steps, values.T, color=color, lw=0.4, alpha=0.4)
         axes.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
         axes.plot(steps, median, line, color=color, lw=1.6, label=label)
+        if name == "accuracy":
+            last = f"{label}: {median[np.isfinite(median)][-1]:.1%}"
+            place = {"transform": axes.transAxes, "ha": "right", "color": color}
+            axes.text(0.98, 0.2 - 0.12 * number, last, **place)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, steps[-1])
     axes.set_yscale("log" if name == "loss" else "linear")
