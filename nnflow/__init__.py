@@ -12,6 +12,7 @@ os.environ.setdefault("MKL_CBWR", "AVX2")
 
 # ruff: noqa: E402
 from nnflow.errors import UserError
+from nnflow.flags import flag_mask
 from nnflow.hookspecs import hookimpl
 from nnflow.interfaces import (
     Activation,
@@ -42,6 +43,7 @@ __all__ = [
     "Settings",
     "Streams",
     "UserError",
+    "flag_mask",
     "hookimpl",
     "mean",
     "share",

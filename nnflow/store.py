@@ -19,6 +19,7 @@ import numpy as np
 import xarray as xr
 
 from nnflow.errors import UserError
+from nnflow.flags import flag_mask as flag_mask
 
 ENGINE = "netcdf4"
 _PACKED = {"zlib": True, "complevel": 4, "shuffle": True}
@@ -119,8 +120,3 @@ def flags(values: np.ndarray, meanings: tuple[str, ...], **attributes: str) -> x
             **attributes,
         },
     )
-
-
-def flag_mask(variable: xr.DataArray, meaning: str) -> np.ndarray:
-    """(run,) bool: where a categorical variable has the given meaning."""
-    return variable.values == variable.attrs["flag_meanings"].split().index(meaning)

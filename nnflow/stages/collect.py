@@ -9,8 +9,8 @@ import xarray as xr
 
 from nnflow.critical import KINDS
 from nnflow.families import families
+from nnflow.flags import flag_mask
 from nnflow.job import Job
-from nnflow.store import flag_mask
 from nnflow.study import Point
 
 TITLES = {"training": "ends of training", "critical_points": "critical points"}
