@@ -13,6 +13,7 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import subprocess
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -22,27 +23,34 @@ from nnflow.interfaces import Plugin
 from nnflow.registry import PACKAGE
 
 ROOTS = ("nnflow", PACKAGE)
-READING_SETTINGS = {"nnflow.study", "nnflow.claims", "nnflow.registry", "nnflow.hookspecs"}
+READING_SETTINGS = {"nnflow.study", "nnflow.sweep", "nnflow.registry", "nnflow.hookspecs"}
 PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4", "snakemake", "pydantic")
+_HOME = Path(nnflow.__file__).parent
 
 
 def code_hash(stage: str, plugins: Iterable[Plugin]) -> str:
     """Hash of the code behind `nnflow.stages.<stage>` and the plugins' classes."""
-    modules = {f"nnflow.stages.{stage}"}
-    modules |= {type(plugin).__module__ for plugin in plugins}
+    files = code_files(stage, plugins)
+    digest = hashlib.sha256()
+    for module in sorted(files):
+        digest.update(module.encode() + b"\0" + _content(files[module]))
+    return digest.hexdigest()[:16]
+
+
+def code_files(stage: str, plugins: Iterable[Plugin]) -> dict[str, Path]:
+    """The files that `code_hash` covers, by module; a stage's templates among them."""
     files: dict[str, Path] = {}
-    waiting = sorted(modules)
+    waiting = [f"nnflow.stages.{stage}", *(type(plugin).__module__ for plugin in plugins)]
     while waiting:
         module = waiting.pop()
         if module in files or module in READING_SETTINGS:
             continue
         if (file := _file(module)) is not None:
             files[module] = file
-            waiting.extend(sorted(_imports(module, file)))
-    digest = hashlib.sha256()
-    for module in sorted(files):
-        digest.update(module.encode() + b"\0" + _content(files[module]))
-    return digest.hexdigest()[:16]
+            waiting.extend(_imports(module, file))
+    for template in (_HOME / "stages").glob(f"{stage}.*"):
+        files.setdefault(f"nnflow.stages.{template.name.removesuffix('.py')}", template)
+    return files
 
 
 @cache
@@ -52,11 +60,21 @@ def _content(file: Path) -> bytes:
 
 @cache
 def _file(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    """The source of a module; nothing is imported, as planning is to stay fast."""
+    top, *parts = module.split(".")
+    if top == "nnflow":
+        return _source(_HOME.joinpath(*parts))
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if loaded is not None:
+        return Path(loaded)
+    folders = getattr(sys.modules.get(top), "__path__", ()) if top == PACKAGE else ()
+    found = (_source(Path(folder, *parts)) for folder in folders)
+    return next((file for file in found if file is not None), None)
+
+
+def _source(place: Path) -> Path | None:
+    files = (place / "__init__.py", place.with_suffix(".py"))
+    return next((file for file in files if file.is_file()), None)
 
 
 @cache
@@ -80,7 +98,9 @@ def _imports(module: str, file: Path) -> frozenset[str]:
 
 
 def _home(name: str) -> str:
-    """The module that defines what `from nnflow import name` gives."""
+    """The module that `from nnflow import name` gives, or that defines it."""
+    if _file(f"nnflow.{name}") is not None:
+        return f"nnflow.{name}"
     item = getattr(nnflow, name, None)
     return getattr(item, "__module__", None) or type(item).__module__
 
