@@ -67,7 +67,7 @@ def _file(module: str) -> Path | None:
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if loaded is not None:
         return Path(loaded)
-    folders = getattr(sys.modules.get(top), "__path__", ()) if top == PACKAGE else ()
+    folders = getattr(sys.modules.get(top), "__path__", ()) if top.startswith(PACKAGE) else ()
     found = (_source(Path(folder, *parts)) for folder in folders)
     return next((file for file in found if file is not None), None)
 
@@ -79,7 +79,7 @@ def _source(place: Path) -> Path | None:
 
 @cache
 def _imports(module: str, file: Path) -> frozenset[str]:
-    """The modules under ROOTS that a module names in an import, wherever it stands,
+    """The modules of nnflow and of plugins that a module names in an import, wherever it stands,
     except those for type checking only."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
@@ -94,7 +94,7 @@ def _imports(module: str, file: Path) -> frozenset[str]:
                 found.update(_home(name) for name in names)
             else:
                 found.update({base, *(f"{base}.{name}" for name in names)})
-    return frozenset(name for name in found if name.split(".")[0] in ROOTS)
+    return frozenset(name for name in found if name.startswith(ROOTS))
 
 
 def _home(name: str) -> str:

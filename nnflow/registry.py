@@ -1,9 +1,10 @@
 """Finding plugins: files in plugins/, in further folders, and installed packages.
 
 A broken file or a name taken twice is recorded as a problem and refused; every other
-plugin goes on working. The folders' files are imported as modules of the package
-`nnflow_plugins`, so that a file may import its neighbours (`from . import _angles`).
-Files and folders whose names begin with an underscore hold such shared code.
+plugin goes on working. The first folder's files are imported as modules of the package
+`nnflow_plugins`, the second's of `nnflow_plugins_1` and so on, so that a file may import
+its neighbours (`from ._angles import turn`). Files and folders whose names begin with an
+underscore hold such shared code.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import sys
 import types
 from collections.abc import Callable, Iterable
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -23,7 +24,7 @@ import pluggy
 from nnflow import hookspecs
 from nnflow.errors import UserError
 from nnflow.interfaces import KINDS, Plugin
-from nnflow.settings import suggest
+from nnflow.settings import check_name, suggest
 
 PACKAGE = "nnflow_plugins"
 GROUP = "nnflow"
@@ -50,14 +51,13 @@ class Registry:
         self.sources: dict[type[Plugin], str] = {}
         self.problems: dict[str, str] = {}
         self._refused: dict[tuple[str, str], str] = {}
+        self._namesakes: dict[tuple[str, str], list[str]] = {}
         self._manager = pluggy.PluginManager("nnflow")
         self._manager.add_hookspecs(hookspecs)
-        folders = list(folders)
-        _open_package(folders)
-        for folder in folders:
+        for package, folder in _open_packages(folders).items():
             for file in sorted(folder.glob("*/*.py")):
                 if not file.name.startswith("_") and not file.parent.name.startswith("_"):
-                    self._load(str(file), lambda file=file: _import(file))
+                    self._load(str(file), partial(_import, package, file))
         for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
             self._load(f"{entry.value} (installed as {entry.name})", entry.load)
 
@@ -94,11 +94,11 @@ class Registry:
                             lambda name, cls, kind=kind: found.append((kind, name, cls))
                         )
             if not found:
-                raise UserError("registers nothing: no function nnflow_register_… is marked with @nnflow.hookimpl")
-            for kind, name, cls in found:
-                if not (isinstance(cls, type) and issubclass(cls, _CLASSES[kind])):
-                    raise UserError(f"{name!r} is not a {_CLASSES[kind].__name__}")
-        except Exception as error:
+                raise UserError(
+                    "registers nothing: no function nnflow_register_… has the mark @nnflow.hookimpl"
+                )
+            _check(found)
+        except (Exception, SystemExit) as error:
             if self._manager.has_plugin(source):
                 self._manager.unregister(name=source)
             self.problems[source] = _describe(error)
@@ -113,27 +113,50 @@ class Registry:
             self.plugins[kind][name] = cls
             self.sources[cls] = source
             return
-        first = self.sources.get(taken, "an earlier file") if taken else "an earlier file"
-        reason = f"two {kind} are named {name!r}: {first} and {source}; rename one"
+        if taken is not None:
+            self._namesakes[kind, name] = [self.sources[taken]]
+        sources = self._namesakes[kind, name]
+        sources.append(source)
+        reason = f"two {kind} are named {name!r}: {' and '.join(sources)}; rename one"
         self._refused[kind, name] = reason
         self.problems[source] = reason
 
 
-def _open_package(folders: list[Path]) -> None:
-    """Make `nnflow_plugins` a package whose parts are the given folders."""
-    for name in [n for n in sys.modules if n == PACKAGE or n.startswith(PACKAGE + ".")]:
+def _check(found: list[tuple[str, str, type[Plugin]]]) -> None:
+    """Raise UserError where a file registers what can't be used."""
+    names: dict[type[Plugin], str] = {}
+    for kind, name, cls in found:
+        if not (isinstance(cls, type) and issubclass(cls, _CLASSES[kind])):
+            raise UserError(f"{name!r} is not a {_CLASSES[kind].__name__}")
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+        if cls in names:
+            raise UserError(
+                f"{names[cls]!r} and {name!r} are one class; give each name a class of its own"
+            )
+        names[cls] = name
+
+
+def _open_packages(folders: Iterable[Path]) -> dict[str, Path]:
+    """Make each folder a package; folders by the packages' names."""
+    for name in [name for name in sys.modules if name.startswith(PACKAGE)]:
         del sys.modules[name]
-    package = types.ModuleType(PACKAGE)
-    package.__path__ = [str(folder) for folder in folders]
-    sys.modules[PACKAGE] = package
+    opened = {f"{PACKAGE}_{i}" if i else PACKAGE: folder for i, folder in enumerate(folders)}
+    for name, folder in opened.items():
+        package = types.ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
     importlib.invalidate_caches()
+    return opened
 
 
-def _import(file: Path) -> types.ModuleType:
-    name = f"{PACKAGE}.{file.parent.name}.{file.stem}"
+def _import(package: str, file: Path) -> types.ModuleType:
+    name = f"{package}.{file.parent.name}.{file.stem}"
     if name in sys.modules and Path(sys.modules[name].__file__ or "") == file:
         return sys.modules[name]
-    importlib.import_module(f"{PACKAGE}.{file.parent.name}")
+    importlib.import_module(f"{package}.{file.parent.name}")
     spec = importlib.util.spec_from_file_location(name, file)
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
@@ -145,7 +168,7 @@ def _import(file: Path) -> types.ModuleType:
     return module
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"syntax error in line {error.lineno}: {error.msg}"
     text = " ".join(str(error).split())

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Settings(BaseModel):
@@ -38,6 +41,14 @@ def _reason(problem: dict[str, Any], kind: type[BaseModel] | None) -> str:
     given = problem.get("input")
     shown = isinstance(given, str | int | float | bool) and problem["type"] != "value_error"
     return f"{reason} (got {given!r})" if shown else reason
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless the name suits files, groups and commands."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a valid name (lower-case letters, digits and _, a letter first)"
+        )
 
 
 def suggest(name: str, known: list[str]) -> str:

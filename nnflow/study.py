@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -30,11 +29,10 @@ from nnflow.interfaces import (
     Optimizer,
     Plugin,
 )
-from nnflow.settings import Settings, explain, suggest
+from nnflow.settings import Settings, check_name, explain, suggest
 from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 
 S = TypeVar("S", bound=Settings)
-_SAFE_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 class Stop(Settings):
@@ -129,7 +127,7 @@ def _named(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     for key in value:
-        _check_name(str(key))
+        check_name(str(key))
     return {
         key: {"name": key, **(item or {})} if isinstance(item, dict | None) else item
         for key, item in value.items()
@@ -248,7 +246,7 @@ def load_study(file: Path, scale: str = "quick") -> Study:
     """
     name = file.stem
     try:
-        _check_name(name)
+        check_name(name)
         if scale not in SCALES:
             raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
         raw = with_scale(read_yaml(file), scale)
@@ -281,13 +279,6 @@ def _points(raw: dict[str, Any], sweep: Any) -> Iterator[Point]:
         yield Point(named, shortened, _validate(Experiment, settings))
 
 
-def _check_name(name: str) -> None:
-    if not _SAFE_NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} is not a valid name (lower-case letters, digits and _, a letter first)"
-        )
-
-
 def _check_keys(raw: dict[str, Any]) -> None:
     known = sorted({*Outline.model_fields, *Experiment.model_fields, "scales", "sweep"})
     for key in raw:
@@ -310,6 +301,10 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
         raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
 
 
+def _bounded(model: Model) -> bool:
+    return type(model).third_derivative_bound is not Model.third_derivative_bound
+
+
 def _check_whole(study: Study) -> None:
     """What no single key can tell: parts that are missing beside one another."""
     for point in study.points:
@@ -326,6 +321,11 @@ def _check_whole(study: Study) -> None:
             raise ValueError(
                 f"stop.{rule}: the optimizer {experiment.optimizer and experiment.optimizer.name!r}"
                 " may leave a basin or raise the loss, so a run can't be decided early"
+            )
+        if experiment.stop.basin and not _bounded(experiment.model):
+            raise ValueError(
+                f"stop.basin: the model {experiment.model.name!r} has no third-derivative bound,"
+                " so no basin can be proved"
             )
     stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
     analyses = set(study.outline.analyses)

@@ -303,6 +303,7 @@ def test_a_batch_may_cross_points():
         (changed(model=None), ["model: this key is missing"]),
         (changed(optimizer={"name": "jumps"}, stop={"basin": True}), ["stop.basin: ", "'jumps'"]),
         (changed(optimizer={"name": "jumps"}, stop={"loss": 1e-3}), ["stop.loss: ", "'jumps'"]),
+        (changed(stop={"basin": True}), ["stop.basin: the model 'bowl' has no third-derivative"]),
         (changed(analyses=["shared"]), ["analyses.shared: unknown analysis 'shared'", "'shares'"]),
         (changed(analyses=["Map"]), ["analyses: ", "'Map' is not a valid name"]),
         (changed(figures={"curve": 3}), ["figures.curve: expected a plugin's name"]),
