@@ -86,7 +86,7 @@ class Objective:
         return product
 
     def hessian(self, weights: torch.Tensor) -> torch.Tensor:
-        """∇²L, (run, weight, weight), exactly symmetric."""
+        """∇²L, (run, weight, weight), symmetric up to rounding."""
         with torch.no_grad():
             known = self.model.hessian(self.named(weights), self.data)
         if known is None:

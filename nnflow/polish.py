@@ -10,7 +10,7 @@ POLISHED = 1e-13
 """Gradient norm at which polishing ends: rounding of the gradient itself is near 1e-14."""
 ITERATIONS = 50
 """At most so many steps; convergence is quadratic, ten are typical."""
-DAMPING = 10.0
+DAMPING = 3.0
 """Smallest c. Where the minimum is not isolated, less of it lets a run slide along the flat
 directions, farther than gradient descent would go."""
 GIVE_UP = 1e9

@@ -25,10 +25,11 @@ CHUNK_WEIGHTS = 2**17
 """Weights advanced together on a CPU: a megabyte, so that a step's intermediate
 arrays stay in the cache. benchmarks/training.py prints the cost per step against it."""
 
-BASIN_TRIGGER = 1e-2
-"""Gradient norm below which the basin test is first tried on a run."""
+BASIN_TRIGGER = 4e-3
+"""The basin test, which costs several Hessians, is first tried on a run when B‖∇L‖ falls
+below this; it can hold where B‖∇L‖ < 2λ², and λ = 0.045 is already steep."""
 BASIN_RETRY = 0.6
-"""The test is tried again when the gradient norm has fallen by this factor."""
+"""The test is tried again when B‖∇L‖ has fallen by this factor."""
 BASIN_BYTES = 64 * 2**20
 """Memory for the Hessians of the runs that are tested together."""
 
@@ -116,7 +117,7 @@ def _descend(
         running = objective.take(rows)
         weights, state = _advance(running, optimizer, weights, state, station - step)
         step = station
-        look = _look(running, weights, stop, tried, step)
+        look = _look(running, weights, state, stop, tried, step)
         if step in place_of:
             _record(running, outcome, rows, place_of[step], weights, look)
         ended = look.stopped_by != RUNNING
@@ -180,7 +181,12 @@ class _Look:
 
 
 def _look(
-    objective: Objective, weights: torch.Tensor, stop: Stop, tried: np.ndarray, step: int
+    objective: Objective,
+    weights: torch.Tensor,
+    state: State,
+    stop: Stop,
+    tried: np.ndarray,
+    step: int,
 ) -> _Look:
     """Loss and gradient norm, and which rule ends which run; `tried` is updated."""
     gradient = torch.cat([objective.gradient(weights[chunk]) for chunk in _chunks(weights)])
@@ -200,9 +206,10 @@ def _look(
         if stop.loss is not None:
             end(loss < stop.loss, "loss")
     if stop.basin:
-        candidates = (stopped_by == RUNNING) & (norm < BASIN_RETRY * tried)
-        tried[candidates] = norm[candidates]
-        end(_provably_inside(objective, weights, gradient, candidates), "basin")
+        steepness = _steepness(objective, weights, gradient)
+        candidates = (stopped_by == RUNNING) & (steepness < BASIN_RETRY * tried)
+        tried[candidates] = steepness[candidates]
+        end(_provably_inside(objective, weights, state["rate"], candidates), "basin")
     if step >= stop.steps:
         end(np.ones(len(weights), dtype=bool), "steps")
     return _Look(loss, norm, stopped_by)
@@ -212,8 +219,17 @@ def _frobenius(vectors: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(vectors, dim=1)
 
 
+def _steepness(
+    objective: Objective, weights: torch.Tensor, gradient: torch.Tensor
+) -> np.ndarray:
+    """B‖∇L‖, (run,), with the third-derivative bound B at the run itself."""
+    here = torch.zeros(len(weights), dtype=weights.dtype, device=weights.device)
+    bound = objective.model.third_derivative_bound(objective.named(weights), here)
+    return (bound * _frobenius(gradient)).cpu().numpy()
+
+
 def _provably_inside(
-    objective: Objective, weights: torch.Tensor, gradient: torch.Tensor, candidates: np.ndarray
+    objective: Objective, weights: torch.Tensor, rate: torch.Tensor, candidates: np.ndarray
 ) -> np.ndarray:
     """The basin test on some of the runs, a few Hessians at a time."""
     inside = np.zeros(len(weights), dtype=bool)
@@ -222,9 +238,8 @@ def _provably_inside(
     for start in range(0, len(rows), length):
         some = rows[start : start + length]
         at = torch.as_tensor(some, device=weights.device)
-        inside[some] = (
-            inside_basin(objective.take(some), weights[at], gradient[at]).cpu().numpy()
-        )
+        found = inside_basin(objective.take(some), weights[at], rate[at].squeeze(1))
+        inside[some] = found.cpu().numpy()
     return inside
 
 

@@ -27,9 +27,8 @@ class Optimizer(Plugin):
     kind: ClassVar[str] = "optimizers"
 
     contracts: ClassVar[bool] = False
-    """True if, in a ball around a minimum where L is convex, every step with a rate below
-    2/λ_max comes no farther from the minimum and never raises the loss. Such runs may be
-    stopped as soon as they are provably inside (stop rules `basin` and `loss`)."""
+    """True if the step is W − α∇L(W), with α in `state["rate"]`, (run, 1). Only then may the
+    stop rules `basin` and `loss` decide a run before it has converged."""
 
     def start(self, weights: torch.Tensor, scale: torch.Tensor) -> State:
         """State before the first step.

@@ -1,0 +1,248 @@
+"""Training an ensemble, beside its peers, in one process on one thread.
+
+    python benchmarks/training.py [--runs 1000] [--whole-way]
+
+Prints the time of one gradient-descent step of 1000 runs of `relu_teacher_student` at
+k = n = 10 and 20, and, with --whole-way, the time from first weights to classified
+points at k = n = 10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from nnflow.objective import Objective
+from nnflow.polish import polish
+from nnflow.registry import registry
+from nnflow.streams import Streams
+from nnflow.study import Stop, Trace
+from nnflow.training import _advance, train
+
+RATE = 0.1
+STOP_NORM = 1e-9 / (2 * math.pi)
+PUBLISHED_STEPS = 200_000
+
+
+def first_weights(runs: int, k: int) -> tuple[Objective, torch.Tensor]:
+    """The objective and the first weights of the study `spurious_minima`."""
+    model = registry().get("models", "relu_teacher_student")(k=k, n=k)
+    streams = Streams(2018, f"k={k},n={k}", np.arange(runs), "initialize")
+    return Objective(model, {}, streams), torch.from_numpy(streams.normal(k * k)) / math.sqrt(k)
+
+
+def numpy_gradient(w: np.ndarray) -> np.ndarray:
+    """∇F of (run, n, k) weights with the same formulas, batched, orthonormal teachers eⱼ."""
+    runs, n, k = w.shape
+    norm = np.linalg.norm(w, axis=2, keepdims=True)
+    unit = w / norm
+    cosine = np.concatenate([unit @ unit.transpose(0, 2, 1), unit], axis=2)
+    np.clip(cosine, -1, 1, out=cosine)
+    cosine[:, np.arange(n), np.arange(n)] = 1
+    rest = math.pi - np.arccos(cosine)
+    sine = np.sqrt(1 - cosine * cosine)
+    radial = (sine[..., :n] * norm.transpose(0, 2, 1)).sum(2) - sine[..., n:].sum(2)
+    gradient = radial[..., None] * unit + rest[..., :n] @ w - rest[..., n:]
+    return gradient / (2 * math.pi)
+
+
+def plain_loss(w: torch.Tensor) -> torch.Tensor:
+    """F of one network (n, k) in torch, for torch.func and the loop."""
+    n = w.shape[0]
+    norm = torch.linalg.vector_norm(w, dim=1)
+    unit = w / norm[:, None]
+    eye = torch.eye(n, dtype=torch.bool)
+    cosine = torch.where(eye, 0.0, (unit @ unit.T).clamp(-1, 1))
+    kernel = torch.where(
+        eye, math.pi, (math.pi - torch.arccos(cosine)) * cosine + torch.sqrt(1 - cosine**2)
+    )
+    across = (math.pi - torch.arccos(unit)) * unit + torch.sqrt(1 - unit**2)
+    among = (kernel * norm[:, None] * norm).sum() / (4 * math.pi)
+    return among - (across * norm[:, None]).sum() / (2 * math.pi)
+
+
+def peers(objective: Objective, weights: torch.Tensor, k: int) -> dict[str, Callable[[], object]]:
+    """One step of each contender, by name."""
+    gd = registry().get("optimizers", "gradient_descent")(rate=RATE)
+    state = gd.start(weights, torch.ones(len(weights), dtype=torch.float64))
+    array, cube = weights.numpy().reshape(-1, k, k), weights.reshape(-1, k, k)
+    vmapped = torch.func.vmap(torch.func.grad(plain_loss))
+
+    def loop() -> None:
+        gradient = torch.func.grad(plain_loss)
+        for network in cube:
+            network - RATE * gradient(network)
+
+    contenders = {
+        "nnflow": lambda: _advance(objective, gd, weights, state, 1),
+        "NumPy, batched": lambda: array - RATE * numpy_gradient(array),
+        "torch.func vmap(grad)": lambda: cube - RATE * vmapped(cube),
+        "Python loop over runs": loop,
+    }
+    if (step := jax_step(array)) is not None:
+        contenders["JAX jit(vmap(grad))"] = step
+    return contenders
+
+
+def jax_step(array: np.ndarray) -> Callable[[], object] | None:
+    """One compiled JAX step on one thread; None where JAX is not installed."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+
+    def loss(w):
+        norm = jnp.linalg.norm(w, axis=1)
+        unit = w / norm[:, None]
+        eye = jnp.eye(w.shape[0], dtype=bool)
+        cosine = jnp.where(eye, 0.0, jnp.clip(unit @ unit.T, -1, 1))
+        kernel = (math.pi - jnp.arccos(cosine)) * cosine + jnp.sqrt(1 - cosine**2)
+        kernel = jnp.where(eye, math.pi, kernel)
+        across = (math.pi - jnp.arccos(unit)) * unit + jnp.sqrt(1 - unit**2)
+        among = (kernel * norm[:, None] * norm).sum() / (4 * math.pi)
+        return among - (across * norm[:, None]).sum() / (2 * math.pi)
+
+    step = jax.jit(lambda w: w - RATE * jax.vmap(jax.grad(loss))(w))
+    on_device = jnp.asarray(array)
+    return lambda: step(on_device).block_until_ready()
+
+
+def best_time(function: Callable[[], object], repeats: int) -> float:
+    """Median seconds of `repeats` calls after one that is not counted."""
+    function()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def steps_table(runs: int) -> Table:
+    """Milliseconds per step of every contender at k = n = 10 and 20."""
+    table = Table(title=f"One gradient-descent step of {runs} runs, ms")
+    for heading in ("", "k=n=10", "k=n=20"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    columns = []
+    for k in (10, 20):
+        objective, weights = first_weights(runs, k)
+        contenders = peers(objective, weights, k)
+        columns.append(
+            {
+                name: 1e3 * best_time(step, 2 if "loop" in name else 40)
+                for name, step in contenders.items()
+            }
+        )
+    for name in columns[0]:
+        table.add_row(name, *(f"{column[name]:.2f}" for column in columns))
+    return table
+
+
+def nnflow_whole_way(runs: int, k: int) -> dict[str, float]:
+    """First weights to classified points, as the study's stages do it."""
+    objective, weights = first_weights(runs, k)
+    gd = registry().get("optimizers", "gradient_descent")(rate=RATE)
+    stop = Stop(
+        gradient_norm=STOP_NORM,
+        norm="neuron",
+        basin=True,
+        loss=1e-3,
+        steps=PUBLISHED_STEPS,
+        check_every=50,
+    )
+    began = time.perf_counter()
+    outcome = train(objective, gd, weights, stop, Trace())
+    trained = time.perf_counter()
+    polished = polish(objective, outcome.weights, radius=1.0)
+    lowest = torch.linalg.eigvalsh(objective.hessian(polished))[:, 0].numpy()
+    loss = objective.loss(polished).numpy()
+    ended = time.perf_counter()
+    return {
+        "train": trained - began,
+        "classify": ended - trained,
+        "mean steps": float(outcome.steps.mean()),
+        "spurious": float(((loss > 1e-3) & (lowest > 0)).mean()),
+        "gradient norm": float(objective.gradient(polished).norm(dim=1).max()),
+    }
+
+
+def numpy_whole_way(runs: int, k: int, leave: bool) -> dict[str, float]:
+    """The same by plain gradient descent in NumPy under the published stop rule; with
+    `leave`, runs that have met it are no longer computed."""
+    objective, weights = first_weights(runs, k)
+    began = time.perf_counter()
+    w = weights.numpy().reshape(runs, k, k).copy()
+    running, steps = np.arange(runs), np.zeros(runs)
+    for step in range(1, PUBLISHED_STEPS + 1):
+        part = w[running] if leave else w
+        gradient = numpy_gradient(part)
+        part -= RATE * gradient
+        if leave:
+            w[running] = part
+        finished = np.linalg.norm(gradient, axis=2).max(axis=1) < STOP_NORM
+        if leave:
+            steps[running[finished]] = step
+            running = running[~finished]
+        else:
+            steps[~finished] = step
+        if len(running) == 0 or finished.all():
+            break
+    trained = time.perf_counter()
+    ends = torch.from_numpy(w.reshape(runs, -1))
+    lowest = np.linalg.eigvalsh(objective.hessian(ends).numpy())[:, 0]
+    loss = objective.loss(ends).numpy()
+    ended = time.perf_counter()
+    return {
+        "train": trained - began,
+        "classify": ended - trained,
+        "mean steps": float(steps.mean()),
+        "spurious": float(((loss > 1e-3) & (lowest > 0)).mean()),
+        "gradient norm": float(objective.gradient(ends).norm(dim=1).max()),
+    }
+
+
+def whole_way_table(runs: int, k: int) -> Table:
+    """The three ways side by side."""
+    ways = {
+        "nnflow": nnflow_whole_way(runs, k),
+        "NumPy, plain": numpy_whole_way(runs, k, leave=False),
+        "NumPy, finished runs leave": numpy_whole_way(runs, k, leave=True),
+    }
+    table = Table(title=f"First weights to classified points, {runs} runs at k=n={k}")
+    for heading in ("", *ways):
+        table.add_column(heading, justify="left" if not heading else "right")
+    for name in ("train", "classify"):
+        table.add_row(f"{name}, s", *(f"{way[name]:.2f}" for way in ways.values()))
+    totals = [way["train"] + way["classify"] for way in ways.values()]
+    table.add_row("together, s", *(f"{total:.2f}" for total in totals))
+    table.add_row("time / ours", *(f"{total / totals[0]:.1f}" for total in totals))
+    for name, form in (("mean steps", ".0f"), ("spurious", ".3f"), ("gradient norm", ".1e")):
+        table.add_row(name, *(format(way[name], form) for way in ways.values()))
+    return table
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--whole-way", action="store_true", help="also time the whole way")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    console = Console()
+    console.print(steps_table(arguments.runs))
+    if arguments.whole_way:
+        console.print(whole_way_table(arguments.runs, 10))
+
+
+if __name__ == "__main__":
+    main()
