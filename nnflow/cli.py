@@ -221,6 +221,56 @@ def validate(studies: Annotated[list[str] | None, typer.Argument(help="Studies; 
         raise typer.Exit(2)
 
 
+@app.command(name="plugins")
+def list_plugins(
+    check: Annotated[bool, typer.Option("--check", help="Run each through its oracles.")] = False,
+    data: DataFolder = None,
+) -> None:
+    """List the plugins, and what is wrong with broken ones."""
+    from rich.console import Console
+
+    from nnflow import check as checking
+    from nnflow.plan import read_config
+
+    console = Console(highlight=False)
+    if check:
+        folder = data_folder(data, read_config())
+        good = checking.check_plugins(console, Path("config/studies"), folder)
+    else:
+        good = checking.list_plugins(console)
+    if not good:
+        raise typer.Exit(2)
+
+
+new = typer.Typer(help="Start a plugin of your own.", no_args_is_help=True)
+app.add_typer(new, name="new")
+
+
+@new.command(name="model")
+def new_model(name: Annotated[str, typer.Argument(help="Its name in study files.")]) -> None:
+    """Write a model of two weights that works, and a study that runs it."""
+    from nnflow.scaffold import new_model as write
+
+    file = write(name, Path())
+    typer.echo(f"wrote {file} and config/studies/{name}.yaml; run it with:")
+    typer.echo(f"    snakemake --cores 2 --config studies={name}")
+
+
+profile = typer.Typer(help="Profiles for Snakemake.", no_args_is_help=True)
+app.add_typer(profile, name="profile")
+
+
+@profile.command(name="install")
+def install(
+    name: Annotated[str, typer.Argument(help="A profile of workflow/profiles/.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
+) -> None:
+    """Copy a profile to where `snakemake --profile NAME` finds it."""
+    from nnflow.profiles import install_profile
+
+    typer.echo(f"installed {install_profile(name, force=force)}")
+
+
 @app.command()
 def run(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for snakemake.")] = None) -> None:  # fmt: skip
     """Run the workflow, or go on with one that was stopped, whatever stopped it."""

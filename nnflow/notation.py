@@ -1,0 +1,69 @@
+"""Numbers as text: as many digits as their interval supports."""
+
+from __future__ import annotations
+
+import math
+
+MOST_DIGITS = 7
+"""Significant digits shown at most."""
+PLAIN_DIGITS = 6
+"""Significant digits of a number without an interval."""
+_MINUS = "−"
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+
+
+def number(value: float, digits: int = PLAIN_DIGITS) -> str:
+    """A number to so many significant digits, without trailing zeros: 0.0375, −12, 1.5×10⁻⁹;
+    "" for NaN."""
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{_MINUS}∞"
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    power = f"×10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
+    return mantissa.replace("-", _MINUS) + power
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number with its interval: 0.375 (0.29–0.47).
+
+    The ends are rounded to the first digit of the interval's half-width, the number to one
+    digit more. Numbers below 10⁻⁴ or from 10⁶ on share a power of ten: 3.1 (3–4) ×10⁻⁷.
+    Just the number where the interval is unknown or a point, to the digits shown; "" where
+    the number is NaN.
+    """
+    if math.isnan(value) or math.isnan(low) or math.isnan(high):
+        return number(value)
+    if math.isinf(low) or math.isinf(high):
+        return f"{number(value)} ({_between(number(low), number(high))})"
+    size = max(abs(value), abs(low), abs(high))
+    half = (high - low) / 2
+    if half <= size * 10.0 ** (1 - MOST_DIGITS):
+        return number(value)
+    power = math.floor(math.log10(size))
+    shared = not -4 <= power < 6
+    unit = 10.0**power if shared else 1.0
+    value, low, high, half = value / unit, low / unit, high / unit, half / unit
+    decimals = max(0, -math.floor(math.log10(half)))
+    ends = _between(_fixed(low, decimals), _fixed(high, decimals))
+    # where the ends are whole numbers, so is the value: 123 (96–151)
+    text = f"{_fixed(value, decimals + (decimals > 0))} ({ends})"
+    return f"{text} ×10{str(power).translate(_SUPERSCRIPTS)}" if shared else text
+
+
+def span(low: float, high: float) -> str:
+    """An interval without a number: 0.01–0.044; "" where both ends are NaN."""
+    if math.isnan(low) and math.isnan(high):
+        return ""
+    return _between(number(low, 3) or "?", number(high, 3) or "?")
+
+
+def _fixed(value: float, decimals: int) -> str:
+    text = f"{value:.{decimals}f}"
+    negative = text.startswith("-") and text.strip("-0.") != ""
+    return (_MINUS if negative else "") + text.removeprefix("-")
+
+
+def _between(low: str, high: str) -> str:
+    """An en dash, or "to" where it would stand beside a minus."""
+    return f"{low} to {high}" if _MINUS in low + high else f"{low}–{high}"

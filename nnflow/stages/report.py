@@ -1,0 +1,344 @@
+"""report: one page with every table, figure and claim, and the table of all claims."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import inspect
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import xarray as xr
+
+import nnflow
+from nnflow import store
+from nnflow.claims import COLUMNS, VERDICTS, to_csv
+from nnflow.errors import UserError
+from nnflow.fingerprint import git_commit, package_versions
+from nnflow.notation import number, span, with_interval
+from nnflow.plan import Plan
+from nnflow.results import dataset_path
+from nnflow.study import Study
+
+TEMPLATE = "report.html.j2"
+LISTED = 8
+"""Most values of a swept setting that are listed one by one."""
+ORDER = ("reproduced", "corrected", "differs", "not_measured")
+"""Verdicts, as the report counts them."""
+WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
+MARKS = {"reproduced": "✓", "corrected": "↻", "differs": "≠", "not_measured": "–"}
+"""Verdicts in one sign, so that none is told by colour alone."""
+
+
+def report(plan: Plan) -> None:
+    """Write results/<scale>/report.html and results/<scale>/claims.csv.
+
+    The page holds its figures and its style, and needs nothing else to be read. The same
+    results give the same bytes. Raises UserError where a file is missing or damaged.
+    """
+    folder = plan.results / plan.scale
+    sections = [_section(study, folder) for study in plan.loaded.values()]
+    page = _page(plan.scale, sections)
+    rows = [row for section in sections for row in section["rows"]]
+    store.write_text(folder / "claims.csv", to_csv(rows))
+    store.write_text(folder / "report.html", page)
+
+
+def _page(scale: str, sections: list[dict[str, Any]]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(TEMPLATE).render(
+        scale=scale,
+        version=nnflow.__version__,
+        commit=git_commit(),
+        packages=package_versions(),
+        sections=sections,
+        total=sum((section["counts"] for section in sections), Counter()),
+        order=ORDER,
+        words=WORDS,
+        marks=MARKS,
+    )
+
+
+def _section(study: Study, folder: Path) -> dict[str, Any]:
+    """What the template needs to know about a study."""
+    here = folder / study.name
+    summary = store.read(dataset_path(here, "summary"))[""]
+    rows = _read_claims(here / "claims.csv")
+    outline = study.outline
+    return {
+        "name": study.name,
+        "title": outline.title,
+        "description": outline.description,
+        "source": outline.source,
+        "settings": _settings(study),
+        "points": [point.label for point in study.points],
+        "runs": _runs(study),
+        "tables": _tables(_columns(study, summary, rows)),
+        "figures": [_figure(here, name, plugin) for name, plugin in outline.figures.items()],
+        "rows": rows,
+        "claims": [_claim(row) for row in rows],
+        "counts": Counter(row["verdict"] for row in rows),
+    }
+
+
+def _runs(study: Study) -> int:
+    return sum(point.experiment.runs for point in study.points) if study.trains else 0
+
+
+# Claims
+
+
+def _read_claims(file: Path) -> list[dict[str, Any]]:
+    """The rows of a study's claims.csv; numbers that are missing are NaN."""
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            reader = csv.DictReader(lines)
+            rows: list[dict[str, Any]] = list(reader)
+        if tuple(reader.fieldnames or ()) != COLUMNS:
+            raise ValueError(f"expected the columns {', '.join(COLUMNS)}")
+        for row in rows:
+            row |= {
+                key: float(row[key] or "nan") for key in ("published", "measured", "low", "high")
+            }
+            if row["verdict"] not in VERDICTS:
+                raise ValueError(f"{row['claim']}: unknown verdict {row['verdict']!r}")
+    except FileNotFoundError:
+        raise UserError(f"{file}: missing; run the workflow to make it") from None
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{file}: not a table of claims: {error}; delete it and run again"
+        ) from None
+    return rows
+
+
+def _claim(row: dict[str, Any]) -> dict[str, str]:
+    shown = {key: row[key] for key in ("claim", "statement", "source", "verdict", "note")}
+    return {
+        **shown,
+        "published": number(row["published"]),
+        "measured": with_interval(row["measured"], row["low"], row["high"]),
+    }
+
+
+# The summary table
+
+
+def _columns(study: Study, summary: xr.Dataset, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The columns of the summary, each with those that hold published numbers beside it."""
+    columns = []
+    for name in (
+        str(name) for name, values in summary.data_vars.items() if values.dims == ("point",)
+    ):
+        base, _, end = name.rpartition("_")
+        ends = [f"{base}_low", f"{base}_high"]
+        if end in ("low", "high") and base in summary:
+            continue
+        if name in ends and all(other in summary for other in ends):
+            columns += [_range(summary, base)] if end == "low" else []
+            continue
+        columns.append(_measured(summary, name))
+        columns += _published(study, summary, name, rows)
+    return columns
+
+
+def _tables(columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The columns that have published numbers beside them, and all others.
+
+    A table with more columns than points is turned, so that it fits a page.
+    """
+    beside = {i + d for i, column in enumerate(columns) if column["published"] for d in (-1, 0)}
+    # the number of runs says how much the others weigh
+    beside |= {i for i, column in enumerate(columns) if beside and column["head"] == "runs"}
+    first = [column for i, column in enumerate(columns) if i in beside]
+    rest = [column for i, column in enumerate(columns) if i not in beside]
+    return [
+        {"title": title, "columns": some, "turned": len(some) > len(some[0]["cells"]) and turnable}
+        for title, some, turnable in (
+            ("Measured and published", first, False),
+            ("Further results" if first else "Results", rest, True),
+        )
+        if some
+    ]
+
+
+def _column(head: str, values: xr.DataArray, cells: Iterable[str]) -> dict[str, Any]:
+    units = values.attrs.get("units", "")
+    return {
+        "head": head.replace("_", " "),
+        "units": "" if units == "1" else units,
+        "meaning": values.attrs.get("long_name", ""),
+        "published": False,
+        "cells": [{"text": text, "verdict": "", "note": ""} for text in cells],
+    }
+
+
+def _measured(summary: xr.Dataset, name: str) -> dict[str, Any]:
+    values = summary[name]
+    if values.dtype.kind not in "iufb":
+        return _column(name, values, [str(value) for value in values.values])
+    if values.dtype.kind in "iub":
+        return _column(name, values, [_whole(value) for value in values.values])
+    if f"{name}_low" not in summary or f"{name}_high" not in summary:
+        return _column(name, values, [_bare(float(value)) for value in values.values])
+    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
+    triples = zip(values.values, low.values, high.values, strict=True)
+    return _column(name, values, [with_interval(*map(float, triple)) for triple in triples])
+
+
+def _range(summary: xr.Dataset, name: str) -> dict[str, Any]:
+    """One column for NAME_low and NAME_high, where there is no NAME."""
+    low, high = summary[f"{name}_low"], summary[f"{name}_high"]
+    pairs = zip(low.values, high.values, strict=True)
+    column = _column(name, low, [span(float(a), float(b)) for a, b in pairs])
+    both = [values.attrs.get("long_name", "") for values in (low, high)]
+    return {**column, "meaning": " to ".join(dict.fromkeys(filter(None, both)))}
+
+
+def _bare(value: float) -> str:
+    """A number without an interval: of residuals and gaps, only the size matters."""
+    return number(value, 3) if abs(value) < 1e-4 else number(value)
+
+
+def _whole(value: Any) -> str:
+    if isinstance(value, np.bool_):
+        return "yes" if value else "no"
+    return str(value).replace("-", "−")
+
+
+def _published(
+    study: Study, summary: xr.Dataset, name: str, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The published numbers that claims hold against the column `name`: one column, or more
+    where several are published for one point."""
+    found = {row["claim"]: row for row in rows}
+    labels = [str(label) for label in summary.point.values]
+    columns: list[dict[str, Any]] = []
+    for claim in study.outline.claims:
+        # a claim of one number bears its plain name, one of many the point's label too
+        plain = [claim.claim] if len(labels) == 1 else []
+        names = [[f"{claim.claim}[{label}]", *plain] for label in labels]
+        matched = [next((found[n] for n in some if n in found), None) for some in names]
+        if claim.value != name or not any(matched):
+            continue
+        free = (c for c in columns if not any(map(_both, c["rows"], matched)))
+        column = next(free, None)
+        if column is None:
+            column = {"rows": [None] * len(labels), "sources": []}
+            columns.append(column)
+        column["rows"] = [a or b for a, b in zip(column["rows"], matched, strict=True)]
+        column["sources"].append(claim.source)
+    return [
+        {
+            "head": "published",
+            "units": "",
+            "meaning": f"{name.replace('_', ' ')}: {'; '.join(dict.fromkeys(column['sources']))}",
+            "published": True,
+            "cells": [_published_cell(row) for row in column["rows"]],
+        }
+        for column in columns
+    ]
+
+
+def _both(first: Any, second: Any) -> bool:
+    return first is not None and second is not None
+
+
+def _published_cell(row: dict[str, Any] | None) -> dict[str, str]:
+    if row is None:
+        return {"text": "", "verdict": "", "note": ""}
+    return {"text": number(row["published"]), "verdict": row["verdict"], "note": row["note"]}
+
+
+# Figures
+
+
+def _figure(folder: Path, name: str, plugin: Any) -> dict[str, str]:
+    files = {
+        "image/svg+xml": folder / "figures" / f"{name}.svg",
+        "image/png": folder / "figures" / f"{name}.png",
+    }
+    try:
+        content = {kind: file.read_bytes() for kind, file in files.items()}
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: {error.strerror}; run the workflow to make it"
+        ) from None
+    # the smaller one: a drawing of few lines is small as SVG, one of many as pixels
+    kind = min(content, key=lambda kind: len(content[kind]))
+    doc = inspect.getdoc(type(plugin)) or name.replace("_", " ")
+    first = " ".join(doc.split("\n\n")[0].split())
+    return {
+        "name": name,
+        "caption": plugin.caption or first,
+        "image": f"data:{kind};base64,{base64.b64encode(content[kind]).decode()}",
+        "link": f"{folder.name}/figures/{name}.svg",
+    }
+
+
+# The settings table
+
+
+def _settings(study: Study) -> list[tuple[str, str]]:
+    """(what, how) of the settings that say what was done."""
+    experiments = [point.experiment for point in study.points]
+    shown = []
+    if study.trains:
+        for part in ("model", "dataset", "initializer", "optimizer", "stop"):
+            dumps = [getattr(experiment, part) for experiment in experiments]
+            dumped = [dump.model_dump(mode="json") for dump in dumps if dump is not None]
+            if dumped:
+                shown.append(("stop rule" if part == "stop" else part, _described(dumped)))
+        per_point = _values([experiment.runs for experiment in experiments])
+        runs = (
+            f"{per_point} per point, {_runs(study)} in all" if len(experiments) > 1 else per_point
+        )
+        shown.append(("runs", runs))
+    shown.append(("seed", str(study.outline.seed)))
+    return shown
+
+
+def _described(dumped: list[dict[str, Any]]) -> str:
+    """A plugin's name and settings over all points: "normal: variance 1, per fan_in"."""
+    keys = dict.fromkeys(key for dump in dumped for key in dump)
+    values = {key: [dump[key] for dump in dumped if key in dump] for key in keys}
+    name = _values(values.pop("name")) if "name" in values else ""
+    parts = [
+        f"{key.replace('_', ' ')} {_values(some)}"
+        for key, some in values.items()
+        if any(value not in (None, False) for value in some)
+    ]
+    return ": ".join(part for part in (name, ", ".join(parts)) if part)
+
+
+def _values(values: list[Any]) -> str:
+    """The different values, or how many there are."""
+    texts = list(dict.fromkeys(_value(value) for value in values))
+    if len(texts) == 1:
+        return texts[0]
+    if len(texts) > LISTED:
+        return f"{texts[0]} … {texts[-1]} ({len(texts)} values)"
+    return f"{{{', '.join(texts)}}}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return _described([value])
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    return (
+        number(value)
+        if isinstance(value, float)
+        else str(value).replace("-", "−", isinstance(value, int))
+    )
