@@ -24,17 +24,19 @@ class Normal(Initializer):
     """What the variance is divided by: 1, the number of inputs of a matrix, of outputs, or
     their mean. A weight that is no matrix has fans of 1."""
     bias_variance: NonNegativeFloat | None = 0.0
-    """Variance of vectors (biases); null: they follow the rule of the matrices."""
+    """Variance of vectors beside matrices (biases); null: they follow the rule, with fans
+    of 1. In a model without matrices vectors always follow it."""
 
     def draw(self, shapes, streams):
+        matrices = any(len(shape) >= 2 for shape in shapes.values())
         return {
-            name: self._deviation(shape)
+            name: self._deviation(shape, matrices)
             * streams.normal(math.prod(shape), draw=i).reshape(-1, *shape)
             for i, (name, shape) in enumerate(shapes.items())
         }
 
-    def _deviation(self, shape: tuple[int, ...]) -> float:
-        if len(shape) < 2 and self.bias_variance is not None:
+    def _deviation(self, shape: tuple[int, ...], matrices: bool) -> float:
+        if len(shape) < 2 and matrices and self.bias_variance is not None:
             return math.sqrt(self.bias_variance)
         outputs, inputs = shape[-2:] if len(shape) >= 2 else (1, 1)
         fans = {
