@@ -14,15 +14,13 @@ import torch
 
 Product = Callable[[np.ndarray], np.ndarray]
 
-TOLERANCES = (1e-9, 1e-6, 1e-3)
-"""Residuals, as fractions of the spectral norm, that are asked for one after the other until
-one is met. A lowest eigenvalue inside the cluster at zero may miss the first; it is then still
-known, to its residual."""
-BASIS = 192
-"""Lanczos vectors kept between restarts, beside four per wanted eigenvalue: the cluster at
-zero, beside which the low end of a network's Hessian lies, makes small ones slow."""
-RESTARTS = 10
-"""Most restarts for each tolerance; with `BASIS` this bounds the number of products."""
+TOLERANCE = 1e-9
+"""Residual, as a fraction of the spectral norm, at which an eigenpair counts as converged."""
+SEARCHES = ((TOLERANCE, 48, 1), (TOLERANCE, 256, 10), (1e-6, 256, 10), (1e-3, 256, 10))
+"""(tolerance, Lanczos vectors, restarts), one after the other until one succeeds. The high end
+of a network's Hessian is apart from the rest and soon found. The low end lies beside a cluster
+at zero, which takes a large basis; an eigenvalue inside it may miss the tolerance, and is then
+still known, to its residual."""
 SHIFT = 1.5
 """The operator's shift, in units of its scale; not 1, at which a multiple of the identity
 would become zero."""
@@ -46,9 +44,9 @@ class Extremes:
     """Both ends of a spectrum, each in ascending order, (count,).
 
     lowest_residual, highest_residual: ‖Hv − λv‖ for the unit vectors found.
-    converged: did every residual come below the first of `TOLERANCES`? If not, each number is
+    converged: did every residual come below `TOLERANCE` (times the norm)? If not, each number is
     still within its residual of an eigenvalue, perhaps not of the one that its place names;
-    NaN where not even the last tolerance was met.
+    NaN where not even the last of `SEARCHES` found one.
     products: how many products were used.
     """
 
@@ -73,12 +71,11 @@ def extreme_eigenvalues(product: Product, size: int, count: int, seed: int = 0) 
     counted = _Counted(product)
     start = np.random.default_rng(seed).standard_normal(size)
     start /= np.linalg.norm(start)
-    basis = 4 * count + BASIS
-    if size <= basis:
+    if size <= 4 * count + SEARCHES[-1][1]:
         ends = _formed(counted, size, count)
     else:
         scale = _scale(counted, start)
-        ends = [_end(counted, side, count, scale, basis, start) for side in (-1, 1)]
+        ends = [_end(counted, side, count, scale, start) for side in (-1, 1)]
     (lowest, low_residual, low_done), (highest, high_residual, high_done) = ends
     converged = low_done and high_done
     return Extremes(lowest, highest, low_residual, high_residual, converged, counted.calls)
@@ -118,7 +115,7 @@ def _scale(product: Product, start: np.ndarray) -> float:
 
 
 def _end(
-    product: Product, side: int, count: int, scale: float, basis: int, start: np.ndarray
+    product: Product, side: int, count: int, scale: float, start: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Eigenvalues and residuals at the low (side −1) or high (+1) end, ascending, and
     whether all converged.
@@ -134,15 +131,16 @@ def _end(
         (size, size), matvec=lambda vector: product(vector) + shift * vector, dtype=start.dtype
     )
     which = "LA" if side > 0 else "SA"
-    found = []
-    for tolerance in TOLERANCES:
-        options = {"v0": start, "ncv": basis, "maxiter": RESTARTS, "tol": tolerance}
+    found, converged = [], False
+    for tolerance, basis, restarts in SEARCHES:
+        limits = {"tol": tolerance, "ncv": 4 * count + basis, "maxiter": restarts}
         try:
-            found.append(eigsh(moved, count, which=which, rng=0, **options)[1])
+            found.append(eigsh(moved, count, which=which, v0=start, rng=0, **limits)[1])
+            converged = tolerance <= TOLERANCE
             break
         except ArpackNoConvergence as partial:
             found.append(partial.eigenvectors)
-    return *_ritz(product, np.hstack(found), side, count), len(found) == 1
+    return *_ritz(product, np.hstack(found), side, count), converged
 
 
 def _ritz(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nnflow import eigenvalues
-from nnflow.eigenvalues import TOLERANCES, dense_eigenvalues, extreme_eigenvalues
+from nnflow.eigenvalues import TOLERANCE, dense_eigenvalues, extreme_eigenvalues
 
 rng = np.random.default_rng(20)
 
@@ -53,7 +53,7 @@ def test_both_ends_are_found_and_the_residuals_bound_the_errors(name):
         (ends.highest, ends.highest_residual),
     ):
         assert_near_an_eigenvalue(found, residuals, exact)
-        assert np.all(residuals <= 3 * TOLERANCES[0] * norm)
+        assert np.all(residuals <= 3 * TOLERANCE * norm)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -89,8 +89,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_what_did_not_converge_is_missing_and_said(monkeypatch):
-    monkeypatch.setattr(eigenvalues, "RESTARTS", 1)
-    monkeypatch.setattr(eigenvalues, "BASIS", 4)
+    monkeypatch.setattr(eigenvalues, "SEARCHES", ((eigenvalues.TOLERANCE, 4, 1),))
     exact = np.concatenate([np.linspace(0, 1, 1990), np.linspace(10, 100, 10)])
     matrix = np.diag(exact)
     ends = extreme_eigenvalues(lambda v: matrix @ v, len(exact), 2)
