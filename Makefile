@@ -51,9 +51,9 @@ $(READY): requirements.lock pyproject.toml
 	@set -o pipefail; \
 	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 	    -r requirements.lock 2>&1 | tee $(VENV)/install.log | \
-	  awk '/^Collecting|^Requirement already/ { printf "\r  %d packages looked up", ++n; fflush() } \
+	  awk '/^(Collecting|Processing|Requirement already)/ { printf "\r  %d packages", ++n; fflush() } \
 	       /^Installing/ { printf ", installing"; fflush() } END { print "" }' || \
 	  { tail -n 20 $(VENV)/install.log; echo "nnflow: pip failed; the whole log is $(VENV)/install.log"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
-	    --no-build-isolation -e . > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
+	    --no-build-isolation -e . > $(VENV)/nnflow.log 2>&1 || { cat $(VENV)/nnflow.log; exit 1; }
 	@touch $@
