@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nnflow.interfaces import Model
 from nnflow.objective import Objective
@@ -354,7 +355,7 @@ def test_noise_is_inside_the_ball(size, seed):
     start = torch.zeros(30, size, dtype=torch.float64)
     moved = follow(escaping(radius=0.25), problem, start, 1)[-1]
     lengths = moved.norm(dim=1)
-    assert 0 < lengths.min() and lengths.max() <= 0.25
+    assert lengths.min() > 0 and lengths.max() <= 0.25
     assert len(lengths.unique()) == 30
 
 
