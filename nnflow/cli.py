@@ -45,7 +45,9 @@ def _job(stage: str, study: str, scale: str, results: Path, data: Path | None,
     from nnflow.job import Job
     from nnflow.plan import Plan, read_config
     from nnflow.progress import Reporter
+    from nnflow.runner import join_run
 
+    join_run()
     plan = Plan((study,), scale, results)
     loaded = plan.loaded[study]
     provenance = {
@@ -271,8 +273,11 @@ def install(
     typer.echo(f"installed {install_profile(name, force=force)}")
 
 
-@app.command()
-def run(arguments: Annotated[list[str] | None, typer.Argument(help="Arguments for snakemake.")] = None) -> None:  # fmt: skip
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    options_metavar="[ARGUMENTS OF SNAKEMAKE]",
+)
+def run(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
     """Run the workflow, or go on with one that was stopped, whatever stopped it."""
     from nnflow.runner import run as start
 

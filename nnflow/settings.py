@@ -23,9 +23,15 @@ class Settings(BaseModel):
     )
 
 
+def first_problem(error: ValidationError) -> dict[str, Any]:
+    """The first complaint; an unknown key comes before a missing one, as misspelling a key
+    gives both."""
+    return min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+
+
 def explain(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
     """The first complaint of a validation error as "key: reason", on one line."""
-    problem = error.errors()[0]
+    problem = first_problem(error)
     key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
     more = len(error.errors()) - 1
     return f"{key}: {_reason(problem, kind)}" + (f" (and {more} more)" if more else "")

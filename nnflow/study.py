@@ -29,7 +29,7 @@ from nnflow.interfaces import (
     Optimizer,
     Plugin,
 )
-from nnflow.settings import Settings, check_name, explain, suggest
+from nnflow.settings import Settings, check_name, explain, first_problem, suggest
 from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 
 S = TypeVar("S", bound=Settings)
@@ -290,7 +290,7 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        location = error.errors()[0]["loc"]
+        location = first_problem(error)["loc"]
         owner: Any = kind
         for part in location[:-1]:
             if isinstance(part, int):

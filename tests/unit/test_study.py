@@ -96,6 +96,7 @@ STUDY = {
 }
 
 CLAIM = {"claim": "c", "statement": "s", "source": "t", "value": "v", "published": 1.5}
+NAMELESS = {key: value for key, value in CLAIM.items() if key != "claim"}
 
 
 @pytest.fixture(autouse=True)
@@ -287,6 +288,7 @@ def test_a_batch_may_cross_points():
         (changed(model__activation="relu"), ["model: bowl: activation: unknown activation 'relu'"]),
         (changed(tittle="x"), ["tittle: unknown key (did you mean 'title'?)"]),
         (changed(title=None), ["title: this key is missing"]),
+        (changed(claims=[{**NAMELESS, "clam": 1}]), ["claims.0.clam: ", "(did you mean 'claim'?)"]),
         (changed(stop={"step": 5}), ["stop.step: unknown key (did you mean 'steps'?)"]),
         (changed(classify={"zero": 5}), ["classify.zero: unknown key"]),
         (changed(model__kk=5), ["model: bowl: kk: unknown key (did you mean 'k'?)"]),
