@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLES = 64
 """Samples of a dataset that a model is checked on."""
+UNTRIED = "no study uses it, and a setting has neither a default nor an example"
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ def check_plugin(
         return
     subject = subjects.get(plugin) or _with_defaults(plugin)
     if subject is None:
-        reason = "its settings have no defaults, and no study uses it"
-        yield Finding("oracles", None, reason)
+        yield Finding("oracles", None, UNTRIED)
         return
     try:
         yield from _oracles(subject, data)
@@ -126,8 +126,13 @@ def check_plugin(
 
 
 def _with_defaults(plugin: type[Plugin]) -> Subject | None:
+    """Settings at their defaults, or at the first of a field's `examples`."""
+    fields = plugin.model_fields.items()
+    required = {
+        key: field.examples[0] for key, field in fields if field.is_required() and field.examples
+    }
     try:
-        return Subject(plugin())
+        return Subject(plugin.model_validate(required))
     except ValidationError:
         return None
 
@@ -199,7 +204,7 @@ def _needs(
     subject = subjects.get(plugin) or _with_defaults(plugin)
     needs = subject.plugin.needs if subject else plugin.needs
     if subject is None and not isinstance(needs, tuple):
-        yield Finding("needs", None, "its settings have no defaults, and no study uses it")
+        yield Finding("needs", None, UNTRIED)
         return
     in_studies = subject is not None and plugin in subjects
     unknown = [] if in_studies else [need for need in needs if need not in known]

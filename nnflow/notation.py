@@ -52,10 +52,12 @@ def with_interval(value: float, low: float, high: float) -> str:
 
 
 def span(low: float, high: float) -> str:
-    """An interval without a number: 0.01–0.044; "" where both ends are NaN."""
-    if math.isnan(low) and math.isnan(high):
-        return ""
-    return _between(number(low, 3) or "?", number(high, 3) or "?")
+    """An interval without a number: 0.01–0.044; only one end where the other is NaN, "" where
+    both are."""
+    first, last = number(low, 3), number(high, 3)
+    if first and last:
+        return _between(first, last)
+    return f"from {first}" if first else f"to {last}" if last else ""
 
 
 def _fixed(value: float, decimals: int) -> str:
@@ -65,5 +67,5 @@ def _fixed(value: float, decimals: int) -> str:
 
 
 def _between(low: str, high: str) -> str:
-    """An en dash, or "to" where it would stand beside a minus."""
-    return f"{low} to {high}" if _MINUS in low + high else f"{low}–{high}"
+    """An en dash, or "to" where it would stand beside a minus or a power."""
+    return f"{low} to {high}" if set(f"{_MINUS}×") & set(low + high) else f"{low}–{high}"

@@ -27,6 +27,8 @@ from nnflow.study import Study
 TEMPLATE = "report.html.j2"
 LISTED = 8
 """Most values of a swept setting that are listed one by one."""
+INCH = 0.0254
+"""Metres."""
 ORDER = ("reproduced", "corrected", "differs", "not_measured")
 """Verdicts, as the report counts them."""
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
@@ -262,7 +264,7 @@ def _published_cell(row: dict[str, Any] | None) -> dict[str, str]:
 # Figures
 
 
-def _figure(folder: Path, name: str, plugin: Any) -> dict[str, str]:
+def _figure(folder: Path, name: str, plugin: Any) -> dict[str, Any]:
     files = {
         "image/svg+xml": folder / "figures" / f"{name}.svg",
         "image/png": folder / "figures" / f"{name}.png",
@@ -281,8 +283,18 @@ def _figure(folder: Path, name: str, plugin: Any) -> dict[str, str]:
         "name": name,
         "caption": plugin.caption or first,
         "image": f"data:{kind};base64,{base64.b64encode(content[kind]).decode()}",
+        "width": _width(content["image/png"]),
         "link": f"{folder.name}/figures/{name}.svg",
     }
+
+
+def _width(png: bytes) -> int | None:
+    """The width that a picture is made for, in CSS pixels (1/96 inch); None if it is silent."""
+    place = png.find(b"pHYs")
+    if place < 0:
+        return None
+    pixels, per_metre = (int.from_bytes(png[at : at + 4], "big") for at in (16, place + 4))
+    return round(96 * pixels / (per_metre * INCH)) if per_metre else None
 
 
 # The settings table

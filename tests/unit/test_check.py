@@ -255,6 +255,15 @@ def test_a_difference_in_the_last_bits_is_told_but_no_failure(plugins, tmp_path)
     assert any("not equal to the bit" in result.detail for result in results)
 
 
+def test_settings_without_a_default_may_have_examples(plugins, tmp_path):
+    bare = OPTIMIZER.replace("PositiveFloat = 0.1", "PositiveFloat")
+    assert None in {result.passed for result in findings(plugins, tmp_path, "optimizers", bare)}
+    registry.registry.cache_clear()
+    text = bare.replace("rate: PositiveFloat", "rate: PositiveFloat = Field(examples=[0.1])")
+    text = "from pydantic import Field\n" + text
+    assert all(result.passed for result in findings(plugins, tmp_path, "optimizers", text))
+
+
 def test_settings_come_from_the_first_study_that_has_them(plugins, tmp_path, root):
     for place in ("initializers/normal.py", "optimizers/gradient_descent.py"):
         plugins.write(place, (root / "plugins" / place).read_text(encoding="utf-8"))

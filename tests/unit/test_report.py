@@ -5,6 +5,7 @@ import csv
 import html.parser
 import os
 import re
+import struct
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,7 +20,7 @@ from hypothesis import given
 from nnflow import store
 from nnflow.claims import Claim, judge, to_csv
 from nnflow.errors import UserError
-from nnflow.notation import number, with_interval
+from nnflow.notation import number, span, with_interval
 from nnflow.plan import Plan
 from nnflow.stages.report import _published, _settings, report
 
@@ -62,6 +63,12 @@ claims:
 """
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><circle r="9"/></svg>'
 
+# 400 pixels at 7874 per metre, which are 200 per inch: two inches, as a browser counts 192
+PNG = (
+    b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", 400, 300) + bytes(9)
+    + struct.pack(">I4sIIB", 9, b"pHYs", 7874, 7874, 1) + bytes(500)
+)  # fmt: skip
+
 
 @pytest.fixture
 def plan(tmp_path: Path, plugins) -> Plan:
@@ -99,7 +106,7 @@ def _write_results(plan: Plan, name: str) -> None:
     store.write_text(folder / "claims.csv", to_csv(rows))
     (folder / "figures").mkdir()
     (folder / "figures" / "thing.svg").write_bytes(SVG)
-    (folder / "figures" / "thing.png").write_bytes(b"\x89PNG" + bytes(500))
+    (folder / "figures" / "thing.png").write_bytes(PNG)
 
 
 class Tables(html.parser.HTMLParser):
@@ -147,7 +154,7 @@ def test_published_numbers_stand_beside_ours(page):
     assert further[0] == ["point", "runs=10", "runs=20"]
     assert further[1:] == [
         ["kind", "flat", "steep"],
-        ["gap", "1×10⁻⁹–0.25", "–"],
+        ["gap", "1×10⁻⁹ to 0.25", "–"],
         ["size", "3.14×10⁻⁹", "0.5"],
     ]
 
@@ -189,6 +196,7 @@ def test_the_smaller_image_is_embedded_and_the_svg_linked(page, plan):
     images = [attrs for tag, attrs in Tables(page).tags if tag == "img"]
     assert len(images) == 2
     assert images[0]["src"] == f"data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}"
+    assert images[0]["width"] == "192"
     assert all("A picture of <the> landscape, in two lines." in image["alt"] for image in images)
     links = [attrs["href"] for tag, attrs in Tables(page).tags if tag == "a"]
     assert "ridges/figures/thing.svg" in links
@@ -309,6 +317,20 @@ def test_torch_is_not_imported(root):
 )
 def test_a_number_has_the_digits_that_its_interval_supports(triple, text):
     assert with_interval(*triple) == text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"),
+    [
+        (0.01, 0.0444, "0.01–0.0444"),
+        (-1.0, 2.0, "−1 to 2"),
+        (1e-9, np.nan, "from 1×10⁻⁹"),
+        (np.nan, 3.0, "to 3"),
+        (np.nan, np.nan, ""),
+    ],
+)
+def test_an_interval_alone_may_be_open(low, high, text):
+    assert span(low, high) == text
 
 
 @pytest.mark.parametrize(
