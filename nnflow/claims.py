@@ -6,7 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
@@ -51,6 +51,10 @@ class Claim(Settings):
     """What the rounding of the published number leaves open: on both sides alike, or
     [below, above]. A number that may have been cut off instead of rounded has a whole unit of
     its last digit above, and half a unit below."""
+    stretch: Annotated[float, Field(ge=1)] = 1.0
+    """Factor by which our interval is widened about our value before the two are compared: √2
+    where the published number is a mean over as many random runs as ours, and has an interval of
+    its own."""
     trials: PositiveInt | None = None
     """For a share: the published number of trials. Both shares are then compared as
     binomials at 99 %; the summary's column `runs` holds our trials."""
@@ -64,8 +68,8 @@ def judge(study: str, claims: list[Claim], summary: xr.Dataset) -> list[Row]:
     """One row per published number.
 
     summary: columns over `point`, whose coordinate holds the labels. The verdict is
-    `reproduced` where the measured interval [low, high] meets published ± within (for
-    shares: where two binomials agree), `corrected` where it meets the corrected number and
+    `reproduced` where the measured interval [low, high], stretched, meets published ± within
+    (for shares: where two binomials agree), `corrected` where it meets the corrected number and
     either misses the published one or lies nearer to the corrected one, else `differs`.
     Nothing is measured where there is no value, or one without an interval that misses.
     """
@@ -121,7 +125,7 @@ def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, An
     if agrees:
         return {"verdict": "reproduced"}
     if _boundless(row):
-        return {"note": _join("one run gives a value but no interval", claim.note)}
+        return {"note": _join("too few runs for an interval", claim.note)}
     return {"verdict": "differs"}
 
 
@@ -135,9 +139,11 @@ def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
         runs = int(at["runs"])
         ours, theirs = round(row["measured"] * runs), round(number * claim.trials)
         return two_binomials_agree(ours, runs, theirs, claim.trials, CONFIDENCE)
-    low, high = row["low"], row["high"]
+    measured = row["measured"]
+    low = measured - claim.stretch * (measured - row["low"])
+    high = measured + claim.stretch * (row["high"] - measured)
     if _boundless(row):  # it would agree with every number
-        low = high = row["measured"]
+        low = high = measured
     below, above = claim.within if isinstance(claim.within, tuple) else (claim.within,) * 2
     # the slack of 1e-12 keeps a number that was rounded exactly half-way inside
     return (

@@ -28,7 +28,7 @@ def draw(job: Job) -> None:
     import matplotlib.pyplot as plt
     import seaborn as sns
 
-    sns.set_theme(style="ticks", palette="colorblind", rc=STYLE)
+    sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
     for name, plugin in job.study.outline.figures.items():
         figure = plugin.draw(job.read)
         for ending, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):

@@ -155,7 +155,15 @@ def test_a_single_value_can_agree_but_not_differ():
     assert verdict(claim(within=0.005), near) == "reproduced"
     (row,) = judge("s", [claim(within=0.005)], far)
     assert row["verdict"] == "not_measured"
-    assert row["note"] == "one run gives a value but no interval"
+    assert row["note"] == "too few runs for an interval"
+
+
+def test_an_interval_can_be_stretched():
+    """Towards the published number, each end from the measured value."""
+    data = summary(["k=6,n=6"], loss=[0.6], loss_low=[0.55], loss_high=[0.61])
+    assert verdict(claim(), data) == "differs"
+    assert verdict(claim(stretch=1.9), data) == "differs"
+    assert verdict(claim(stretch=2.1), data) == "reproduced"
 
 
 @pytest.mark.parametrize(("measured", "expected"), [(0.58, "reproduced"), (0.62, "corrected")])
