@@ -62,9 +62,10 @@ class ReluTeacherStudent(Model):
 
     def hessian(self, weights, data):
         """Blocks over pairs of students (Safran & Shamir 2018, Section 4), written with the
-        unit tangents t̂_ij of wⱼ seen from wᵢ, which stay accurate at small angles:
+        unit tangents t̂_ij of wⱼ seen from wᵢ, which are noise where two students are
+        parallel, but then count for nothing:
 
-        H_ij = [(π−θ)I + w̄ᵢt̂_ijᵀ + w̄ⱼt̂_jiᵀ]/2π,
+        H_ij = [(π−θ)I + sin θ (t̂_ji t̂_ijᵀ + w̄ⱼw̄ᵢᵀ)]/2π,
         H_ii = ½I + Σ_u ±‖u‖ sin θ/(2π‖wᵢ‖) (I − w̄ᵢw̄ᵢᵀ + t̂t̂ᵀ), u over the other students (+)
         and the teachers (−).
         """
@@ -86,8 +87,10 @@ class ReluTeacherStudent(Model):
         total = curvature.sum(2)[..., None, None]
         diagonal = eye / 2 + total * (eye - unit[..., None] * unit[..., None, :]) + outward
         rest = math.pi - torch.atan2(sine[..., :n], cosine[..., :n])
-        turn = torch.einsum("rna,rnmb->rnamb", unit, tangent[:, :, :n])
-        hessian = turn + turn.permute(0, 3, 2, 1, 4)
+        toward, seen = sine[:, :, None, :n], tangent[:, :, :n]
+        # [run, i, a, j] and [run, i, 1, j, b]: H_ij without its multiple of I
+        hessian = (sine[..., :n, None] * seen).permute(0, 2, 3, 1)[..., None] * seen[:, :, None]
+        hessian += (toward * unit.mT[:, None])[..., None] * unit[:, :, None, None]
         hessian += rest[:, :, None, :, None] * eye[:, None, :]
         hessian *= 1 / (2 * math.pi)
         hessian[:, own, :, own] = diagonal.transpose(0, 1)
@@ -116,7 +119,8 @@ class ReluTeacherStudent(Model):
 
     def canonical(self, weights):
         """Students beside the teachers along or against which they point most, from the best
-        match to the worst opposition; students without a teacher follow by falling norm."""
+        match to the worst opposition; students without a teacher, and teachers without a
+        student, follow by the falling norm of their row or column."""
         return {"w": torch.stack([_canonical(w) for w in weights["w"]])}
 
     def invariants(self, weights):
@@ -188,6 +192,7 @@ def _canonical(w):
     left = [i for i in range(w.shape[0]) if i not in students]
     left.sort(key=lambda i: -float(w[i].norm()))
     unmatched = [j for j in range(w.shape[1]) if j not in teachers]
+    unmatched.sort(key=lambda j: -float(w[:, j].norm()))
     return w[[*students, *left]][:, [*teachers, *unmatched]]
 
 
