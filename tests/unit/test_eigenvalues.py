@@ -53,14 +53,13 @@ def test_both_ends_are_found_and_the_residuals_bound_the_errors(name):
         (ends.highest, ends.highest_residual),
     ):
         assert_near_an_eigenvalue(found, residuals, exact)
-        assert np.all(residuals <= 3 * TOLERANCE * norm)
+        assert np.all(residuals <= TOLERANCE * norm)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_end_inside_a_cluster_is_known_to_its_residual(sign):
-    exact = np.sort(sign * np.geomspace(1e-6, 1, 400))
-    matrix = with_spectrum(exact)
-    ends = extreme_eigenvalues(lambda v: matrix @ v, len(exact), 3)
+    exact = np.sort(sign * np.geomspace(1e-6, 1, 3000))
+    ends = extreme_eigenvalues(lambda v: exact * v, len(exact), 3)
     assert not ends.converged
     inner, residuals = (
         (ends.lowest, ends.lowest_residual) if sign > 0 else (ends.highest, ends.highest_residual)
@@ -89,7 +88,7 @@ def test_the_same_seed_gives_the_same_bits():
 
 
 def test_what_did_not_converge_is_missing_and_said(monkeypatch):
-    monkeypatch.setattr(eigenvalues, "SEARCHES", ((eigenvalues.TOLERANCE, 4, 1),))
+    monkeypatch.setattr(eigenvalues, "SEARCHES", ((1e-9, 4, 1),))
     exact = np.concatenate([np.linspace(0, 1, 1990), np.linspace(10, 100, 10)])
     matrix = np.diag(exact)
     ends = extreme_eigenvalues(lambda v: matrix @ v, len(exact), 2)
