@@ -40,7 +40,7 @@ def first_weights(runs: int, k: int) -> tuple[Objective, torch.Tensor]:
 
 def numpy_gradient(w: np.ndarray) -> np.ndarray:
     """∇F of (run, n, k) weights with the same formulas, batched, orthonormal teachers eⱼ."""
-    runs, n, k = w.shape
+    n = w.shape[1]
     norm = np.linalg.norm(w, axis=2, keepdims=True)
     unit = w / norm
     cosine = np.concatenate([unit @ unit.transpose(0, 2, 1), unit], axis=2)

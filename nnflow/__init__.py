@@ -10,7 +10,6 @@ import os
 # run's numbers independent of its companions. It must be said before torch is imported.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
-# ruff: noqa: E402
 from nnflow.errors import UserError
 from nnflow.flags import flag_mask
 from nnflow.hookspecs import hookimpl

@@ -1,8 +1,9 @@
 """Is a run provably inside the basin of a minimum?
 
-Let x* be a critical point, λ the lowest eigenvalue of the Hessian there, Λ its norm, ρ the run's distance from x*, and B a bound on how fast the Hessian changes within ρ
-of x*. For y in that ball, ∇L(y) = H̄(y − x*) with H̄ the mean of the Hessian over the
-segment, so λ − Bρ/2 ≤ H̄ ≤ Λ + Bρ/2. If
+Let x* be a critical point, λ the lowest eigenvalue of the Hessian there and Λ its norm, ρ
+the run's distance from x*, and B a bound on how fast the Hessian changes within ρ of x*.
+For y in that ball, ∇L(y) = H̄(y − x*) with H̄ the mean of the Hessian over the segment, so
+λ − Bρ/2 ≤ H̄ ≤ Λ + Bρ/2. If
 
     λ > Bρ/2  and  α(Λ + Bρ/2) < 2,
 
@@ -21,9 +22,7 @@ NEWTON_STEPS = 5
 is left."""
 
 
-def inside_basin(
-    objective: Objective, weights: torch.Tensor, rate: torch.Tensor
-) -> torch.Tensor:
+def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
     """(run,) bool: provably inside the basin of a minimum, up to rounding.
 
     weights: (run, weight). rate: (run,) the rate α of gradient descent. The model must have

@@ -27,6 +27,12 @@ DataFolder = Annotated[Path | None, typer.Option("--data", help="Where datasets 
 Log = Annotated[Path | None, typer.Option(help="A file that gets each line of progress.")]
 Gpus = Annotated[int, typer.Option(help="GPUs that the job was given; 0: work on the CPU.")]
 Batch = Annotated[int | None, typer.Option(help="The batch; all, and then collect, if left out.")]
+DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="training or critical_points.")]
+AnalysisName = Annotated[str | None, typer.Argument(help="One analysis; all if left out.")]
+Studies = Annotated[list[str] | None, typer.Argument(help="Studies; all if left out.")]
+Configured = Annotated[
+    list[str] | None, typer.Argument(help="Studies; those of config.yaml if left out.")
+]
 RESULTS = Path("results")
 
 
@@ -39,8 +45,17 @@ def main() -> None:
         sys.exit(2)
 
 
-def _job(stage: str, study: str, scale: str, results: Path, data: Path | None,
-         log: Path | None, gpus: int = 0, analysis: str | None = None, detail: str = ""):  # fmt: skip
+def _job(
+    stage: str,
+    study: str,
+    scale: str,
+    results: Path,
+    data: Path | None,
+    log: Path | None,
+    gpus: int = 0,
+    analysis: str | None = None,
+    detail: str = "",
+):
     from nnflow.fingerprint import git_commit, package_versions
     from nnflow.job import Job
     from nnflow.plan import Plan, read_config
@@ -75,8 +90,9 @@ def data_folder(option: Path | None, config: dict) -> Path:
 
 
 @app.command()
-def initialize(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
-               log: Log = None) -> None:  # fmt: skip
+def initialize(
+    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
+) -> None:
     """Draw the first weights of all runs."""
     from nnflow.stages.initialize import initialize as stage
 
@@ -84,9 +100,15 @@ def initialize(study: StudyName, scale: Scale = "quick", results: ResultsFolder 
 
 
 @app.command()
-def train(study: StudyName, batch: Batch = None, scale: Scale = "quick",
-          results: ResultsFolder = RESULTS, data: DataFolder = None, log: Log = None,
-          gpus: Gpus = 0) -> None:  # fmt: skip
+def train(
+    study: StudyName,
+    batch: Batch = None,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    data: DataFolder = None,
+    log: Log = None,
+    gpus: Gpus = 0,
+) -> None:
     """Train the runs of a batch."""
     from nnflow.stages.train import train as stage
 
@@ -95,9 +117,15 @@ def train(study: StudyName, batch: Batch = None, scale: Scale = "quick",
 
 
 @app.command()
-def classify(study: StudyName, batch: Batch = None, scale: Scale = "quick",
-             results: ResultsFolder = RESULTS, data: DataFolder = None, log: Log = None,
-             gpus: Gpus = 0) -> None:  # fmt: skip
+def classify(
+    study: StudyName,
+    batch: Batch = None,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    data: DataFolder = None,
+    log: Log = None,
+    gpus: Gpus = 0,
+) -> None:
     """Find out what kind of critical point each run of a batch reached."""
     from nnflow.stages.classify import classify as stage
 
@@ -122,9 +150,13 @@ def _each_batch(job, batch: int | None, dataset: str, work: Callable[[int], None
 
 
 @app.command()
-def collect(study: StudyName,
-            dataset: Annotated[str, typer.Argument(help="training or critical_points.")],
-            scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None) -> None:  # fmt: skip
+def collect(
+    study: StudyName,
+    dataset: DatasetName,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    log: Log = None,
+) -> None:
     """Join the batches of a stage into the study's dataset."""
     from nnflow.stages.collect import TITLES
     from nnflow.stages.collect import collect as stage
@@ -135,8 +167,14 @@ def collect(study: StudyName,
 
 
 @app.command()
-def spectrum(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
-             data: DataFolder = None, log: Log = None, gpus: Gpus = 0) -> None:  # fmt: skip
+def spectrum(
+    study: StudyName,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    data: DataFolder = None,
+    log: Log = None,
+    gpus: Gpus = 0,
+) -> None:
     """Compute Hessian spectra at the critical points."""
     from nnflow.stages.spectrum import spectrum as stage
 
@@ -144,10 +182,14 @@ def spectrum(study: StudyName, scale: Scale = "quick", results: ResultsFolder = 
 
 
 @app.command()
-def analyze(study: StudyName,
-            analysis: Annotated[str | None, typer.Argument(help="One analysis; all if left out.")] = None,
-            scale: Scale = "quick", results: ResultsFolder = RESULTS, data: DataFolder = None,
-            log: Log = None) -> None:  # fmt: skip
+def analyze(
+    study: StudyName,
+    analysis: AnalysisName = None,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    data: DataFolder = None,
+    log: Log = None,
+) -> None:
     """Condense a study's datasets into one."""
     from nnflow.plan import Plan
     from nnflow.stages.analyze import analyze as stage
@@ -161,8 +203,9 @@ def analyze(study: StudyName,
 
 
 @app.command()
-def summarize(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
-              log: Log = None) -> None:  # fmt: skip
+def summarize(
+    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
+) -> None:
     """Gather a study's table, and judge its claims."""
     from nnflow.stages.summarize import summarize as stage
 
@@ -170,8 +213,9 @@ def summarize(study: StudyName, scale: Scale = "quick", results: ResultsFolder =
 
 
 @app.command()
-def draw(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS,
-         log: Log = None) -> None:  # fmt: skip
+def draw(
+    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
+) -> None:
     """Draw a study's figures."""
     from nnflow.stages.draw import draw as stage
 
@@ -179,14 +223,21 @@ def draw(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESU
 
 
 @app.command()
-def report(studies: Annotated[list[str] | None, typer.Argument(help="Studies; those of config.yaml if left out.")] = None,
-           scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None) -> None:  # fmt: skip
+def report(
+    studies: Configured = None,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    log: Log = None,
+) -> None:
     """Write the report and the table of all claims."""
     from nnflow.plan import Plan, read_config
+    from nnflow.progress import Reporter
     from nnflow.stages.report import report as stage
 
     names = tuple(studies or Plan.from_config(read_config()).studies)
-    stage(Plan(names, scale, results))
+    plan = Plan(names, scale, results)
+    stage(plan)
+    Reporter("report", log).line(f"wrote {results / scale / 'report.html'}")
 
 
 @app.command(name="list")
@@ -204,12 +255,14 @@ def list_studies() -> None:
 
 
 @app.command()
-def validate(studies: Annotated[list[str] | None, typer.Argument(help="Studies; all if left out.")] = None) -> None:  # fmt: skip
+def validate(studies: Studies = None) -> None:
     """Check study files: every key, plugin and setting, at both scales."""
     from nnflow.study import SCALES, load_study
 
     folder = Path("config/studies")
-    files = [folder / f"{name}.yaml" for name in studies] if studies else sorted(folder.glob("*.yaml"))
+    files = (
+        [folder / f"{name}.yaml" for name in studies] if studies else sorted(folder.glob("*.yaml"))
+    )
     mistakes = 0
     for file in files:
         try:

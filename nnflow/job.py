@@ -59,7 +59,9 @@ class Job:
         self, path: Path, pieces: tuple[Piece, ...], datasets: list[xr.Dataset], title: str
     ) -> None:
         """Write the datasets of a batch's pieces, one group each."""
-        self.write(path, {piece.point.label: d for piece, d in zip(pieces, datasets, strict=True)}, title)
+        self.write(
+            path, {piece.point.label: d for piece, d in zip(pieces, datasets, strict=True)}, title
+        )
 
     def read_pieces(self, path: Path, pieces: tuple[Piece, ...]) -> list[xr.Dataset]:
         """The datasets of a batch's pieces, in order."""
@@ -75,7 +77,7 @@ def run_coordinate(start: int, stop: int) -> dict[str, tuple[str, np.ndarray, di
 
 
 def pick_device(gpus: int) -> str:
-    """"cuda" for a job that was given a GPU, else "cpu"; UserError where there is none."""
+    """ "cuda" for a job that was given a GPU, else "cpu"; UserError where there is none."""
     if gpus == 0:
         return "cpu"
     import torch

@@ -5,13 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from nnflow.errors import UserError
+from nnflow.interfaces.dataset import Dataset
 from nnflow.interfaces.model import Data, Model
 from nnflow.streams import Streams
+
+if TYPE_CHECKING:
+    from nnflow.study import Piece, Study
 
 HESSIAN_BYTES = 256 * 2**20
 """Most memory that the columns of Hessians formed at once may take."""
@@ -117,6 +124,26 @@ class Objective:
 
     def _function(self, weights: torch.Tensor) -> torch.Tensor:
         return self.model.loss(self.named(weights), self.data)
+
+
+def make_objective(
+    study: Study, piece: Piece, purpose: str, folder: Path, device: str
+) -> Objective:
+    """The loss of a piece's runs with the study's data, on the device.
+
+    purpose: what the random streams are for. folder: where datasets keep files.
+    """
+    experiment = piece.point.experiment
+    runs = np.arange(piece.start, piece.stop)
+    streams = Streams(study.outline.seed, piece.point.label, runs, purpose)
+    arrays = _load(experiment.dataset, folder) if experiment.dataset else {}
+    data = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    return Objective(experiment.model, data, streams)
+
+
+@cache
+def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
+    return dataset.load(folder)
 
 
 def size(model: Model) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,8 +72,7 @@ class Plan:
         if not isinstance(studies, list) or not studies:
             raise UserError(f"{CONFIG}: studies: expected a list of names")
         results = Path(config.get("results", "results"))
-        if results.exists() and not results.is_dir():
-            raise UserError(f"{results}: the results folder can't be written: it is a file")
+        _check_writable(results)
         plan = cls(tuple(dict.fromkeys(studies)), scale, results)
         plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
         return plan
@@ -135,6 +135,14 @@ class Plan:
         if analysis is not None:
             return list(self.loaded[study].outline.analyses[analysis].plugins())
         return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+
+def _check_writable(results: Path) -> None:
+    nearest = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{results}: the results folder can't be written: {nearest} is a file")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise UserError(f"{results}: the results folder can't be written: no permission")
 
 
 def read_config(file: Path = CONFIG) -> dict[str, Any]:

@@ -219,9 +219,7 @@ def _frobenius(vectors: torch.Tensor) -> torch.Tensor:
     return torch.linalg.vector_norm(vectors, dim=1)
 
 
-def _steepness(
-    objective: Objective, weights: torch.Tensor, gradient: torch.Tensor
-) -> np.ndarray:
+def _steepness(objective: Objective, weights: torch.Tensor, gradient: torch.Tensor) -> np.ndarray:
     """B‖∇L‖, (run,), with the third-derivative bound B at the run itself."""
     here = torch.zeros(len(weights), dtype=weights.dtype, device=weights.device)
     bound = objective.model.third_derivative_bound(objective.named(weights), here)

@@ -46,9 +46,7 @@ class Model(Plugin):
         (run, weight, weight); None: by automatic differentiation."""
         return None
 
-    def third_derivative_bound(
-        self, weights: Weights, radius: torch.Tensor
-    ) -> torch.Tensor | None:
+    def third_derivative_bound(self, weights: Weights, radius: torch.Tensor) -> torch.Tensor | None:
         """B with ‖∇²L(U) − ∇²L(W)‖ ≤ B‖U − W‖ for all U within `radius` (run,) of W;
         (run,), inf where there is none; None: not known for this model."""
         return None

@@ -12,9 +12,8 @@ from nnflow import store
 from nnflow.critical import IS_GLOBAL, KINDS, UNDETERMINED, inertia, is_global, kinds, zero_range
 from nnflow.eigenvalues import extreme_eigenvalues
 from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import Objective, size
+from nnflow.objective import Objective, make_objective, size
 from nnflow.polish import polish
-from nnflow.stages.train import make_objective
 from nnflow.study import Classify, Piece
 from nnflow.weights import from_flat, to_flat
 
@@ -53,7 +52,7 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
     experiment = piece.point.experiment
     settings, model = experiment.classify, experiment.model
     device = pick_device(job.gpus)
-    objective = make_objective(job, piece, "classify", device).take(rows)
+    objective = make_objective(job.study, piece, "classify", job.data, device).take(rows)
     last = to_flat(model, ends.isel(run=rows), device)
     dense = last.shape[1] <= settings.dense_up_to
     finite = torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))
@@ -66,7 +65,9 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
     values = {
         "loss": loss,
         "gradient_norm": gradient_norm,
-        "distance": torch.linalg.vector_norm(weights - torch.where(finite[:, None], last, 0), dim=1),
+        "distance": torch.linalg.vector_norm(
+            weights - torch.where(finite[:, None], last, 0), dim=1
+        ),
     }
     values = {name: value.cpu().numpy() for name, value in values.items()} | judged
     kind = kinds(

@@ -16,9 +16,7 @@ def initialize(job: Job) -> None:
     datasets = {}
     for point in study.points:
         experiment = point.experiment
-        streams = Streams(
-            study.outline.seed, point.label, np.arange(experiment.runs), "initialize"
-        )
+        streams = Streams(study.outline.seed, point.label, np.arange(experiment.runs), "initialize")
         shapes = experiment.model.shapes()
         drawn = experiment.initializer.draw(shapes, streams)
         named = experiment.model.dimensions()

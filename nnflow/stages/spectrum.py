@@ -9,8 +9,7 @@ import xarray as xr
 from nnflow.eigenvalues import dense_eigenvalues
 from nnflow.families import NO_FAMILY
 from nnflow.job import Job, pick_device
-from nnflow.objective import Objective, flatten
-from nnflow.stages.train import make_objective
+from nnflow.objective import Objective, flatten, make_objective
 from nnflow.study import Piece, Point
 from nnflow.weights import from_flat, to_flat
 
@@ -40,7 +39,7 @@ def _spectra(job: Job, point: Point, ends: xr.Dataset) -> xr.Dataset:
     device = pick_device(job.gpus)
     weights = to_flat(model, chosen, device)
     piece = Piece(point, 0, point.experiment.runs)
-    objective = make_objective(job, piece, "spectrum", device).take(rows)
+    objective = make_objective(job.study, piece, "spectrum", job.data, device).take(rows)
     if axis == "family" and len(rows):
         weights = flatten(model.canonical(objective.named(weights)))
     variables = from_flat(model, weights, axis)

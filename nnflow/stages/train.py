@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-
 import numpy as np
 import torch
 import xarray as xr
 
 from nnflow import store
-from nnflow.interfaces.dataset import Dataset
 from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import Objective
-from nnflow.streams import Streams
+from nnflow.objective import make_objective
+from nnflow.progress import Reporter
 from nnflow.study import Experiment, Piece
-from nnflow.training import STATUS, STOPPED_BY, Outcome, train as train_ensemble
+from nnflow.training import STATUS, STOPPED_BY, Outcome, Report
+from nnflow.training import train as train_ensemble
 from nnflow.weights import from_flat, to_flat
 
 
@@ -28,27 +25,30 @@ def train(job: Job, batch: int) -> None:
     datasets = []
     with job.reporter.running() as reporter:
         for piece in pieces:
-            label = piece.point.label
-
-            def report(done: int, step: int, lowest: float, highest: float) -> None:
-                detail = f"runs finished · {label} · step {step}"
-                if np.isfinite(highest):
-                    detail += f" · loss {lowest:.3g} to {highest:.3g}"
-                reporter.update(finished + done, total, detail)
-
+            report = _progress(reporter, piece.point.label, finished, total)
             datasets.append(_train_piece(job, piece, report))
             finished += piece.stop - piece.start
     job.write_pieces(job.batch_path("training", batch), pieces, datasets, "ends of training")
 
 
-def _train_piece(job: Job, piece: Piece, report) -> xr.Dataset:
+def _progress(reporter: Reporter, label: str, before: int, total: int) -> Report:
+    def report(done: int, step: int, lowest: float, highest: float) -> None:
+        detail = f"runs finished · {label} · step {step}"
+        if np.isfinite(highest):
+            detail += f" · loss {lowest:.3g} to {highest:.3g}"
+        reporter.update(before + done, total, detail)
+
+    return report
+
+
+def _train_piece(job: Job, piece: Piece, report: Report) -> xr.Dataset:
     experiment = piece.point.experiment
     device = pick_device(job.gpus)
     initial = job.read.at("initialization", piece.point.label).isel(
         run=slice(piece.start, piece.stop)
     )
     outcome = train_ensemble(
-        make_objective(job, piece, "train", device),
+        make_objective(job.study, piece, "train", job.data, device),
         experiment.optimizer,
         to_flat(experiment.model, initial, device),
         experiment.stop,
@@ -56,21 +56,6 @@ def _train_piece(job: Job, piece: Piece, report) -> xr.Dataset:
         report,
     )
     return _dataset(experiment, piece, outcome)
-
-
-def make_objective(job: Job, piece: Piece, purpose: str, device: str) -> Objective:
-    """The loss of a piece's runs with the study's data, on the device."""
-    experiment = piece.point.experiment
-    runs = np.arange(piece.start, piece.stop)
-    streams = Streams(job.study.outline.seed, piece.point.label, runs, purpose)
-    arrays = _load(experiment.dataset, job.data) if experiment.dataset else {}
-    data = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
-    return Objective(experiment.model, data, streams)
-
-
-@cache
-def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
-    return dataset.load(folder)
 
 
 def _dataset(experiment: Experiment, piece: Piece, outcome: Outcome) -> xr.Dataset:
@@ -89,7 +74,7 @@ def _dataset(experiment: Experiment, piece: Piece, outcome: Outcome) -> xr.Datas
             {
                 "long_name": "steps to the end",
                 "units": "1",
-                "comment": f"the stop rules are looked at every {experiment.stop.check_every} steps",
+                "comment": f"the rules are looked at every {experiment.stop.check_every} steps",
             },
         ),
         "restarts": (

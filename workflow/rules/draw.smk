@@ -20,7 +20,9 @@ for study in PLAN.studies:
             mem_mb=2000,
             runtime=10,
         params:
-            settings=PLAN.settings("draw", study),
+            # the shell command is read when the job runs, after the loop has ended
+            study=study,
+            settings=lambda wildcards, study=study: PLAN.settings("draw", study),
             code=PLAN.code("draw", study),
         shell:
-            f"{NNFLOW} draw {study} --scale {PLAN.scale} --results {RESULTS} --log {{log}}"
+            f"{NNFLOW} draw {{params.study}} --scale {PLAN.scale} --results {RESULTS} --log {{log}}"

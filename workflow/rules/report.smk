@@ -17,7 +17,9 @@ rule report:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=[PLAN.settings("report", study) for study in PLAN.studies],
+        settings=lambda wildcards: [
+            PLAN.settings("report", study) for study in PLAN.studies
+        ],
         code=PLAN.code("report", PLAN.studies[0]),
         studies=PLAN.studies,
     shell:
