@@ -99,11 +99,14 @@ def short(key: str, parameters: dict[str, Any]) -> str:
 
 
 def label(parameters: dict[str, Any]) -> str:
-    """A point's name, `k=6,n=6`, from letters that paths and netCDF groups bear."""
+    """A point's name, `k=6,n=6`, from letters that paths and netCDF groups bear. A plugin with
+    its settings is called by its name alone: `optimizer=newton`."""
 
     def text(value: Any) -> str:
         if isinstance(value, list):
             return "-".join(text(item) for item in value)
+        if isinstance(value, dict) and "name" in value:
+            return text(value["name"])
         return _UNSAFE.sub("-", str(value))
 
     pairs = (f"{short(key, parameters)}={text(value)}" for key, value in parameters.items())
