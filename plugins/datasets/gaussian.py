@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 import nnflow
 from nnflow import Dataset, Streams
@@ -12,9 +12,9 @@ from nnflow import Dataset, Streams
 class Gaussian(Dataset):
     """`inputs` (sample, dimension) with independent rows ~ N(0, I)."""
 
-    samples: PositiveInt
+    samples: PositiveInt = Field(examples=[1000])
     """Number of samples."""
-    dimension: PositiveInt
+    dimension: PositiveInt = Field(examples=[6])
     """Dimension of an input."""
     seed: NonNegativeInt = 0
     """Seed of the numbers; they do not depend on the study's seed. The first samples are the

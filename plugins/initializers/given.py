@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 
 import nnflow
 from nnflow import Initializer, UserError
@@ -16,7 +16,7 @@ from ._values import Values, check_names
 class Given(Initializer):
     """Given values, and normal noise of standard deviation `noise` around them."""
 
-    values: Values
+    values: Values = Field(examples=[{"w": [[1, 0, 0, 0]] * 3, "b": [0, 0, 0]}])
     """By weight, a nested list: of the weight's own shape, the same for every run; or with a
     leading axis over runs, of which run i takes the entry i modulo its length."""
     noise: NonNegativeFloat = 0.0

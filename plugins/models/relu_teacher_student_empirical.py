@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 import nnflow
 from nnflow import Model, UserError, torch
@@ -18,9 +18,9 @@ class ReluTeacherStudentEmpirical(Model):
     Symmetric under permutations of the students.
     """
 
-    k: PositiveInt
+    k: PositiveInt = Field(examples=[6])
     """Teacher neurons; also the input dimension."""
-    n: PositiveInt
+    n: PositiveInt = Field(examples=[6])
     """Student neurons."""
 
     def shapes(self):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pydantic import NonNegativeFloat
+from pydantic import Field, NonNegativeFloat
 
 import nnflow
 from nnflow import Model, torch
@@ -19,7 +19,7 @@ class ToyValley(Model):
     in a time of order 1 and then slides along it, dw₁/dt ≈ −2εw₁/(1 + 4w₁²).
     """
 
-    epsilon: NonNegativeFloat
+    epsilon: NonNegativeFloat = Field(examples=[0.1])
     """Slope ε of the valley's floor."""
 
     def shapes(self):

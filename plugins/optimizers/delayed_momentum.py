@@ -18,7 +18,7 @@ class DelayedMomentum(Optimizer):
     curvature λ > 0 it converges iff αλ < 1 − β, where `heavy_ball` allows αλ < 2(1 + β).
     """
 
-    rate: PositiveFloat
+    rate: PositiveFloat = Field(examples=[0.1])
     """Learning rate α."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum coefficient β."""

@@ -17,7 +17,7 @@ class HeavyBall(Optimizer):
     effective rate is α/(1 − β), the memory 1/(1 − β) steps.
     """
 
-    rate: PositiveFloat
+    rate: PositiveFloat = Field(examples=[0.1])
     """Learning rate α."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum coefficient β."""

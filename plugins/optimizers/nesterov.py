@@ -18,7 +18,7 @@ class Nesterov(Optimizer):
     αλ < 2(1 + β)/(1 + 2β).
     """
 
-    rate: PositiveFloat
+    rate: PositiveFloat = Field(examples=[0.1])
     """Learning rate α."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum coefficient β."""
