@@ -1,0 +1,24 @@
+"""ReLU students and random weights of theirs."""
+
+import math
+
+import numpy as np
+import torch
+
+from nnflow.objective import Objective
+from nnflow.registry import registry
+from nnflow.streams import Streams
+
+
+def objective(k, n, runs=1, kind="", data=None):
+    model = registry().get("models", f"relu_teacher_student{kind}")(k=k, n=n)
+    return Objective(model, data or {}, Streams(0, "all", np.arange(runs), "train"))
+
+
+def normal(*shape, draw=0):
+    drawn = Streams(5, "all", np.arange(shape[0]), "test").normal(math.prod(shape[1:]), draw)
+    return torch.as_tensor(drawn.reshape(shape))
+
+
+def random_weights(k, n, runs, draw=0):
+    return normal(runs, n * k, draw=draw) / math.sqrt(k)
