@@ -1,7 +1,7 @@
 """Is a run provably inside the basin of a minimum?
 
-Let x* be a critical point, λ the lowest eigenvalue of the Hessian there and Λ its norm, ρ
-the run's distance from x*, and B a bound on how fast the Hessian changes within ρ of x*.
+Let x* be a critical point, λ and Λ the lowest and highest eigenvalues of the Hessian
+there, ρ the run's distance from x*, and B a bound on how fast the Hessian changes within ρ of x*.
 For y in that ball, ∇L(y) = H̄(y − x*) with H̄ the mean of the Hessian over the segment, so
 λ − Bρ/2 ≤ H̄ ≤ Λ + Bρ/2. If
 
@@ -17,9 +17,13 @@ import torch
 
 from nnflow.objective import Objective
 
-NEWTON_STEPS = 5
-"""Steps from the run to x*; convergence is quadratic, and the last step's length bounds what
-is left."""
+NEWTON_STEPS = 6
+"""Most steps from the run to x*; convergence is quadratic, three are typical."""
+ARRIVED = 1e-8
+"""Length of the last step, relative to the way: what is left then is its square."""
+HOPELESS = 0.5
+"""Where pᵀ∇L/‖p‖², which is at least the lowest eigenvalue at the run, is below this fraction
+of B‖p‖/2, the first Newton step p promises no proof; the test ends there."""
 
 
 def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
@@ -28,27 +32,34 @@ def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
     weights: (run, weight). rate: (run,) the rate α of gradient descent. The model must have
     a third-derivative bound.
     """
-    minimum = weights
-    convex = torch.ones(len(weights), dtype=torch.bool, device=weights.device)
-    for _ in range(NEWTON_STEPS):
-        hessian = objective.hessian(minimum)
+    inside = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
+    rows, minimum = torch.arange(len(weights), device=weights.device), weights
+    for number in range(NEWTON_STEPS):
+        hessian, gradient = objective.hessian(minimum), objective.gradient(minimum)
         factor, failed = torch.linalg.cholesky_ex(hessian)
-        gradient = objective.gradient(minimum).unsqueeze(-1)
-        step = torch.cholesky_solve(gradient, factor).squeeze(-1)
-        convex &= (failed == 0) & torch.isfinite(step).all(dim=1)
-        if not convex.any():
-            return convex
-        minimum = torch.where(convex[:, None], minimum - step, weights)
-    # after a Newton step of length s from within the region of quadratic convergence, less
-    # than s is left to the critical point
-    left = torch.linalg.vector_norm(step, dim=1)
-    distance = torch.linalg.vector_norm(weights - minimum, dim=1) + left
-    bound = objective.model.third_derivative_bound(objective.named(minimum), distance)
-    shift = bound * distance / 2
-    convex &= torch.isfinite(shift)
-    shift = torch.where(convex, shift, 0.0)
-    hessian = objective.hessian(minimum)
-    highest = torch.linalg.matrix_norm(hessian, ord="fro")
-    hessian.diagonal(dim1=1, dim2=2).sub_(shift[:, None])
-    positive = torch.linalg.cholesky_ex(hessian).info == 0
-    return convex & positive & (rate * (highest + shift) < 2)
+        step = torch.cholesky_solve(gradient.unsqueeze(-1), factor).squeeze(-1)
+        length = torch.linalg.vector_norm(step, dim=1)
+        way = torch.linalg.vector_norm(weights[rows] - minimum, dim=1) + 2 * length
+        bound = objective.model.third_derivative_bound(objective.named(minimum), way)
+        on = (failed == 0) & torch.isfinite(length) & torch.isfinite(bound)
+        if number == 0:
+            curvature = (step * gradient).sum(1) / length**2
+            on &= curvature > HOPELESS * bound * length / 2
+        arrived = on & (length <= ARRIVED * way)
+        inside[rows[arrived]] = _convex_around(
+            hessian[arrived], (bound * way)[arrived], rate[rows[arrived]]
+        )
+        on &= ~arrived
+        if not on.any():
+            break
+        objective = objective.take(torch.nonzero(on).squeeze(1).cpu().numpy())
+        rows, minimum = rows[on], (minimum - step)[on]
+    return inside
+
+
+def _convex_around(hessian: torch.Tensor, change: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+    """Is λ > Bρ/2 and Λ < 2/α − Bρ/2? change: Bρ, which also covers what is left to x*."""
+    eye = torch.eye(hessian.shape[1], dtype=hessian.dtype, device=hessian.device)
+    above = hessian - (change / 2)[:, None, None] * eye
+    below = (2 / rate - change / 2)[:, None, None] * eye - hessian
+    return (torch.linalg.cholesky_ex(above).info == 0) & (torch.linalg.cholesky_ex(below).info == 0)

@@ -22,7 +22,7 @@ def inertia(eigenvalues: np.ndarray, zero_below: float) -> tuple[np.ndarray, np.
 
 def zero_range(eigenvalues: np.ndarray, zero_below: float) -> np.ndarray:
     """(run, 2): every threshold between the two gives the same index and nullity."""
-    largest = np.abs(eigenvalues).max(axis=1, keepdims=True)
+    largest = np.nanmax(np.abs(eigenvalues), axis=1, keepdims=True)
     relative = np.abs(eigenvalues) / np.where(largest > 0, largest, 1)
     zero = relative <= zero_below
     lower = np.where(zero, relative, 0).max(axis=1)
@@ -30,7 +30,14 @@ def zero_range(eigenvalues: np.ndarray, zero_below: float) -> np.ndarray:
     return np.stack([lower, upper], axis=1)
 
 
+def indefinite(eigenvalues: np.ndarray, zero_below: float) -> np.ndarray:
+    """(run,) bool: are there eigenvalues of both signs?"""
+    scale = _scaled(eigenvalues, zero_below)
+    return (eigenvalues < -scale).any(axis=1) & (eigenvalues > scale).any(axis=1)
+
+
 def kinds(
+    both_signs: np.ndarray,
     index: np.ndarray,
     nullity: np.ndarray,
     modes: int,
@@ -41,13 +48,13 @@ def kinds(
     """Indices into KINDS, (run,).
 
     A point with eigenvalues of both signs is a saddle whatever its nullity. One whose
-    eigenvalues are of one sign or zero is `degenerate`: second order can't tell.
+    eigenvalues are of one sign or zero, or not all known, is `degenerate`: second order
+    can't tell.
     """
-    positive = modes - index - nullity
-    kind = np.full(len(index), KINDS.index("saddle"))
+    kind = np.full(len(index), KINDS.index("degenerate"))
     kind[(index == 0) & (nullity == 0)] = KINDS.index("minimum")
     kind[index == modes] = KINDS.index("maximum")
-    kind[(nullity > 0) & ((index == 0) | (positive == 0))] = KINDS.index("degenerate")
+    kind[both_signs] = KINDS.index("saddle")
     kind[~smooth] = KINDS.index("nonsmooth")
     kind[~(gradient_norm < settings.critical_below)] = KINDS.index("not_critical")
     return kind

@@ -101,7 +101,7 @@ class Objective:
                 array.numel() for name, array in self.data.items() if not name.startswith(HELD_OUT)
             ]
             known = automatic_hessian(self._function, weights, sum(seen))
-        return (known + known.mT) / 2
+        return known
 
     def smooth(self, weights: torch.Tensor) -> torch.Tensor:
         """(run,) bool: is L twice differentiable around these weights?"""

@@ -9,7 +9,16 @@ import torch
 import xarray as xr
 
 from nnflow import store
-from nnflow.critical import IS_GLOBAL, KINDS, UNDETERMINED, inertia, is_global, kinds, zero_range
+from nnflow.critical import (
+    IS_GLOBAL,
+    KINDS,
+    UNDETERMINED,
+    indefinite,
+    inertia,
+    is_global,
+    kinds,
+    zero_range,
+)
 from nnflow.eigenvalues import extreme_eigenvalues
 from nnflow.job import Job, pick_device, run_coordinate
 from nnflow.objective import Objective, make_objective, size
@@ -71,6 +80,7 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
     }
     values = {name: value.cpu().numpy() for name, value in values.items()} | judged
     kind = kinds(
+        values.pop("both_signs"),
         values["index"],
         values["nullity"],
         last.shape[1],
@@ -102,6 +112,7 @@ def _dense(
     values = torch.linalg.eigvalsh(objective.hessian(weights)).cpu().numpy()
     index, nullity = inertia(values, settings.zero_below)
     return {
+        "both_signs": indefinite(values, settings.zero_below),
         "index": index,
         "nullity": nullity,
         "min_eigenvalue": values[:, 0],
@@ -127,9 +138,10 @@ def _matrix_free(
     highest = np.stack([ends.highest for ends in found])
     values = np.concatenate([lowest, highest], axis=1)
     index, nullity = inertia(values, settings.zero_below)
-    scale = settings.zero_below * np.abs(values).max(axis=1)
+    scale = settings.zero_below * np.nanmax(np.abs(values), axis=1)
     determined = lowest[:, -1] > scale
     return {
+        "both_signs": indefinite(values, settings.zero_below),
         "index": np.where(determined, index, UNDETERMINED),
         "nullity": np.where(determined, nullity, UNDETERMINED),
         "min_eigenvalue": lowest[:, 0],
