@@ -31,6 +31,8 @@ class Reporter:
         if log is not None:
             log.parent.mkdir(parents=True, exist_ok=True)
             log.write_text("", encoding="utf-8")
+            # until here the process has only started Python and imported what it needs
+            self.line(f"start-up took {time.process_time():.2f} s", terminal=False)
 
     @property
     def due(self) -> bool:

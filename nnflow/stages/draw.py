@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import matplotlib
+import matplotlib.pyplot as plt
+import seaborn as sns
+
 from nnflow import store
 from nnflow.job import Job
 
@@ -22,12 +26,7 @@ makes an SVG file's inner names the same every time."""
 
 def draw(job: Job) -> None:
     """Draw all figures of the study; writes figures/FIGURE.svg and .png."""
-    import matplotlib
-
     matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-    import seaborn as sns
-
     sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
     for name, plugin in job.study.outline.figures.items():
         figure = plugin.draw(job.read)
