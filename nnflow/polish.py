@@ -15,9 +15,13 @@ DAMPING = 3.0
 directions, farther than gradient descent would go."""
 GIVE_UP = 1e9
 """Value of c at which a run's polishing ends: no step lowers its gradient any more."""
+TRUST = 0.5
+"""The new gradient may differ by this fraction of the old one from what the quadratic model
+foretold; a step that passes over a ridge does not foretell what is behind it."""
 NEAR = 1e-3
 """Length of a step up to which the loss may rise: so close to a saddle, the way to it may
-lead up, by no more than the gradient explains. Longer steps must descend."""
+lead up, by no more than the gradient explains. Longer steps must descend, by a positive
+definite H + c‖g‖I."""
 
 
 def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.Tensor:
@@ -25,8 +29,9 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
 
     The regularization vanishes with the gradient, so convergence is quadratic, also to
     points of a degenerate set under a local error bound (Li, Fukushima, Qi & Yamashita
-    2004). A step that does not lower the gradient norm, or that raises the loss, is taken
-    again with c eight times larger. Runs that end farther than `radius` from where they
+    2004). A step that does not lower the gradient norm, that raises the loss, or that
+    leaves the region where the quadratic model can be trusted, is taken again with c eight
+    times larger. Runs that end farther than `radius` from where they
     began are put back.
 
     weights: (run, weight). Returns (run, weight).
@@ -41,15 +46,20 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
             break
         part = objective.take(rows.cpu().numpy())
         hessian = part.hessian(weights[rows])
-        hessian.diagonal(dim1=1, dim2=2).add_((factor[rows] * norm[rows])[:, None])
+        damping = (factor[rows] * norm[rows])[:, None]
+        hessian.diagonal(dim1=1, dim2=2).add_(damping)
         step, failed = torch.linalg.solve_ex(hessian, gradient[rows])
+        convex = torch.linalg.cholesky_ex(hessian).info == 0
         moved = weights[rows] - step
         new_gradient, new_loss = part.gradient(moved), part.loss(moved)
         length = torch.linalg.vector_norm(step, dim=1)
+        surprise = torch.linalg.vector_norm(new_gradient - damping * step, dim=1)
         slack = torch.where(length < NEAR, norm[rows] * length, 0.0)
         better = (
             (failed == 0)
+            & (convex | (length < NEAR))
             & (torch.linalg.vector_norm(new_gradient, dim=1) < norm[rows])
+            & (surprise <= TRUST * norm[rows])
             & (new_loss <= loss[rows] + slack + 1e-14)
         )
         taken = rows[better]

@@ -19,3 +19,7 @@ class Loss(Plugin):
         """Loss of each sample, (…, sample), from outputs (…, sample, output) and targets
         (…, sample) or (…, sample, output)."""
         raise NotImplementedError
+
+    def smooth(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
+        """(…, sample) bool: is ℓ twice differentiable around these outputs? None: everywhere."""
+        return None

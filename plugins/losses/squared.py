@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Loss
+
+from ._targets import deviations
 
 
 class Squared(Loss):
@@ -14,11 +16,7 @@ class Squared(Loss):
     """
 
     def __call__(self, outputs, targets):
-        if not targets.dtype.is_floating_point:
-            targets = torch.nn.functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
-        elif targets.shape[-1] != outputs.shape[-1]:
-            targets = targets.unsqueeze(-1)
-        return (outputs - targets).square().sum(dim=-1) / 2
+        return deviations(outputs, targets).square().sum(dim=-1) / 2
 
 
 @nnflow.hookimpl
