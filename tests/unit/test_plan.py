@@ -1,0 +1,92 @@
+"""What the workflow has to do, from the configuration."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nnflow import registry
+from nnflow.errors import UserError
+from nnflow.plan import Plan, read_config
+
+STUDY = """
+title: A study
+model: {name: himmelblau}
+initializer: {name: uniform_ball, radius: 4}
+optimizer: {name: gradient_descent, rate: 0.01}
+runs: 10
+batch: 4
+analyses: [critical_point_counts]
+"""
+
+
+@pytest.fixture
+def studies(tmp_path, monkeypatch, root):
+    """A folder with one study, and the repository's plugins."""
+    folder = tmp_path / "config" / "studies"
+    folder.mkdir(parents=True)
+    (folder / "one.yaml").write_text(STUDY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(registry, "plugin_folders", lambda: [root / "plugins"])
+    registry.registry.cache_clear()
+    yield folder
+    registry.registry.cache_clear()
+
+
+def test_files_and_batches(studies):
+    plan = Plan.from_config({"studies": ["one"]})
+    assert list(plan.batches("one")) == [0, 1, 2]
+    assert plan.datasets("one")[0] == "results/quick/one/initialization.nc"
+    assert plan.analyses("one") == ["critical_point_counts"]
+    assert plan.figures("one") == []
+    needed = plan.needs("one", "analyses", "critical_point_counts")
+    assert "results/quick/one/critical_points.nc" in needed
+
+
+def test_studies_of_the_command_line_are_a_text_with_commas(studies):
+    assert Plan.from_config({"studies": "one,one"}).studies == ("one",)
+
+
+def test_a_stage_depends_on_its_own_settings_only(studies):
+    before = Plan(("one",))
+    stages = ("initialize", "train", "classify", "spectrum", "analyze", "draw")
+    old = {stage: before.settings(stage, "one") for stage in stages}
+    file = studies / "one.yaml"
+    file.write_text(STUDY.replace("rate: 0.01", "rate: 0.02"), encoding="utf-8")
+    after = Plan(("one",))
+    changed = {stage for stage in stages if after.settings(stage, "one") != old[stage]}
+    assert changed == {"train"}
+    whole = before.all_settings("one")
+    assert whole["points"][0]["optimizer"]["rate"] == 0.01
+    assert json.loads(old["train"])["points"][0]["optimizer"]["rate"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"studys": ["one"]}, ["studys", "did you mean 'studies'"]),
+        ({"studies": ["one"], "scale": "quik"}, ["scale", "'quik'"]),
+        ({"studies": []}, ["studies", "expected a list"]),
+        ({"studies": ["two"]}, ["two.yaml", "no such study"]),
+    ],
+)
+def test_mistakes_in_the_configuration(studies, config, words):
+    with pytest.raises(UserError) as error:
+        Plan.from_config(config)
+    assert "\n" not in str(error.value)
+    assert all(word in str(error.value) for word in words)
+
+
+def test_results_that_are_a_file(studies, tmp_path):
+    (tmp_path / "results").write_text("mine")
+    with pytest.raises(UserError, match="results is a file"):
+        Plan.from_config({"studies": ["one"]})
+    assert (tmp_path / "results").read_text() == "mine"
+
+
+def test_no_configuration_and_a_broken_one(studies, tmp_path):
+    assert read_config() == {}
+    (tmp_path / "config" / "config.yaml").write_text("a: [", encoding="utf-8")
+    with pytest.raises(UserError, match=r"config/config\.yaml: not valid YAML"):
+        read_config()
