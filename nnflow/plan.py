@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -141,8 +141,11 @@ def _check_writable(results: Path) -> None:
     nearest = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
     if not nearest.is_dir():
         raise UserError(f"{results}: the results folder can't be written: {nearest} is a file")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise UserError(f"{results}: the results folder can't be written: no permission")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{results}: the results folder can't be written: {reason}") from None
 
 
 def read_config(file: Path = CONFIG) -> dict[str, Any]:

@@ -22,6 +22,8 @@ NEAR = 1e-3
 """Length of a step up to which the loss may rise: so close to a saddle, the way to it may
 lead up, by no more than the gradient explains. Longer steps must descend, by a positive
 definite H + c‖g‖I."""
+ROUNDING = 1e-14
+"""Rounding of the loss, relative to 1 + |L|."""
 
 
 def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.Tensor:
@@ -60,7 +62,7 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
             & (convex | (length < NEAR))
             & (torch.linalg.vector_norm(new_gradient, dim=1) < norm[rows])
             & (surprise <= TRUST * norm[rows])
-            & (new_loss <= loss[rows] + slack + 1e-14)
+            & (new_loss <= loss[rows] + slack + ROUNDING * (1 + loss[rows].abs()))
         )
         taken = rows[better]
         weights[taken] = moved[better]

@@ -90,10 +90,18 @@ def test_results_that_are_no_folder(project):
     assert (project.folder / "results").read_text() == "a file"
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder nobody may write")
+def test_results_where_nobody_may_write(project):
+    done = project.snakemake("--cores", "1", "--config", "results=/proc/results")
+    assert done.returncode != 0
+    assert "/proc/results: the results folder can't be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_unwritable_results(project):
+def test_results_without_permission(project):
     folder = project.folder / "results"
     folder.mkdir(mode=0o555)
     done = project.snakemake("--cores", "1")
     assert done.returncode != 0
-    assert "results: the results folder can't be written" in done.stderr
+    assert "results: the results folder can't be written: Permission denied" in done.stderr
