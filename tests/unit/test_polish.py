@@ -22,6 +22,18 @@ class Valley(Model):
         return (w[:, 1] - w[:, 0] ** 2) ** 2
 
 
+class Hill(Model):
+    """Himmelblau's function, with a maximum of 181.6 near (−0.27, −0.92)."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        w = weights["w"]
+        first, second = w[:, 0] ** 2 + w[:, 1] - 11, w[:, 0] + w[:, 1] ** 2 - 7
+        return first**2 + second**2
+
+
 def test_points_beside_minimum_and_saddle_go_onto_them():
     objective = objective_of(DoubleWell(), 3)
     start = torch.tensor([[0.97, 0.02], [1e-6, 1e-7], [-1.05, 0.0]], dtype=torch.float64)
@@ -55,6 +67,15 @@ def test_minima_that_are_not_isolated_are_reached_without_sliding():
     assert torch.linalg.vector_norm(objective.gradient(ends), dim=1).max() <= 1e-12
     # the nearest minimum is about as far as the valley's floor is below
     assert torch.linalg.vector_norm(ends - start, dim=1).max() < 0.05
+
+
+def test_rounding_of_a_large_loss_does_not_end_it():
+    """Beside the maximum the loss is flat to rounding, 3e-14 there."""
+    objective = objective_of(Hill(), 100)
+    summit = torch.tensor([-0.2708445906, -0.9230385564], dtype=torch.float64)
+    noise = torch.from_numpy(np.random.default_rng(1).uniform(-2e-10, 2e-10, (100, 2)))
+    ends = polish(objective, summit + noise, radius=1.0)
+    assert torch.linalg.vector_norm(objective.gradient(ends), dim=1).max() <= 1e-12
 
 
 @pytest.mark.parametrize("runs", [1, 5])
