@@ -1,0 +1,103 @@
+"""docs/tutorial.md: every block of it, one after the other, in a fresh project."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+PARTS = ("Snakefile", "environment.yml", "config", "plugins", "workflow")
+"""What a clone has that the commands of the tutorial use."""
+BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+class Tutorial:
+    """A project in which the blocks are run; what each command printed."""
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        self.folder = folder
+        for part in PARTS:
+            copy = shutil.copytree if (root / part).is_dir() else shutil.copyfile
+            copy(root / part, folder / part)
+        self.printed: list[str] = []
+
+    def do(self, language: str, place: str, text: str) -> None:
+        """Write a file, run commands or a script, or compare what the last one printed."""
+        if place:
+            (self.folder / place).write_text(text, encoding="utf-8")
+        elif language == "text":
+            assert self.printed[-1] == text
+        elif language == "bash":
+            self.printed.append(self.run(["bash", "-euc", text], subprocess.STDOUT))
+        else:
+            self.printed.append(self.run([sys.executable, "-c", text], subprocess.PIPE))
+
+    def run(self, command: list[str], errors: int) -> str:
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        run = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, "PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            timeout=300,
+        )
+        assert run.returncode == 0, f"{command[-1]}\n{run.stdout}\n{run.stderr}"
+        return run.stdout
+
+
+def jobs(printed: str) -> set[str]:
+    """The rules in the first list of jobs that Snakemake printed."""
+    listed = printed.split("Job stats:")[1].split("\n\n")[0]
+    return set(re.findall(r"^(\w+) +\d+$", listed, re.MULTILINE)) - {"total", "all"}
+
+
+@pytest.fixture(scope="module")
+def tutorials(tmp_path_factory, root) -> list[Tutorial]:
+    """The two halves of the tutorial, done. The second begins anew, so they share the time."""
+    text = (root / "docs/tutorial.md").read_text(encoding="utf-8")
+    halves = text.split("## 5. ")
+    assert len(halves) == 2
+
+    def done(half: str) -> Tutorial:
+        tutorial = Tutorial(tmp_path_factory.mktemp("tutorial"), root)
+        for block in BLOCK.findall(half):
+            tutorial.do(*block)
+        return tutorial
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(done, halves))
+
+
+@pytest.mark.slow
+def test_every_block_runs_and_prints_what_it_says(tutorials):
+    double_well, himmelblau = (tutorial.folder / "results" / "quick" for tutorial in tutorials)
+    assert (double_well / "double_well/figures/basins.svg").stat().st_size > 1000
+    assert (himmelblau / "himmelblau/figures/landscape.png").exists()
+
+
+@pytest.mark.slow
+def test_the_new_optimizer_trains_and_does_not_initialize(tutorials):
+    second = next(printed for printed in tutorials[0].printed if "valid" in printed.splitlines()[0])
+    assert {"train", "classify", "spectrum", "draw_double_well", "report"} <= jobs(second)
+    assert "initialize" not in jobs(second)
+
+
+@pytest.mark.slow
+def test_other_colours_draw_and_do_not_train(tutorials):
+    (dry,) = [printed for printed in tutorials[0].printed if "This was a dry-run" in printed]
+    assert jobs(dry) == {"draw_double_well", "report"}
+
+
+def test_no_block_is_left_out(root):
+    """What the pattern finds is all that the page has."""
+    text = (root / "docs/tutorial.md").read_text(encoding="utf-8")
+    assert 2 * len(BLOCK.findall(text)) == len(re.findall(r"^```", text, re.MULTILINE)) > 10
+    assert {block[0] for block in BLOCK.findall(text)} == {"bash", "python", "yaml", "text"}
