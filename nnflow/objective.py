@@ -163,7 +163,7 @@ def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
 
 def flatten(named: dict[str, torch.Tensor]) -> torch.Tensor:
     """Named tensors (run, *shape) as one (run, weight)."""
-    parts = [part.reshape(len(part), -1) for part in named.values()]
+    parts = [part.reshape(len(part), math.prod(part.shape[1:])) for part in named.values()]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
