@@ -6,11 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nnflow.errors import UserError
+
+if TYPE_CHECKING:
+    from nnflow.study import Study
 
 app = typer.Typer(
     help="What gradient descent finds on the loss landscapes of neural networks.",
@@ -245,13 +248,25 @@ def list_studies() -> None:
     """List the studies: points and runs at each scale."""
     from nnflow.study import SCALES, load_study
 
+    mistakes = 0
     for file in sorted(Path("config/studies").glob("*.yaml")):
-        sizes = []
-        for scale in SCALES:
-            study = load_study(file, scale)
-            runs = sum(point.experiment.runs for point in study.points) if study.trains else 0
-            sizes.append(f"{scale}: {len(study.points)} points, {runs} runs")
-        typer.echo(f"{file.stem:24} {study.outline.title}\n{'':24} {' · '.join(sizes)}")
+        try:
+            found = {scale: load_study(file, scale) for scale in SCALES}
+        except UserError as error:
+            mistakes += 1
+            typer.echo(f"nnflow: {error}", err=True)
+            continue
+        sizes = (f"{scale}: {_size(study)}" for scale, study in found.items())
+        typer.echo(f"{file.stem:24} {found['quick'].outline.title}\n{'':24} {' · '.join(sizes)}")
+    if mistakes:
+        raise typer.Exit(2)
+
+
+def _size(study: Study) -> str:
+    if not study.trains:
+        return f"{len(study.points)} points, no training"
+    runs = sum(point.experiment.runs for point in study.points)
+    return f"{len(study.points)} points, {runs} runs"
 
 
 @app.command()

@@ -35,6 +35,15 @@ def test_validate_says_what_is_wrong_in_one_line(project, mistake):
         assert word in lines[0]
 
 
+def test_list_goes_on_past_a_mistake(project):
+    project.study("broken", "title: [")
+    done = project.nnflow("list")
+    assert done.returncode == 2
+    assert "valley" in done.stdout and "2 points, 12 runs" in done.stdout
+    (line,) = done.stderr.strip().splitlines()
+    assert "config/studies/broken.yaml: not valid YAML" in line
+
+
 @pytest.mark.slow
 def test_mistakes_stop_the_workflow_before_any_job(done):
     project, before = done, done.contents()
