@@ -28,7 +28,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
-    "analyze": ("analyses",),
+    "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
     "draw": ("figures",),
     "report": ("title", "description", "source", "figures", "claims"),

@@ -9,12 +9,6 @@ import xarray as xr
 from nnflow.interfaces.model import Model
 from nnflow.objective import flatten, unflatten
 
-RESERVED = {
-    "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
-    "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue", "zero_range",
-    "is_global", "family", "eigenvalue", "residual", "count", "mode",
-}  # fmt: skip
-
 
 def weight_dimensions(model: Model) -> dict[str, tuple[str, ...]]:
     """Names of the axes of each weight."""

@@ -9,6 +9,14 @@ from nnflow.errors import UserError
 from nnflow.job import Job, run_coordinate
 from nnflow.streams import Streams
 
+RESERVED = {
+    "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
+    "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue", "zero_range",
+    "is_global", "family", "eigenvalue", "residual", "dense_eigenvalue", "count", "mode",
+    "invariant",
+}  # fmt: skip
+"""Names that the datasets give to other things than weights."""
+
 
 def initialize(job: Job) -> None:
     """Draw the first weights of all runs of all points; writes initialization.nc."""
@@ -22,6 +30,11 @@ def initialize(job: Job) -> None:
         named = experiment.model.dimensions()
         variables = {}
         for name, shape in shapes.items():
+            if name in RESERVED or name.startswith("trace_"):
+                raise UserError(
+                    f"{study.file}: model: {experiment.model.name!r} calls a weight {name!r}, a"
+                    " name that the datasets use for something else; rename it"
+                )
             if name not in drawn or drawn[name].shape != (experiment.runs, *shape):
                 got = drawn[name].shape if name in drawn else "nothing"
                 raise UserError(

@@ -44,6 +44,14 @@ def test_list_goes_on_past_a_mistake(project):
     assert "config/studies/broken.yaml: not valid YAML" in line
 
 
+def test_a_weight_with_a_taken_name(project):
+    project.edit("plugins/models/bowl.py", '"w": (2,)', '"loss": (2,)')
+    done = project.nnflow("initialize", "valley")
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert STUDY in line and "'bowl'" in line and "'loss'" in line
+
+
 @pytest.mark.slow
 def test_mistakes_stop_the_workflow_before_any_job(done):
     project, before = done, done.contents()

@@ -122,6 +122,13 @@ def test_one_core_gives_the_bytes_of_two(done):
     assert {path for path in before if before[path] != after[path]} <= REPORTS
 
 
+@pytest.mark.slow
+def test_a_folder_with_a_space(done):
+    run = done.snakemake("--cores", "2", "--config", "studies=plain", "results=my results")
+    assert run.returncode == 0, run.stderr
+    assert (done.folder / "my results" / "quick" / "report.html").exists()
+
+
 REPORTS = {"results/quick/report.html", "results/quick/claims.csv"}
 """What the workflow writes about all of its studies: the forced run had one of the two."""
 

@@ -1,3 +1,4 @@
+import os
 import shlex
 import sys
 
@@ -14,7 +15,10 @@ except UserError as error:
 RESULTS = PLAN.results
 STUDY = f"{RESULTS}/{{scale}}/{{study}}"
 NNFLOW = f"{shlex.quote(sys.executable)} -m nnflow"
-OPTIONS = f"--scale {{wildcards.scale}} --results {RESULTS} --log {{log}}"
+FOLDER = f"--results {shlex.quote(str(RESULTS))} --log {{log:q}}"
+OPTIONS = f"--scale {{wildcards.scale}} {FOLDER}"
+if "data" in config:
+    os.environ.setdefault("NNFLOW_DATA", str(config["data"]))
 
 
 wildcard_constraints:

@@ -25,4 +25,4 @@ for study in PLAN.studies:
             settings=lambda wildcards, study=study: PLAN.settings("draw", study),
             code=PLAN.code("draw", study),
         shell:
-            f"{NNFLOW} draw {{params.study}} --scale {PLAN.scale} --results {RESULTS} --log {{log}}"
+            f"{NNFLOW} draw {{params.study}} --scale {PLAN.scale} {FOLDER}"

@@ -23,4 +23,4 @@ rule report:
         code=PLAN.code("report", PLAN.studies[0]),
         studies=PLAN.studies,
     shell:
-        f"{NNFLOW} report {{params.studies}} --scale {PLAN.scale} --results {RESULTS} --log {{log}}"
+        f"{NNFLOW} report {{params.studies}} --scale {PLAN.scale} {FOLDER}"
