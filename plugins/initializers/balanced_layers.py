@@ -25,6 +25,8 @@ class BalancedLayers(Initializer):
 
     strengths: Annotated[list[NonNegativeFloat], Field(min_length=1, examples=[[0.1, 0.1]])]
     """u₁, u₂, …: first strengths of the modes."""
+    rotated: bool = True
+    """Random O_k; else O_k = I, where modes of strength 0 stay 0 to the bit."""
 
     def draw(self, shapes, streams):
         count, layers = len(self.strengths), len(shapes)
@@ -40,7 +42,8 @@ class BalancedLayers(Initializer):
             middle = np.zeros(shape)
             middle[np.arange(count), np.arange(count)] = entries
             last = number == layers - 1
-            turned = np.eye(shape[0]) if last else orthogonal(shape[0], streams, number)
+            fixed = last or not self.rotated
+            turned = np.eye(shape[0]) if fixed else orthogonal(shape[0], streams, number)
             whole = turned @ middle @ np.swapaxes(before, -1, -2)
             drawn[name] = np.broadcast_to(whole, (len(streams.runs), *shape)).copy()
             before = turned

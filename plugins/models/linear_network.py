@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
@@ -35,6 +35,12 @@ class LinearNetwork(Model):
     """Y itself, (d_K, m)."""
     inputs: Matrix | None = None
     """X, (d₀, m); null: the identity, m = d₀."""
+    observed: list[Literal["strength", "squared_norm", "imbalance"]] = [
+        "strength",
+        "squared_norm",
+        "imbalance",
+    ]
+    """What is recorded along trajectories; `imbalance` has Σd_j² numbers."""
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -83,6 +89,12 @@ class LinearNetwork(Model):
         it: s falls."""
         best = self.y @ np.linalg.pinv(self.x)
         return np.linalg.svd(best, full_matrices=False)
+
+    def reduced(self):
+        """The equivalent network with X = I and Y = (D 0); see `Reduction`."""
+        from ._linear_reduction import reduction
+
+        return reduction(self)
 
     # The model
 
@@ -170,19 +182,27 @@ class LinearNetwork(Model):
         """`imbalance` (run, number): the entries of W_{j+1}ᵀW_{j+1} − W_jW_jᵀ for j = 1 … K−1 in
         turn, which the gradient flow conserves; `strength` (run, mode): uᵢᵀ W_K⋯W₁ vᵢ along the
         singular vectors of YX⁺; `squared_norm` (run, layer): ‖W_k‖_F²."""
-        left, _, right = (torch.as_tensor(part).to(weights["w1"].device) for part in self.modes)
-        product = self._before(weights)[-1]
-        observed = {
-            "strength": ((left.mT.expand(len(product), -1, -1) @ product) * right).sum(2),
-            "squared_norm": torch.stack(
-                [weights[f"w{k}"].square().sum((1, 2)) for k in self.layers], dim=1
-            ),
+        known = {
+            "strength": self._strength,
+            "squared_norm": self._squared_norm,
+            "imbalance": self._imbalance,
         }
-        if len(self.layers) > 1:
-            pairs = [(weights[f"w{k}"], weights[f"w{k + 1}"]) for k in self.layers[:-1]]
-            parts = [(upper.mT @ upper - lower @ lower.mT).flatten(1) for lower, upper in pairs]
-            observed["imbalance"] = torch.cat(parts, dim=1)
-        return observed
+        shown = [n for n in self.observed if n != "imbalance" or len(self.layers) > 1]
+        return {name: known[name](weights) for name in shown}
+
+    def _strength(self, weights):
+        device = weights["w1"].device
+        left, _, right = (torch.as_tensor(part).to(device) for part in self.modes)
+        product = self._before(weights)[-1]
+        return ((left.mT.expand(len(product), -1, -1) @ product) * right).sum(2)
+
+    def _squared_norm(self, weights):
+        return torch.stack([weights[f"w{k}"].square().sum((1, 2)) for k in self.layers], dim=1)
+
+    def _imbalance(self, weights):
+        pairs = [(weights[f"w{k}"], weights[f"w{k + 1}"]) for k in self.layers[:-1]]
+        parts = [(upper.mT @ upper - lower @ lower.mT).flatten(1) for lower, upper in pairs]
+        return torch.cat(parts, dim=1)
 
     # Products of matrices
 

@@ -1,0 +1,89 @@
+"""What the gradient flow of a linear network conserves, and gradient descent nearly does."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nnflow
+from nnflow import Analysis
+
+from ._linear import table
+
+COLUMNS = {
+    "drift": "largest drift of an entry of W_{j+1}ᵀW_{j+1} − W_jW_jᵀ",
+    "norm_drift": "largest drift of ‖W_j‖² − ‖W_K‖²",
+    "median_drift": "median over runs of their largest drift of an entry",
+    "drift_slope": "slope of log(drift) against log(step), mean over runs",
+}
+
+
+class LinearInvariants(Analysis):
+    """Drift of the invariants W_{j+1}ᵀW_{j+1} − W_jW_jᵀ along each run, from its recorded steps.
+
+    Where points differ in the rate of gradient descent alone and have common starts, the slope
+    of log(drift) against log(rate) is fitted for each run.
+    """
+
+    needs = ("training",)
+
+    def compute(self, results):
+        import xarray as xr
+
+        rows, drifts = {}, {}
+        for point, trained in results.each("training"):
+            if "trace_imbalance" not in trained:
+                rows[point.label] = {}
+                continue
+            drift = _drift(trained["trace_imbalance"].values)
+            norms = trained["trace_squared_norm"].values
+            norm_drift = _drift(norms[..., :-1] - norms[..., -1:])
+            drifts[point.label] = drift
+            rows[point.label] = {
+                "drift": drift.max(),
+                "norm_drift": norm_drift.max(),
+                "median_drift": np.median(drift),
+            }
+        for group in _groups(results.points):
+            if len(group) > 1:
+                slope = _slopes(group, drifts)
+                for point in group:
+                    ends = ("", "_low", "_high")
+                    rows[point.label] |= {
+                        f"drift_slope{end}": value
+                        for end, value in zip(ends, nnflow.mean(slope), strict=True)
+                    }
+        dataset = table(rows, COLUMNS)
+        runs = [
+            xr.Dataset({"run_drift": ("run", drift), "where": ("run", [label] * len(drift))})
+            for label, drift in drifts.items()
+        ]
+        return dataset.merge(xr.concat(runs, "run")) if runs else dataset
+
+
+def _drift(values: np.ndarray) -> np.ndarray:
+    """Largest |I(t) − I(0)| of each run, (run,); values: (run, trace_step, number)."""
+    return np.nanmax(np.abs(values - values[:, :1]), axis=(1, 2))
+
+
+def _groups(points) -> list[list]:
+    """Points of gradient descent that differ in the rate alone."""
+    groups: dict[str, list] = {}
+    for point in points:
+        experiment = point.experiment
+        if experiment.optimizer.name == "gradient_descent":
+            alike = repr((experiment.model, experiment.initializer, experiment.runs))
+            groups.setdefault(alike, []).append(point)
+    return list(groups.values())
+
+
+def _slopes(group, drifts) -> np.ndarray:
+    """Least-squares slope of each run, (run,)."""
+    rate = np.log([point.experiment.optimizer.rate for point in group])
+    drift = np.log([drifts[point.label] for point in group])
+    away = rate - rate.mean()
+    return (away[:, None] * drift).sum(axis=0) / (away**2).sum()
+
+
+@nnflow.hookimpl
+def nnflow_register_analyses(register):
+    register("linear_invariants", LinearInvariants)

@@ -1,0 +1,121 @@
+"""The exponential rate at which linear networks learn, beside its bound."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nnflow
+from nnflow import Analysis
+
+from ._linear import matrices, table
+
+COLUMNS = {
+    "rate_runs": "runs whose start fulfils the condition of the bound",
+    "rate_violations": "of these, runs whose loss exceeds L(0)exp(−2Πα_j t) at a recorded time",
+    "rate_margin": "smallest mean rate over its bound 2Πα_j",
+    "slower_than_one": "of these, runs with a mean rate below 2 min α_j",
+    "rate_exponent": "exponent of the rate as a power of α between two scales of the weights",
+}
+FALL = 1e-6
+"""The mean rate is that until the loss has fallen by this factor."""
+
+
+class LinearRate(Analysis):
+    """L(t) ≤ L(0) exp(−2α₁⋯α_H t), with α_j the d_{j+1}-th largest eigenvalue of
+    W_{j+1}ᵀW_{j+1} − W_jW_jᵀ at the start, for d₁ ≥ … ≥ d_H and positive α_j.
+
+    Chitour, Liao & Couillet (arXiv:1811.03568); their slides print a single α. Measured at
+    the points of the optimizer `gradient_flow`. The exponent compares points of the same
+    widths and common starts, run by run: all weights multiplied by c, Y by c^K. Per run that
+    fulfils the condition: `run_alpha` = Πα_j and `run_rate`, with the point's label in `where`.
+    """
+
+    needs = ("initialization", "training")
+
+    def compute(self, results):
+        rows, found, runs = {}, {}, {}
+        for point, trained in results.each("training"):
+            rows[point.label] = {}
+            if point.experiment.optimizer.name != "gradient_flow":
+                continue
+            first = results.at("initialization", point.label)
+            alphas = _alphas(point.experiment.model.widths, matrices(point.experiment.model, first))
+            chosen = np.flatnonzero((alphas > 0).all(axis=1))
+            widths = point.experiment.model.widths[1:-1]
+            if not len(chosen) or not widths or widths != sorted(widths, reverse=True):
+                continue
+            interval = point.experiment.optimizer.interval
+            rate, above = _rates(trained.isel(run=chosen), interval, alphas[chosen])
+            rows[point.label] = _row(rate, above, alphas[chosen])
+            runs[point.label] = np.prod(alphas[chosen], axis=1), rate
+            found[point.label] = {run: (rate[i], alphas[run, 0]) for i, run in enumerate(chosen)}
+        for label, other in _scaled(results.points, found):
+            exponents = [
+                np.log(found[label][run][0] / found[other][run][0])
+                / np.log(found[label][run][1] / found[other][run][1])
+                for run in found[label]
+                if run in found[other]
+            ]
+            value, low, high = nnflow.mean(np.array(exponents))
+            exponent = {"rate_exponent": value, "rate_exponent_low": low}
+            rows[label] |= {**exponent, "rate_exponent_high": high}
+        dataset = table(rows, COLUMNS)
+        dataset["where"] = "run", np.array([p for p, part in runs.items() for _ in part[0]], str)
+        for place, name in enumerate(("run_alpha", "run_rate")):
+            dataset[name] = "run", np.concatenate([[], *(part[place] for part in runs.values())])
+        return dataset
+
+
+def _alphas(widths: list[int], layers: list[np.ndarray]) -> np.ndarray:
+    """α_j, (run, j)."""
+    found = []
+    for j in range(len(layers) - 1):
+        upper, lower = layers[j + 1], layers[j]
+        balance = np.swapaxes(upper, 1, 2) @ upper - lower @ np.swapaxes(lower, 1, 2)
+        order = np.linalg.eigvalsh(balance)[:, ::-1]
+        least = widths[j + 2] - 1
+        found.append(order[:, least] if least < order.shape[1] else np.zeros(len(order)))
+    return np.array(found).T.reshape(len(layers[0]), -1)
+
+
+def _rates(trained, interval: float, alphas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean rate until the loss has fallen by `FALL`, and is the loss ever above its bound?"""
+    time, loss = trained["trace_step"].values * interval, trained["trace_loss"].values
+    bound = loss[:, :1] * np.exp(-2 * np.prod(alphas, axis=1)[:, None] * time)
+    # below 1e-20 the loss is rounding; NaN after the end compares as false
+    above = ((loss > bound * (1 + 1e-9)) & (loss > 1e-20)).any(axis=1)
+    rates = []
+    for row in loss:
+        height = np.log(row[np.isfinite(row) & (row > 0)] / row[0])
+        passed = np.interp(-np.log(FALL), -height, time[: len(height)])
+        rates.append(min(-height[-1], -np.log(FALL)) / passed)
+    return np.array(rates), above
+
+
+def _row(rate: np.ndarray, above: np.ndarray, alphas: np.ndarray) -> dict[str, float]:
+    return {
+        "rate_runs": len(rate),
+        "rate_violations": above.sum(),
+        "rate_margin": (rate / (2 * np.prod(alphas, axis=1))).min(),
+        "slower_than_one": (rate < 2 * alphas.min(axis=1)).sum(),
+    }
+
+
+def _scaled(points, found) -> list[tuple[str, str]]:
+    """Pairs of points with common starts of the same widths and another variance."""
+    laws = {
+        p.label: (p.experiment.model.widths, p.experiment.initializer.law.variance)
+        for p in points
+        if p.label in found and hasattr(getattr(p.experiment.initializer, "law", None), "variance")
+    }
+    return [
+        (label, other)
+        for label, (widths, variance) in laws.items()
+        for other, (others, larger) in laws.items()
+        if widths == others and variance < larger
+    ]
+
+
+@nnflow.hookimpl
+def nnflow_register_analyses(register):
+    register("linear_rate", LinearRate)

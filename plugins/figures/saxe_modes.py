@@ -1,0 +1,64 @@
+"""Saxe's solutions over simulated modes."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import PositiveInt
+
+import nnflow
+from nnflow import Figure
+
+DOTS = 24
+"""Simulated times that are shown in each panel."""
+
+
+class SaxeModes(Figure):
+    """Strengths of the modes of balanced linear networks along the gradient flow: dots from the
+    simulation of the first run, lines from the exact solutions. One panel per depth."""
+
+    needs = ("training", "saxe_modes")
+
+    most: PositiveInt = 4
+    """At most so many panels."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        solved = results["saxe_modes"]
+        points = [p for p in results.points if p.label in solved["solved"].values][: self.most]
+        size = (2.5 * len(points) + 0.4, 2.7)
+        figure, axes = plt.subplots(1, len(points), figsize=size, squeeze=False)
+        for axis, point in zip(axes[0], points, strict=True):
+            _panel(axis, point, results.at("training", point.label), solved.sel(solved=point.label))
+        axes[0, 0].set_ylabel("strength of the mode")
+        return figure
+
+
+def _panel(axis, point, trained, exact) -> None:
+    model = point.experiment.model
+    time = trained["trace_step"].values * point.experiment.optimizer.interval
+    found = trained["trace_strength"].values[0]
+    values = model.modes[1]
+    # as long as the slowest mode is on its way
+    way = exact["solution"].values
+    near = np.abs(way - values[:, None]) < 0.005 * np.abs(values - way[:, 0])[:, None]
+    last = np.where(near, exact["solution_time"].values, np.inf).min(axis=1).max()
+    # dots evenly spaced over the panel, from the times that were recorded
+    falling = way[0, 0] > values[0]
+    even = np.geomspace(time[1], last, DOTS) if falling else np.linspace(0, last, DOTS)
+    shown = np.unique(np.abs(time[:, None] - even).argmin(axis=0))
+    for mode in range(len(values)):
+        line = np.append(exact["solution_time"][mode], 2 * last)
+        axis.plot(line, np.append(way[mode], values[mode]), color=f"C{mode}", lw=1)
+        axis.plot(time[shown], found[shown, mode], "o", ms=3, color=f"C{mode}")
+    if falling:
+        axis.set(xscale="log", yscale="log", xlim=(time[1] / 2, last))
+    else:
+        axis.set(xlim=(0, last))
+    axis.set(xlabel="time")
+    axis.set_title(f"{len(model.widths) - 1} layers, u₀ = {way[0, 0]:.2g}", fontsize="medium")
+
+
+@nnflow.hookimpl
+def nnflow_register_figures(register):
+    register("saxe_modes", SaxeModes)
