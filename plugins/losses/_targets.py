@@ -1,0 +1,20 @@
+"""What the losses of real outputs share: targets in the outputs' shape, and deviations."""
+
+from __future__ import annotations
+
+from nnflow import torch
+
+
+def as_outputs(outputs, targets):
+    """Targets with the last axis of the outputs. Integer targets (…, sample) are classes and
+    stand for unit vectors; real ones (…, sample) belong to networks with one output."""
+    if not targets.dtype.is_floating_point:
+        return torch.nn.functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
+    if targets.shape[-1] != outputs.shape[-1]:
+        return targets.unsqueeze(-1)
+    return targets
+
+
+def deviations(outputs, targets):
+    """o − t, (…, sample, output)."""
+    return outputs - as_outputs(outputs, targets)

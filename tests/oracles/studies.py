@@ -1,0 +1,36 @@
+"""Whole studies in one process."""
+
+import csv
+
+from nnflow.job import Job
+from nnflow.progress import Reporter
+from nnflow.stages.analyze import analyze
+from nnflow.stages.classify import classify
+from nnflow.stages.collect import collect
+from nnflow.stages.draw import draw
+from nnflow.stages.initialize import initialize
+from nnflow.stages.spectrum import spectrum
+from nnflow.stages.summarize import summarize
+from nnflow.stages.train import train
+
+
+def complete(study, folder):
+    """All stages of a study but the report; the job, which reads the results."""
+    job = Job(study, folder / "results", folder / "data", 0, {}, Reporter("test", None))
+    initialize(job)
+    for stage, dataset in ((train, "training"), (classify, "critical_points")):
+        for batch in range(len(study.batches)):
+            stage(job, batch)
+        collect(job, dataset)
+    spectrum(job)
+    for analysis in study.outline.analyses:
+        analyze(job, analysis)
+    summarize(job)
+    draw(job)
+    return job
+
+
+def verdicts(job):
+    """{claim: verdict}."""
+    with (job.folder / "claims.csv").open(encoding="utf-8") as file:
+        return {row["claim"]: row["verdict"] for row in csv.DictReader(file)}
