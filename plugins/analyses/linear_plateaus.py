@@ -25,9 +25,10 @@ class LinearPlateaus(Analysis):
     A plateau is a local minimum of the gradient norm along the trace, below `flat`, before the
     end of the run; optimizers that go uphill have none.
 
-    Escapes are timed at points whose starts are constructed critical points with noise: gradient descent of step α leaves a saddle with the lowest eigenvalue λ < 0 by
-    the factor 1 − αλ a step, so that n·ln(1 − αλ) grows by ln(δ/δ') when the noise falls from
-    δ to δ'. It needs the noiseless point, for λ, and common starts.
+    Escapes are timed at points whose starts are constructed critical points with noise. Gradient
+    descent of step α leaves a saddle with the lowest eigenvalue λ < 0 by the factor 1 − αλ a
+    step, so that n·ln(1 − αλ) grows by ln(δ/δ') when the noise falls from δ to δ'. It needs the
+    noiseless point, for λ, and common starts.
     """
 
     needs = ("training", "critical_points")
@@ -106,7 +107,7 @@ def _passage(trained, below: np.ndarray) -> np.ndarray:
     high, low = loss[rows, before], loss[rows, at]
     with np.errstate(invalid="ignore", divide="ignore"):
         share = (high - below) / (high - low)
-    step = steps[before] + share * (steps[at] - steps[before])
+        step = steps[before] + share * (steps[at] - steps[before])
     return np.where(passed.any(axis=1) & (at > 0), step, np.nan)
 
 

@@ -74,7 +74,7 @@ def times(strengths: np.ndarray, first: float, s: float, layers: int) -> np.ndar
         return np.log((s - first) / (s - u))
     if layers == 2:
         return np.log(u * (s - first) / (first * (s - u))) / (2 * s)
-    order = np.argsort(u)
+    order = np.argsort(np.abs(u - first))
     ends = np.concatenate([[first], u[order]]) ** (1 / layers)
 
     def pace(w: float) -> float:

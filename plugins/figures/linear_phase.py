@@ -48,7 +48,7 @@ class LinearPhase(Figure):
             color = "C2" if best else "C3"
             axis.scatter(*(values * place), color=color, label=label, edgecolor="white", **style)
         axis.set(xlabel="strength of the first mode", ylabel="strength of the second mode")
-        axis.legend(loc="upper left")
+        axis.legend(loc="lower right")
         return figure
 
 

@@ -31,7 +31,8 @@ class LinearRate(Figure):
             axis.plot(bound, rate, "o^sDv"[place % 5], label=f"{name} ({rows.sum()})", **style)
         ends = np.array([2 * found["run_alpha"].values.min(), found["run_rate"].values.max()])
         axis.plot(ends, ends, color="black", lw=0.9, label="bound")
-        axis.set(xscale="log", yscale="log", xlabel="bound 2α₁⋯α_H", ylabel="mean rate of the loss")
+        axis.set(xscale="log", yscale="log", ylabel="mean rate of the loss")
+        axis.set_xlabel(r"bound $2\alpha_1\cdots\alpha_H$")
         axis.legend(fontsize="small", title="widths (runs)", loc="lower right")
         return figure
 

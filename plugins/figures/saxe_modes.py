@@ -56,7 +56,7 @@ def _panel(axis, point, trained, exact) -> None:
     else:
         axis.set(xlim=(0, last))
     axis.set(xlabel="time")
-    axis.set_title(f"{len(model.widths) - 1} layers, u₀ = {way[0, 0]:.2g}", fontsize="medium")
+    axis.set_title(f"{len(model.widths) - 1} layers, u₀ = {way[0, 0]:.3g}", fontsize="medium")
 
 
 @nnflow.hookimpl

@@ -121,9 +121,15 @@ class LinearNetwork(Model):
         return self._residual(self._before(weights)[-1]).square().sum((1, 2)) / 2
 
     def gradient(self, weights, data):
-        before, after = self._before(weights), self._after(weights)
-        pull = self._pull(self._residual(before[-1]))
-        return {f"w{k}": after[k].mT @ pull @ before[k - 1].mT for k in self.layers}
+        """A_kᵀEXᵀ by the recursion from the last layer down, times B_kᵀ."""
+        before = self._before(weights)
+        pulled = self._pull(self._residual(before[-1]))
+        found = {}
+        for k in reversed(self.layers):
+            found[f"w{k}"] = torch.bmm(pulled, before[k - 1].mT) if k > 1 else pulled
+            if k > 1:
+                pulled = torch.bmm(weights[f"w{k}"].mT, pulled)
+        return {name: found[name] for name in self.shapes()}
 
     def hessian(self, weights, data):
         """Blocks over pairs k ≤ l of matrices, with G = EXᵀ, the entries (a, b) of W_k and
@@ -153,24 +159,25 @@ class LinearNetwork(Model):
     def hessian_vector(self, weights, vectors):
         """∇²L V for directions V named and shaped like the weights, each (run, *shape).
 
-        The derivative of the gradient's products along V, matrix by matrix: about three times
-        the work of a gradient.
+        The derivative of the gradient's recursions along V: about three times its work.
         """
-        before, after = self._before(weights), self._after(weights)
-        turned, turned_after = [torch.zeros_like(before[0])], {}
-        for k in self.layers:
-            turned.append(vectors[f"w{k}"] @ before[k - 1] + weights[f"w{k}"] @ turned[-1])
-        last = torch.zeros_like(after[len(self.widths) - 1])
-        for k in reversed(self.layers):
-            turned_after[k] = last
-            last = last @ weights[f"w{k}"] + after[k] @ vectors[f"w{k}"]
-        pull = self._pull(self._residual(before[-1]))
-        turned_pull = self._pull(self._times_x(turned[-1]))
-        return {
-            f"w{k}": turned_after[k].mT @ pull @ before[k - 1].mT
-            + after[k].mT @ (turned_pull @ before[k - 1].mT + pull @ turned[k - 1].mT)
-            for k in self.layers
-        }
+        before = self._before(weights)
+        # B_k along V, from B₁ = I
+        turned = [None, vectors["w1"]]
+        for k in self.layers[1:]:
+            moved = torch.bmm(weights[f"w{k}"], turned[-1])
+            turned.append(torch.baddbmm(moved, vectors[f"w{k}"], before[k - 1]))
+        pulled = self._pull(self._residual(before[-1]))
+        turned_pulled = self._pull(self._times_x(turned[-1]))
+        found = {}
+        for k in reversed(self.layers[1:]):
+            weight, vector = weights[f"w{k}"], vectors[f"w{k}"]
+            moved = torch.bmm(turned_pulled, before[k - 1].mT)
+            found[f"w{k}"] = torch.baddbmm(moved, pulled, turned[k - 1].mT)
+            turned_pulled = torch.baddbmm(torch.bmm(weight.mT, turned_pulled), vector.mT, pulled)
+            pulled = torch.bmm(weight.mT, pulled)
+        found["w1"] = turned_pulled
+        return {name: found[name] for name in self.shapes()}
 
     def invariants(self, weights):
         """Sorted singular values of each matrix and the entries of the product: the same under

@@ -1,0 +1,194 @@
+"""The studies of deep linear networks, and their analyses on data of known content."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.integrate import solve_ivp
+
+from nnflow.critical import inertia
+from nnflow.errors import UserError
+from nnflow.job import Job
+from nnflow.progress import Reporter
+from nnflow.registry import registry
+from nnflow.stages.analyze import analyze
+from nnflow.stages.classify import classify
+from nnflow.stages.collect import collect
+from nnflow.stages.draw import draw
+from nnflow.stages.initialize import initialize
+from nnflow.stages.spectrum import spectrum
+from nnflow.stages.summarize import summarize
+from nnflow.stages.train import train
+from nnflow.streams import Streams
+from nnflow.study import load_study
+
+TARGET = np.random.default_rng(4).normal(size=(3, 5))
+
+
+def plugin(kind, name, **settings):
+    return registry().get(kind, name)(**settings)
+
+
+def module(name):
+    """The module of an analysis."""
+    registry()
+    import importlib
+
+    return importlib.import_module(f"nnflow_plugins.analyses.{name}")
+
+
+# The combinatorial prediction
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("hidden", [[2] * 4, [3] * 4, [4] * 4, [6] * 4, [4, 6, 3, 5]])
+def test_index_nullity_and_value_of_all_constructed_points(layers, hidden):
+    widths = [5, *hidden[: layers - 1], 3]
+    model = plugin("models", "linear_network", widths=widths, target=TARGET.tolist())
+    starts = plugin("initializers", "linear_critical_points", target=TARGET.tolist())
+    patterns = starts.patterns(model.shapes())
+    drawn = starts.draw(model.shapes(), Streams(0, "all", np.arange(len(patterns)), "initialize"))
+    weights = {name: torch.as_tensor(value) for name, value in drawn.items()}
+    values = np.linalg.svd(TARGET, compute_uv=False)
+    expected = [sum(np.delete(values, p.kept) ** 2) / 2 for p in patterns]
+    np.testing.assert_allclose(model.loss(weights, {}), expected, atol=1e-12)
+    stationary = [i for i, p in enumerate(patterns) if layers > 1 or len(p.kept) == 3]
+    for part in model.gradient(weights, {}).values():
+        assert float(part[stationary].abs().max()) < 1e-12
+    eigenvalues = torch.linalg.eigvalsh(model.hessian(weights, {})).numpy()
+    index, nullity = inertia(eigenvalues, 1e-7)
+    predicted = [pattern.inertia(widths, values) for pattern in patterns]
+    found = list(zip(index.tolist(), nullity.tolist(), strict=True))
+    assert [found[i] for i in stationary] == [tuple(map(int, predicted[i])) for i in stationary]
+
+
+def test_known_points_of_the_network_5_4_4_3():
+    """Indices by hand: Y = diag(3, 2, 1), three matrices, no extra rank."""
+    starts = plugin("initializers", "linear_critical_points", target=np.eye(3, 5).tolist())
+    shapes = {"w1": (4, 5), "w2": (4, 4), "w3": (3, 4)}
+    plain = {p.kept: p for p in starts.patterns(shapes) if p.extra == 0}
+    index = {kept: p.inertia([5, 4, 4, 3], np.array([3, 2, 1]))[0] for kept, p in plain.items()}
+    assert index == {
+        (): 0, (0,): 0, (1,): 1, (2,): 2, (0, 1): 0, (0, 2): 1, (1, 2): 2, (0, 1, 2): 0,
+    }  # fmt: skip
+    _, nullity = plain[(0, 1, 2)].inertia([5, 4, 4, 3], np.array([3, 2, 1]))
+    assert nullity == 33
+
+
+def test_a_target_of_another_shape_is_refused():
+    starts = plugin("initializers", "linear_critical_points", target=[[1.0, 2.0]])
+    with pytest.raises(UserError, match=r"shape is \(1, 2\), the network maps 3 inputs"):
+        starts.draw({"w1": (2, 3), "w2": (1, 2)}, Streams(0, "", np.arange(1), ""))
+
+
+def test_critical_values():
+    values = module("_linear").critical_values(np.array([3.0, 2, 1]), 3)
+    assert values.tolist() == [0, 0.5, 2, 2.5, 4.5, 5, 6.5, 7]
+    assert module("_linear").critical_values(np.array([3.0, 2, 1]), 0).tolist() == [7]
+
+
+# Saxe's solutions
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3, 5])
+@pytest.mark.parametrize("first", [0.01, 4.0])
+def test_times_solve_the_differential_equation(layers, first):
+    s = 2.0
+
+    def slope(t, u):
+        return layers * u ** (2 - 2 / layers) * (s - u)
+
+    exact = solve_ivp(
+        slope, (0, 2), [first], "DOP853", np.linspace(0.1, 2, 9), rtol=1e-12, atol=1e-14
+    )
+    moving = np.abs(exact.y[0] - s) > 1e-5
+    found = module("saxe_modes").times(exact.y[0, moving], first, s, layers)
+    assert moving.sum() > 2
+    np.testing.assert_allclose(found, exact.t[moving], rtol=1e-6)
+
+
+# The analyses
+
+
+def results(trained, **experiment):
+    point = SimpleNamespace(label="all", experiment=SimpleNamespace(**experiment))
+    return SimpleNamespace(
+        points=(point,), each=lambda name: [(point, trained)], at=lambda name, label: trained
+    )
+
+
+def test_drift_is_the_largest_change_of_an_entry():
+    trained = xr.Dataset(
+        {
+            "trace_imbalance": (
+                ("run", "trace_step", "number"),
+                [[[1.0, 2], [1.5, 2], [np.nan, np.nan]], [[0, 0], [0, -3], [0, 1]]],
+            ),
+            "trace_squared_norm": (
+                ("run", "trace_step", "layer"),
+                [[[1.0, 2], [2, 2], [np.nan, np.nan]], [[1, 1], [1, 1], [1, 1]]],
+            ),
+        }
+    )
+    optimizer = SimpleNamespace(name="gradient_flow")
+    table = plugin("analyses", "linear_invariants").compute(results(trained, optimizer=optimizer))
+    assert (float(table["drift"][0]), float(table["norm_drift"][0])) == (3, 1)
+    assert table["run_drift"].values.tolist() == [0.5, 3]
+
+
+def test_alphas_are_the_eigenvalues_of_the_published_order():
+    w1 = np.zeros((1, 3, 4))
+    w2 = np.diag([3.0, 2, 1])[None, :2]
+    alphas = module("linear_rate")._alphas([4, 3, 2], [w1, w2])
+    assert alphas.tolist() == [[4]]
+
+
+def test_passage_is_between_recorded_steps():
+    trained = xr.Dataset(
+        {"trace_loss": (("run", "trace_step"), [[4.0, 3, 1], [4, 4, 4]])}, {"trace_step": [0, 2, 6]}
+    )
+    steps = module("linear_plateaus")._passage(trained, np.array([2.0, 2.0]))
+    assert steps[0] == 4 and np.isnan(steps[1])
+
+
+def test_ranks():
+    layers = [np.ones((1, 4, 5)), np.diag([1.0, 1, 0, 0])[None], np.diag([0.0, 1, 1, 1])[None, :3]]
+    rank_r, rank_z = module("_linear").ranks(layers)
+    assert (rank_r.tolist(), rank_z.tolist()) == ([1], [2])
+
+
+# The studies
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["linear_flow", "linear_landscape"])
+def test_every_claim_holds(name, root, tmp_path):
+    study = load_study(root / "config" / "studies" / f"{name}.yaml")
+    # all patterns of the deepest networks are needed, but not that many random starts
+    fewer = {"runs": 10} if name == "linear_flow" else {"runs": 78}
+    points = tuple(
+        dataclasses.replace(point, experiment=point.experiment.model_copy(update=fewer))
+        for point in study.points
+    )
+    study = dataclasses.replace(study, points=points)
+    job = Job(study, tmp_path / "results", tmp_path / "data", 0, {}, Reporter("test", None))
+    initialize(job)
+    for stage, dataset in ((train, "training"), (classify, "critical_points")):
+        for batch in range(len(study.batches)):
+            stage(job, batch)
+        collect(job, dataset)
+    spectrum(job)
+    for analysis in study.outline.analyses:
+        analyze(job, analysis)
+    summarize(job)
+    draw(job)
+    rows = (job.folder / "claims.csv").read_text().splitlines()[1:]
+    corrected = {row.split("[")[0] for row in rows if ",corrected," in row}
+    assert [row for row in rows if ",reproduced," not in row and ",corrected," not in row] == []
+    assert corrected == {claim.claim for claim in study.outline.claims if claim.corrected}
+    for figure in study.outline.figures:
+        for ending in ("svg", "png"):
+            assert (job.folder / "figures" / f"{figure}.{ending}").stat().st_size > 10_000
