@@ -187,7 +187,7 @@ def automatic_hessian(
     data: how many numbers the function reads beside the weights.
     """
     runs, count = weights.shape
-    fitting = min(HESSIAN_BYTES // count, DATA_BYTES // max(1, data)) // (8 * runs)
+    fitting = min(HESSIAN_BYTES // count, DATA_BYTES // max(1, data)) // (8 * max(1, runs))
     columns = max(1, min(count, fitting))
     unit = torch.eye(count, dtype=weights.dtype, device=weights.device)
     hessian = torch.empty(runs, count, count, dtype=weights.dtype, device=weights.device)
@@ -197,5 +197,5 @@ def automatic_hessian(
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(function(at).sum(), at, create_graph=True)
             (product,) = torch.autograd.grad(gradient, at, directions.repeat(runs, 1))
-        hessian[:, :, start : start + columns] = product.unflatten(0, (runs, -1)).mT
+        hessian[:, :, start : start + columns] = product.unflatten(0, (runs, len(directions))).mT
     return hessian

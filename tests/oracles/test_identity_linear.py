@@ -285,3 +285,9 @@ def test_a_counterexample_would_be_counted():
     }  # fmt: skip
     assert {name: pytest.approx(float(table[name])) for name in expected} == expected
     assert table["counterexample_share_low"] > 0
+
+
+def test_hessians_of_no_runs():
+    # the spectra of a point of which no run reached a critical point
+    objective = Objective(network(depth=2, values=(1, 1)), {}, Streams(0, "all", [], "train"))
+    assert objective.hessian(torch.empty(0, 8, dtype=torch.float64)).shape == (0, 8, 8)
