@@ -1,6 +1,8 @@
 """The studies of deep linear networks, and their analyses on data of known content."""
 
+import csv
 import dataclasses
+import importlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -35,8 +37,6 @@ def plugin(kind, name, **settings):
 def module(name):
     """The module of an analysis."""
     registry()
-    import importlib
-
     return importlib.import_module(f"nnflow_plugins.analyses.{name}")
 
 
@@ -185,9 +185,10 @@ def test_every_claim_holds(name, root, tmp_path):
         analyze(job, analysis)
     summarize(job)
     draw(job)
-    rows = (job.folder / "claims.csv").read_text().splitlines()[1:]
-    corrected = {row.split("[")[0] for row in rows if ",corrected," in row}
-    assert [row for row in rows if ",reproduced," not in row and ",corrected," not in row] == []
+    with (job.folder / "claims.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row for row in rows if row["verdict"] not in ("reproduced", "corrected")] == []
+    corrected = {row["claim"].split("[")[0] for row in rows if row["verdict"] == "corrected"}
     assert corrected == {claim.claim for claim in study.outline.claims if claim.corrected}
     for figure in study.outline.figures:
         for ending in ("svg", "png"):
