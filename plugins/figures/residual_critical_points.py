@@ -36,9 +36,7 @@ def _scatter(axis, results) -> None:
         at = found.sel(point=point.label)
         critical = at["is_critical"].values == 1
         gap = np.maximum(at["gap"].values[critical], 0)
-        name = point.experiment.optimizer.name.replace("_", " ").replace(
-            "levenberg marquardt", "any kind"
-        )
+        name = point.experiment.optimizer.name.replace("_", " ")
         label = f"K = {point.experiment.model.depth}, {name}"
         style = {"ms": 3.5, "color": f"C{number}", "alpha": 0.7, "mew": 0.8}
         mark = marks[number % len(marks)]

@@ -13,7 +13,7 @@ from ._chain import product, pulled_back
 
 NEWTON_STEPS = 200
 """Most steps towards the infimum; a dozen are typical."""
-SMALLEST_GRADIENT = 1e-12
+SMALLEST_GRADIENT = 1e-10
 """Where the search for the infimum may stop: the loss is then above it by the square of this
 over a curvature."""
 LARGEST_GRADIENT = 1e-7
