@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveFloat
 
 import nnflow
 from nnflow import Analysis, flag_mask
@@ -33,7 +34,7 @@ class LinearConvergence(Analysis):
 
     needs = ("training", "critical_points")
 
-    within: float = 1e-9
+    within: PositiveFloat = 1e-9
     """A loss this near to a critical value is that value."""
 
     def compute(self, results):

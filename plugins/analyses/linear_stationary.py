@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveFloat
 
 import nnflow
 from nnflow import Analysis, flag_mask
 
-from ._linear import critical_values, matrices, rank, table
+from ._linear import critical_values, matrices, table
 
 COLUMNS = {
     "stationary": "runs that ended at a stationary point",
@@ -27,8 +28,12 @@ class LinearStationary(Analysis):
 
     needs = ("critical_points",)
 
-    within: float = 1e-7
+    within: PositiveFloat = 1e-7
     """A loss this near to a critical value is that value."""
+    full_rank_above: PositiveFloat = 1e-3
+    """A matrix has full rank when its singular values exceed this: at a distance δ from a
+    degenerate saddle of three matrices the gradient is of order δ² only, so that runs with
+    singular values of 1e-5 still count as stationary."""
 
     def compute(self, results):
         rows = {p.label: self._row(p, ends) for p, ends in results.each("critical_points")}
@@ -40,7 +45,8 @@ class LinearStationary(Analysis):
         ends = ends.isel(run=np.flatnonzero(stationary))
         full = np.ones(ends.sizes["run"], dtype=bool)
         for layer in matrices(model, ends):
-            full &= rank(layer) == min(layer.shape[1:]) if len(layer) else True
+            lowest = np.linalg.svd(layer, compute_uv=False)[:, -1]
+            full &= lowest > self.full_rank_above
         elsewhere = ends["loss"].values - model.infimum() > self.within
         known = critical_values(model.modes[1], min(model.widths))
         off = np.abs(ends["loss"].values[:, None] - known).min(axis=1) > self.within

@@ -8,8 +8,8 @@ from pydantic import Field
 import nnflow
 from nnflow import Figure, flag_mask
 
-RANK_ABOVE = 1e-7
-"""Singular values below this, beside the largest or 1, count as zero."""
+FULL_RANK_ABOVE = 1e-3
+"""A matrix has full rank when its singular values exceed this, as in the analysis."""
 
 
 class LinearStationary(Figure):
@@ -31,7 +31,7 @@ class LinearStationary(Figure):
         full = np.ones(ends.sizes["run"], dtype=bool)
         for name in point.experiment.model.shapes():
             values = np.linalg.svd(ends[name].values, compute_uv=False)
-            full &= values[:, -1] > RANK_ABOVE * np.maximum(1, values[:, 0])
+            full &= values[:, -1] > FULL_RANK_ABOVE
         levels = np.unique(np.round(ends["loss"].values, 6))
         places = np.abs(ends["loss"].values[:, None] - levels).argmin(axis=1)
         figure, axis = plt.subplots(figsize=(4.8, 3.0))
