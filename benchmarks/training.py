@@ -22,6 +22,7 @@ from rich.table import Table
 from nnflow.objective import Objective
 from nnflow.polish import polish
 from nnflow.registry import registry
+from nnflow.stages.classify import HESSIAN_BYTES
 from nnflow.streams import Streams
 from nnflow.study import Stop, Trace
 from nnflow.training import _advance, train
@@ -163,7 +164,10 @@ def nnflow_whole_way(runs: int, k: int) -> dict[str, float]:
     began = time.perf_counter()
     outcome = train(objective, gd, weights, stop, Trace())
     trained = time.perf_counter()
-    polished = polish(objective, outcome.weights, radius=1.0)
+    groups = torch.arange(runs).split(max(1, HESSIAN_BYTES // (8 * k**4)))
+    polished = torch.cat(
+        [polish(objective.take(rows.numpy()), outcome.weights[rows], 1.0) for rows in groups]
+    )
     lowest = torch.linalg.eigvalsh(objective.hessian(polished))[:, 0].numpy()
     loss = objective.loss(polished).numpy()
     ended = time.perf_counter()

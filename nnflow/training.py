@@ -30,6 +30,9 @@ BASIN_TRIGGER = 4e-3
 below this; it can hold where B‖∇L‖ < 2λ², and λ = 0.045 is already steep."""
 BASIN_RETRY = 0.6
 """The test is tried again when B‖∇L‖ has fallen by this factor."""
+BASIN_EVERY = 200
+"""Steps between two rounds of basin tests: a round costs several milliseconds however few runs
+it tests, as much as ten steps of a hundred runs."""
 BASIN_BYTES = 64 * 2**20
 """Memory for the Hessians of the runs that are tested together."""
 
@@ -205,7 +208,7 @@ def _look(
             end(norm < stop.gradient_norm, "gradient_norm")
         if stop.loss is not None:
             end(loss < stop.loss, "loss")
-    if stop.basin:
+    if stop.basin and step % BASIN_EVERY < stop.check_every:
         steepness = _steepness(objective, weights, gradient)
         candidates = (stopped_by == RUNNING) & (steepness < BASIN_RETRY * tried)
         tried[candidates] = steepness[candidates]

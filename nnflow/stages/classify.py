@@ -26,8 +26,9 @@ from nnflow.polish import polish
 from nnflow.study import Classify, Piece
 from nnflow.weights import from_flat, to_flat
 
-HESSIAN_BYTES = 128 * 2**20
-"""Memory for the Hessians of the runs that are classified together."""
+HESSIAN_BYTES = 16 * 2**20
+"""Memory for the Hessians of the runs that are classified together; more would be slower, as
+it no longer fits the cache."""
 
 
 def classify(job: Job, batch: int) -> None:

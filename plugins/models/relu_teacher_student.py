@@ -143,11 +143,12 @@ def _polar(w):
 
 def _cosines(unit):
     """Cosines among students, (run, n, n), with exact ones on the diagonal."""
-    cosine = (unit @ unit.mT).clamp(-1, 1)
+    cosine = unit @ unit.mT
     if cosine.requires_grad:
+        cosine = cosine.clamp(-1, 1)
         eye = torch.eye(unit.shape[1], dtype=torch.bool, device=unit.device)
         return torch.where(eye, 1.0, cosine)
-    cosine.diagonal(dim1=1, dim2=2).fill_(1)
+    cosine.clamp_(-1, 1).diagonal(dim1=1, dim2=2).fill_(1)
     return cosine
 
 
