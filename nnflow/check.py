@@ -16,6 +16,7 @@ from nnflow.interfaces import Activation, Dataset, Initializer, Loss, Model, Opt
 from nnflow.interfaces.plugin import Plugin
 from nnflow.registry import Registry, registry
 from nnflow.results import STAGE_DATASETS
+from nnflow.settings import meanings
 from nnflow.study import Experiment, load_study
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _documented(plugin: type[Plugin]) -> Iterator[Finding]:
     from nnflow.oracles import Finding
 
     yield Finding("docstring", bool(outline(plugin)), "" if outline(plugin) else "missing")
-    missing = [key for key, field in plugin.model_fields.items() if not field.description]
+    missing = [key for key, text in meanings(plugin).items() if not text]
     detail = f"no docstring below {', '.join(missing)}" if missing else ""
     yield Finding("settings are documented", not missing, detail)
 

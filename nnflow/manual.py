@@ -22,7 +22,7 @@ from nnflow.check import outline
 from nnflow.claims import Claim, Correction
 from nnflow.interfaces import KINDS, Plugin
 from nnflow.registry import Registry, registry
-from nnflow.settings import Settings
+from nnflow.settings import Settings, meanings
 from nnflow.study import Classify, Experiment, Outline, Spectrum, Stop, Trace
 
 MANUAL = Path("config/README.md")
@@ -56,11 +56,11 @@ def _table(name: str) -> str:
 def keys(settings: type[Settings], base: type[Settings] = Settings) -> str:
     """A Markdown table of the keys of some settings but for those of `base`: values, default
     and meaning. "" where there are none."""
-    rows = []
+    rows, texts = [], meanings(settings)
     for key, field in settings.model_fields.items():
         if key in base.model_fields:
             continue
-        meaning = field.description or ""
+        meaning = texts[key]
         if not meaning and _holds_keys(field.annotation):
             meaning = outline(field.annotation)
         values = _described(field.annotation, field.metadata)

@@ -16,7 +16,6 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
 
 _MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
 _WEYL = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
@@ -91,6 +90,9 @@ class Streams:
 
     def normal(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
         """(run, size) standard normal numbers, by inversion of the distribution function."""
+        # imported where it is needed: it takes a quarter of a second of every job
+        from scipy.special import ndtri
+
         return ndtri(self.uniform(size, draw))
 
     def permutation(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
