@@ -89,13 +89,14 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
         objective.smooth(weights).cpu().numpy(),
         settings,
     )
-    known = is_global(values["loss"], model.infimum(), settings.global_within)
     kind[~finite.cpu().numpy()] = KINDS.index("not_critical")
     for name, value in values.items():
         if value.dtype.kind == "f":
             values[name] = np.where(
                 finite.cpu().numpy().reshape(-1, *[1] * (value.ndim - 1)), value, np.nan
             )
+    # after the losses of runs that are not finite are gone: they are those of W = 0
+    known = is_global(values["loss"], model.infimum(), settings.global_within)
     variables = from_flat(model, torch.where(finite[:, None], weights, last))
     invariants = model.invariants(objective.named(weights))
     invariants = weights if invariants is None else invariants

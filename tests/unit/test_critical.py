@@ -80,3 +80,4 @@ def test_is_global():
     found = is_global(np.array([0.0, 1e-7, 0.02]), 0.0, 1e-6)
     assert [IS_GLOBAL[value] for value in found] == ["yes", "yes", "no"]
     assert IS_GLOBAL[is_global(np.zeros(1), None, 1e-6)[0]] == "unknown"
+    assert IS_GLOBAL[is_global(np.array([np.nan]), 0.0, 1e-6)[0]] == "no"
