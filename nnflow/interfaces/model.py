@@ -75,3 +75,12 @@ class Model(Plugin):
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         """Names of the axes of each weight, for the datasets; default NAME_0, NAME_1, …"""
         return {}
+
+
+def weight_dimensions(model: Model) -> dict[str, tuple[str, ...]]:
+    """Names of the axes of each weight: the model's, or NAME_0, NAME_1, …"""
+    named = model.dimensions()
+    return {
+        name: named.get(name, tuple(f"{name}_{axis}" for axis in range(len(shape))))
+        for name, shape in model.shapes().items()
+    }

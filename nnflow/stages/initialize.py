@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from nnflow.errors import UserError
+from nnflow.interfaces.model import weight_dimensions
 from nnflow.job import Job, run_coordinate
 from nnflow.streams import Streams
 
@@ -27,7 +28,7 @@ def initialize(job: Job) -> None:
         streams = Streams(study.outline.seed, point.label, np.arange(experiment.runs), "initialize")
         shapes = experiment.model.shapes()
         drawn = experiment.initializer.draw(shapes, streams)
-        named = experiment.model.dimensions()
+        axes = weight_dimensions(experiment.model)
         variables = {}
         for name, shape in shapes.items():
             if name in RESERVED or name.startswith("trace_"):
@@ -41,8 +42,7 @@ def initialize(job: Job) -> None:
                     f"{study.file}: initializer: {experiment.initializer.name!r} gave {got} for"
                     f" the weight {name!r}, not {(experiment.runs, *shape)}"
                 )
-            axes = named.get(name, tuple(f"{name}_{axis}" for axis in range(len(shape))))
             attributes = {"long_name": f"first weight {name}"}
-            variables[name] = (("run", *axes), drawn[name].astype(np.float64), attributes)
+            variables[name] = (("run", *axes[name]), drawn[name].astype(np.float64), attributes)
         datasets[point.label] = xr.Dataset(variables, run_coordinate(0, experiment.runs))
     job.write(job.folder / "initialization.nc", datasets, "first weights")

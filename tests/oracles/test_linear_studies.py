@@ -10,20 +10,11 @@ import pytest
 import torch
 import xarray as xr
 from scipy.integrate import solve_ivp
+from studies import complete
 
 from nnflow.critical import inertia
 from nnflow.errors import UserError
-from nnflow.job import Job
-from nnflow.progress import Reporter
 from nnflow.registry import registry
-from nnflow.stages.analyze import analyze
-from nnflow.stages.classify import classify
-from nnflow.stages.collect import collect
-from nnflow.stages.draw import draw
-from nnflow.stages.initialize import initialize
-from nnflow.stages.spectrum import spectrum
-from nnflow.stages.summarize import summarize
-from nnflow.stages.train import train
 from nnflow.streams import Streams
 from nnflow.study import load_study
 
@@ -174,17 +165,7 @@ def test_every_claim_holds(name, root, tmp_path):
         for point in study.points
     )
     study = dataclasses.replace(study, points=points)
-    job = Job(study, tmp_path / "results", tmp_path / "data", 0, {}, Reporter("test", None))
-    initialize(job)
-    for stage, dataset in ((train, "training"), (classify, "critical_points")):
-        for batch in range(len(study.batches)):
-            stage(job, batch)
-        collect(job, dataset)
-    spectrum(job)
-    for analysis in study.outline.analyses:
-        analyze(job, analysis)
-    summarize(job)
-    draw(job)
+    job = complete(study, tmp_path)
     with (job.folder / "claims.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row for row in rows if row["verdict"] not in ("reproduced", "corrected")] == []

@@ -6,19 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
+from studies import complete
 
 from nnflow.errors import UserError
-from nnflow.job import Job
-from nnflow.progress import Reporter
 from nnflow.registry import registry
-from nnflow.stages.analyze import analyze
-from nnflow.stages.classify import classify
-from nnflow.stages.collect import collect
-from nnflow.stages.draw import draw
-from nnflow.stages.initialize import initialize
-from nnflow.stages.spectrum import spectrum
-from nnflow.stages.summarize import summarize
-from nnflow.stages.train import train
 from nnflow.study import load_study
 from nnflow.sweep import label
 
@@ -36,19 +27,7 @@ def done(request, root, tmp_path_factory):
         for point in study.points
     )
     study = dataclasses.replace(study, points=points)
-    folder = tmp_path_factory.mktemp(study.name)
-    job = Job(study, folder / "results", folder / "data", 0, {}, Reporter("test", None))
-    initialize(job)
-    for stage, dataset in ((train, "training"), (classify, "critical_points")):
-        for batch in range(len(study.batches)):
-            stage(job, batch)
-        collect(job, dataset)
-    spectrum(job)
-    for analysis in study.outline.analyses:
-        analyze(job, analysis)
-    summarize(job)
-    draw(job)
-    return job
+    return complete(study, tmp_path_factory.mktemp(study.name))
 
 
 def test_every_claim_is_reproduced(done):
