@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from flint import arb, arb_series, ctx
 
 NEAR = 0.5
@@ -304,3 +305,15 @@ def _at_pi() -> Iterator[Sheet]:
         enclosure = _expanded(scaled, shows, order)
         yield Sheet(name, shows, -1, near, t, enclosure, _turned(scaled))
     yield Sheet("from -e1, θ near π", "value", -1, near, (0, CORNER), bracket, beyond)
+
+
+def corners(every: list[Sheet], number: np.ndarray, boxes: np.ndarray) -> tuple:
+    """θ and φ of the four corners of boxes (box, bound) on the sheets of those numbers (box,), in
+    turn around each box, to float64: (box, corner) twice."""
+    ends = boxes[:, [[0, 2], [1, 2], [1, 3], [0, 3]]]
+    found = [
+        [tuple(map(float, every[sheet].place(arb(x), arb(t)))) for x, t in box]
+        for sheet, box in zip(number.tolist(), ends.tolist(), strict=True)
+    ]
+    theta, phi = np.moveaxis(np.array(found), 2, 0)
+    return theta, phi

@@ -79,9 +79,15 @@ def best_norms(w: np.ndarray, teachers: np.ndarray) -> tuple[np.ndarray, np.ndar
     goal = goal.reshape(*goal.shape[:-2], -1)
     gram = change @ np.swapaxes(change, -1, -2)
     right = (change @ goal[..., None])[..., 0]
-    whole = np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ right[..., None]
-    edges = np.maximum(right, 0) / np.diagonal(gram, axis1=-2, axis2=-1)
-    candidates = [np.maximum(whole[..., 0], 0), edges * [1, 0], edges * [0, 1]]
+    own = np.diagonal(gram, axis1=-2, axis2=-1)
+    edges = np.maximum(right, 0) / own
+    # Cramer's rule; where the neurons are parallel the gram matrix is singular and an edge serves
+    other = gram[..., 0, 1]
+    bulk = own.prod(axis=-1) - other**2
+    regular = bulk > 1e-12 * own.prod(axis=-1)
+    both = own[..., ::-1] * right - other[..., None] * right[..., ::-1]
+    both = np.where(regular[..., None], both / np.where(regular, bulk, 1)[..., None], 0)
+    candidates = [np.maximum(both, 0), edges * [1, 0], edges * [0, 1]]
     left = [np.linalg.norm((n[..., None, :] @ change)[..., 0, :] - goal, axis=-1) for n in candidates]
     choice = np.argmin(left, axis=0)[None]
     norms = np.take_along_axis(np.array(candidates), choice[..., None], axis=0)[0]

@@ -49,6 +49,16 @@ def gating(e: np.ndarray, w: np.ndarray) -> np.ndarray:
     return mass(angle) * w + asymmetry(angle) * size * e
 
 
+def loss(w: np.ndarray, teachers: np.ndarray) -> np.ndarray:
+    """E J = ½ Σ ±|u||v| h(θ_uv)/2π over all pairs of neurons, students (+) and teachers (−)."""
+    teachers = np.broadcast_to(teachers, (*w.shape[:-2], *teachers.shape[-2:]))
+    everyone = np.concatenate([w, teachers], axis=-2)
+    size = np.linalg.norm(everyone, axis=-1)
+    size[..., w.shape[-2] :] *= -1
+    pairs = size[..., :, None] * size[..., None, :] * kernel(angles(everyone, everyone))
+    return pairs.sum(axis=(-1, -2)) / (4 * np.pi)
+
+
 def gradient(w: np.ndarray, teachers: np.ndarray) -> np.ndarray:
     """E ∇J = Σ_k E F(e_j, w_k) − Σ_k E F(e_j, w*_k), in the shape of w (Eq. 8)."""
     e = units(w)
