@@ -88,7 +88,9 @@ def best_norms(w: np.ndarray, teachers: np.ndarray) -> tuple[np.ndarray, np.ndar
     both = own[..., ::-1] * right - other[..., None] * right[..., ::-1]
     both = np.where(regular[..., None], both / np.where(regular, bulk, 1)[..., None], 0)
     candidates = [np.maximum(both, 0), edges * [1, 0], edges * [0, 1]]
-    left = [np.linalg.norm((n[..., None, :] @ change)[..., 0, :] - goal, axis=-1) for n in candidates]
+    left = [
+        np.linalg.norm((n[..., None, :] @ change)[..., 0, :] - goal, axis=-1) for n in candidates
+    ]
     choice = np.argmin(left, axis=0)[None]
     norms = np.take_along_axis(np.array(candidates), choice[..., None], axis=0)[0]
     return norms, np.take_along_axis(np.array(left), choice, axis=0)[0]

@@ -133,7 +133,10 @@ class Grid:
         back = -(-self.rows // self.stride)
         first = back - row // self.stride
         window = slice(first, first + self.columns)
-        apart, slope_apart = apart[row % self.stride, window], slope_apart[row % self.stride, window]
+        apart, slope_apart = (
+            apart[row % self.stride, window],
+            slope_apart[row % self.stride, window],
+        )
         theta, ratio = self.theta[row], self._ratio[row]
         sine, own = np.sin(theta), kernel(theta)
         for place, (rise, near, far, sign) in enumerate(

@@ -17,6 +17,8 @@ from ._two_neurons import slope
 ONE_SIGN = 1e-6
 """Sums of L at critical points are 1e-15; beyond this all L_jj'(e*_k) of one sign are an exception
 to Theorem 3."""
+CONE, CONE_CELLS = 3 * np.pi / 8, 240
+"""Angle θ₁₂ at which L₁₂ is shown by the direction of e*, and cells of that direction."""
 ON_AN_EDGE = 1e-6
 """Within this angle a neuron points along a teacher, which is no interior of a cone."""
 
@@ -32,7 +34,8 @@ class InPlane(Analysis):
     starts are (critical_point, …): `critical` directions, `critical_index`, `critical_collinear`.
 
     The line of collinear saddles: w₁ = sρb, w₂ = (1 − s)ρb on the bisector b, with ρ =
-    h(θ*₁₂/2)(|w*₁| + |w*₂|)/π. `line_gradient`, `line_loss`, `line_eigenvalue` (share, mode).
+    h(θ*₁₂/2)(|w*₁| + |w*₂|)/π. `line_gradient`, `line_loss`, `line_eigenvalue` (share, mode). For a
+    picture, `cone_value` (cone_phi,), L₁₂ at `cone_angle`.
 
     Columns: `critical_points`, in the plane and not collinear; `theorem_4_exceptions`, those inside
     of the excluded region; `sign_exceptions`, directions where Theorem 4's cones and the signs of
@@ -81,14 +84,23 @@ class InPlane(Analysis):
             "same_sign": (axes, same.astype(np.int8), {"long_name": "1: L₁₂ has one sign"}),
             "critical": (("critical_point", "neuron"), point["critical"], {"units": "rad"}),
             "critical_index": ("critical_point", point["index"], {"long_name": "index"}),
-            "critical_collinear": ("critical_point", point["collinear"], {"long_name": "1: w₁ ∥ w₂"}),
+            "critical_collinear": (
+                "critical_point",
+                point["collinear"],
+                {"long_name": "1: w₁ ∥ w₂"},
+            ),
             **line,
         }
+        phi = (np.arange(CONE_CELLS) + 0.5) * 2 * np.pi / CONE_CELLS
+        cone = separation_of_two(CONE, phi)
+        variables["cone_value"] = ("cone_phi", cone, {"long_name": "L₁₂ at θ₁₂ = 3π/8"})
         for name, text in COLUMNS.items():
             value = np.full(len(results.points), columns[name])
             variables[name] = ("point", value, {"long_name": text})
         labels = [point.label for point in results.points]
-        return xr.Dataset(variables, {"point": labels, "alpha": alpha, "alpha_2": alpha})
+        starts = phi - np.pi / CONE_CELLS
+        axes = {"point": labels, "alpha": alpha, "alpha_2": alpha, "cone_phi": starts}
+        return xr.Dataset(variables, axes, {"cone_angle": CONE})
 
     def _starts(self, seed: int, neurons: int) -> np.ndarray:
         streams = Streams(seed, f"K={neurons}", np.arange(self.starts), "in_plane")
@@ -138,7 +150,9 @@ class InPlane(Analysis):
             teachers = np.eye(neurons)
             w = find(self._starts(seed, neurons), teachers)
             cosine = units(w) @ units(w).swapaxes(1, 2) - 2 * np.eye(neurons)
-            w = w[cosine.max(axis=(1, 2)) < 1 - ON_AN_EDGE]  # M_r is singular where two are parallel
+            w = w[
+                cosine.max(axis=(1, 2)) < 1 - ON_AN_EDGE
+            ]  # M_r is singular where two are parallel
             found = np.stack([separation(w, np.broadcast_to(e, w[:, 0].shape)) for e in teachers])
             one_sign = (found > ONE_SIGN).all(axis=0) | (found < -ONE_SIGN).all(axis=0)
             points += len(w)

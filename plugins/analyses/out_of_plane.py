@@ -62,14 +62,28 @@ class OutOfPlane(Analysis):
                 orbit = _orbit(w[outside][0], teachers)
         points = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
         columns = self._columns(points) | {"equivariance_error": self._equivariance(seed)}
-        variables = {name: ("critical_point", points[name], {"long_name": POINTS[name]}) for name in points}
+        variables = {
+            name: ("critical_point", points[name], {"long_name": POINTS[name]}) for name in points
+        }
         if orbit is not None:
             columns["largest_orbit_gradient"] = orbit["orbit_gradient"].max()
             variables |= {
                 "orbit": (("turn", "neuron", "input"), orbit["orbit"], {"long_name": "weights"}),
-                "orbit_gradient": ("turn", orbit["orbit_gradient"], {"long_name": "gradient norm on the orbit"}),
-                "tilted_gradient": ("turn", orbit["tilted_gradient"], {"long_name": "gradient norm off the orbit"}),
-                "turn": ("turn", orbit["turn"], {"long_name": "angle of the rotation", "units": "rad"}),
+                "orbit_gradient": (
+                    "turn",
+                    orbit["orbit_gradient"],
+                    {"long_name": "gradient norm on the orbit"},
+                ),
+                "tilted_gradient": (
+                    "turn",
+                    orbit["tilted_gradient"],
+                    {"long_name": "gradient norm off the orbit"},
+                ),
+                "turn": (
+                    "turn",
+                    orbit["turn"],
+                    {"long_name": "angle of the rotation", "units": "rad"},
+                ),
             }
         count = len(results.points)
         for name, text in COLUMNS.items():

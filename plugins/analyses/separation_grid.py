@@ -55,7 +55,10 @@ class SeparationGrid(Analysis):
         total = sum(rows for rows, _ in self.grids.values())
         done = 0
         for name, (rows, columns) in self.grids.items():
-            found = scan(Grid(rows, columns), lambda row, done=done: results.report(done + row, total, "rows"))
+            found = scan(
+                Grid(rows, columns),
+                lambda row, done=done: results.report(done + row, total, "rows"),
+            )
             done += rows
             at = found.pop("undecided_at")
             text = "values below so many times the tolerance"

@@ -138,5 +138,7 @@ def test_no_norms_are_better_than_the_best(seed):
         return np.linalg.norm(population.gradient(at, teachers[0]), axis=(-1, -2))
 
     assert rest(norms)[0] == pytest.approx(left[0], abs=1e-12)
-    others = norms + np.random.default_rng(seed).normal(size=(200, 2)) * np.logspace(-4, 1, 200)[:, None]
+    others = (
+        norms + np.random.default_rng(seed).normal(size=(200, 2)) * np.logspace(-4, 1, 200)[:, None]
+    )
     assert rest(np.abs(others)).min() >= left[0] - 1e-12
