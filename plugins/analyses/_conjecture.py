@@ -64,7 +64,7 @@ class Sheet:
 
 @dataclass
 class Verdict:
-    """Boxes (x_low, x_high, t_low, t_high) of a sheet that were decided, and those that were not."""
+    """Boxes (x_low, x_high, t_low, t_high) of a sheet: decided ones, and those that were not."""
 
     decided: list[tuple[float, float, float, float]] = field(default_factory=list)
     undecided: list[tuple[float, float, float, float]] = field(default_factory=list)
@@ -292,18 +292,18 @@ def _at_pi() -> Iterator[Sheet]:
         return -(pi() * pi() - size * size) * (t.cos() + t.sinc())
 
     def bracket(x, t):
-        """h(θ)h(φ) − πh(φ − θ) < 0, whose factor in Δ is u(θ); the other term, with u(φ), is ≤ 0."""
+        """h(θ)h(φ) − πh(φ − θ) < 0, which u(θ) multiplies in Δ; the other term, u(φ)'s, is ≤ 0."""
         return kernel(pi() - x, 1) * kernel(pi() - t, 1) - pi() * kernel(x + t, 1)
 
     yield _natural_sheet("inside, θ near π", "value", 1, near, (0, 1), inside)
     yield _natural_sheet("outside, θ near π", "value", -1, near, (0, 1), outside)
-    yield Sheet("to e2, θ near π", "slope", -1, near, (0, CORNER), fall, to_e2)
     for name, shows, order, t in (
         ("from e2, θ near π", "slope", 1, (0.5, 1)),
         ("to -e1, θ near π", "value", 2, (0, 0.5)),
     ):
         enclosure = _expanded(scaled, shows, order)
         yield Sheet(name, shows, -1, near, t, enclosure, _turned(scaled))
+    yield Sheet("to e2, θ near π", "slope", -1, near, (0, CORNER), fall, to_e2)
     yield Sheet("from -e1, θ near π", "value", -1, near, (0, CORNER), bracket, beyond)
 
 

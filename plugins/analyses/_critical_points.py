@@ -25,19 +25,21 @@ def find(start: np.ndarray, teachers: np.ndarray, steps: int = 300) -> np.ndarra
     size = np.linalg.norm(slope, axis=1)
     active = np.arange(len(w))
     for _ in range(steps):
-        active = active[(size[active] > 1e-15) & (damping[active] < 1e12)]
+        there = np.linalg.norm(w[active], axis=2).min(axis=1) > VANISHED
+        active = active[there & (size[active] > 1e-15) & (damping[active] < 1e12)]
         if not len(active):
             break
         curvature = hessian(w[active], teachers)
         square = curvature @ curvature
         own = np.arange(square.shape[-1])
-        square[:, own, own] += damping[active, None]
+        # zero modes make the square singular, to rounding: damping is never below that
+        least = 1e-14 * np.trace(square, axis1=1, axis2=2)
+        square[:, own, own] += np.maximum(damping[active], least)[:, None]
         step = -np.linalg.solve(square, curvature @ slope[active][..., None])[..., 0]
         tried = w[active] + step.reshape(w[active].shape)
         there = gradient(tried, teachers).reshape(len(active), -1)
         better = np.linalg.norm(there, axis=1) < size[active]
         damping[active] *= np.where(better, 0.1, 10)
-        damping[active] = np.maximum(damping[active], 1e-14)
         moved = active[better]
         w[moved], slope[moved] = tried[better], there[better]
         size[moved] = np.linalg.norm(there[better], axis=1)

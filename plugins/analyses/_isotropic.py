@@ -15,8 +15,8 @@ from __future__ import annotations
 import numpy as np
 
 FREEDOM = 10
-"""Degrees of freedom of the Student law. Above 4, F has a variance, and errors fall as N^(−½); above
-8 the variance can be estimated in its turn."""
+"""Degrees of freedom of the Student law. Above 4, F has a variance, and errors fall as N^(−½);
+above 8 the variance can be estimated in its turn."""
 
 ISOTROPIC = ("gaussian", "sphere", "student")
 LAWS = (*ISOTROPIC, "uniform")

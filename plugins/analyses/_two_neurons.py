@@ -31,8 +31,8 @@ stay below 16 units; `analyses/separation_grid` sweeps the factor."""
 
 
 def wrapped(angle: np.ndarray) -> np.ndarray:
-    """The angle plus that multiple of 2π that brings it into [−π, π)."""
-    return (angle + np.pi) % (2 * np.pi) - np.pi
+    """The angle plus that multiple of 2π that brings it into [−π, π]: none where it is there."""
+    return angle - 2 * np.pi * np.round(angle / (2 * np.pi))
 
 
 def kernel(angle: np.ndarray) -> np.ndarray:
@@ -101,13 +101,34 @@ class Grid:
     @cached_property
     def _tables(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """h and u at the columns; and at φ − θ, by the residue of θ among the columns."""
-        phi = self.phi_units * self.unit
         # rows that differ by a multiple of s meet the same differences, shifted by columns
-        back = -(-self.rows // self.stride)
-        steps = np.arange(-back, self.columns) * 2 * self.stride
+        steps = np.arange(-self._back, self.columns) * 2 * self.stride
         start = self.stride - (2 * np.arange(self.stride)[:, None] + 1)
-        apart = (steps + start) * self.unit
-        return kernel(phi), slope(phi), kernel(apart), slope(apart)
+        at_phi, slope_at_phi, _ = self._at(self.phi_units)
+        apart, slope_apart, _ = self._at(steps + start)
+        return at_phi, slope_at_phi, apart, slope_apart
+
+    @property
+    def _back(self) -> int:
+        """Columns of differences below 0."""
+        return -(-self.rows // self.stride)
+
+    def _at(self, units: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """h, u and |sin| at whole numbers of units, to the last digits also beside 0 and ±π, which
+        is 2·rows units: their distance from π is a whole number too."""
+        half = 2 * self.rows
+        signed = (units + half) % (2 * half) - half
+        size = np.abs(signed)
+        rest = (half - size) * self.unit
+        sine = np.sin(np.minimum(size, half - size) * self.unit)
+        value = rest * np.cos(size * self.unit) + sine
+        return value, np.sign(signed) * rest * sine, sine
+
+    @cached_property
+    def _at_theta(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(row,) h(θ), sin θ and γ, the ratio of u(θ) sin θ and π² − h(θ)²."""
+        value, slope_value, sine = self._at(2 * np.arange(self.rows) + 1)
+        return value, sine, slope_value * sine / kernel_gap(self.theta)
 
     def inside(self, row: int) -> tuple[int, int]:
         """Columns first … last−1 are strictly inside the cone, 0 < φ < θ."""
@@ -121,24 +142,19 @@ class Grid:
 
     def tolerance(self, row: int) -> float:
         """Below this, |L| may be rounding: `ROUNDING` times the magnitude of its terms."""
-        return ROUNDING * (np.pi * np.sin(self.theta[row]) + 2 * np.pi**2 * self._ratio[row])
-
-    @cached_property
-    def _ratio(self) -> np.ndarray:
-        return slope(self.theta) * np.sin(self.theta) / kernel_gap(self.theta)
+        _, sine, ratio = self._at_theta
+        return ROUNDING * (np.pi * sine[row] + 2 * np.pi**2 * ratio[row])
 
     def row(self, row: int, out: np.ndarray, spare: np.ndarray) -> np.ndarray:
         """L₁₂ and L₂₁ of one row, (2, column), written into `out`; spare: (column,)."""
         at_phi, slope_at_phi, apart, slope_apart = self._tables
-        back = -(-self.rows // self.stride)
-        first = back - row // self.stride
+        first = self._back - row // self.stride
         window = slice(first, first + self.columns)
         apart, slope_apart = (
             apart[row % self.stride, window],
             slope_apart[row % self.stride, window],
         )
-        theta, ratio = self.theta[row], self._ratio[row]
-        sine, own = np.sin(theta), kernel(theta)
+        own, sine, ratio = (values[row] for values in self._at_theta)
         for place, (rise, near, far, sign) in enumerate(
             ((slope_at_phi, at_phi, apart, 1), (slope_apart, apart, at_phi, -1))
         ):

@@ -204,8 +204,8 @@ def _line(teachers: np.ndarray) -> tuple[dict, dict[str, float]]:
 
 
 def _unequal() -> dict[str, float]:
-    """The paper's saddle for orthogonal teachers of norms 1 and 2, where it is none; and in the
-    direction where Σ_k |w*_k|u(θ*_k) sin-wise balances, which is that of largest Σ_k|w*_k|h(θ*_k)."""
+    """Gradient norm at the paper's saddle for orthogonal teachers of norms 1 and 2, where it is
+    none, and in the direction of largest Σ_k |w*_k|h(θ*_k), where the sum's slope vanishes."""
     from scipy.optimize import brentq
 
     sizes, at = np.array([1.0, 2.0]), np.array([0, np.pi / 2])
@@ -230,7 +230,7 @@ def _proposition_1(seed: int) -> dict[str, float]:
         condition = np.linalg.cond(kernel(angles(w, w)))[:, None]
         own = np.arange(neurons)
         one = separation(w, e)[:, own, own]
-        others = np.stack([separation(w, w[:, l]).reshape(len(w), -1) for l in range(neurons)])
+        others = np.stack([separation(w, w[:, i]).reshape(len(w), -1) for i in range(neurons)])
         diagonal = max(diagonal, np.abs(one / condition).max())
         at_neurons = max(at_neurons, np.abs(others / condition).max())
     return {"separation_at_neurons": at_neurons, "separation_diagonal": diagonal}

@@ -32,7 +32,7 @@ class SeparationGrid(Analysis):
     grids: dict[str, tuple[PositiveInt, PositiveInt]] = Field(
         default={"paper": (10_000, 10_000), "script": (10_000, 20_000)}, min_length=1
     )
-    """By name: cells in θ₁₂ and in φ. Cells in φ must be as wide as a whole number of those in θ."""
+    """By name: cells in θ₁₂ and in φ. Cells in φ must be as wide as one or more of those in θ."""
     shown: tuple[float, ...] = (3 / 8, 7 / 8)
     """Angles θ₁₂ over π whose curves are kept."""
     map_size: PositiveInt = 360

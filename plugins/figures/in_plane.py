@@ -9,11 +9,12 @@ from nnflow import Figure
 
 
 class InPlane(Figure):
-    """Left: the sign of L₁₂ by the direction of e*, for two neurons at an angle of 3π/8: positive
-    inside of their cone. Middle: least gradient norm over the neurons' norms, by their directions;
-    hatched: Theorem 4 excludes critical points; marks are those found from random starts. Teachers
-    are at the dotted lines. Right: the two lowest Hessian eigenvalues on the line of collinear
-    saddles; the zero one is the line's own."""
+    """Left: root of |L₁₂| by the direction of e*, for two neurons at an angle of 3π/8: L₁₂ is
+    positive (red) inside of their cone, negative (blue) elsewhere. Middle: least gradient norm over
+    the neurons' norms, by their directions; hatched: Theorem 4 excludes critical points, but for
+    parallel neurons (dashed); marks are those found from random starts. Teachers are at the dotted
+    lines. Right: all Hessian eigenvalues on the line of collinear saddles; the zero one is the
+    line's own."""
 
     needs = ("in_plane",)
 
@@ -22,7 +23,7 @@ class InPlane(Figure):
 
         found = results["in_plane"]
         teacher = results.study.outline.analyses["in_plane"].teacher_angle / np.pi
-        figure = plt.figure(figsize=(10.2, 3.3))
+        figure = plt.figure(figsize=(10.4, 3.4))
         left, middle, right = figure.subplots(1, 3, width_ratios=(0.9, 1.3, 1))
         _cone(left, found)
         _map(figure, middle, found, teacher)
@@ -35,16 +36,10 @@ def _cone(axis, found) -> None:
 
     size = np.abs(found["cone_value"].values).max()
     edges = np.append(found["cone_phi"].values, 2 * np.pi)
-    for value, start, end in zip(found["cone_value"].values, edges, edges[1:], strict=True):
+    for value, start, end in zip(found["cone_value"].values, edges[:-1], edges[1:], strict=True):
         color = "#d6604d" if value > 0 else "#4393c3"
-        wedge = patches.Wedge(
-            (0, 0),
-            1,
-            *np.degrees((start, end)),
-            width=0.9 * np.sqrt(abs(value) / size),
-            color=color,
-            lw=0,
-        )
+        reach = np.sqrt(abs(value) / size)
+        wedge = patches.Wedge((0, 0), reach, *np.degrees((start, end)), color=color, lw=0)
         axis.add_patch(wedge)
     for number, angle in enumerate((0, found.attrs["cone_angle"]), 1):
         way = np.array([np.cos(angle), np.sin(angle)])
@@ -77,6 +72,7 @@ def _map(figure, axis, found, teacher: float) -> None:
     for way in (0, teacher, 2):
         axis.axvline(way, color="w", lw=0.8, ls=":")
         axis.axhline(way, color="w", lw=0.8, ls=":")
+    axis.plot([0, 2], [0, 2], color="w", lw=0.8, ls="--")
     directions = found["critical"].values / np.pi
     index = found["critical_index"].values
     for number, (mark, label) in enumerate((("o", "minimum"), ("X", "saddle"))):
@@ -98,19 +94,17 @@ def _map(figure, axis, found, teacher: float) -> None:
     axis.set_title("(b) where ∇ can vanish")
     axis.set_aspect("equal")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    figure.colorbar(mesh, ax=axis, label="log$_{10}$ least gradient norm")
+    figure.colorbar(mesh, ax=axis, label="log$_{10}$ least |∇|")
 
 
 def _line(axis, found) -> None:
     share = found["share"].values
     values = found["line_eigenvalue"].values
     axis.axhline(0, color="0.4", lw=0.7)
-    for mode, label in ((0, "lowest"), (1, "second")):
-        axis.plot(share, values[:, mode], label=label)
+    axis.plot(share, values)
     axis.set(xlabel="|w$_1$| / (|w$_1$| + |w$_2$|)", ylabel="Hessian eigenvalue")
-    axis.set_yscale("symlog", linthresh=1)
+    axis.set_ylim(-4, 1.4)
     axis.set_title("(c) collinear saddles")
-    axis.legend()
 
 
 @nnflow.hookimpl

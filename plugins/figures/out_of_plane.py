@@ -9,9 +9,9 @@ from nnflow import Figure
 
 
 class OutOfPlane(Figure):
-    """Left: the orbit of an out-of-plane critical point under rotations that fix the teachers' plane,
-    in the two inputs outside of it; dots: where it was found. Middle: the gradient norm on this
-    orbit, and under rotations in a plane that meets the teachers'. Right: zero modes of all
+    """Left: the orbit of an out-of-plane critical point under rotations that fix the teachers'
+    plane, in the two inputs outside of it; dots: where it was found. Middle: the gradient norm on
+    this orbit, and under rotations in a plane that meets the teachers'. Right: zero modes of all
     out-of-plane critical points found, against the dimension of the orbit; numbers are counts."""
 
     needs = ("out_of_plane",)

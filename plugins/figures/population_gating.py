@@ -7,11 +7,13 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+
 
 class PopulationGating(Figure):
-    """Relative error of E F(e, w) in closed form against samples. Left: Gaussian inputs, one dot for
-    each pair of directions, with the median in each tenth of [0, π]. Middle: root mean square error
-    over pairs with θ ≤ π/2, for isotropic laws; dots are single sets of samples, lines the
+    """Relative error of E F(e, w) in closed form against samples. Left: Gaussian inputs, one dot
+    for each pair of directions, with the median in each tenth of [0, π]. Middle: root mean square
+    error over pairs with θ ≤ π/2, for isotropic laws; dots are single sets of samples, lines the
     geometric mean, and the dashed line falls as N^(−½). Right: inputs uniform on a cube, up to a
     constant; bars are 99 % intervals, a triangle is an upper end where no error is left."""
 
@@ -67,7 +69,10 @@ def _cube(axis, found, settings) -> None:
     axis.plot(inputs[~seen], high[~seen], "v", ms=5, color="C1")
     axis.set(xscale="log", yscale="log", xlabel="inputs d", ylabel="relative error")
     axis.set_xticks(inputs, [str(one) for one in inputs])
+    axis.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
     axis.minorticks_off()
+    bottom = min(error.min(), limit[seen].min(initial=np.inf), high[~seen].min(initial=np.inf))
+    axis.set_ylim(0.6 * float(bottom), 1.5 * float(max(error.max(), high.max())))
     axis.set_title("(c) uniform on a cube")
     axis.legend()
 

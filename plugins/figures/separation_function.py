@@ -10,8 +10,8 @@ from nnflow import Figure
 
 class SeparationFunction(Figure):
     """Left and middle: L₁₂ and L₂₁ against the angle φ of e*, at two angles θ₁₂ between e₁ and e₂;
-    the cone of e₁ and e₂ is shaded. Right: L₁₂ over its largest magnitude at that θ₁₂; it vanishes on
-    the lines φ = 0 and φ = θ₁₂ (black) and nowhere else."""
+    the cone of e₁ and e₂ is shaded. Right: L₁₂ over its largest magnitude at that θ₁₂; it
+    vanishes on the lines φ = 0 and φ = θ₁₂ (black) and nowhere else."""
 
     needs = ("separation_grid",)
 

@@ -17,9 +17,9 @@ UNDECIDED = "black"
 
 
 class SeparationProof(Figure):
-    """Boxes of the proof of Conjecture 1, in the plane of φ and θ₁₂. Red: L₁₂ > 0 there; blue: L₁₂ <
-    0; pale red and blue: L₁₂ rises or falls with φ, beside a line on which it vanishes; black:
-    undecided. Right: beside θ₁₂ = 0 the boxes are those of expansions in θ₁₂, which reach the edge."""
+    """Boxes of the proof of Conjecture 1, in the plane of φ and θ₁₂. Red: L₁₂ > 0 there; blue: L₁₂
+    < 0; pale red and blue: L₁₂ rises or falls with φ, beside a line on which it vanishes; black:
+    undecided. Right: the boxes at θ₁₂ = 0 are those of expansions in θ₁₂, which reach the edge."""
 
     needs = ("separation_proof",)
 
@@ -43,7 +43,7 @@ class SeparationProof(Figure):
             ("value", -1): "$L_{12}$ < 0", ("slope", -1): "∂$L_{12}$/∂φ < 0",
         }  # fmt: skip
         handles = [Patch(color=COLORS[key], label=name) for key, name in names.items()]
-        axes[0].legend(handles=handles, loc="upper right", framealpha=0.9)
+        axes[0].legend(handles=handles, loc="upper right", frameon=True, framealpha=1)
         return figure
 
 
@@ -60,11 +60,20 @@ def _boxes(axis, found) -> None:
     color = np.array([COLORS[str(shows), int(sign)] for shows, sign in keys], dtype=object)
     color[found["decided"].values == 0] = UNDECIDED
     places = np.stack([found["phi"].values, found["theta"].values], axis=2) / np.pi
+    # where two sheets lie over one another the first one tells more
+    order = np.argsort(-sheet, kind="stable")
+    places, color = places[order], color[order]
     for shift in (0, 2, -2):
-        shifted = places + [shift, 0]
+        shifted = places + np.array([shift, 0])
         seen = (shifted[..., 0].max(axis=1) > -0.05) & (shifted[..., 0].min(axis=1) < 2)
+        # outlines of tiny boxes would hide them
+        outline = np.where(np.ptp(shifted[seen], axis=1).min(axis=1) > 0.004, 0.3, 0)
         boxes = PolyCollection(
-            shifted[seen], facecolors=list(color[seen]), edgecolors="white", lw=0.1, rasterized=True
+            shifted[seen],
+            facecolors=list(color[seen]),
+            edgecolors="white",
+            linewidths=outline,
+            rasterized=True,
         )
         axis.add_collection(boxes)
 
