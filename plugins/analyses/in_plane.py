@@ -17,7 +17,7 @@ from ._two_neurons import slope
 ONE_SIGN = 1e-6
 """Sums of L at critical points are 1e-15; beyond this all L_jj'(e*_k) of one sign are an exception
 to Theorem 3."""
-CONE, CONE_CELLS = 3 * np.pi / 8, 240
+CONE, CONE_CELLS = 3 * np.pi / 8, 720
 """Angle θ₁₂ at which L₁₂ is shown by the direction of e*, and cells of that direction."""
 ON_AN_EDGE = 1e-6
 """Within this angle a neuron points along a teacher, which is no interior of a cone."""
@@ -98,8 +98,7 @@ class InPlane(Analysis):
             value = np.full(len(results.points), columns[name])
             variables[name] = ("point", value, {"long_name": text})
         labels = [point.label for point in results.points]
-        starts = phi - np.pi / CONE_CELLS
-        axes = {"point": labels, "alpha": alpha, "alpha_2": alpha, "cone_phi": starts}
+        axes = {"point": labels, "alpha": alpha, "alpha_2": alpha, "cone_phi": phi}
         return xr.Dataset(variables, axes, {"cone_angle": CONE})
 
     def _starts(self, seed: int, neurons: int) -> np.ndarray:
