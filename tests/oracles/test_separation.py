@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from nnflow.registry import registry
 
-
 FOLDED = ("from e2, θ near 0", "from -e2, θ near 0", "to e2, θ near π")
 
 
