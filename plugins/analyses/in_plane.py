@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from typing import Annotated
+
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 import nnflow
 from nnflow import Analysis, Streams
@@ -44,15 +47,15 @@ class InPlane(Analysis):
     `normal_equation_error` and `projection_error`, the largest errors of Eqs. 9 and 10;
     `separable_error`, that of Σ_k |w*_k| L_jj'(e*_k) as what Eq. 13 leaves of Eq. 10;
     `separation_at_neurons` and `separation_diagonal`, the largest |L_jj'(e_l)| and |L_jj|
-    (Prop. 1), these three over
-    the condition number of M_r; `saddle_norm`, ρ; `line_gradient_norm`, the largest on the line;
-    `line_index`, `line_nullity`, their least; `line_not_saddles`, points on it without a negative
-    eigenvalue; and `unequal_gradient`, the gradient norm at the paper's point where the teachers
-    have the norms 1 and 2, `unequal_mended`, that with b the direction of largest Σ|w*_k|h(θ*_k).
+    (Prop. 1), these three over the condition number of M_r; `saddle_norm`, ρ;
+    `line_gradient_norm`, the largest on the line; `line_index`, `line_nullity`, their least;
+    `line_not_saddles`, points on it without a negative eigenvalue; and `unequal_gradient`, the
+    gradient norm at the paper's point where the teachers have the norms 1 and 2,
+    `unequal_mended`, that with b the direction of largest Σ|w*_k|h(θ*_k).
     """
 
-    teacher_angle: PositiveFloat = np.pi / 2
-    """Angle between the two teachers; below π."""
+    teacher_angle: Annotated[float, Field(gt=0, lt=math.pi)] = math.pi / 2
+    """Angle between the two teachers."""
     size: PositiveInt = 240
     """Cells of the map in each direction."""
     starts: PositiveInt = 300
