@@ -189,6 +189,12 @@ def test_out_of_plane_point_of_two_neurons_in_closed_form():
     assert np.hypot(out, out) == pytest.approx(0.5786, abs=1e-4)  # as found from random starts
 
 
+def test_cases_need_room_outside_of_the_plane():
+    plugin = registry().get("analyses", "out_of_plane")
+    with pytest.raises(ValueError, match=r"\[3, 3\]: there is no outside unless d > K"):
+        plugin(cases=[(2, 4), (3, 3)])
+
+
 def test_loss_is_that_of_the_model():
     reference = objective(5, 4, runs=3)
     w = random_weights(5, 4, 3)
