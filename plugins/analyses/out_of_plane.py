@@ -34,8 +34,8 @@ class OutOfPlane(Analysis):
     of the eigenvalues, `largest_zero` and `smallest_other` (relative to the largest one);
     `nullity_below`, the largest nullity of those with d = K + 1; `minima_outside`, those of index
     0; `largest_inside` and `smallest_outside`, the norms of the parts outside of Π* on either side
-    of `outside_above`; `largest_orbit_gradient`; and `equivariance_error`, the largest entry of ∇(RW) − R∇(W) at
-    random W and rotations R.
+    of `outside_above`; `largest_orbit_gradient`; and `equivariance_error`, the largest entry of
+    ∇(RW) − R∇(W) at random W and rotations R.
     """
 
     cases: Annotated[list[tuple[PositiveInt, PositiveInt]], Field(min_length=1)] = [
