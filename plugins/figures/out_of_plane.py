@@ -12,7 +12,8 @@ class OutOfPlane(Figure):
     """Left: the orbit of an out-of-plane critical point under rotations that fix the teachers'
     plane, in the two inputs outside of it; dots: where it was found. Middle: the gradient norm on
     this orbit, and under rotations in a plane that meets the teachers'. Right: zero modes of all
-    out-of-plane critical points found, against the dimension of the orbit; numbers are counts."""
+    out-of-plane critical points found, against the dimension of the orbit and the neurons that are
+    parallel to another one; numbers are counts."""
 
     needs = ("out_of_plane",)
 
@@ -61,7 +62,8 @@ def _gradient(axis, found) -> None:
 
 def _modes(axis, found) -> None:
     outside = found["rank"].values > 0
-    dimension, nullity = (found[name].values[outside] for name in ("orbit_dimension", "nullity"))
+    dimension = (found["orbit_dimension"] + found["parallel"]).values[outside]
+    nullity = found["nullity"].values[outside]
     room = (found["inputs"] - found["neurons"]).values[outside]
     most = int(max(dimension.max(initial=0), nullity.max(initial=0)))
     axis.plot([-0.5, most + 0.5], [-0.5, most + 0.5], color="0.6", lw=0.8, zorder=0)
@@ -85,7 +87,7 @@ def _modes(axis, found) -> None:
                 color=f"C{number}",
             )
     axis.set(
-        xlabel="dimension of the orbit",
+        xlabel="dimension of the orbit + parallel neurons",
         ylabel="zero Hessian modes",
         xlim=(-0.6, most + 0.6),
         ylim=(-0.8, most + 0.8),
