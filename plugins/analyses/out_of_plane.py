@@ -37,10 +37,10 @@ class OutOfPlane(Analysis):
     no zero mode; `other_nullities`, how many have more or less than the orbit's dimension and the
     parallel neurons say, with the gap of the eigenvalues, `largest_zero` and `smallest_other`
     (relative to the largest one); `parallel_points`, how many have parallel neurons;
-    `nullity_below`, the largest nullity less parallel neurons of those with d = K + 1; `minima_outside`, those of index
-    0; `largest_inside` and `smallest_outside`, the norms of the parts outside of Π* on either side
-    of `outside_above`; `largest_orbit_gradient`; and `equivariance_error`, the largest entry of
-    ∇(RW) − R∇(W) at random W and rotations R.
+    `nullity_below`, the largest nullity less parallel neurons of those with d = K + 1;
+    `minima_outside`, those of index 0; `largest_inside` and `smallest_outside`, the norms of the
+    parts outside of Π* on either side of `outside_above`; `largest_orbit_gradient`; and
+    `equivariance_error`, the largest entry of ∇(RW) − R∇(W) at random W and rotations R.
     """
 
     cases: Annotated[list[tuple[PositiveInt, PositiveInt]], Field(min_length=1)] = [
