@@ -72,19 +72,21 @@ def _modes(axis, found) -> None:
         pairs, counts = np.unique(
             np.stack([dimension[rows], nullity[rows]], axis=1), axis=0, return_counts=True
         )
-        shift = 0.12 * (number - 1)
-        axis.scatter(
-            pairs[:, 0] + shift, pairs[:, 1], s=50, color=f"C{number}", label=f"d = K + {extra}"
-        )
-        for place, (pair, count) in enumerate(zip(pairs, counts, strict=True)):
-            text = (0, 7 + 9 * (number % 2)) if place % 2 == 0 else (0, -14 - 9 * (number % 2))
+        shift = 0.22 * (number - (len(np.unique(room)) - 1) / 2)
+        color = f"C{number}"
+        places = pairs[:, 0] + shift
+        axis.scatter(places, pairs[:, 1], s=30, color=color, label=f"d = K + {extra}")
+        for place, height, count in zip(places, pairs[:, 1], counts, strict=True):
+            # by turns above and below, so that neighbours do not meet
+            apart = 6 if number % 2 else -13
             axis.annotate(
                 str(count),
-                (pair[0] + shift, pair[1]),
-                text,
+                (place, height),
+                (0, apart),
                 textcoords="offset points",
                 ha="center",
-                color=f"C{number}",
+                color=color,
+                fontsize="small",
             )
     axis.set(
         xlabel="dimension of the orbit + parallel neurons",
