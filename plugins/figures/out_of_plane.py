@@ -89,9 +89,9 @@ def _modes(axis, found) -> None:
                 fontsize="small",
             )
     axis.set(
-        xlabel="dimension of the orbit + parallel neurons",
+        xlabel="orbit dimension + parallel neurons",
         ylabel="zero Hessian modes",
-        xlim=(-0.6, most + 0.6),
+        xlim=(-0.8, most + 0.8),
         ylim=(-0.8, most + 0.8),
     )
     axis.set_xticks(range(most + 1))
