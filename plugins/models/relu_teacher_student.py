@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 import nnflow
 from nnflow import Model, torch
@@ -19,16 +19,28 @@ class ReluTeacherStudent(Model):
     in closed form through E σ(w·x)σ(v·x) = ‖w‖‖v‖ h(θ)/2π with h(θ) = (π−θ)cos θ + sin θ
     and θ the angle between w and v (Cho & Saul 2009; Safran & Shamir 2018, Section 2, whose
     published numbers carry the factor ½ too). Symmetric under permutations of the students,
-    and of the coordinates together with the teachers.
+    of the teachers with their coordinates, and under rotations of the other coordinates.
     """
 
     k: PositiveInt
-    """Teacher neurons; also the input dimension."""
+    """Teacher neurons."""
     n: PositiveInt
     """Student neurons."""
+    inputs: PositiveInt | None = None
+    """Input dimension d ≥ k; default: k."""
+
+    @model_validator(mode="after")
+    def _room_for_the_teachers(self):
+        if self.inputs is not None and self.inputs < self.k:
+            raise ValueError(f"inputs: {self.inputs} is less than k = {self.k}")
+        return self
+
+    @property
+    def d(self):
+        return self.inputs or self.k
 
     def shapes(self):
-        return {"w": (self.n, self.k)}
+        return {"w": (self.n, self.d)}
 
     def dimensions(self):
         return {"w": ("neuron", "input")}
@@ -40,8 +52,8 @@ class ReluTeacherStudent(Model):
         w = weights["w"]
         norm, unit = _polar(w)
         among = _kernel(_cosines(unit)) * norm * norm.mT
-        across = _kernel(unit) * norm
         k = self.k
+        across = _kernel(unit[..., :k]) * norm
         constant = k * (math.pi + k - 1) / (4 * math.pi)
         return among.sum((1, 2)) / (4 * math.pi) - across.sum((1, 2)) / (2 * math.pi) + constant
 
@@ -51,13 +63,15 @@ class ReluTeacherStudent(Model):
         w = weights["w"]
         norm, unit = _polar(w)
         # the hot loop: work in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ
-        among, across = _cosines(unit), unit.clamp(-1, 1)
+        among, across = _cosines(unit), unit[..., : self.k].clamp(-1, 1)
         angle, angle_to_teacher = _arccos(among), _arccos(across)
         radial = _sines(among).mul_(norm.mT).sum(2, keepdim=True)
         radial -= _sines(across).sum(2, keepdim=True)
         gradient = torch.baddbmm(radial * unit, angle, w, alpha=-1)
-        gradient += angle_to_teacher
-        gradient += (w.sum(1, keepdim=True) - 1).mul_(math.pi)
+        gradient[..., : self.k] += angle_to_teacher
+        total = w.sum(1, keepdim=True)
+        total[..., : self.k] -= 1
+        gradient += total.mul_(math.pi)
         return {"w": gradient.mul_(1 / (2 * math.pi))}
 
     def hessian(self, weights, data):
@@ -70,10 +84,10 @@ class ReluTeacherStudent(Model):
         and the teachers (−).
         """
         w = weights["w"]
-        n, k = self.n, self.k
+        n, k, d = self.n, self.k, self.d
         norm, unit = _polar(w)
-        eye = torch.eye(k, dtype=w.dtype, device=w.device)
-        others = torch.cat([unit, eye.expand(len(w), k, k)], dim=1)
+        eye = torch.eye(d, dtype=w.dtype, device=w.device)
+        others = torch.cat([unit, eye[:k].expand(len(w), k, d)], dim=1)
         length = torch.cat([norm, norm.new_full((len(w), k, 1), -1.0)], dim=1)
         cosine = unit @ others.mT
         tangent = others[:, None] - cosine[..., None] * unit[:, :, None]
@@ -94,7 +108,7 @@ class ReluTeacherStudent(Model):
         hessian += rest[:, :, None, :, None] * eye[:, None, :]
         hessian *= 1 / (2 * math.pi)
         hessian[:, own, :, own] = diagonal.transpose(0, 1)
-        return hessian.reshape(len(w), n * k, n * k)
+        return hessian.reshape(len(w), n * d, n * d)
 
     def third_derivative_bound(self, weights, radius):
         """B = max_i [3√3/4 (Σ_{j≠i}‖wⱼ‖ + k)/‖wᵢ‖² ]/π + 3√(n−1)/(π minᵢ‖wᵢ‖), with each norm at
@@ -120,14 +134,18 @@ class ReluTeacherStudent(Model):
     def canonical(self, weights):
         """Students beside the teachers along or against which they point most, from the best
         match to the worst opposition; students without a teacher, and teachers without a
-        student, follow by the falling norm of their row or column."""
-        return {"w": torch.stack([_canonical(w) for w in weights["w"]])}
+        student, follow by the falling norm of their row or column. The other coordinates are
+        rotated so that their columns are zero above the diagonal, and not negative on it."""
+        return {"w": torch.stack([_canonical(w, self.k) for w in weights["w"]])}
 
     def invariants(self, weights):
-        """Sorted entries, and sorted norms and sums of rows and columns."""
-        w = weights["w"]
+        """Sorted entries, and sorted norms and sums of rows and columns; of the coordinates
+        beyond the teachers', the sorted products of the rows."""
+        w, beyond = weights["w"][..., : self.k], weights["w"][..., self.k :]
         parts = [w.flatten(1)]
         parts += [f(w, dim=dim) for dim in (1, 2) for f in (torch.linalg.vector_norm, torch.sum)]
+        if self.d > self.k:
+            parts.append((beyond @ beyond.mT).flatten(1))
         return torch.cat([part.sort(dim=1).values for part in parts], dim=1)
 
 
@@ -183,9 +201,10 @@ def _sines(cosine):
     return cosine.mul_(cosine).neg_().add_(1).sqrt_()
 
 
-def _canonical(w):
+def _canonical(w, k):
     from scipy.optimize import linear_sum_assignment
 
+    w, beyond = w[:, :k], w[:, k:]
     students, teachers = linear_sum_assignment(-w.abs().cpu().numpy())
     matched = w[students, teachers]
     order = torch.argsort(matched, descending=True).cpu().numpy()
@@ -194,7 +213,16 @@ def _canonical(w):
     left.sort(key=lambda i: -float(w[i].norm()))
     unmatched = [j for j in range(w.shape[1]) if j not in teachers]
     unmatched.sort(key=lambda j: -float(w[:, j].norm()))
-    return w[[*students, *left]][:, [*teachers, *unmatched]]
+    rows = [*students, *left]
+    return torch.cat([w[rows][:, [*teachers, *unmatched]], _triangular(beyond[rows])], dim=1)
+
+
+def _triangular(rows):
+    """(n, d) rows, rotated: zero above the diagonal, not negative on it."""
+    turned = rows @ torch.linalg.qr(rows.mT, mode="complete").Q
+    signs = torch.ones(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    signs[: len(rows)] = torch.where(turned.diagonal() < 0, -1.0, 1.0)
+    return (turned * signs).tril()
 
 
 @nnflow.hookimpl
