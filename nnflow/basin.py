@@ -25,14 +25,24 @@ HOPELESS = 0.5
 """Where pᵀ∇L/‖p‖², which is at least the lowest eigenvalue at the run, is below this fraction
 of B‖p‖/2, the first Newton step p promises no proof; the test ends there."""
 
+BARELY = 0.9
+"""Largest margin that is given where there is no proof yet."""
+
 
 def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
-    """(run,) bool: provably inside the basin of a minimum, up to rounding.
+    """(run,) bool: provably inside the basin of a minimum, up to rounding."""
+    return basin_margin(objective, weights, rate) >= 1
+
+
+def basin_margin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
+    """(run,): 1 where a run is provably inside the basin of a minimum, up to rounding. Below 1:
+    no proof before the run's distance from the minimum has fallen by about this factor; the
+    lowest eigenvalue is not known then, so that the factor errs on the side of 1. NaN: no guess.
 
     weights: (run, weight). rate: (run,) the rate α of gradient descent. The model must have
     a third-derivative bound.
     """
-    inside = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
+    margin = torch.full_like(weights[:, 0], torch.nan)
     rows, minimum = torch.arange(len(weights), device=weights.device), weights
     for number in range(NEWTON_STEPS):
         hessian, gradient = objective.hessian(minimum), objective.gradient(minimum)
@@ -44,17 +54,17 @@ def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
         on = (failed == 0) & torch.isfinite(length) & torch.isfinite(bound)
         if number == 0:
             curvature = (step * gradient).sum(1) / length**2
+            margin[on] = (curvature / (bound * length / 2))[on].clamp_max(BARELY)
             on &= curvature > HOPELESS * bound * length / 2
         arrived = on & (length <= ARRIVED * way)
-        inside[rows[arrived]] = _convex_around(
-            hessian[arrived], (bound * way)[arrived], rate[rows[arrived]]
-        )
+        proved = _convex_around(hessian[arrived], (bound * way)[arrived], rate[rows[arrived]])
+        margin[rows[arrived]] = torch.where(proved, 1.0, margin[rows[arrived]])
         on &= ~arrived
         if not on.any():
             break
         objective = objective.take(torch.nonzero(on).squeeze(1).cpu().numpy())
         rows, minimum = rows[on], (minimum - step)[on]
-    return inside
+    return margin
 
 
 def _convex_around(hessian: torch.Tensor, change: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:

@@ -10,6 +10,8 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
+    from nnflow.manifolds import Manifold
+
 Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, "torch.Tensor"]
 Data = Mapping[str, "torch.Tensor"]
@@ -49,6 +51,12 @@ class Model(Plugin):
     def third_derivative_bound(self, weights: Weights, radius: torch.Tensor) -> torch.Tensor | None:
         """B with ‖∇²L(U) − ∇²L(W)‖ ≤ B‖U − W‖ for all U within `radius` (run,) of W;
         (run,), inf where there is none; None: not known for this model."""
+        return None
+
+    def manifold(self) -> Manifold | None:
+        """What the flat weights, in the order of `shapes`, are bound to; None: nothing. Then
+        the optimizer has to stay there, and gradients, kinds and spectra are those along it;
+        `loss`, `gradient` and `hessian` stay those of all weights."""
         return None
 
     def smooth(self, weights: Weights, data: Data) -> torch.Tensor | None:

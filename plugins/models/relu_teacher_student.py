@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from pydantic import PositiveInt, model_validator
 
 import nnflow
-from nnflow import Model, torch
+from nnflow import Model, Spheres, torch
 
 
 class ReluTeacherStudent(Model):
@@ -28,11 +29,15 @@ class ReluTeacherStudent(Model):
     """Student neurons."""
     inputs: PositiveInt | None = None
     """Input dimension d ≥ k; default: k."""
+    norms: Literal["free", "unit"] = "free"
+    """`unit`: the students are bound to the unit sphere, each."""
 
     @model_validator(mode="after")
     def _room_for_the_teachers(self):
         if self.inputs is not None and self.inputs < self.k:
             raise ValueError(f"inputs: {self.inputs} is less than k = {self.k}")
+        if self.norms == "unit" and self.d == 1:
+            raise ValueError("norms: unit vectors of one input can not move")
         return self
 
     @property
@@ -46,7 +51,11 @@ class ReluTeacherStudent(Model):
         return {"w": ("neuron", "input")}
 
     def infimum(self):
-        return 0.0 if self.n >= self.k else None
+        reached = self.n >= self.k if self.norms == "free" else self.n == self.k
+        return 0.0 if reached else None
+
+    def manifold(self):
+        return Spheres(self.n, self.d) if self.norms == "unit" else None
 
     def loss(self, weights, data):
         w = weights["w"]
@@ -60,19 +69,12 @@ class ReluTeacherStudent(Model):
     def gradient(self, weights, data):
         """∇_{wᵢ}F = ½wᵢ + Σ_{j≠i} g(wᵢ,wⱼ) − Σⱼ g(wᵢ,vⱼ) with
         g(w,v) = (‖v‖ sin θ w/‖w‖ + (π−θ)v)/2π (Safran & Shamir 2018, Section 4)."""
-        w = weights["w"]
-        norm, unit = _polar(w)
-        # the hot loop: work in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ
-        among, across = _cosines(unit), unit[..., : self.k].clamp(-1, 1)
-        angle, angle_to_teacher = _arccos(among), _arccos(across)
-        radial = _sines(among).mul_(norm.mT).sum(2, keepdim=True)
-        radial -= _sines(across).sum(2, keepdim=True)
-        gradient = torch.baddbmm(radial * unit, angle, w, alpha=-1)
-        gradient[..., : self.k] += angle_to_teacher
-        total = w.sum(1, keepdim=True)
-        total[..., : self.k] -= 1
-        gradient += total.mul_(math.pi)
-        return {"w": gradient.mul_(1 / (2 * math.pi))}
+        w = weights["w"].detach()
+        if w.device.type != "cpu":
+            return {"w": _gradient(torch, w, self.k)}
+        # a call of NumPy's costs a third of torch's, which counts where few runs are left
+        with np.errstate(all="ignore"):
+            return {"w": torch.from_numpy(_gradient(np, w.numpy(), self.k))}
 
     def hessian(self, weights, data):
         """Blocks over pairs of students (Safran & Shamir 2018, Section 4), written with the
@@ -151,6 +153,36 @@ class ReluTeacherStudent(Model):
 
 VANISHED = 1e-6
 """Norm below which a student counts as zero, where F has a kink."""
+
+
+def _gradient(xp, w, k):
+    """The hot loop, in NumPy or torch (xp): in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ."""
+    norm = xp.sqrt((w * w).sum(2))[..., None]
+    unit = w / norm
+    among = unit @ unit.mT
+    xp.clip(among, -1, 1, out=among)
+    n = w.shape[1]
+    among.reshape(len(w), n * n)[:, :: n + 1] = 1
+    across = xp.clip(unit[..., :k], -1, 1)
+    angle, angle_to_teacher = xp.arccos(among), xp.arccos(across)
+    radial = _sines_of(xp, among) @ norm
+    radial -= _sines_of(xp, across).sum(2)[..., None]
+    gradient = radial * unit
+    gradient -= angle @ w
+    gradient[..., :k] += angle_to_teacher
+    total = w.sum(1)[:, None]
+    total[..., :k] -= 1
+    total *= math.pi
+    gradient += total
+    gradient *= 1 / (2 * math.pi)
+    return gradient
+
+
+def _sines_of(xp, cosine):
+    """√(1 − cos²), in the memory of the cosines."""
+    cosine *= cosine
+    xp.subtract(1, cosine, out=cosine)
+    return xp.sqrt(cosine, out=cosine)
 
 
 def _polar(w):
