@@ -19,9 +19,10 @@ from nnflow.objective import Objective
 
 NEWTON_STEPS = 6
 """Most steps from the run to x*; convergence is quadratic, three are typical."""
-ARRIVED = 1e-8
-"""Length of the last step, relative to the way: what is left then is its square."""
-HOPELESS = 0.5
+ARRIVED = 1e-4
+"""Length of the last step s, relative to the way, at which x* is known well enough: it is at
+most 2s away (Kantorovich, as Bs ≪ λ), and the test allows for that."""
+HOPELESS = 0.8
 """Where pᵀ∇L/‖p‖², which is at least the lowest eigenvalue at the run, is below this fraction
 of B‖p‖/2, the first Newton step p promises no proof; the test ends there."""
 
@@ -57,7 +58,9 @@ def basin_margin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
             margin[on] = (curvature / (bound * length / 2))[on].clamp_max(BARELY)
             on &= curvature > HOPELESS * bound * length / 2
         arrived = on & (length <= ARRIVED * way)
-        proved = _convex_around(hessian[arrived], (bound * way)[arrived], rate[rows[arrived]])
+        # ρ ≤ way, and at x* the Hessian is within 2Bs of the one here
+        change = bound * (way + 4 * length)
+        proved = _convex_around(hessian[arrived], change[arrived], rate[rows[arrived]])
         margin[rows[arrived]] = torch.where(proved, 1.0, margin[rows[arrived]])
         on &= ~arrived
         if not on.any():
@@ -68,7 +71,7 @@ def basin_margin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
 
 
 def _convex_around(hessian: torch.Tensor, change: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
-    """Is λ > Bρ/2 and Λ < 2/α − Bρ/2? change: Bρ, which also covers what is left to x*."""
+    """Is λ > Bρ/2 and Λ < 2/α − Bρ/2? change: Bρ, and what covers the way left to x*."""
     eye = torch.eye(hessian.shape[1], dtype=hessian.dtype, device=hessian.device)
     above = hessian - (change / 2)[:, None, None] * eye
     below = (2 / rate - change / 2)[:, None, None] * eye - hessian

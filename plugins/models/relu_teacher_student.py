@@ -156,8 +156,9 @@ VANISHED = 1e-6
 
 
 def _gradient(xp, w, k):
-    """The hot loop, in NumPy or torch (xp): in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ."""
-    norm = xp.sqrt((w * w).sum(2))[..., None]
+    """The hot loop, in NumPy or torch (xp): in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ,
+    and sums over short rows as products, which are several times as fast."""
+    norm = xp.sqrt(xp.linalg.vecdot(w, w))[..., None]
     unit = w / norm
     among = unit @ unit.mT
     xp.clip(among, -1, 1, out=among)
@@ -166,7 +167,8 @@ def _gradient(xp, w, k):
     across = xp.clip(unit[..., :k], -1, 1)
     angle, angle_to_teacher = xp.arccos(among), xp.arccos(across)
     radial = _sines_of(xp, among) @ norm
-    radial -= _sines_of(xp, across).sum(2)[..., None]
+    sines = _sines_of(xp, across)
+    radial -= xp.linalg.vecdot(sines, xp.ones_like(sines[:1, :1]))[..., None]
     gradient = radial * unit
     gradient -= angle @ w
     gradient[..., :k] += angle_to_teacher
