@@ -1,6 +1,7 @@
 """The ReLU teacher-student loss with more inputs than teachers."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -89,3 +90,15 @@ def test_the_hessian_changes_no_faster_than_the_bound(size, draw, radius):
 def test_teachers_need_room():
     with pytest.raises(ValidationError, match="inputs: 2 is less than k = 3"):
         objective(3, 3, inputs=2)
+
+
+@given(SIZES, st.integers(0, 1000))
+@settings(max_examples=25)
+def test_the_gradient_on_a_device_is_the_one_of_the_processor(size, draw):
+    """The hot loop runs in NumPy on a processor, and by the same lines in torch elsewhere."""
+    k, n, more = size
+    problem = objective(k, n, 3, inputs=k + more)
+    weights = random_weights(k + more, n, 3, draw)
+    hot = sys.modules[type(problem.model).__module__]._gradient
+    by_torch = hot(torch, weights.reshape(3, n, k + more), k).flatten(1)
+    torch.testing.assert_close(by_torch, problem.gradient(weights), rtol=1e-12, atol=1e-14)

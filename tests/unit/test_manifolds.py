@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from landscapes import normal_weights, objective_of
 
 from nnflow.errors import UserError
 from nnflow.interfaces import Model
+from nnflow.job import Job
 from nnflow.manifolds import Spheres
 from nnflow.objective import Objective
 from nnflow.polish import polish
+from nnflow.progress import Reporter
 from nnflow.registry import registry
-from nnflow.study import Stop, Trace
+from nnflow.stages.classify import _classify_runs
+from nnflow.study import Stop, Trace, load_study
 from nnflow.training import train
+from nnflow.weights import from_flat
 
 
 class Rayleigh(Model):
@@ -153,3 +160,30 @@ def test_products_with_the_hessian_are_refused():
     objective, _ = rayleigh(0, 1)
     with pytest.raises(UserError, match=r"dense_up_to must be at least 4"):
         objective.hessian_vector(torch.ones(1, 4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("riemannian_gradient_descent", "gradient_descent", "optimizer: 'gradient_descent' leaves"),
+        ("stop: {", "stop: {basin: true, ", "stop.basin: no basin can be proved"),
+    ],
+)
+def test_what_leaves_the_manifold_is_refused(root, tmp_path, old, new, message):
+    text = (root / "config" / "studies" / "two_relu_minimum.yaml").read_text(encoding="utf-8")
+    file = tmp_path / "two.yaml"
+    file.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        load_study(file)
+
+
+def test_runs_that_are_not_finite_do_not_stop_classification(root, tmp_path):
+    """At weights of infinite length there is no tangent space."""
+    study = load_study(root / "config" / "studies" / "two_relu_minimum.yaml")
+    piece = dataclasses.replace(study.batches[0][0], stop=3)
+    model = piece.point.experiment.model
+    weights = torch.tensor([[1.0, 0, 0, 1], [np.nan, 1, 1, 1], [0, 1, 1, 0]], dtype=torch.float64)
+    job = Job(study, tmp_path, tmp_path, 0, {}, Reporter("test", None))
+    ends = _classify_runs(job, piece, xr.Dataset(from_flat(model, weights)), np.arange(3))
+    assert ends["kind"].values.tolist() == [0, 5, 0]
+    assert np.isnan(ends["min_eigenvalue"].values).tolist() == [False, True, False]
