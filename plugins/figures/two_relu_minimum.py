@@ -83,12 +83,15 @@ def _ends(axis, results) -> None:
         for end in ("low", "high")
     ]
     axis.errorbar(middle, rows, xerr=whiskers, fmt="none", color="0.1", lw=1.2, capsize=2.5)
-    for row, runs, bound in zip(
-        rows, summary["runs"].values, summary["spurious_bound"].values, strict=True
-    ):
-        text = f"n = {runs}" if np.isnan(bound) else f"n = {runs}, spurious < {100 * bound:.2g} %"
-        axis.annotate(text, (0.98, row), va="center", ha="right", fontsize="small", color="0.1")
-    axis.set_yticks(rows, [_named(point) for point in results.points])
+    for row, bound in zip(rows, summary["spurious_bound"].values, strict=True):
+        if np.isfinite(bound):
+            text = f"spurious < {100 * bound:.2g} %"
+            axis.annotate(text, (0.98, row), va="center", ha="right", fontsize="small", color="0.1")
+    names = [
+        f"{_named(point)}, n = {runs}"
+        for point, runs in zip(results.points, summary["runs"].values, strict=True)
+    ]
+    axis.set_yticks(rows, names, fontsize="small")
     axis.set(xlim=(0, 1), xlabel="share of runs", title="Where runs end")
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False,
                 columnspacing=1.0, handlelength=1.2)  # fmt: skip
