@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -85,6 +86,16 @@ class Plan:
     def batches(self, study: str) -> range:
         """The numbers of a study's batches."""
         return range(len(self.loaded[study].batches))
+
+    def size(self, study: str, batch: int) -> int:
+        """Runs times weights of a batch. The largest are trained first: one that began last would
+        keep one core busy while the others are idle."""
+        pieces = self.loaded[study].batches[batch]
+        return sum(
+            (piece.stop - piece.start) * math.prod(shape)
+            for piece in pieces
+            for shape in piece.point.experiment.model.shapes().values()
+        )
 
     def needs(self, study: str, part: str, key: str) -> list[str]:
         """The files that an analysis or a figure reads."""

@@ -44,6 +44,15 @@ def test_files_and_batches(studies):
     assert "results/quick/one/critical_points.nc" in needed
 
 
+def test_the_size_of_a_batch_is_its_weights(studies):
+    plan = Plan.from_config({"studies": ["one"]})
+    weights = [
+        (piece.stop - piece.start) * 2 for batch in plan.loaded["one"].batches for piece in batch
+    ]
+    assert sum(plan.size("one", batch) for batch in plan.batches("one")) == sum(weights)
+    assert plan.size("one", 0) > plan.size("one", 2)
+
+
 def test_studies_of_the_command_line_are_a_text_with_commas(studies):
     assert Plan.from_config({"studies": "one,one"}).studies == ("one",)
 
