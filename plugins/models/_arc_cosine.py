@@ -16,25 +16,26 @@ class Kernel(NamedTuple):
     second: dict[tuple[int, int], Any]
 
 
-def kernel(n: Any, m: Any, q: Any, pi: Any) -> Kernel:
+def kernel(n: Any, m: Any, q: Any, square: Any, pi: Any) -> Kernel:
     """f = (D + (π−θ)q)/2π with D = √(NM − q²) = ‖w‖‖v‖ sin θ (Cho & Saul 2009), hence
 
     f_q = (π−θ)/2π, f_N = D/4πN, f_qq = 1/2πD, f_NM = 1/8πD, f_Nq = −q/4πND,
     f_NN = (NM − 2D²)/8πDN².
 
-    n, m, q: tensors of any shape or single balls; π−θ is π/2 + arctan(q/D). Parallel neurons
-    (D = 0) give NaN, in balls infinite radii.
+    n, m, q: tensors of any shape or single balls; square: D², which the caller may know better
+    than by the difference; π−θ is π/2 + arctan(q/D). Parallel neurons (D = 0) give NaN, in
+    balls infinite radii.
     """
-    d = (n * m - q * q).sqrt()
+    d = square.sqrt()
     rest = pi / 2 + (q / d).atan()
     return Kernel(
         (d + rest * q) / (2 * pi),
         (d / (4 * pi * n), d / (4 * pi * m), rest / (2 * pi)),
         {
-            (0, 0): (n * m - 2 * d * d) / (8 * pi * d * n * n),
+            (0, 0): (n * m - 2 * square) / (8 * pi * d * n * n),
             (0, 1): 1 / (8 * pi * d),
             (0, 2): -q / (4 * pi * n * d),
-            (1, 1): (n * m - 2 * d * d) / (8 * pi * d * m * m),
+            (1, 1): (n * m - 2 * square) / (8 * pi * d * m * m),
             (1, 2): -q / (4 * pi * m * d),
             (2, 2): 1 / (2 * pi * d),
         },

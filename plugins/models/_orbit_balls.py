@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 from flint import arb, arb_mat, fmpq
@@ -39,12 +40,14 @@ class OrbitEnclosure(Enclosure):
     def loss(self, box: arb_mat) -> arb:
         k = sum(self.loss_of.orbits.sizes)
         pi = arb.pi()
-        y = _features(self.loss_of, self._entries(box))
+        x = self._entries(box)
+        y = _features(self.loss_of, x)
         total = k * (pi + k - 1) / (4 * pi)
         for size, norm in zip(self.loss_of.orbits.sizes, y, strict=False):
             total += size * norm / 4
-        for factor, *places in self.loss_of.terms:
-            total += factor * kernel(*(y[place] for place in places), pi).value
+        arguments = _arguments(self.loss_of, x, y)
+        for (factor, *_), some in zip(self.loss_of.terms, arguments, strict=True):
+            total += factor * kernel(*some, pi).value
         return total
 
     def gradient(self, box: arb_mat) -> arb_mat:
@@ -78,9 +81,21 @@ def _roots(orbits: Orbits) -> Balls:
     return [arb(count).sqrt() for count in orbits.counts]
 
 
+def _form(products: list[tuple[int, int, int]], x: Balls) -> arb:
+    return sum((c * (x[o] ** 2 if o == p else x[o] * x[p]) for c, o, p in products), arb(0))
+
+
 def _features(loss: OrbitLoss, x: Balls) -> Balls:
-    forms = [sum((c * x[o] * x[p] for c, o, p in form), arb(0)) for form in loss.forms]
+    forms = [_form(products, x) for products in loss.forms]
     return [*forms[: loss.unit], arb(1), *forms[loss.unit :], *x]
+
+
+def _arguments(loss: OrbitLoss, x: Balls, y: Balls) -> Iterator[tuple[arb, arb, arb, arb]]:
+    """N, M, q and D² of each term."""
+    for term, (_, *places) in enumerate(loss.terms):
+        n, m, q = (y[place] for place in places)
+        own = loss.own.get(term)
+        yield n, m, q, n * m - q**2 if own is None else _form(loss.rests[own], x)
 
 
 def _jacobian(loss: OrbitLoss, x: Balls) -> arb_mat:
@@ -103,8 +118,8 @@ def _derivatives(loss: OrbitLoss, x: Balls) -> tuple[arb_mat, arb_mat]:
     slope, curvature = arb_mat(len(y), 1), arb_mat(len(y), len(y))
     for block, size in enumerate(loss.orbits.sizes):
         slope[block, 0] = arb(size) / 4
-    for factor, *places in loss.terms:
-        found = kernel(*(y[place] for place in places), pi)
+    for (factor, *places), arguments in zip(loss.terms, _arguments(loss, x, y), strict=True):
+        found = kernel(*arguments, pi)
         for place, part in zip(places, found.first, strict=True):
             slope[place, 0] += factor * part
         for (i, j), part in found.second.items():

@@ -37,6 +37,13 @@ class OrbitLoss:
         self.linear = blocks + 1 + len(pairs)
         """The first of the features x_o."""
         self.features = self.linear + len(orbits.entries)
+        self.rests = [orbits.norm(a)[1:] for a in range(blocks)]
+        """‖wᵢ‖² without what lies along the own teacher, of each block: D² of that pair, which a
+        difference would lose at large k."""
+        self.own = {
+            len(pairs) + o: entry.row for o, entry in enumerate(orbits.entries) if entry.own
+        }
+        """{place of the term of a block's own teachers: block}."""
         # (coefficient, feature N, feature M, feature q)
         self.terms = [(count, a, b, self.unit + 1 + i) for i, (count, a, b) in enumerate(pairs)] + [
             (-count, entry.row, self.unit, self.linear + o)
@@ -78,10 +85,9 @@ class OrbitLoss:
             ],
             dim=1,
         )
-        factor, n, m, q = self._terms(y, x)
-        length = (n * m).sqrt()
-        across = (n * m - q * q).sqrt()
-        rest = q * (q / across).atan() + across - length
+        factor, n, m, q, square = self._terms(y, x)
+        across = square.sqrt()
+        rest = q * (q / across).atan() + across - (n * m).sqrt()
         alone = (math.pi / 2 - 1) * ((norms.square() + 1) * sizes).sum(1)
         remainder = alone + 2 * (factor * rest).sum(1)
         return (surplus.square() + remainder) / (4 * math.pi) + (columns.square() * sizes).sum(
@@ -133,9 +139,14 @@ class OrbitLoss:
         return torch.cat([slopes[:, : self.unit], zero, slopes[:, self.unit :], eye], dim=1)
 
     def _terms(self, y, x):
-        """Coefficients (term,), and N, M, q of all terms, each (run, term)."""
+        """Coefficients (term,), and N, M, q and D² of all terms, each (run, term)."""
         factor, places = self._columns
-        return self._tensor(factor, x), *(y[:, place] for place in places)
+        n, m, q = (y[:, place] for place in places)
+        squares = list((n * m - q * q).unbind(1))
+        for term, block in self.own.items():
+            parts = [c * x[:, o] * x[:, p] for c, o, p in self.rests[block]]
+            squares[term] = sum(parts, torch.zeros_like(x[:, 0]))
+        return self._tensor(factor, x), n, m, q, torch.stack(squares, dim=1)
 
     def _derivatives(self, x, second: bool):
         """Ψ′ (run, feature), and Ψ″ (run, feature, feature) where asked for."""

@@ -33,7 +33,8 @@ class ReluSymmetricFamily(Model):
     k − t neurons begin along their teachers, the t others turned against them. By the
     principle of symmetric criticality (Palais 1979) a critical point among these W is one
     among all W: ∇F(W) is fixed by the group as W is, so no part of it points elsewhere.
-    Families (Arjevani & Field 2019, arXiv:1912.11939): t = 1 is type II, t = k − 1 type I, t = k type A.
+    Families (Arjevani & Field 2019, arXiv:1912.11939): t = 1 is type II, t = k − 1 type I,
+    t = k type A.
 
     The weights are u_o = √|o|(x_o − x_o⁰), o the orbits of entries, x_o their values (a, b, …)
     and x⁰ a point near the family: zero is a start for Newton's method at any k. |o| entries
@@ -175,13 +176,13 @@ class ReluSymmetricFamily(Model):
         return torch.as_tensor(np.sqrt(counts), dtype=like.dtype, device=like.device)
 
     def _start(self) -> list[Fraction]:
-        """x⁰: neurons along their teachers are these, turned ones −e_j + (2/k)1, the reflection of
-        e_j by the plane that has 1 as its normal; where few are turned, all lean on them so that
-        Σwᵢ ≈ Σvⱼ."""
-        few = 2 * self.turned <= self.k
+        """x⁰. Turned neurons are −e_j + (2/k)1, the reflection of e_j by the plane with the normal
+        1; the others are their teachers, and lean, where few are turned, on the turned ones'
+        inputs so that Σwᵢ ≈ Σvⱼ. A neuron exactly along its teacher would have D = 0."""
         part = Fraction(2, self.k)
-        lean = part if few else 0
-        value = {"a": 1, "b": 0, "c": lean, "d": lean, "e": part - 1, "f": part}
+        few = 2 * self.turned <= self.k
+        c, d = (part, part) if few else (part / 4, 0)
+        value = {"a": 1, "b": 0, "c": c, "d": d, "e": part - 1, "f": part}
         return [Fraction(value[letter]) for letter in self.letters]
 
     def _refined_hessian(self, weights):
