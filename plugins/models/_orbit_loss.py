@@ -71,28 +71,28 @@ class OrbitLoss:
     def value(self, x):
         """F, (run,), as a sum of parts that are each small at a small loss:
 
-        F = (Σ‖wᵢ‖ − k)²/4π + ‖Σwᵢ − Σvⱼ‖²/8 + R/4π, where R is that of a kernel
-        r(c) = c·arcsin c + √(1−c²) − 1 = c²/2 + … of the cosines: h = 1 + πc/2 + r.
+        F = (Σ‖wᵢ‖ − k)²/4π + ‖Σwᵢ − Σvⱼ‖²/8 + R/4π, where R is that of the kernel
+        r(c) = c·arcsin c + √(1−c²) − 1 = c²/2 + … of the cosines: h = 1 + πc/2 + r. A neuron
+        and its own teacher share (‖w‖−1)²(π/2−1) + 2‖w‖(r(1) − r(c)) of R.
         """
         y = self._features(x)
         norms = y[:, : self.unit].sqrt()
         sizes = self._tensor(self.orbits.sizes, x)
         surplus = ((norms - 1) * sizes).sum(1)
-        columns = torch.stack(
-            [
-                sum(c * x[:, o] for c, o in self.orbits.column(a)) - 1
-                for a in range(len(self.orbits.sizes))
-            ],
-            dim=1,
-        )
+        blocks = range(len(self.orbits.sizes))
+        totals = [sum(c * x[:, o] for c, o in self.orbits.column(a)) for a in blocks]
+        columns = ((torch.stack(totals, dim=1) - 1).square() * sizes).sum(1)
         factor, n, m, q, square = self._terms(y, x)
-        across = square.sqrt()
-        rest = q * (q / across).atan() + across - (n * m).sqrt()
-        alone = (math.pi / 2 - 1) * ((norms.square() + 1) * sizes).sum(1)
-        remainder = alone + 2 * (factor * rest).sum(1)
-        return (surplus.square() + remainder) / (4 * math.pi) + (columns.square() * sizes).sum(
-            1
-        ) / 8
+        length, across = (n * m).sqrt(), square.sqrt()
+        kernels = q * (q / across).atan() - q * q / (length + across)
+        along = torch.where(q > 0, square / (length + q.abs()), length - q)
+        losses = math.pi / 2 * along + q * torch.atan2(across, q) - across
+        own = list(self.own)
+        others = [term for term in range(len(factor)) if term not in self.own]
+        remainder = (math.pi / 2 - 1) * ((norms - 1).square() * sizes).sum(1)
+        remainder = remainder - 2 * (factor[own] * losses[:, own]).sum(1)
+        remainder = remainder + 2 * (factor[others] * kernels[:, others]).sum(1)
+        return (surplus.square() + remainder) / (4 * math.pi) + columns / 8
 
     def gradient(self, x):
         """∂F/∂x_o, (run, orbit)."""
