@@ -1,265 +1,191 @@
-"""Proofs about critical points, in ball arithmetic (Arb): existence, kind, and loss.
-
-Floating-point numbers enter as guesses only: a center, an approximate inverse, an
-approximate Cholesky factor, an approximate eigenvector. Each is taken for the exact dyadic
-number that it is, and what is proved holds for any guess, or isn't proved.
-
-Arb rounds every operation outwards; comparisons of balls are true only where they hold for
-all numbers of the balls.
-"""
+"""Certificates: proofs as data, sealed, and checked again from their file alone."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
-import flint
 import numpy as np
-import scipy.linalg
-from flint import arb, arb_mat
+import xarray as xr
+from pydantic import TypeAdapter, ValidationError
 
-from nnflow.interfaces.enclosure import Block, Enclosure
+from nnflow import store
+from nnflow.errors import UserError
+from nnflow.interfaces.enclosure import Enclosure
+from nnflow.interfaces.model import Model, weight_dimensions
+from nnflow.proof import LOWER, UPPER, VERDICTS, Proof, prove, reason, stated, verdict
+from nnflow.settings import explain
 
-VERDICTS = ("spurious_minimum", "minimum", "maximum", "saddle", "unproved")
-
-SMALLEST_RADIUS = 2.0**-40
-"""Radius of the box where none is given: a thousand times the rounding of float64 weights near
-1, and so small that the Hessian hardly changes on the box. From 2⁻⁴⁴ to 2⁻³⁴ the verdicts on
-the published minima are the same."""
-ROOM = 4
-"""The box is at least so many times larger than the distance of the critical point."""
-SHIFT = 2.0**-30
-"""How far below the lowest eigenvalue the Cholesky factorization is tried, relative to the
-largest: far above the rounding of float64 (N·2⁻⁵³), far below any eigenvalue of interest."""
-SLACK = 2.0**-30
-"""Bounds are stated weaker than they were found by this part of the largest eigenvalue (of 1 +
-|L| for the loss), so that other guesses, on another machine, prove them too."""
-SLACK_FACTOR = 2.0
-"""The same for distance and contraction, as a factor."""
+BOUNDS = {
+    "distance": "proved: no entry of the critical point differs more from the center's",
+    "contraction": "proved: the factor by which a Newton-like map contracts the box",
+    "min_eigenvalue_low": "proved: the lowest Hessian eigenvalue in the box is at least this",
+    "min_eigenvalue_high": "proved: the lowest Hessian eigenvalue in the box is at most this",
+    "max_eigenvalue_low": "proved: the highest Hessian eigenvalue in the box is at least this",
+    "max_eigenvalue_high": "proved: the highest Hessian eigenvalue in the box is at most this",
+    "loss_low": "proved: the loss in the box is at least this",
+    "loss_high": "proved: the loss in the box is at most this",
+}
+RADIUS = "half-width of the box, in which there is exactly one critical point"
+MOST_BITS = 4096
+"""Highest precision that a check goes along with; beyond, it would hang."""
 
 
 @dataclass(frozen=True)
-class Proof:
-    """What is proved about a box of half-width `radius` around a center.
+class Outcome:
+    """What a check of one certificate found. proved: None: it claims nothing."""
 
-    In the box |wᵢ − centerᵢ| ≤ radius lies exactly one critical point, and its entries differ
-    from the center's by at most `distance`; w ↦ w − A∇L(w) contracts the box in the maximum
-    norm by the factor `contraction`, for some A. At each point of the box the lowest and the
-    highest eigenvalue of the Hessian, and the loss, lie between the bounds. A bound that was
-    not proved is infinite. verdict: one of VERDICTS; reason: why it is `unproved`.
+    name: str
+    proved: bool | None
+    text: str
+
+
+def proofs_dataset(
+    model: Model, centers: xr.Dataset, proofs: list[Proof], precision: int
+) -> xr.Dataset:
+    """Certificates as data, sealed.
+
+    centers: the weights at the boxes' centers, and whatever else is to be kept, over the axis
+    `certificate`. proofs: as found; they are stated a little weaker.
     """
+    claims = [stated(proof) for proof in proofs]
+    verdicts = [verdict(claim, model.infimum()) for claim in claims]
+    reasons = [
+        reason(claim) if found == "unproved" else ""
+        for claim, found in zip(claims, verdicts, strict=True)
+    ]
+    axis = "certificate"
+    variables = {
+        name: (axis, np.array([getattr(c, name) for c in claims]), {"long_name": text})
+        for name, text in {"radius": RADIUS, **BOUNDS}.items()
+    }
+    codes = np.array([VERDICTS.index(found) for found in verdicts], dtype=np.int8)
+    meanings = store.flags(codes, VERDICTS, long_name="what is proved of the critical point").attrs
+    variables["verdict"] = (axis, codes, meanings)
+    variables["reason"] = (axis, np.array(reasons, dtype=str), {"long_name": "why unproved"})
+    bits = np.full(len(claims), precision, dtype=np.int64)
+    variables["precision"] = (axis, bits, {"long_name": "precision of the proof", "units": "bit"})
+    described = json.dumps(model.model_dump(mode="json"), sort_keys=True)
+    dataset = centers.assign(variables).assign_attrs(model=described)
+    for name in model.shapes():
+        text = f"weight {name} at the center of the box; float64 numbers, taken as exact"
+        dataset[name].attrs["long_name"] = text
+    return sealed(dataset)
 
-    radius: float
-    verdict: str = "unproved"
-    reason: str = ""
-    distance: float = math.inf
-    contraction: float = math.inf
-    min_eigenvalue_low: float = -math.inf
-    min_eigenvalue_high: float = math.inf
-    max_eigenvalue_low: float = -math.inf
-    max_eigenvalue_high: float = math.inf
-    loss_low: float = -math.inf
-    loss_high: float = math.inf
+
+def sealed(dataset: xr.Dataset) -> xr.Dataset:
+    """With the checksum of each certificate: SHA-256 over the model and all of its numbers."""
+    sums = [_checksum(dataset, i) for i in range(dataset.sizes["certificate"])]
+    text = "SHA-256 of the certificate's model and numbers"
+    return dataset.assign(checksum=("certificate", np.array(sums, dtype=str), {"long_name": text}))
 
 
-UPPER = ("distance", "contraction", "min_eigenvalue_high", "max_eigenvalue_high", "loss_high")
-LOWER = ("min_eigenvalue_low", "max_eigenvalue_low", "loss_low")
+def _checksum(dataset: xr.Dataset, number: int) -> str:
+    row = dataset.isel(certificate=number)
+    content = {
+        name: [_written(value) for value in row[name].values.ravel()]
+        for name in row.variables
+        if name != "checksum" and "certificate" in dataset[name].dims
+    }
+    text = json.dumps({"model": dataset.attrs.get("model"), **content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def prove(
-    enclosure: Enclosure,
-    center: np.ndarray,
-    infimum: float | None,
-    radius: float | None = None,
-    precision: int = 64,
-) -> Proof:
-    """Prove what can be proved about the critical point beside `center`.
+def _written(value: np.generic) -> str:
+    """A number in full."""
+    return float(value).hex() if isinstance(value, np.floating) else str(value)
 
-    center: (weight,) float64. infimum: that of the loss, if known. radius: half-width of the
-    box; None: as small as serves. precision: bits of the balls' midpoints.
+
+def check_file(path: Path) -> Iterator[Outcome]:
+    """Prove each certificate of a file again, from what the file says alone.
+
+    A certificate is refused where its content does not fit its checksum, where any bound that
+    it states is not proved again, or where its verdict does not follow from its bounds. A bound
+    that was weakened, and sealed again, is still a true statement, and is accepted.
+    Raises UserError for a file that is missing, damaged, or holds no certificates.
     """
-    with flint.ctx.workprec(precision):
-        return _prove(enclosure, center, infimum, radius)
+    for label, dataset in store.read(path).items():
+        missing = {"checksum", "verdict", "precision", "radius", *BOUNDS} - set(dataset.variables)
+        if missing or "model" not in dataset.attrs:
+            lacking = sorted(missing)[0] if missing else "model"
+            raise UserError(f"{path}: not a file of certificates ({lacking!r} is missing)")
+        model = _model(path, dataset)
+        for number in range(dataset.sizes["certificate"]):
+            name = f"{label} certificate {number}".strip()
+            yield _check(name, model, dataset, number)
 
 
-def _prove(
-    enclosure: Enclosure, center: np.ndarray, infimum: float | None, radius: float | None
-) -> Proof:
-    if not np.isfinite(center).all():
-        return Proof(radius or math.nan, reason="the center is not finite")
-    proof, hessian = _existence(enclosure, center, radius or SMALLEST_RADIUS)
-    if radius is None and proof.distance > proof.radius / ROOM:
-        wider = 2.0 ** math.ceil(math.log2(ROOM * proof.distance)) if proof.distance < 1 else 0
-        if wider > proof.radius:
-            proof, hessian = _existence(enclosure, center, wider)
-    if proof.reason:
-        return proof
-    box = _box(center, proof.radius)
-    proof = _with_loss(proof, enclosure.loss(box))
-    own = type(enclosure).blocks is Enclosure.blocks
-    blocks = [Block("all", 1, hessian)] if own else enclosure.blocks(box)
-    return _with_verdict(_with_eigenvalues(proof, blocks), infimum)
-
-
-def _box(center: np.ndarray, radius: float) -> arb_mat:
-    return arb_mat(len(center), 1, [arb(x, radius) for x in center.tolist()])
-
-
-def _existence(enclosure: Enclosure, center: np.ndarray, radius: float) -> tuple[Proof, arb_mat]:
-    """Krawczyk's test: with δ = ‖A∇L(c)‖ and κ = ‖I − A∇²L(box)‖ in the maximum norm, the map
-    w ↦ w − A∇L(w) sends the box into its inside where δ + κr < r. As κ < 1 then, A is
-    invertible and the map contracts: there is exactly one critical point, within δ/(1 − κ)."""
-    box = _box(center, radius)
-    failed = Proof(radius)
-    if not enclosure.smooth(box):
-        return replace(failed, reason="the loss is not proved smooth on the box"), box
-    hessian = enclosure.hessian(box)
-    middle = _middle(hessian)
-    if not np.isfinite(middle).all():
-        return replace(failed, reason="the Hessian can't be enclosed"), hessian
+def _model(path: Path, dataset: xr.Dataset) -> Model:
     try:
-        guess = scipy.linalg.inv(middle)
-    except scipy.linalg.LinAlgError:
-        return replace(failed, reason="the Hessian is singular"), hessian
-    inverse = _exact(guess)
-    delta = _largest(inverse * enclosure.gradient(_box(center, 0.0)))
-    defect = inverse * hessian
-    for i in range(len(center)):
-        defect[i, i] -= 1
-    kappa = _row_sum_norm(defect)
-    if not kappa < 1:
-        return replace(
-            failed, reason=f"no contraction is proved (factor {_up(kappa):.2g})"
-        ), hessian
-    distance = _up(SLACK_FACTOR * delta / (1 - kappa))
-    proof = replace(failed, distance=distance, contraction=_up(SLACK_FACTOR * kappa))
-    if not delta + kappa * radius < radius:
-        reason = f"the box is too small: the critical point is {distance:.2g} away or not there"
-        return replace(proof, reason=reason), hessian
-    return proof, hessian
+        model = TypeAdapter(Model).validate_python(json.loads(dataset.attrs["model"]))
+        shapes = {name: dataset[name].shape[1:] for name in model.shapes()}
+    except ValidationError as error:
+        raise UserError(f"{path}: model: {explain(error, Model)}") from None
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path}: model: {' '.join(str(error).split())}") from None
+    if shapes != model.shapes():
+        raise UserError(f"{path}: the weights have shapes {shapes}, the model {model.shapes()}")
+    return model
 
 
-def _with_loss(proof: Proof, loss: arb) -> Proof:
-    slack = SLACK * (1 + abs(loss))
-    return replace(proof, loss_low=_down(loss - slack), loss_high=_up(loss + slack))
+def enclosure_of(model: Model) -> Enclosure:
+    """The model's enclosure; UserError where it gives none."""
+    enclosure = model.enclosure()
+    if enclosure is None:
+        raise UserError(f"the model {model.name!r} gives no enclosure, so nothing can be proved")
+    return enclosure
 
 
-def _with_eigenvalues(proof: Proof, blocks: list[Block]) -> Proof:
-    """Bounds of the lowest and the highest eigenvalue, over all blocks."""
-    bounds = [_eigenvalue_bounds(block.matrix) for block in blocks]
-    lows, highs, highest_lows, highest_highs = zip(*bounds, strict=True)
-    return replace(
-        proof,
-        min_eigenvalue_low=min(lows),
-        min_eigenvalue_high=min(highs),
-        max_eigenvalue_low=max(highest_lows),
-        max_eigenvalue_high=max(highest_highs),
-    )
+def center_of(model: Model, dataset: xr.Dataset, number: int) -> np.ndarray:
+    """The weights of one certificate, flat."""
+    parts = [dataset[name].values[number].ravel() for name in model.shapes()]
+    return np.concatenate(parts).astype(np.float64)
 
 
-def _eigenvalue_bounds(matrix: arb_mat) -> tuple[float, float, float, float]:
-    """Lower and upper bounds of the lowest eigenvalue and of the highest one.
+def weight_axes(model: Model) -> dict[str, tuple[str, ...]]:
+    """The axes of each weight over certificates."""
+    return {name: ("certificate", *axes) for name, axes in weight_dimensions(model).items()}
 
-    The upper bound of the highest costs a product of matrices more, and is of interest only
-    where all eigenvalues may be negative; elsewhere it is left infinite.
-    """
-    middle = _middle(matrix)
-    if not np.isfinite(middle).all():
-        return -math.inf, math.inf, -math.inf, math.inf
-    middle = (middle + middle.T) / 2
-    last = len(middle) - 1
-    (lowest, *_), first = scipy.linalg.eigh(middle, subset_by_index=[0, 0])
-    (highest, *_), final = scipy.linalg.eigh(middle, subset_by_index=[last, last])
-    scale = float(max(abs(lowest), abs(highest)))
-    shift = SHIFT * scale
-    below = _proved_shift(matrix, middle, float(lowest - shift))
-    above = math.inf
-    if highest < 0:
-        above = -_down(_proved_shift(matrix * -1, -middle, float(-highest - shift)) - SLACK * scale)
+
+def _check(name: str, model: Model, dataset: xr.Dataset, number: int) -> Outcome:
+    row = dataset.isel(certificate=number)
+    if str(row["checksum"].item()) != _checksum(dataset, number):
+        return Outcome(name, False, "altered: its content does not fit its checksum")
+    precision, radius = int(row["precision"]), float(row["radius"])
+    claim = Proof(radius, **{bound: float(row[bound]) for bound in BOUNDS})
+    code = int(row["verdict"])
+    said = VERDICTS[code] if 0 <= code < len(VERDICTS) else str(code)
+    if not 2 <= precision <= MOST_BITS:
+        return Outcome(name, False, f"a precision of {precision} bits is out of range")
+    if said != verdict(claim, model.infimum()):
+        return Outcome(name, False, f"its bounds do not make it a {said}")
+    if claim == Proof(radius):
+        return Outcome(name, None, f"unproved, nothing is claimed: {row['reason'].item()}")
+    try:
+        proof = prove(enclosure_of(model), center_of(model, dataset, number), radius, precision)
+    except ValueError as error:
+        return Outcome(name, False, str(error))
+    for bound in BOUNDS:
+        if not _implied(bound, getattr(proof, bound), getattr(claim, bound)):
+            why = f" ({proof.obstacle})" if proof.obstacle else ""
+            text = f"{bound} = {getattr(claim, bound):.17g} is not proved again{why}"
+            return Outcome(name, False, text)
+    return Outcome(name, True, described(said, claim))
+
+
+def _implied(bound: str, proved: float, claimed: float) -> bool:
+    assert bound in UPPER or bound in LOWER
+    return proved <= claimed if bound in UPPER else proved >= claimed
+
+
+def described(said: str, claim: Proof) -> str:
+    """A certificate in one line."""
     return (
-        _down(below - SLACK * scale),
-        _up(_rayleigh(matrix, first) + SLACK * scale),
-        _down(_rayleigh(matrix, final) - SLACK * scale),
-        above,
+        f"{said.replace('_', ' ')}: one critical point within {claim.distance:.1e} of the center"
+        f" and no other within {claim.radius:.1e}, lowest eigenvalue in"
+        f" [{claim.min_eigenvalue_low:.9f}, {claim.min_eigenvalue_high:.9f}], loss in"
+        f" [{claim.loss_low:.9f}, {claim.loss_high:.9f}]"
     )
-
-
-def _proved_shift(matrix: arb_mat, middle: np.ndarray, shift: float) -> arb:
-    """A lower bound of the lowest eigenvalue near `shift`; −∞ where there is none.
-
-    With R the Cholesky factor of M − μI in floating point and E = M − μI − RRᵀ, in balls, each
-    symmetric matrix of the enclosure is μI + RRᵀ + E ⪰ (μ − ‖E‖)I, whatever R is, and the
-    spectral norm of E is at most its largest row sum.
-    """
-    try:
-        factor = scipy.linalg.cholesky(middle - shift * np.eye(len(middle)), lower=True)
-    except scipy.linalg.LinAlgError:
-        return arb.neg_inf()
-    exact = _exact(factor)
-    rest = matrix - exact * exact.transpose()
-    for i in range(len(middle)):
-        rest[i, i] -= shift
-    return shift - _row_sum_norm(rest)
-
-
-def _rayleigh(matrix: arb_mat, vector: np.ndarray) -> arb:
-    """vᵀMv/vᵀv, between the lowest and the highest eigenvalue of M."""
-    exact = _exact(vector)
-    row = exact.transpose()
-    return (row * (matrix * exact))[0, 0] / (row * exact)[0, 0]
-
-
-def _with_verdict(proof: Proof, infimum: float | None) -> Proof:
-    if proof.min_eigenvalue_low > 0:
-        spurious = infimum is not None and proof.loss_low > infimum
-        return replace(proof, verdict="spurious_minimum" if spurious else "minimum")
-    if proof.max_eigenvalue_high < 0:
-        return replace(proof, verdict="maximum")
-    if proof.min_eigenvalue_high < 0 < proof.max_eigenvalue_low:
-        return replace(proof, verdict="saddle")
-    low, high = proof.min_eigenvalue_low, proof.min_eigenvalue_high
-    return replace(
-        proof, reason=f"the lowest eigenvalue is only known to be in [{low:.2g}, {high:.2g}]"
-    )
-
-
-def _exact(array: np.ndarray) -> arb_mat:
-    """Floating-point numbers as the dyadic numbers that they are."""
-    return arb_mat(*array.shape, array.ravel().tolist())
-
-
-def _middle(matrix: arb_mat) -> np.ndarray:
-    """Midpoints, rounded: a guess."""
-    values = [float(x) for x in matrix.entries()]
-    return np.array(values).reshape(matrix.nrows(), matrix.ncols())
-
-
-def _largest(vector: arb_mat) -> arb:
-    """An upper bound of max|xᵢ|."""
-    largest = arb(0)
-    for x in vector.entries():
-        largest = largest.max(x.abs_upper())
-    return largest
-
-
-def _row_sum_norm(matrix: arb_mat) -> arb:
-    """An upper bound of the largest row sum max_i Σ_j |m_ij|."""
-    largest = arb(0)
-    for row in matrix.tolist():
-        largest = largest.max(sum((x.abs_upper() for x in row), arb(0)))
-    return largest.upper()
-
-
-def _down(x: arb) -> float:
-    """A float64 that is proved to be at most x, hardly below it; −∞ where x is not finite."""
-    found = float(x.lower())
-    if not math.isfinite(found):
-        return -math.inf
-    while not arb(found) <= x:
-        found = math.nextafter(found, -math.inf)
-    return found
-
-
-def _up(x: arb) -> float:
-    """A float64 that is proved to be at least x; ∞ where x is not finite."""
-    return -_down(-x)

@@ -58,28 +58,30 @@ class ReluEnclosure(Enclosure):
         polar = self._polar(box)
         views = list(self._views(polar))
         n, k = self.n, self.k
-        half = 1 / (2 * arb.pi())
-        blocks = [[None] * n for _ in range(n)]
+        hessian = arb_mat(n * k, n * k)
         for i, view in enumerate(views):
-            blocks[i][i] = self._diagonal(i, polar, view).tolist()
+            self._write(hessian, i, i, self._diagonal(i, polar, view))
             for j in range(i + 1, n):
-                columns = [
-                    [a, b]
-                    for a, b in zip(views[j].direction[i], polar[j][1].entries(), strict=True)
-                ]
-                swing = view.sine[j]
-                rows = [
-                    [half * x for x in view.tangent[j]],
-                    [half * swing * x for x in polar[i][1].entries()],
-                ]
-                block = arb_mat(columns) * arb_mat(rows)
-                rest = half * (arb.pi() - view.angle[j])
-                for a in range(k):
-                    block[a, a] += rest
-                blocks[i][j] = block.tolist()
-                blocks[j][i] = block.transpose().tolist()
-        entries = [x for i in range(n) for a in range(k) for j in range(n) for x in blocks[i][j][a]]
-        return arb_mat(n * k, n * k, entries)
+                block = self._between(view, views[j], i, j, polar)
+                self._write(hessian, i, j, block)
+                self._write(hessian, j, i, block.transpose())
+        return hessian
+
+    def _write(self, hessian, i, j, block):
+        for a in range(self.k):
+            for b in range(self.k):
+                hessian[i * self.k + a, j * self.k + b] = block[a, b]
+
+    def _between(self, view, other, i, j, polar):
+        """[(π−θ)I + sin θ (t̂_ji t̂_ijᵀ + w̄ⱼw̄ᵢᵀ)]/2π, with sin θ t̂_ij = t_ij."""
+        half = 1 / (2 * arb.pi())
+        left = arb_mat([other.direction[i], polar[j][1].entries()]).transpose()
+        right = arb_mat([view.tangent[j], (polar[i][1] * view.sine[j]).entries()])
+        block = left * (right * half)
+        rest = half * (arb.pi() - view.angle[j])
+        for a in range(self.k):
+            block[a, a] += rest
+        return block
 
     def _diagonal(self, i, polar, view):
         """½I + Σ_u c_u (I − w̄ᵢw̄ᵢᵀ + t̂_u t̂_uᵀ) with c_u = ±‖u‖ sin θ/(2π‖wᵢ‖)."""
