@@ -18,8 +18,9 @@ TOLERANCES = np.logspace(-10, -2, 9)
 """Tolerances of isotropy that are swept."""
 LISTED = 6
 """Families named in the summary's column."""
-DIRECT = (1, 2, 3, 4)
-"""Turned neurons of the direct families, beside type A, in which all are turned."""
+LEAST_UPRIGHT = 3
+"""Fewest turned neurons of a family whose other neurons do not lean: beside fewer, the turned
+ones have no critical point of type A among themselves."""
 ROOT = 1e-10
 """Largest gradient norm of a direct family's point."""
 COLUMNS = {
@@ -47,9 +48,11 @@ class Census(Analysis):
     as global minima with n > k, have no isotropy.
 
     Arrays over `direct`: `direct_k`, `direct_turned`, `direct_loss`, `direct_lowest` of the
-    families S_(k−t) × S_t with t = 1 … 4 turned neurons and t = k, at the study's k with n = k:
-    six equations for six numbers, without any training. A family with n = k whose loss is that
-    of a direct one is held against it, eigenvalue by eigenvalue (`direct` is its place, else −1).
+    families S_(k−t) × S_t at the study's k with n = k: six equations for six numbers, without
+    any training. They are those with 1 ≤ t ≤ k/2 whose other neurons lean on the turned ones'
+    inputs, those with 3 ≤ t < k whose others don't (`direct_leaning`), and t = k. A family
+    whose loss is that of a direct one is held against it, eigenvalue by eigenvalue (`direct` is
+    its place, else −1).
     """
 
     needs = ("spectra",)
@@ -88,7 +91,7 @@ class Census(Analysis):
             dataset[name].attrs |= spectra[name].attrs
         for name, none in (("eigenvalue", np.nan), ("multiplicity", 0)):
             dataset[name] = (("case", "mode"), _padded([case[name] for case in cases], none))
-        for name in ("k", "turned", "loss", "lowest"):
+        for name in ("k", "turned", "leaning", "loss", "lowest"):
             dataset[f"direct_{name}"] = ("direct_family", np.array([one[name] for one in direct]))
         return dataset
 
@@ -128,8 +131,10 @@ class Census(Analysis):
         from scipy.optimize import root
 
         found = []
-        for t in [t for t in DIRECT if 2 * t < k] + [k]:
-            model = type(self.family)(k=k, turned=t)
+        ways = [(t, True) for t in range(1, k // 2 + 1)]
+        ways += [(t, False) for t in range(LEAST_UPRIGHT, k)] + [(k, False)]
+        for t, leaning in ways:
+            model = type(self.family)(k=k, turned=t, leaning=leaning)
             start = np.zeros(model.shapes()["shift"])
             slopes, curvatures = _equations(model)
             shift = root(slopes, start, jac=curvatures, tol=1e-15).x
@@ -142,7 +147,7 @@ class Census(Analysis):
             ]
             values = np.sort(np.concatenate(values))
             found.append({
-                "k": k, "turned": t, "loss": float(model.loss(weights, {})[0]),
+                "k": k, "turned": t, "leaning": leaning, "loss": float(model.loss(weights, {})[0]),
                 "lowest": values[0], "all": values,
             })  # fmt: skip
         return found

@@ -18,12 +18,20 @@ COLUMNS = {
     "gradient_norm": "Frobenius norm of the whole gradient",
     "root_error": "length of another Newton step: how far the true critical point is",
     "loss": "loss F",
+    "loss_low": "loss F: proved lower bound",
+    "loss_high": "loss F: proved upper bound",
     "scaled_loss": "k·F",
     "whole_kind": "kind of critical point among all networks",
+    "proved": "what the certificate proves",
+    "proved_spurious": "1 where it proves a spurious minimum, else 0",
+    "proved_saddle": "1 where it proves a saddle, else 0",
+    "proved_distance": "how far from these weights the true critical point is at most",
     "index": "negative eigenvalues of the whole Hessian",
     "nullity": "zero eigenvalues of the whole Hessian",
     "not_positive": "negative and zero eigenvalues of the whole Hessian",
     "lowest_eigenvalue": "lowest eigenvalue of the whole Hessian",
+    "lowest_eigenvalue_low": "lowest eigenvalue of the whole Hessian: proved lower bound",
+    "lowest_eigenvalue_high": "lowest eigenvalue of the whole Hessian: proved upper bound",
     "highest_eigenvalue": "highest eigenvalue of the whole Hessian",
     "eigenvalue_residual": "largest norm of Bv - lambda v in a block B of the Hessian",
     "distinct_eigenvalues": "distinct eigenvalues of the whole Hessian",
@@ -58,7 +66,9 @@ class SymmetricFamilies(Analysis):
     """Weights, loss and whole Hessian spectrum of the critical points of `relu_symmetric_family`.
 
     The spectrum comes from the blocks into which S_{k−t} × S_t splits the Hessian, so that
-    index, nullity and eigenvalues are those of the full network at any k. Arrays over
+    index, nullity and eigenvalues are those of the full network at any k. What the certificate
+    proves of the whole network is beside it, and its bounds are the intervals of the loss and of
+    the lowest eigenvalue. Arrays over
     (point, mode): `eigenvalue`, ascending, with its `multiplicity` and `part`, the
     representation that it belongs to.
 
@@ -68,7 +78,7 @@ class SymmetricFamilies(Analysis):
     what leaving out the least or the greatest k changes.
     """
 
-    needs = ("critical_points",)
+    needs = ("critical_points", "certificates")
 
     limit_from: PositiveInt = 100
     """Least k that limits are extrapolated from."""
@@ -121,7 +131,7 @@ def _family(model) -> str:
 
 
 def _column(rows, name: str) -> np.ndarray:
-    text = name in ("family", "whole_kind")
+    text = name in ("family", "whole_kind", "proved")
     values = [row.get(name, "" if text else np.nan) for row in rows]
     whole = not text and all(isinstance(value, (int, np.integer)) for value in values)
     return np.array(values, dtype=str if text else np.int64 if whole else float)
@@ -166,7 +176,24 @@ def _row(results, point, ends) -> tuple[dict, dict[str, list]]:
         "above_one": counts[values > 1].sum() / model.k,
         "norm_surplus": norms,
     }
+    columns |= _proved(results.at("certificates", point.label))
     return columns | dict(zip(model.letters, entries.tolist(), strict=True)), spectrum
+
+
+def _proved(certificates) -> dict:
+    """What the first certificate of a point proves; nothing where it has none."""
+    if certificates.sizes["certificate"] == 0:
+        return {"proved": "no certificate", "proved_spurious": 0, "proved_saddle": 0}
+    first = certificates.isel(certificate=0)
+    columns = {"proved_distance": float(first["distance"])}
+    for name, meaning in (("proved_spurious", "spurious_minimum"), ("proved_saddle", "saddle")):
+        columns[name] = int(flag_mask(first["verdict"], meaning))
+    meanings = first["verdict"].attrs["flag_meanings"].split()
+    columns["proved"] = meanings[int(first["verdict"])].replace("_", " ")
+    for name, source in (("loss", "loss"), ("lowest_eigenvalue", "min_eigenvalue")):
+        for end in ("low", "high"):
+            columns[f"{name}_{end}"] = float(first[f"{source}_{end}"])
+    return columns
 
 
 def _spectrum(model, weights) -> tuple[dict[str, list], float]:

@@ -38,17 +38,11 @@ class OrbitEnclosure(Enclosure):
         return all(norm > 0 for norm in features[: self.loss_of.unit])
 
     def loss(self, box: arb_mat) -> arb:
-        k = sum(self.loss_of.orbits.sizes)
-        pi = arb.pi()
-        x = self._entries(box)
-        y = _features(self.loss_of, x)
-        total = k * (pi + k - 1) / (4 * pi)
-        for size, norm in zip(self.loss_of.orbits.sizes, y, strict=False):
-            total += size * norm / 4
-        arguments = _arguments(self.loss_of, x, y)
-        for (factor, *_), some in zip(self.loss_of.terms, arguments, strict=True):
-            total += factor * kernel(*some, pi).value
-        return total
+        """The value at the middle and the mean value theorem: F itself on the box is a small
+        difference of sums that grow with k, and so does the radius of its ball."""
+        middle = box.mid()
+        change = (self.gradient(box).transpose() * (box - middle))[0, 0]
+        return self._value(self._entries(middle)) + change
 
     def gradient(self, box: arb_mat) -> arb_mat:
         x = self._entries(box)
@@ -65,6 +59,17 @@ class OrbitEnclosure(Enclosure):
         loss = OrbitLoss(self.refined.orbits)
         hessian = _hessian(loss, [x[place] for place in self.refined.coarse()])
         return [_block(part, hessian, self.refined.orbits) for part in self.refined.isotypic()]
+
+    def _value(self, x: Balls) -> arb:
+        k, pi = sum(self.loss_of.orbits.sizes), arb.pi()
+        y = _features(self.loss_of, x)
+        total = k * (pi + k - 1) / (4 * pi)
+        for size, norm in zip(self.loss_of.orbits.sizes, y, strict=False):
+            total += size * norm / 4
+        arguments = _arguments(self.loss_of, x, y)
+        for (factor, *_), some in zip(self.loss_of.terms, arguments, strict=True):
+            total += factor * kernel(*some, pi).value
+        return total
 
     def _entries(self, box: arb_mat) -> Balls:
         roots = _roots(self.loss_of.orbits)

@@ -47,6 +47,9 @@ class ReluSymmetricFamily(Model):
     """Teachers, students and inputs."""
     turned: PositiveInt = 1
     """Neurons t that are turned, 1 … k."""
+    leaning: bool | None = None
+    """Where to begin: the others lean on the turned ones' inputs, or they don't, and the turned
+    ones are near type A among themselves; null: they do where at most half are turned."""
 
     @model_validator(mode="after")
     def _no_more_than_all(self):
@@ -176,12 +179,14 @@ class ReluSymmetricFamily(Model):
         return torch.as_tensor(np.sqrt(counts), dtype=like.dtype, device=like.device)
 
     def _start(self) -> list[Fraction]:
-        """x⁰. Turned neurons are −e_j + (2/k)1, the reflection of e_j by the plane with the normal
-        1; the others are their teachers, and lean, where few are turned, on the turned ones'
-        inputs so that Σwᵢ ≈ Σvⱼ. A neuron exactly along its teacher would have D = 0."""
-        part = Fraction(2, self.k)
-        few = 2 * self.turned <= self.k
-        c, d = (part, part) if few else (part / 4, 0)
+        """x⁰. Neurons along their teachers are these; turned ones are reflections of theirs by a
+        plane. Leaning: −e_j + (2/k)1, by that with the normal 1, and the others have 2/k in the
+        turned ones' inputs, so that Σwᵢ ≈ Σvⱼ. Not leaning: −e_j + 2/t on the t inputs of the
+        turned ones, a network of type A beside one that is global. A neuron exactly along its
+        teacher would have D = 0."""
+        leaning = 2 * self.turned <= self.k if self.leaning is None else self.leaning
+        part = Fraction(2, self.k if leaning else self.turned)
+        c, d = (part, part) if leaning else (Fraction(1, 2 * self.k), 0)
         value = {"a": 1, "b": 0, "c": c, "d": d, "e": part - 1, "f": part}
         return [Fraction(value[letter]) for letter in self.letters]
 
