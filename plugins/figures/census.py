@@ -7,101 +7,93 @@ import numpy as np
 import nnflow
 from nnflow import Figure, flag_mask
 
-SMALLEST, LARGEST = 8, 160
+SMALLEST, LARGEST = 10, 160
 """Areas of the marks of a single run and of all runs of a point, in points squared."""
-NAMED = 4
-"""Isotropies that have a colour of their own, the most frequent ones."""
+MARKERS = {"two sets": "o", "three sets": "s", "other": "D", "saddle": "X"}
+"""By the number of symmetric groups in the isotropy, and for saddles."""
 
 
 class Census(Figure):
     """Loss of all families of critical points that are not global against the number k of
-    teacher neurons, one panel per excess n − k of students with any. The area of a mark grows with the
-    share of the runs that ended in the family; colours: how many sets of neurons its isotropy
-    group permutes, and how many neurons are turned against their teachers. Crosses: saddles.
-    Lines: the families S_(k−t) × S_t solved directly, without training; dashed: all neurons turned
-    (type A), which gradient descent does not find."""
+    teacher neurons, one panel per excess n − k of students that has any. Colours: how many
+    neurons t are turned against their teachers. Marks: how many sets of neurons the isotropy
+    group permutes; their areas grow with the share of the runs. Lines and dashes: the families
+    S_(k−t) × S_t solved directly, without training; solid: the other neurons lean on the
+    turned ones' inputs; dashed: they don't; dotted: all are turned."""
 
-    needs = ("census", "critical_points")
+    needs = ("census",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
+        from matplotlib.colors import Normalize
         from matplotlib.ticker import MaxNLocator
 
-        found = results["census"]
-        found = found.isel(case=np.flatnonzero(flag_mask(found["is_global"], "no")))
+        census = results["census"]
+        found = census.isel(case=np.flatnonzero(flag_mask(census["is_global"], "no")))
         runs = {point.label: point.experiment.runs for point in results.points}
         share = found["count"].values / [runs[where] for where in found["where"].values.tolist()]
-        names = np.array([_name(*pair) for pair in zip(
-            found["isotropy"].values.tolist(), found["turned"].values.tolist(), strict=True
-        )])  # fmt: skip
         excess = found["n"].values - found["k"].values
         panels = sorted(set(excess.tolist())) or [0]
+        scale = Normalize(1, max(2, found["turned"].values.max(initial=2)))
+        colors = plt.get_cmap("viridis_r")
         figure, axes = plt.subplots(
-            1, len(panels), figsize=(4.3 * len(panels), 3.9), sharey=True, squeeze=False
+            1, len(panels), figsize=(4.3 * len(panels) + 0.9, 3.9), sharey=True, squeeze=False
         )
-        colors = _colors(names, share)
         for axis, more in zip(axes[0], panels, strict=True):
             if more == 0:
-                _lines(axis, results["census"])
-            some = excess == more
-            _marks(axis, found.isel(case=np.flatnonzero(some)), share[some], names[some], colors)
+                _lines(axis, census, lambda t: colors(scale(t)))
+            some = np.flatnonzero(excess == more)
+            _marks(axis, found.isel(case=some), share[some], cmap=colors, norm=scale)
             axis.set_title("n = k" if more == 0 else f"n = k {'+−'[more < 0]} {abs(more)}")
             axis.set_xlabel("teacher neurons k")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axis.grid(axis="y", linewidth=0.4)
         axes[0, 0].set_ylabel("loss F")
+        image = plt.cm.ScalarMappable(scale, colors)
+        ticks = MaxNLocator(integer=True)
+        figure.colorbar(image, ax=axes, label="turned neurons t", aspect=30, ticks=ticks)
+        kinds = set(_kinds(found).tolist())
         handles = [
-            plt.Line2D([], [], marker="o", linewidth=0, color=color, label=name)
-            for name, color in colors.items()
+            plt.Line2D([], [], marker=marker, linewidth=0, color="0.3", label=name)
+            for name, marker in MARKERS.items()
+            if name in kinds
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8)
         return figure
 
 
-def _name(isotropy: str, turned: int) -> str:
-    sets = isotropy.count("S")
-    if not sets:
-        return "not isolated"
-    return f"{sets} set{'s' * (sets > 1)}, {turned} turned"
-
-
-def _colors(names: np.ndarray, share: np.ndarray) -> dict[str, str]:
-    """Colours of the most frequent kinds of isotropy; the others are grey together."""
-    total = {name: share[names == name].sum() for name in dict.fromkeys(names.tolist())}
-    order = sorted(total, key=lambda name: -total[name])
-    named = {name: f"C{i}" for i, name in enumerate(sorted(order[:NAMED]))}
-    return named | ({"others": "0.6"} if len(order) > NAMED else {})
-
-
-def _lines(axis, found) -> None:
-    """The families solved directly."""
+def _lines(axis, found, color) -> None:
+    """The families solved directly; lines join those of the same t, and those with t = k."""
     k, turned = found["direct_k"].values, found["direct_turned"].values
-    loss = found["direct_loss"].values
-    groups = {f"t = {t}": (turned == t) & (k > t) for t in np.unique(turned[turned < k])}
-    for name, some in {**groups, "t = k": turned == k}.items():
-        if not some.any():
-            continue
-        dashes = "--" if name == "t = k" else "-"
-        style = {"marker": "|", "markersize": 4, "color": "0.3", "linewidth": 0.8, "zorder": 0}
-        axis.plot(k[some], loss[some], dashes, **style)
-        axis.annotate(
-            name, (k[some][-1], loss[some][-1]), xytext=(8, 0), textcoords="offset points",
-            fontsize=7, color="0.3", va="center", annotation_clip=False,
-        )  # fmt: skip
+    loss, leaning = found["direct_loss"].values, found["direct_leaning"].values
+    style = {"linewidth": 0, "marker": "_", "markersize": 6, "zorder": 0}
+    for one in range(len(k)):
+        axis.plot(k[one], loss[one], color=color(turned[one]), **style)
+    every = turned == k
+    for number, dashes, which in (
+        (turned, "-", leaning), (turned, "--", ~leaning & ~every), (k - turned, ":", every),
+    ):  # fmt: skip
+        for value in np.unique(number[which]):
+            some = which & (number == value)
+            axis.plot(k[some], loss[some], dashes, color="0.75", linewidth=0.7, zorder=-1)
 
 
-def _marks(axis, found, share, names, colors) -> None:
-    """One panel's families."""
+def _kinds(found) -> np.ndarray:
+    """The keys of MARKERS."""
     saddle = flag_mask(found["kind"], "saddle")
-    color = np.array([colors.get(name, colors.get("others")) for name in names.tolist()])
+    sets = [text.count("S") for text in found["isotropy"].values.tolist()]
+    names = [{2: "two sets", 3: "three sets"}.get(count, "other") for count in sets]
+    return np.where(saddle, "saddle", np.array(names, dtype=object))
+
+
+def _marks(axis, found, share, **style) -> None:
+    """One panel's families."""
+    kinds = _kinds(found)
     area = SMALLEST + (LARGEST - SMALLEST) * share
-    for mask, style in (
-        (~saddle, {"marker": "o", "edgecolors": "white", "linewidths": 0.4}),
-        (saddle, {"marker": "x", "linewidths": 1}),
-    ):
+    for kind, marker in MARKERS.items():
+        some = kinds == kind
         axis.scatter(
-            found["k"].values[mask], found["loss"].values[mask], s=area[mask],
-            c=list(color[mask]), alpha=0.9, **style,
+            found["k"].values[some], found["loss"].values[some], s=area[some], marker=marker,
+            c=found["turned"].values[some], edgecolors="black", linewidths=0.4, **style,
         )  # fmt: skip
 
 

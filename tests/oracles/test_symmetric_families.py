@@ -92,13 +92,19 @@ def test_three_values_have_no_limit():
 # The study
 
 LABELS = ["k=5,turned=1", "k=6,turned=1", "k=10,turned=3", "k=6,turned=5", "k=6,turned=6"]
+FURTHER = [f"k={k},turned={t}" for k, t in (
+    (7, 1), (10, 1), (20, 1), (10, 2), (10, 4), (20, 4), (10, 9), (10, 10),
+    *((k, t) for k in (100, 300, 1000, 10_000, 100_000) for t in (1, k)),
+)]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def done(root, tmp_path_factory):
-    """The study at its quick scale after all its stages."""
+    """The study at its quick scale, some of its points, after all its stages."""
     study = load_study(root / "config" / "studies" / "symmetric_families.yaml")
-    return complete(study, tmp_path_factory.mktemp("families"))
+    points = tuple(point for point in study.points if point.label in {*LABELS, *FURTHER})
+    assert len(points) == len({*LABELS, *FURTHER})
+    return complete(dataclasses.replace(study, points=points), tmp_path_factory.mktemp("families"))
 
 
 def test_every_claim_at_this_scale_is_reproduced(done):
@@ -114,6 +120,21 @@ def test_all_runs_reach_one_point_per_family(done):
     assert float(found["runs_apart"].max()) < 1e-8
     assert float(found["root_error"].max()) < 1e-10
     assert (found["eigenvalues"] == [p.experiment.model.k**2 for p in done.study.points]).all()
+
+
+def test_certificates_enclose_the_floats(done):
+    found = done.read["symmetric_families"]
+    assert set(found["proved"].values.tolist()) == {"spurious minimum", "saddle"}
+    agree = found["whole_kind"] == [text.removeprefix("spurious ") for text in
+                                    found["proved"].values.tolist()]  # fmt: skip
+    assert agree.all()
+    for name in ("loss", "lowest_eigenvalue"):
+        assert (found[f"{name}_low"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_high"]).all()
+    # a power of ten in k costs about one digit of the eigenvalue, none of the verdict
+    width = (found["lowest_eigenvalue_high"] - found["lowest_eigenvalue_low"]).values
+    assert (width < 1e-7 * np.array([p.experiment.model.k for p in done.study.points])).all()
+    assert (found["loss_low"] > 0).all()
 
 
 def whole(done, label):
@@ -257,7 +278,8 @@ def test_census_names_isotropy_and_counts(census):
 def test_census_is_held_against_the_direct_families(census):
     found = census.read["census"]
     turned = found["direct_turned"].values
-    assert turned.tolist() == [1, 2, 3, 7]
+    assert turned.tolist() == [1, 2, 3, 3, 4, 5, 6, 7]
+    assert found["direct_leaning"].values.tolist() == [True] * 3 + [False] * 5
     places = found["direct"].values
     assert places[0] == -1
     assert turned[places[1:]].tolist() == [1, 2, 7]
