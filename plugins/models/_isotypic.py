@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
 
 from ._orbits import Entry, Orbits
@@ -49,13 +50,17 @@ class Refined:
         """The part that is the first index of a block."""
         return self.parts.index((block, 0))
 
-    def isotypic(self) -> Iterator[Isotypic]:
+    @cached_property
+    def isotypic(self) -> tuple[Isotypic, ...]:
         """The isotypic parts of ℝ^{k×k}; Σ multiplicity·(number of vectors) = k².
 
         With T the trivial and S the standard representation of a block, of dimension n − 1,
         ℝⁿ = T ⊕ S, and so ℝ^{k×k} holds T, S, the products S⊗S′ of two blocks, and for each
         block S^{(n−2,2)} on the symmetric and S^{(n−2,1,1)} on the antisymmetric matrices.
         """
+        return tuple(self._parts())
+
+    def _parts(self) -> Iterator[Isotypic]:
         yield Isotypic("trivial", 1, [self._indicator(o) for o in range(len(self.whole.entries))])
         sizes = self.whole.sizes
         for a, n in enumerate(sizes):

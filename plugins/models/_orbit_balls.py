@@ -58,7 +58,7 @@ class OrbitEnclosure(Enclosure):
         x = self._entries(box)
         loss = OrbitLoss(self.refined.orbits)
         hessian = _hessian(loss, [x[place] for place in self.refined.coarse()])
-        return [_block(part, hessian, self.refined.orbits) for part in self.refined.isotypic()]
+        return [_block(part, hessian, self.refined.orbits) for part in self.refined.isotypic]
 
     def _value(self, x: Balls) -> arb:
         k, pi = sum(self.loss_of.orbits.sizes), arb.pi()

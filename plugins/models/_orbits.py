@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
+
 
 class Entry(NamedTuple):
     """The entries w_iα of W with i in one block of indices and α in another or the same one;
@@ -40,6 +42,11 @@ class Orbits:
     def counts(self) -> tuple[int, ...]:
         """|o|, the number of weights in each orbit."""
         return tuple(self._count(entry) for entry in self.entries)
+
+    @cached_property
+    def roots(self) -> np.ndarray:
+        """√|o|, in floats."""
+        return np.sqrt(np.array(self.counts, dtype=np.float64))
 
     def place(self, row: int, column: int, own: bool = False) -> int:
         """The place of an orbit among `entries`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import Annotated
 
 import numpy as np
@@ -147,8 +148,8 @@ class ReluSymmetricFamily(Model):
         """
         refined, hessian = self._refined_hessian(weights)
         found = []
-        for name, multiplicity, vectors in refined.isotypic():
-            basis = _orthonormal(vectors, refined.orbits.counts, hessian)
+        for name, multiplicity, vectors in refined.isotypic:
+            basis = _orthonormal(vectors, refined.orbits.roots, hessian)
             found.append((name, multiplicity, basis @ hessian @ basis.mT))
         return found
 
@@ -167,16 +168,15 @@ class ReluSymmetricFamily(Model):
 
     @property
     def _orbits(self) -> Orbits:
-        return Orbits(tuple(size for size in (self.k - self.turned, self.turned) if size))
+        return self._loss.orbits
 
     @property
     def _loss(self) -> OrbitLoss:
-        return OrbitLoss(self._orbits)
+        return _loss_of(tuple(size for size in (self.k - self.turned, self.turned) if size))
 
     def _roots(self, like):
         """√|o|."""
-        counts = np.array(self._orbits.counts, dtype=np.float64)
-        return torch.as_tensor(np.sqrt(counts), dtype=like.dtype, device=like.device)
+        return torch.as_tensor(self._orbits.roots, dtype=like.dtype, device=like.device)
 
     def _start(self) -> list[Fraction]:
         """x⁰. Neurons along their teachers are these; turned ones are reflections of theirs by a
@@ -193,11 +193,10 @@ class ReluSymmetricFamily(Model):
     def _refined_hessian(self, weights):
         """The Hessian on the matrices that are constant on the refined orbits, in orthonormal
         coordinates, (run, orbit, orbit)."""
-        refined = Refined(self._orbits)
+        refined = _refined(self._orbits.sizes)
         values = self.entries(weights)[:, refined.coarse()]
-        hessian = OrbitLoss(refined.orbits).hessian(values)
-        counts = np.sqrt(np.array(refined.orbits.counts, dtype=np.float64))
-        roots = torch.as_tensor(counts, dtype=values.dtype, device=values.device)
+        hessian = _loss_of(refined.orbits.sizes).hessian(values)
+        roots = torch.as_tensor(refined.orbits.roots, dtype=values.dtype, device=values.device)
         return refined, hessian / (roots[:, None] * roots)
 
 
@@ -205,10 +204,21 @@ VANISHED = 1e-6
 """Norm below which a student counts as zero, where F has a kink."""
 
 
-def _orthonormal(vectors, counts, like):
+@cache
+def _loss_of(sizes: tuple[int, ...]) -> OrbitLoss:
+    """The loss of one group: its features and terms are the same at every step."""
+    return OrbitLoss(Orbits(sizes))
+
+
+@cache
+def _refined(sizes: tuple[int, ...]) -> Refined:
+    return Refined(Orbits(sizes))
+
+
+def _orthonormal(vectors, roots, like):
     """Unit vectors (copy, orbit) of matrices given by their values on the orbits."""
     values = np.array([[float(v) for v in vector] for vector in vectors])
-    values *= np.sqrt(np.array(counts, dtype=np.float64))
+    values *= roots
     values /= np.linalg.norm(values, axis=1, keepdims=True)
     return torch.as_tensor(values, dtype=like.dtype, device=like.device)
 
