@@ -28,6 +28,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
+    "certify": ("model", "certify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
@@ -40,6 +41,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     "initialize": ("model", "initializer"),
     "train": ("model", "dataset", "optimizer"),
     "classify": ("model", "dataset"),
+    "certify": ("model",),
     "spectrum": ("model", "dataset"),
     "draw": ("figures",),
 }
@@ -105,9 +107,11 @@ class Plan:
 
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
-        names = ("initialization", "training", "critical_points", "spectra")
+        loaded = self.loaded[study]
+        names = ["initialization", "training", "critical_points", "spectra"] * loaded.trains
+        names += ["certificates"] * loaded.certifies
         folder = self.results / self.scale / study
-        return [str(dataset_path(folder, n)) for n in names if self.loaded[study].trains]
+        return [str(dataset_path(folder, name)) for name in names]
 
     def figures(self, study: str) -> list[str]:
         """The files that drawing a study writes."""

@@ -11,7 +11,9 @@ import xarray as xr
 from nnflow import store
 from nnflow.study import Point, Study
 
-STAGE_DATASETS = ("initialization", "training", "critical_points", "spectra", "summary")
+STAGE_DATASETS = (
+    "initialization", "training", "critical_points", "certificates", "spectra", "summary",
+)  # fmt: skip
 
 
 class Results:
@@ -32,7 +34,7 @@ class Results:
 
     def each(self, name: str) -> Iterator[tuple[Point, xr.Dataset]]:
         """(point, dataset) for a stage's dataset: initialization, training,
-        critical_points or spectra."""
+        critical_points, certificates or spectra."""
         datasets = self._datasets(name)
         for point in self.points:
             yield point, datasets[point.label] if len(self.points) > 1 else datasets[""]

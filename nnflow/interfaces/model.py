@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from nnflow.interfaces.enclosure import Enclosure
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -78,6 +79,10 @@ class Model(Plugin):
 
     def infimum(self) -> float | None:
         """inf L, where it is known."""
+        return None
+
+    def enclosure(self) -> Enclosure | None:
+        """L and its derivatives over boxes of weights, for certificates; None: not known."""
         return None
 
     def dimensions(self) -> dict[str, tuple[str, ...]]:
