@@ -22,7 +22,6 @@ class UniformBall(Initializer):
 
     def draw(self, shapes, streams):
         check_names("uniform_ball.center", self.center, shapes)
-        sizes = [math.prod(shape) for shape in shapes.values()]
         inside = uniform_in_ball(self.radius, shapes, streams)
         return {name: self._center(name, shape) + inside[name] for name, shape in shapes.items()}
 

@@ -41,7 +41,7 @@ class ReluTopWeights(Model):
         return 0.0
 
     def loss(self, weights, data):
-        both, norm, signed, top = self._both(weights["w"])
+        both, norm, signed, _ = self._both(weights["w"])
         k = len(self.top)
         unit = both / norm[..., None]
         cosine = (unit @ unit.mT).clamp(-1, 1)
