@@ -67,6 +67,19 @@ class ReluTopWeights(Model):
         gradient = open_angle @ both + radial[..., None] * unit[:, :k]
         return {"w": top[:, None] * gradient / (2 * math.pi)}
 
+    def third_derivative_bound(self, weights, radius):
+        """B = max_i |aᵢ| 3√3/4 (Σ_{j≠i}|aⱼ|‖wⱼ‖ + Σ|aⱼ|)/(π‖wᵢ‖²) + max a² 3√(K−1)/(π minᵢ‖wᵢ‖).
+
+        Each norm is at its worst within the radius. It is the bound of relu_teacher_student, each
+        of whose pairs of neurons carries the factor aᵢaⱼ here."""
+        norms = torch.linalg.vector_norm(weights["w"], dim=2)
+        top = torch.as_tensor(self.top, dtype=norms.dtype, device=norms.device).abs()
+        smallest = norms - radius[:, None]
+        others = (norms @ top)[:, None] - top * norms + top.norm() * radius[:, None]
+        alone = (0.75 * math.sqrt(3) * top * (others + top.sum()) / smallest**2).amax(1)
+        mixed = 3 * math.sqrt(len(self.top) - 1) * top.amax() ** 2 / smallest.amin(1)
+        return torch.where(smallest.amin(1) > 0, (alone + mixed) / math.pi, math.inf)
+
     def smooth(self, weights, data):
         """F is twice differentiable where no student vanishes."""
         return torch.linalg.vector_norm(weights["w"], dim=2).amin(1) > VANISHED

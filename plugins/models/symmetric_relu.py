@@ -36,7 +36,7 @@ class SymmetricRelu(Model):
 
     def loss(self, weights, data):
         k = self.k
-        norm, own, other, apart = self._angles(weights["w"])
+        norm, own, other, apart = self._angles(*self._places(weights["w"]))
         # h(φ) = π cos φ + (sin φ − φ cos φ) for φ ≥ 0, with a term that is even in φ twice over
         curl = torch.sin(apart) - apart * torch.cos(apart)
         among = math.pi * torch.cos(apart) + torch.sign(apart) * curl
@@ -45,20 +45,26 @@ class SymmetricRelu(Model):
         return square / (4 * math.pi) - norm * across / (2 * math.pi)
 
     def gradient(self, weights, data):
-        """−2π(dx/dt, dy/dt) = T₁ + φ(x−1) − xT₃ + θ, T₁ + φy − yT₃ + φ* − φ, with
+        """∇L = −(dx/dt, √(K−1) dy/dt)."""
+        along, around = self.velocity(*self._places(weights["w"]))
+        return {"w": -torch.stack([along, math.sqrt(self.k - 1) * around], dim=1)}
+
+    def velocity(self, x, y):
+        """(dx/dt, dy/dt) of the gradient flow at x and y, each (run,):
+
+        −2π dx/dt = T₁ + φ(x−1) − xT₃ + θ,  −2π dy/dt = T₁ + φy − yT₃ + φ* − φ, with
         T₁ = (π−φ)(x−1+(K−1)y) and T₃ = (K−1)(sin φ*/‖w‖ − sin φ) + sin θ/‖w‖ (Tian, supplement
         to Theorem 7), θ, φ* and φ the angles of a neuron to its own teacher, to another one and
-        to another neuron."""
-        x, y = self._places(weights["w"])
-        norm, own, other, apart = self._angles(weights["w"])
+        to another neuron. Both are equal to the bit where x = y.
+        """
+        norm, own, other, apart = self._angles(x, y)
         apart = apart.abs()
-        root = math.sqrt(self.k - 1)
         common = (math.pi - apart) * (x - 1 + (self.k - 1) * y)
         pull = torch.sin(own) / norm
         pull = pull + (self.k - 1) * (torch.sin(other) / norm - torch.sin(apart))
         along = common + apart * (x - 1) - x * pull + own
         around = common + apart * y - y * pull + (other - apart)
-        return {"w": torch.stack([along, root * around], dim=1) / (2 * math.pi)}
+        return along / (-2 * math.pi), around / (-2 * math.pi)
 
     def smooth(self, weights, data):
         """L is twice differentiable where the neurons do not vanish."""
@@ -73,11 +79,10 @@ class SymmetricRelu(Model):
         """x and y, each (run,)."""
         return w[:, 0], w[:, 1] / math.sqrt(self.k - 1)
 
-    def _angles(self, w):
+    def _angles(self, x, y):
         """‖wⱼ‖, and the angles θ, φ*, φ, the last with the sign of x − y; each (run,).
 
         At x = y the first two are equal to the bit and the last is 0."""
-        x, y = self._places(w)
         rest = (self.k - 2) * y**2
         norm = torch.sqrt(x**2 + y**2 + rest)
         own = torch.atan2(torch.sqrt(y**2 + rest), x)
