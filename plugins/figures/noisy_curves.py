@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from pydantic import PositiveInt
 
@@ -10,11 +12,13 @@ from nnflow import Figure, flag_mask
 
 FLOOR = 1e-12
 """Losses below are drawn at this one: rounding."""
+MOST_COLUMNS = 4
+"""Panels in a row, unless there are more K."""
 
 
 class NoisyCurves(Figure):
     """Loss of single runs against steps, from 10⁻³w* with noise. Upper row: K neurons with top
-    weights 1, by K; colours are noise levels in units of 10⁻³. Lower row: by top weights a; blue
+    weights 1, by K; colours are noise levels in units of 10⁻³. Below: by top weights a; blue
     runs end at w*, orange ones at another network of the same function, grey ones are on their
     way or elsewhere at the last step. Curves end where a run is decided: for some, where it is
     proved to be in the basin of a minimum."""
@@ -35,9 +39,10 @@ class NoisyCurves(Figure):
                 lower.append(point)
             elif split[point.label] == 1:
                 upper.setdefault(point.experiment.model.k, []).append(point)
-        columns = max(len(upper), -(-len(lower) // 2))
+        columns = max(len(upper), MOST_COLUMNS)
+        rows = 1 + math.ceil(len(lower) / columns)
         figure, axes = plt.subplots(
-            3, columns, figsize=(2.4 * columns, 5.6), sharey=True, squeeze=False
+            rows, columns, figsize=(2.1 * columns, 0.3 + 1.9 * rows), sharey=True, squeeze=False
         )
         for axis in axes.flat:
             axis.set_visible(False)
@@ -52,8 +57,7 @@ class NoisyCurves(Figure):
             axis.set_xlim(left=0)
         for row in axes:
             row[0].set_ylabel("loss")
-        for axis in axes[-1]:
-            axis.set_xlabel("step")
+        figure.supxlabel("step", fontsize="medium")
         return figure
 
 
@@ -79,6 +83,8 @@ def _top(axis, results, found, point, most: int) -> None:
     for run in range(min(most, trained.sizes["run"])):
         color = "0.6" if not reached[run] else "C0" if home[run] else "C1"
         _curve(axis, trained, run, color=color)
+    count = f"{int((reached & home).sum())} of {trained.sizes['run']} runs reach w*"
+    axis.text(0.05, 0.05, count, transform=axis.transAxes, fontsize="small")
     axis.set_title(
         "a = " + ", ".join(f"{a:g}" for a in point.experiment.model.top), fontsize="small"
     )
