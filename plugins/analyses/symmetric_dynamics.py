@@ -141,7 +141,7 @@ def _saddle(model) -> dict[str, float]:
     k, place = model.k, saddle_place(model.k)
     root = brentq(lambda x: float(model.velocity(_one(x), _one(x))[0]), 1e-3, 1, xtol=1e-16)
     w = torch.tensor([[place, math.sqrt(k - 1) * place]], dtype=torch.float64)
-    hessian = torch.func.hessian(lambda v: model.loss({"w": v[None]}, {})[0])(w[0])
+    hessian = torch.func.jacrev(torch.func.grad(lambda v: model.loss({"w": v[None]}, {})[0]))(w[0])
     along = w[0] / w[0].norm()
     across = torch.stack([-along[1], along[0]])
     values = [float(v @ hessian @ v) for v in (along, across)]

@@ -14,7 +14,8 @@ SPREAD = 0.16
 class MultilayerGradient(Figure):
     """Largest relative difference between Proposition 2's gradient and automatic differentiation,
     over all layers, against the number of layers: a dot for each random pair of student and
-    teacher, by width, those without a difference at the bottom. The dashed line is the rounding of one operation in float64."""
+    teacher, by width, those without a difference at the bottom. The dashed
+    line is the rounding of one operation in float64."""
 
     needs = ("multilayer_gradient",)
 
