@@ -15,9 +15,8 @@ from nnflow.errors import UserError
 from nnflow.interfaces import Activation, Dataset, Initializer, Loss, Model, Optimizer
 from nnflow.interfaces.plugin import Plugin
 from nnflow.registry import Registry, registry
-from nnflow.results import STAGE_DATASETS
 from nnflow.settings import meanings
-from nnflow.study import Experiment, load_study
+from nnflow.study import STAGE_DATASETS, Experiment, load_study
 
 if TYPE_CHECKING:
     from nnflow.oracles import Finding

@@ -35,6 +35,10 @@ from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short,
 
 S = TypeVar("S", bound=Settings)
 
+STAGE_DATASETS = (
+    "initialization", "training", "critical_points", "certificates", "spectra", "summary",
+)  # fmt: skip
+
 
 class Stop(Settings):
     """When a run ends. The rules are looked at every `check_every` steps."""
@@ -374,6 +378,8 @@ def _check_whole(study: Study) -> None:
     if study.certifies:
         stages |= {"certificates"}
     analyses = set(study.outline.analyses)
+    for key in sorted(analyses & set(STAGE_DATASETS)):
+        raise ValueError(f"analyses.{key}: this is the name of a stage's dataset; use another")
     for part, extra in (("analyses", set()), ("figures", {"summary"})):
         for key, plugin in getattr(study.outline, part).items():
             for need in plugin.needs:
