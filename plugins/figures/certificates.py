@@ -37,8 +37,8 @@ class Certificates(Figure):
             name = "n = k" if excess == 0 else f"n = k + {excess}"
             style = {"color": color, "marker": marker, "linewidth": 0, "markersize": 4.5}
             left.plot(k, bound, label=f"{name}, proved", **style)
-            right.plot(k, radius, label=f"{name}, box", **style)
-            right.plot(k, distance, label=f"{name}, distance", mfc="white", **style)
+            right.plot(k, radius, **style)
+            right.plot(k, distance, mfc="white", **style)
         published = published_points(results, self.column)
         if published:
             _, k, value, *_ = np.array(published).T
@@ -52,7 +52,9 @@ class Certificates(Figure):
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.grid(axis="y", linewidth=0.4)
         left.legend(loc="best")
-        right.legend(loc="center right")
+        for fill, what in (("0.5", "box with one critical point"), ("white", "distance to it")):
+            right.plot([], [], "o", color="0.5", mfc=fill, markersize=4.5, label=what)
+        right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         return figure
 
 
