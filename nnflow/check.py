@@ -144,6 +144,10 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
     if isinstance(plugin, Model):
         dataset = experiment.dataset if experiment else None
         yield from oracles.check_model(plugin, _samples(dataset, data))
+        if type(plugin).enclosure is not Model.enclosure:
+            from nnflow.enclosure_oracles import check_enclosure
+
+            yield from check_enclosure(plugin)
     elif isinstance(plugin, Initializer):
         shapes = experiment.model.shapes() if experiment else {"w": (3, 4), "b": (3,)}
         yield from oracles.check_initializer(plugin, shapes, subject.label)

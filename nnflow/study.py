@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -328,6 +329,8 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
                 continue
             field = getattr(owner, "model_fields", {}).get(part)
             owner = field.annotation if field is not None else None
+            if isinstance(owner, UnionType):  # X | None
+                owner = get_args(owner)[0]
         raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
 
 
