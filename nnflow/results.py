@@ -10,11 +10,7 @@ import xarray as xr
 
 from nnflow import store
 from nnflow.progress import Reporter
-from nnflow.study import Point, Study
-
-STAGE_DATASETS = (
-    "initialization", "training", "critical_points", "certificates", "spectra", "summary",
-)  # fmt: skip
+from nnflow.study import STAGE_DATASETS, Point, Study
 
 
 class Results:
