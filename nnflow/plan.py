@@ -16,6 +16,7 @@ import yaml
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
+from nnflow.resources import Need, need
 from nnflow.results import dataset_path
 from nnflow.settings import suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
@@ -136,6 +137,10 @@ class Plan:
             return text
         whole = json.loads(text)
         return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+
+    def need(self, stage: str, study: str) -> Need:
+        """What a job of the stage asks a scheduler for."""
+        return need(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -88,6 +89,11 @@ class Model(Plugin):
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         """Names of the axes of each weight, for the datasets; default NAME_0, NAME_1, …"""
         return {}
+
+
+def size(model: Model) -> int:
+    """Number of weights of one run."""
+    return sum(math.prod(shape) for shape in model.shapes().values())
 
 
 def weight_dimensions(model: Model) -> dict[str, tuple[str, ...]]:
