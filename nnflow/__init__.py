@@ -16,7 +16,9 @@ from nnflow.hookspecs import hookimpl
 from nnflow.interfaces import (
     Activation,
     Analysis,
+    Block,
     Dataset,
+    Enclosure,
     Figure,
     Initializer,
     Loss,
@@ -34,7 +36,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation",
     "Analysis",
+    "Block",
     "Dataset",
+    "Enclosure",
     "Figure",
     "Initializer",
     "Loss",

@@ -184,11 +184,6 @@ def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
     return dataset.load(folder)
 
 
-def size(model: Model) -> int:
-    """Number of weights of one run."""
-    return sum(math.prod(shape) for shape in model.shapes().values())
-
-
 def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
     """Flat weights (…, weight) by name, each (…, *shape); views."""
     shapes = model.shapes()

@@ -16,6 +16,7 @@ import yaml
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
+from nnflow.resources import Need, need
 from nnflow.results import dataset_path
 from nnflow.settings import suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
@@ -28,6 +29,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
+    "certify": ("model", "certify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
@@ -40,6 +42,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     "initialize": ("model", "initializer"),
     "train": ("model", "dataset", "optimizer"),
     "classify": ("model", "dataset"),
+    "certify": ("model",),
     "spectrum": ("model", "dataset"),
     "draw": ("figures",),
 }
@@ -105,9 +108,11 @@ class Plan:
 
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
-        names = ("initialization", "training", "critical_points", "spectra")
+        loaded = self.loaded[study]
+        names = ["initialization", "training", "critical_points", "spectra"] * loaded.trains
+        names += ["certificates"] * loaded.certifies
         folder = self.results / self.scale / study
-        return [str(dataset_path(folder, n)) for n in names if self.loaded[study].trains]
+        return [str(dataset_path(folder, name)) for name in names]
 
     def figures(self, study: str) -> list[str]:
         """The files that drawing a study writes."""
@@ -132,6 +137,10 @@ class Plan:
             return text
         whole = json.loads(text)
         return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+
+    def need(self, stage: str, study: str) -> Need:
+        """What a job of the stage asks a scheduler for."""
+        return need(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""

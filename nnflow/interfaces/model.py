@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from nnflow.interfaces.enclosure import Enclosure
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -80,9 +82,18 @@ class Model(Plugin):
         """inf L, where it is known."""
         return None
 
+    def enclosure(self) -> Enclosure | None:
+        """L and its derivatives over boxes of weights, for certificates; None: not known."""
+        return None
+
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         """Names of the axes of each weight, for the datasets; default NAME_0, NAME_1, …"""
         return {}
+
+
+def size(model: Model) -> int:
+    """Number of weights of one run."""
+    return sum(math.prod(shape) for shape in model.shapes().values())
 
 
 def weight_dimensions(model: Model) -> dict[str, tuple[str, ...]]:

@@ -20,8 +20,9 @@ from nnflow.critical import (
     zero_range,
 )
 from nnflow.eigenvalues import extreme_eigenvalues
+from nnflow.interfaces.model import size
 from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import Objective, make_objective, size
+from nnflow.objective import Objective, make_objective
 from nnflow.polish import polish
 from nnflow.study import Classify, Piece
 from nnflow.weights import from_flat, to_flat

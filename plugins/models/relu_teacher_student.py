@@ -133,6 +133,11 @@ class ReluTeacherStudent(Model):
         """F is twice differentiable where no student vanishes."""
         return torch.linalg.vector_norm(weights["w"], dim=2).amin(1) > VANISHED
 
+    def enclosure(self):
+        from ._relu_enclosure import ReluEnclosure
+
+        return ReluEnclosure(self.n, self.k)
+
     def canonical(self, weights):
         """Students beside the teachers along or against which they point most, from the best
         match to the worst opposition; students without a teacher, and teachers without a

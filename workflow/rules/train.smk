@@ -13,8 +13,8 @@ rule train:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory("train"),
+        runtime=runtime("train"),
     params:
         settings=settings("train"),
         code=code("train"),
@@ -31,12 +31,14 @@ rule collect:
         f"{STUDY}/logs/collect-{{dataset}}.log",
     benchmark:
         f"{STUDY}/benchmarks/collect-{{dataset}}.tsv"
+    group:
+        "gather"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("collect"),
+        runtime=runtime("collect"),
     params:
         settings=settings("collect"),
         code=code("collect"),
