@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import yaml
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
+from nnflow.resources import Need, need
 from nnflow.results import dataset_path
 from nnflow.settings import suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
@@ -88,6 +90,16 @@ class Plan:
         """The numbers of a study's batches."""
         return range(len(self.loaded[study].batches))
 
+    def size(self, study: str, batch: int) -> int:
+        """Runs times weights of a batch. The largest are trained first: one that began last would
+        keep one core busy while the others are idle."""
+        pieces = self.loaded[study].batches[batch]
+        return sum(
+            (piece.stop - piece.start) * math.prod(shape)
+            for piece in pieces
+            for shape in piece.point.experiment.model.shapes().values()
+        )
+
     def needs(self, study: str, part: str, key: str) -> list[str]:
         """The files that an analysis or a figure reads."""
         folder = self.results / self.scale / study
@@ -125,6 +137,10 @@ class Plan:
             return text
         whole = json.loads(text)
         return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+
+    def need(self, stage: str, study: str) -> Need:
+        """What a job of the stage asks a scheduler for."""
+        return need(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""

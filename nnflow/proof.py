@@ -150,8 +150,8 @@ def _existence(enclosure: Enclosure, center: np.ndarray, radius: float) -> tuple
     if not np.isfinite(middle).all():
         return replace(failed, obstacle="the Hessian can't be enclosed"), hessian
     try:
-        guess = scipy.linalg.inv(middle)
-    except scipy.linalg.LinAlgError:
+        guess = np.linalg.inv(middle)
+    except np.linalg.LinAlgError:
         return replace(failed, obstacle="the Hessian is singular"), hessian
     inverse = _exact(guess)
     delta = _largest(inverse * enclosure.gradient(_box(center, 0.0)))
@@ -220,7 +220,7 @@ def _proved_shift(matrix: arb_mat, middle: np.ndarray, shift: float) -> arb:
     """
     try:
         factor = scipy.linalg.cholesky(middle - shift * np.eye(len(middle)), lower=True)
-    except scipy.linalg.LinAlgError:
+    except np.linalg.LinAlgError:
         return arb.neg_inf()
     exact = _exact(factor)
     rest = matrix - exact * exact.transpose()

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
@@ -34,6 +35,10 @@ from nnflow.settings import Settings, check_name, explain, first_problem, sugges
 from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 
 S = TypeVar("S", bound=Settings)
+
+STAGE_DATASETS = (
+    "initialization", "training", "critical_points", "certificates", "spectra", "summary",
+)  # fmt: skip
 
 
 class Stop(Settings):
@@ -324,6 +329,8 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
                 continue
             field = getattr(owner, "model_fields", {}).get(part)
             owner = field.annotation if field is not None else None
+            if isinstance(owner, UnionType):  # X | None
+                owner = get_args(owner)[0]
         raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
 
 
@@ -345,6 +352,22 @@ def _check_certify(study: Study) -> None:
 
 def _bounded(model: Model) -> bool:
     return type(model).third_derivative_bound is not Model.third_derivative_bound
+
+
+def _check_manifold(experiment: Experiment) -> None:
+    model, optimizer = experiment.model, experiment.optimizer
+    if model is None or model.manifold() is None:
+        return
+    if not optimizer.stays:
+        raise ValueError(
+            f"optimizer: {optimizer.name!r} leaves the manifold that the weights of the model"
+            f" {model.name!r} are bound to"
+        )
+    if experiment.stop.basin:
+        raise ValueError(
+            f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
+            " bound to a manifold"
+        )
 
 
 def _check_whole(study: Study) -> None:
@@ -370,10 +393,13 @@ def _check_whole(study: Study) -> None:
                 f"stop.basin: the model {experiment.model.name!r} has no third-derivative bound,"
                 " so no basin can be proved"
             )
+        _check_manifold(experiment)
     stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
     if study.certifies:
         stages |= {"certificates"}
     analyses = set(study.outline.analyses)
+    for key in sorted(analyses & set(STAGE_DATASETS)):
+        raise ValueError(f"analyses.{key}: this is the name of a stage's dataset; use another")
     for part, extra in (("analyses", set()), ("figures", {"summary"})):
         for key, plugin in getattr(study.outline, part).items():
             for need in plugin.needs:

@@ -25,7 +25,7 @@ class Enclosure:
     A box of weights is an arb_mat (weight, 1) of balls, flat in the order of the model's
     `shapes`; every result contains the true value at every point of the box, at whatever
     precision `flint.ctx.prec` is set to. What can't be enclosed is NaN or infinite, never
-    wrong: certify calls it unproved.
+    wrong: certify calls it unproved. (Write x * x: python-flint's x ** 2 is NaN around 0.)
 
     For a model whose weights are the parameters p of a symmetric family of networks W(p),
     `gradient` and `hessian` are those of L(W(p)) in p, while `blocks` are the parts of

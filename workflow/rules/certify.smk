@@ -11,7 +11,8 @@ rule certify:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
+        # matrices of balls: 2500 weights (k = n = 50) take 3 GB
+        mem_mb=4000,
         runtime=60,
     params:
         settings=settings("certify"),
