@@ -170,6 +170,19 @@ def collect(
 
 
 @app.command()
+def certify(
+    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
+) -> None:
+    """Prove what kind of critical point the runs reached."""
+    from nnflow.stages.certify import certify as stage
+
+    job = _job("certify", study, scale, results, None, log)
+    if not job.study.certifies:
+        raise UserError(f"{study}: this study asks for no certificates (key certify)")
+    stage(job)
+
+
+@app.command()
 def spectrum(
     study: StudyName,
     scale: Scale = "quick",
@@ -324,6 +337,26 @@ def new_model(name: Annotated[str, typer.Argument(help="Its name in study files.
     file = write(name, Path())
     typer.echo(f"wrote {file} and config/studies/{name}.yaml; run it with:")
     typer.echo(f"    snakemake --cores 2 --config studies={name}")
+
+
+certificate = typer.Typer(help="Certificates that a study has written.", no_args_is_help=True)
+app.add_typer(certificate, name="certificate")
+
+
+@certificate.command(name="check")
+def check_certificates(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file certificates.nc.")],
+) -> None:
+    """Prove every certificate of a file again; exit status 1 where one is refused."""
+    from nnflow.certificates import check_file
+
+    refused = False
+    for outcome in check_file(file):
+        refused |= outcome.proved is False
+        word = {True: "proved", False: "REFUSED", None: "no claim"}[outcome.proved]
+        typer.echo(f"{outcome.name}: {word}: {outcome.text}")
+    if refused:
+        raise typer.Exit(1)
 
 
 profile = typer.Typer(help="Profiles for Snakemake.", no_args_is_help=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
+    "certify": ("model", "certify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
@@ -41,6 +43,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     "initialize": ("model", "initializer"),
     "train": ("model", "dataset", "optimizer"),
     "classify": ("model", "dataset"),
+    "certify": ("model",),
     "spectrum": ("model", "dataset"),
     "draw": ("figures",),
 }
@@ -88,6 +91,16 @@ class Plan:
         """The numbers of a study's batches."""
         return range(len(self.loaded[study].batches))
 
+    def size(self, study: str, batch: int) -> int:
+        """Runs times weights of a batch. The largest are trained first: one that began last would
+        keep one core busy while the others are idle."""
+        pieces = self.loaded[study].batches[batch]
+        return sum(
+            (piece.stop - piece.start) * math.prod(shape)
+            for piece in pieces
+            for shape in piece.point.experiment.model.shapes().values()
+        )
+
     def needs(self, study: str, part: str, key: str) -> list[str]:
         """The files that an analysis or a figure reads."""
         folder = self.results / self.scale / study
@@ -96,9 +109,11 @@ class Plan:
 
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
-        names = ("initialization", "training", "critical_points", "spectra")
+        loaded = self.loaded[study]
+        names = ["initialization", "training", "critical_points", "spectra"] * loaded.trains
+        names += ["certificates"] * loaded.certifies
         folder = self.results / self.scale / study
-        return [str(dataset_path(folder, n)) for n in names if self.loaded[study].trains]
+        return [str(dataset_path(folder, name)) for name in names]
 
     def figures(self, study: str) -> list[str]:
         """The files that drawing a study writes."""

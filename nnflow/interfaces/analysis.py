@@ -22,10 +22,11 @@ class Analysis(Plugin):
     kind: ClassVar[str] = "analyses"
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Datasets read: any of initialization, training, critical_points, spectra, and
+    """Datasets read: any of initialization, training, critical_points, certificates, spectra, and
     the names of other analyses of the study."""
 
     def compute(self, results: Results) -> xr.Dataset:
         """The result. `results.points` are the study's points, `results.each("training")`
-        yields (point, Dataset), `results.study` is the study itself."""
+        yields (point, Dataset), `results.study` is the study itself, and
+        `results.report(done, total)` shows the progress of a long computation."""
         raise NotImplementedError

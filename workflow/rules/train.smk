@@ -7,6 +7,7 @@ rule train:
         f"{STUDY}/logs/train-{{batch}}.log",
     benchmark:
         f"{STUDY}/benchmarks/train-{{batch}}.tsv"
+    priority: lambda wildcards: PLAN.size(wildcards.study, int(wildcards.batch))
     conda:
         "../../environment.yml"
     threads: 1
