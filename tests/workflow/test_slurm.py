@@ -109,7 +109,7 @@ def run(command: list[str], folder: Path, environment: dict[str, str]) -> None:
 
 
 def finish(process: subprocess.Popen, folder: Path) -> None:
-    assert process.wait(400) == 0, (folder / "log").read_text()[-5000:]
+    assert process.wait(900) == 0, (folder / "log").read_text()[-5000:]
 
 
 def on_cluster(cluster: Cluster, folder: Path, rule: str = "", state: str = "") -> list[dict]:
@@ -146,7 +146,7 @@ def finished(cluster, environment, tmp_path_factory, root, new_project) -> Finis
         def training() -> list[dict]:
             return on_cluster(cluster, slurm.folder, "train", "RUNNING")
 
-        wait_for(lambda: head.poll() is not None or training(), 120, "job that trains")
+        wait_for(lambda: head.poll() is not None or training(), 300, "job that trains")
         node = training()[0]["NodeList"]
         killed = [job["JobId"] for job in training() if job["NodeList"] == node]
         cluster.kill_node(node)
@@ -222,8 +222,9 @@ def test_a_killed_workflow_goes_on_when_started_again(cluster, environment, tmp_
     command = [sys.executable, "-m", "nnflow", "run", "-s", str(slurm.snakefile)]
     command += ["--profile", "slurm"]
     with started(command, slurm.folder, environment):
-        wait_for(lambda: on_cluster(cluster, slurm.folder, "train", "RUNNING"), 120, "training")
+        wait_for(lambda: on_cluster(cluster, slurm.folder, "train", "RUNNING"), 300, "training")
     assert on_cluster(cluster, slurm.folder, "train", "RUNNING")  # Slurm's jobs live on
-    assert local.snakemake("--cores", "1").returncode == 0
+    here = local.snakemake("--cores", "1")
+    assert here.returncode == 0, here.stderr
     run(command, slurm.folder, environment)
     assert slurm.contents() == local.contents()
