@@ -166,10 +166,9 @@ NEEDS: dict[str, Callable[[Study], Need]] = {
 
 def _largest(study: Study, cost: Callable[[Point, int], float]) -> float:
     """The cost of the most costly batch; that of a batch is the sum over its pieces."""
-    return max(
-        (sum(cost(p.point, p.stop - p.start) for p in batch) for batch in study.batches),
-        default=0.0,
-    )
+    if not study.trains:
+        return 0.0
+    return max(sum(cost(p.point, p.stop - p.start) for p in batch) for batch in study.batches)
 
 
 def _size(point: Point) -> int:

@@ -77,7 +77,8 @@ def test_more_batches_leave_a_training_job_as_it_is(study):
 
 def test_data_and_matrix_free_spectra_are_told_apart(study):
     network = STUDY.replace(
-        "{name: relu_teacher_student, k: 6, n: 6}", "{name: mlp, widths: [64, 30, 10]}"
+        "{name: relu_teacher_student, k: 6, n: 6}",
+        "{name: mlp, widths: [64, 30, 10], activation: tanh, loss_function: squared}",
     ).replace("runs: 1000", "dataset: {name: digits}\nruns: 10")
     found = need(study(network), "classify")
     forced = need(study(network + "classify: {dense_up_to: 5000}\n"), "classify")
@@ -92,9 +93,11 @@ def test_every_stage_asks_for_something_sane(study, stage):
 
 
 def test_a_study_that_does_not_train_asks_too(study):
-    asked = need(study("title: Only analyses\n"), "analyze")
+    without = study("title: Only analyses\n")
+    asked = need(without, "analyze")
     assert asked.runtime() == 60
     assert asked.memory() == 2000
+    assert all(need(without, stage).runtime() >= SHORTEST for stage in SETTINGS)
 
 
 @pytest.mark.parametrize("scale", ["quick", "paper"])
