@@ -135,12 +135,12 @@ def jobs() -> None:
     rows = []
     for batches in BATCHES:
         one = {"students": ONE_RUN_A_BATCH.format(runs=batches)}
-        many = {f"students_{i}": ONE_RUN_A_BATCH.format(runs=2) for i in range(batches // 5)}
+        many = {f"students_{i}": ONE_RUN_A_BATCH.format(runs=2) for i in range(2 * batches // 9)}
         for what, studies in (("one study", one), (f"{len(many)} studies", many)):
             with tempfile.TemporaryDirectory() as folder:
                 project(Path(folder), studies)
                 seconds = snakemake(Path(folder), "--dry-run", "--cores", "1")
-            count = sum(7 + 2 * (batches if what == "one study" else 2) for _ in studies) + 2
+            count = sum(5 + 2 * (batches if len(studies) == 1 else 2) for _ in studies) + 2
             rows.append([what, f"{count:,}", f"{seconds:.1f}", f"{1e3 * seconds / count:.1f}"])
     table(["what", "jobs", "plan, s", "ms/job"], rows)
 
