@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -21,6 +21,7 @@ from nnflow.results import dataset_path
 from nnflow.settings import suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
 
+T = TypeVar("T")
 CONFIG = Path("config/config.yaml")
 KEYS = ("studies", "scale", "results", "data")
 
@@ -130,6 +131,9 @@ class Plan:
 
     def settings(self, stage: str, study: str, analysis: str | None = None) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
+        return self._once("settings", self._settings, stage, study, analysis)
+
+    def _settings(self, stage: str, study: str, analysis: str | None) -> str:
         text = self.loaded[study].settings(*SETTINGS[stage])
         if analysis is None:
             return text
@@ -138,6 +142,9 @@ class Plan:
 
     def need(self, stage: str, study: str) -> Need:
         """What a job of the stage asks a scheduler for."""
+        return self._once("need", self._need, stage, study)
+
+    def _need(self, stage: str, study: str) -> Need:
         return need(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
@@ -147,7 +154,21 @@ class Plan:
 
     def code(self, stage: str, study: str, analysis: str | None = None) -> str:
         """Hash of the code that a job of the stage runs."""
+        return self._once("code", self._code, stage, study, analysis)
+
+    def _code(self, stage: str, study: str, analysis: str | None) -> str:
         return code_hash(stage, self._plugins(stage, study, analysis))
+
+    def _once(self, what: str, work: Callable[..., T], *arguments: str | None) -> T:
+        """Work done at the first call: all batches of a study have the same parameters."""
+        key = (what, *arguments)
+        if key not in self._done:
+            self._done[key] = work(*arguments)
+        return self._done[key]
+
+    @cached_property
+    def _done(self) -> dict[tuple, Any]:
+        return {}
 
     def _plugins(self, stage: str, study: str, analysis: str | None) -> list[Plugin]:
         if analysis is not None:
