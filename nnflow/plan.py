@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from nnflow.settings import suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
 
 CONFIG = Path("config/config.yaml")
-KEYS = ("studies", "scale", "results", "data")
+KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "initialize": ("seed", "model", "initializer", "runs"),
@@ -71,6 +72,7 @@ class Plan:
         studies = named.split(",") if isinstance(named, str) else named
         if not isinstance(studies, list) or not studies:
             raise UserError(f"{CONFIG}: studies: expected a list of names")
+        checked_interval(config.get("checkpoint", 1))
         results = Path(config.get("results", "results"))
         _check_writable(results)
         plan = cls(tuple(dict.fromkeys(studies)), scale, results)
@@ -135,6 +137,17 @@ class Plan:
         if analysis is not None:
             return list(self.loaded[study].outline.analyses[analysis].plugins())
         return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+
+def checked_interval(value: Any) -> float:
+    """Seconds between two checkpoints, as a number above 0."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"{CONFIG}: checkpoint: expected seconds, more than 0 (got {value!r})")
+    return seconds
 
 
 def _check_writable(results: Path) -> None:
