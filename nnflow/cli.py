@@ -250,15 +250,19 @@ def report(
     scale: Scale = "quick",
     results: ResultsFolder = RESULTS,
     log: Log = None,
+    unfinished: Annotated[bool, typer.Option(help="Leave out studies without results.")] = False,
 ) -> None:
     """Write the report and the table of all claims."""
     from nnflow.plan import Plan, read_config
     from nnflow.progress import Reporter
-    from nnflow.stages.report import report as stage
+    from nnflow.stages import report as stage
 
     names = tuple(studies or Plan.from_config(read_config()).studies)
     plan = Plan(names, scale, results)
-    stage(plan)
+    if unfinished:
+        Reporter("report", log).line(f"wrote {stage.report_unfinished(plan)}")
+        return
+    stage.report(plan)
     Reporter("report", log).line(f"wrote {results / scale / 'report.html'}")
 
 

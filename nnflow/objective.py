@@ -143,7 +143,15 @@ def make_objective(
 
 @cache
 def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
-    return dataset.load(folder)
+    arrays = dataset.load(folder)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"dataset {dataset.name!r}: {name!r} has values that are not finite")
+    for held_out in (False, True):
+        parts = {n: len(a) for n, a in arrays.items() if n.startswith(HELD_OUT) == held_out}
+        if len(set(parts.values())) > 1:
+            raise UserError(f"dataset {dataset.name!r}: arrays of different lengths: {parts}")
+    return arrays
 
 
 def size(model: Model) -> int:

@@ -73,7 +73,7 @@ class Plan:
         if not isinstance(studies, list) or not studies:
             raise UserError(f"{CONFIG}: studies: expected a list of names")
         checked_interval(config.get("checkpoint", 1))
-        results = Path(config.get("results", "results"))
+        results = _checked_results(config.get("results", "results"))
         _check_writable(results)
         plan = cls(tuple(dict.fromkeys(studies)), scale, results)
         plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
@@ -137,6 +137,18 @@ class Plan:
         if analysis is not None:
             return list(self.loaded[study].outline.analyses[analysis].plugins())
         return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+
+def _checked_results(named: Any) -> Path:
+    """The results folder; a name that Snakemake would read as a pattern is refused."""
+    if not isinstance(named, str) or not named:
+        raise UserError(f"{CONFIG}: results: expected a folder (got {named!r})")
+    if set("{}") & set(named) or not named.isprintable():
+        raise UserError(
+            f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
+            " can't have in a path; rename the folder"
+        )
+    return Path(named)
 
 
 def checked_interval(value: Any) -> float:

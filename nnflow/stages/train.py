@@ -9,10 +9,12 @@ import torch
 import xarray as xr
 
 from nnflow import store
+from nnflow.faults import blaming
 from nnflow.job import Job, pick_device, run_coordinate
 from nnflow.objective import make_objective
 from nnflow.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
 from nnflow.progress import Reporter
+from nnflow.promises import check_training
 from nnflow.study import Experiment, Piece
 from nnflow.training import Report
 from nnflow.training import train as train_ensemble
@@ -78,22 +80,25 @@ def _train_piece(
     job: Job, piece: Piece, report: Report, keep: Callable[[Position], None], saved: Groups
 ) -> Outcome:
     experiment = piece.point.experiment
+    model, optimizer = experiment.model, experiment.optimizer
     device = torch.device(pick_device(job.gpus))
     if saved and "running" not in saved:
         return Outcome.from_groups(saved, device)
-    initial = job.read.at("initialization", piece.point.label).isel(
-        run=slice(piece.start, piece.stop)
-    )
-    return train_ensemble(
-        make_objective(job.study, piece, "train", job.data, device),
-        experiment.optimizer,
-        to_flat(experiment.model, initial, device),
-        experiment.stop,
-        experiment.trace,
-        report,
-        keep,
-        Position.from_groups(saved, device) if saved else None,
-    )
+    first = job.read.at("initialization", piece.point.label)
+    initial = to_flat(model, first.isel(run=slice(piece.start, piece.stop)), device)
+    with blaming(job, (model, experiment.dataset, optimizer), piece.point.label):
+        objective = make_objective(job.study, piece, "train", job.data, device)
+        check_training(objective, optimizer, initial)
+        return train_ensemble(
+            objective,
+            optimizer,
+            initial,
+            experiment.stop,
+            experiment.trace,
+            report,
+            keep,
+            Position.from_groups(saved, device) if saved else None,
+        )
 
 
 def _dataset(experiment: Experiment, piece: Piece, outcome: Outcome) -> xr.Dataset:
