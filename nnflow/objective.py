@@ -87,6 +87,8 @@ class Objective:
             (gradient,) = torch.autograd.grad(total, at, create_graph=True)
 
         def product(vectors: torch.Tensor) -> torch.Tensor:
+            if not gradient.requires_grad:  # a loss that is linear in the weights
+                return torch.zeros_like(vectors)
             (out,) = torch.autograd.grad(gradient, at, vectors, retain_graph=True)
             return out.detach()
 
@@ -204,6 +206,8 @@ def automatic_hessian(
         at = weights.detach().repeat_interleave(len(directions), dim=0).requires_grad_(True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(function(at).sum(), at, create_graph=True)
+            if not gradient.requires_grad:  # the loss is linear in the weights
+                return hessian.zero_()
             (product,) = torch.autograd.grad(gradient, at, directions.repeat(runs, 1))
         hessian[:, :, start : start + columns] = product.unflatten(0, (runs, len(directions))).mT
     return hessian
