@@ -17,7 +17,7 @@ from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
 from nnflow.results import dataset_path
-from nnflow.settings import suggest
+from nnflow.settings import check_name, suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
 
 CONFIG = Path("config/config.yaml")
@@ -82,6 +82,11 @@ class Plan:
     @cached_property
     def loaded(self) -> dict[str, Study]:
         """The studies by name."""
+        for name in self.studies:
+            try:
+                check_name(str(name))
+            except ValueError as error:
+                raise UserError(f"{CONFIG}: studies: {error}") from None
         return {name: load_study(self.folder / f"{name}.yaml", self.scale) for name in self.studies}
 
     def batches(self, study: str) -> range:

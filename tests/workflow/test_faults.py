@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -117,8 +118,6 @@ def small_files():
 
 @pytest.mark.slow
 def test_a_full_disk_is_named_and_the_results_unharmed(done):
-    import subprocess
-
     project = done
     before = project.contents()
     command = [sys.executable, "-m", "nnflow", "train", "valley", "--batch", "0"]
@@ -130,3 +129,14 @@ def test_a_full_disk_is_named_and_the_results_unharmed(done):
     assert "results/quick/valley/batches/training-0.nc: can't be written" in line
     assert "Traceback" not in failed.stderr
     assert project.contents() == before
+
+
+@pytest.mark.slow
+def test_names_that_a_shell_would_run(project):
+    refused = project.snakemake("--cores", "1", "--config", "studies=x;touch pwned")
+    assert refused.returncode != 0 and "is not a valid name" in refused.stderr
+    results = "a b'$(touch pwned)`touch pwned`;touch pwned"
+    done = project.snakemake("--cores", "1", "--config", f"results={results}", "--until", "train")
+    assert done.returncode == 0, done.stderr
+    assert (project.folder / results / "quick/valley/batches/training-0.nc").exists()
+    assert not list(project.folder.rglob("pwned"))
