@@ -129,17 +129,24 @@ class Objective:
 
 
 def make_objective(
-    study: Study, piece: Piece, purpose: str, folder: Path, device: str
+    study: Study,
+    piece: Piece,
+    purpose: str,
+    folder: Path,
+    device: str,
+    precision: torch.dtype = torch.float64,
 ) -> Objective:
     """The loss of a piece's runs with the study's data, on the device.
 
-    purpose: what the random streams are for. folder: where datasets keep files.
+    purpose: what the random streams are for. folder: where datasets keep files. precision: of
+    the data's real numbers.
     """
     experiment = piece.point.experiment
     runs = np.arange(piece.start, piece.stop)
     streams = Streams(study.outline.seed, piece.point.label, runs, purpose)
     arrays = _load(experiment.dataset, folder) if experiment.dataset else {}
-    data = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
     return Objective(experiment.model, data, streams)
 
 

@@ -25,7 +25,17 @@ KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "initialize": ("seed", "model", "initializer", "runs"),
-    "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
+    "train": (
+        "seed",
+        "batch",
+        "model",
+        "dataset",
+        "optimizer",
+        "runs",
+        "precision",
+        "stop",
+        "trace",
+    ),  # fmt: skip
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),

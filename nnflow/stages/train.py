@@ -85,9 +85,10 @@ def _train_piece(
     if saved and "running" not in saved:
         return Outcome.from_groups(saved, device)
     first = job.read.at("initialization", piece.point.label)
-    initial = to_flat(model, first.isel(run=slice(piece.start, piece.stop)), device)
+    precision = getattr(torch, experiment.precision)
+    initial = to_flat(model, first.isel(run=slice(piece.start, piece.stop)), device).to(precision)
     with blaming(job, (model, experiment.dataset, optimizer), piece.point.label):
-        objective = make_objective(job.study, piece, "train", job.data, device)
+        objective = make_objective(job.study, piece, "train", job.data, device, precision)
         check_training(objective, optimizer, initial)
         return train_ensemble(
             objective,

@@ -193,3 +193,33 @@ def test_runs_without_an_end_have_a_status_and_the_rest_goes_on(project, run, ho
     lost = ends["status"].values != meanings.index("converged")
     assert (points["kind"].values[lost] == judged).all()
     assert (folder / "figures/ends_figure.png").exists()
+
+
+def test_float32_trains_and_the_rest_stays_in_float64(project, run):
+    """At the ends that polishing finds, nothing of it is left."""
+    study = "config/studies/valley.yaml"
+    project.edit(study, "gradient_norm: 1.0e-9", "gradient_norm: 1.0e-5")
+    project.edit(study, "runs: 6", "runs: 6\nprecision: float32")
+    folder = run("model")
+    assert store.read(folder / "training.nc")["steepness=1.0"]["w"].dtype == "float32"
+    points = store.read(folder / "critical_points.nc")["steepness=1.0"]
+    assert points["w"].dtype == "float64" and (points["gradient_norm"] < 1e-13).all()
+    project.edit(FILES["model"], LOSS, LOSS + " + 0 * w.double().sum(1)")
+    with pytest.raises(UserError, match="'bowl': loss: torch.float64 where the weights are"):
+        run("model")
+
+
+UNREACHED = {
+    "stop: {gradient_norm: 1.0e-9": "float32 does not reach stop.gradient_norm: 1e-09",
+    "stop: {gradient_norm: null, loss: 1.0e-8": "float32 does not reach stop.loss: 1e-08",
+    "classify: {polish: none}\nstop: {gradient_norm: 1.0e-5": "classify.critical_below: 1e-09",
+}
+
+
+@pytest.mark.parametrize("setting", UNREACHED)
+def test_float32_is_refused_where_a_rule_is_out_of_reach(project, run, setting):
+    study = "config/studies/valley.yaml"
+    project.edit(study, "stop: {gradient_norm: 1.0e-9", f"precision: float32\n{setting}")
+    with pytest.raises(UserError) as error:
+        run("model")
+    assert study in str(error.value) and UNREACHED[setting] in str(error.value)
