@@ -35,7 +35,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "precision",
         "stop",
         "trace",
-    ),  # fmt: skip
+    ),
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),

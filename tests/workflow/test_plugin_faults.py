@@ -205,7 +205,7 @@ def test_float32_trains_and_the_rest_stays_in_float64(project, run):
     points = store.read(folder / "critical_points.nc")["steepness=1.0"]
     assert points["w"].dtype == "float64" and (points["gradient_norm"] < 1e-13).all()
     project.edit(FILES["model"], LOSS, LOSS + " + 0 * w.double().sum(1)")
-    with pytest.raises(UserError, match="'bowl': loss: torch.float64 where the weights are"):
+    with pytest.raises(UserError, match=r"'bowl': loss: torch\.float64 where the weights are"):
         run("model")
 
 
