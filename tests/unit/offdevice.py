@@ -8,6 +8,7 @@ indices from the CPU.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
@@ -38,6 +39,13 @@ class Away(torch.Tensor):
 
     def __init__(self, inner):
         self.inner = inner
+
+    # torch moves lists of indices to the device by a way of its own, on which "meta" loses them
+    def __getitem__(self, index):
+        return super().__getitem__(as_tensors(index))
+
+    def __setitem__(self, index, values):
+        super().__setitem__(as_tensors(index), values)
 
     def numpy(self, *arguments, **options):
         raise WrongDevice("numpy() of a tensor on the device; .cpu() is missing")
@@ -94,6 +102,13 @@ def solid(tensor):
     if not tensor._is_zerotensor():
         return tensor
     return torch.zeros(tensor.shape, dtype=tensor.dtype)
+
+
+def as_tensors(index):
+    """An index whose lists and arrays are tensors of the CPU."""
+    if isinstance(index, tuple):
+        return tuple(as_tensors(part) for part in index)
+    return torch.as_tensor(index) if isinstance(index, list | np.ndarray) else index
 
 
 def inside(value):
