@@ -10,12 +10,13 @@ import torch
 from offdevice import AWAY, Pretended, WrongDevice, there
 
 from nnflow.basin import inside_basin
-from nnflow.check import SAMPLES, _from_studies
+from nnflow.check import SAMPLES, _from_studies, _with_defaults
 from nnflow.interfaces import Model, Optimizer
 from nnflow.objective import Objective
 from nnflow.oracles import LeastSquares
 from nnflow.polish import polish
 from nnflow.promises import check_training
+from nnflow.registry import registry
 from nnflow.streams import Streams
 from nnflow.study import Stop, Trace
 from nnflow.training import train
@@ -27,6 +28,9 @@ SUBJECTS = {
     for plugin, subject in _from_studies(ROOT / "config/studies")[0].items()
     if issubclass(plugin, Model | Optimizer)
 }
+for _name, _plugin in registry().plugins["optimizers"].items():
+    if (_subject := _with_defaults(_plugin)) is not None:
+        SUBJECTS.setdefault(f"optimizers/{_name}", _subject)
 
 
 def objectives(model, arrays):
