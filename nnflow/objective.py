@@ -14,7 +14,7 @@ import torch
 
 from nnflow.errors import UserError
 from nnflow.interfaces.dataset import Dataset
-from nnflow.interfaces.model import Data, Model
+from nnflow.interfaces.model import Data, Model, size
 from nnflow.manifolds import Manifold
 from nnflow.streams import Streams
 
