@@ -55,6 +55,11 @@ CUBIC = 2e-8
 PRODUCTS = 400
 """Hessian-vector products, each of about two steps, for both ends of one spectrum."""
 
+PROOF = 4e-7
+"""Seconds × weights³ of a certificate: products of matrices of balls; measured 2.3e-7."""
+BALLS = 64
+"""Numbers per weight² of a certificate; measured 60: 3 GB at 2500 weights."""
+
 
 @dataclass(frozen=True)
 class Need:
@@ -120,11 +125,21 @@ def _spectrum(study: Study) -> Need:
         dense = _dense(point, settings.classify.dense_up_to) * _mb(_size(point) ** 2)
         return max(compared, dense * settings.spectrum.most / 2)
 
-    seconds = sum(
-        point.experiment.spectrum.most * _ends(point.experiment) for point in study.points
-    )
+    seconds = sum(p.experiment.spectrum.most * _ends(p.experiment) for p in study.points)
     megabytes = READ_COPIES * _study_mb(study) + max(map(hessians, study.points))
     return Need(60 + seconds, TORCH_MB + megabytes)
+
+
+def _certify(study: Study) -> Need:
+    """All certificates of all points, one after another."""
+    seconds = 0.0
+    for point in study.points:
+        settings = point.experiment.certify
+        families = 0 if settings is None else settings.most * len(settings.kinds)
+        proofs = min(point.experiment.runs, families)
+        seconds += PROOF * proofs * _size(point) ** 3
+    balls = BALLS * max(_mb(_size(point) ** 2) for point in study.points)
+    return Need(60 + seconds, TORCH_MB + balls + READ_COPIES * _study_mb(study))
 
 
 def _analyze(study: Study) -> Need:
@@ -141,6 +156,7 @@ NEEDS: dict[str, Callable[[Study], Need]] = {
     "train": _train,
     "classify": _classify,
     "collect": _collect,
+    "certify": _certify,
     "spectrum": _spectrum,
     "analyze": _analyze,
     "summarize": _table,
@@ -150,10 +166,9 @@ NEEDS: dict[str, Callable[[Study], Need]] = {
 
 def _largest(study: Study, cost: Callable[[Point, int], float]) -> float:
     """The cost of the most costly batch; that of a batch is the sum over its pieces."""
-    return max(
-        (sum(cost(p.point, p.stop - p.start) for p in batch) for batch in study.batches),
-        default=0.0,
-    )
+    if not study.trains:
+        return 0.0
+    return max(sum(cost(p.point, p.stop - p.start) for p in batch) for batch in study.batches)
 
 
 def _size(point: Point) -> int:

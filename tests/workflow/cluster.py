@@ -161,8 +161,8 @@ class Cluster:
     def jobs(self) -> list[dict[str, str]]:
         """All jobs, running and finished, as `scontrol show job` describes them."""
         lines = self.call("scontrol", "--oneliner", "show", "job").splitlines()
-        pairs = ([word.partition("=") for word in line.split()] for line in lines)
-        return [{key: value for key, _, value in words} for words in pairs if words]
+        jobs = [line.split() for line in lines if line.startswith("JobId=")]
+        return [{k: v for k, _, v in (word.partition("=") for word in job)} for job in jobs]
 
     def kill_node(self, node: str) -> None:
         """The node dies, as in a power cut: its daemon and all its jobs at once."""
