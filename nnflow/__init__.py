@@ -26,6 +26,7 @@ from nnflow.interfaces import (
     Optimizer,
 )
 from nnflow.lazy import torch
+from nnflow.manifolds import Manifold, Spheres
 from nnflow.settings import Settings
 from nnflow.statistics import mean, share
 from nnflow.streams import Streams
@@ -41,9 +42,11 @@ __all__ = [
     "Figure",
     "Initializer",
     "Loss",
+    "Manifold",
     "Model",
     "Optimizer",
     "Settings",
+    "Spheres",
     "Streams",
     "UserError",
     "flag_mask",

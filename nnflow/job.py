@@ -44,7 +44,7 @@ class Job:
         """The study's datasets."""
         from nnflow.results import Results
 
-        return Results(self.study, self.folder)
+        return Results(self.study, self.folder, self.reporter)
 
     def batch_path(self, dataset: str, batch: int) -> Path:
         """Where the part of a dataset that one batch carries is kept."""

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from nnflow.interfaces import Activation, Initializer, Loss, Model, Optimizer
-from nnflow.interfaces.model import Shapes
-from nnflow.objective import Objective, automatic_gradient, automatic_hessian, flatten, size
+from nnflow.interfaces.model import Shapes, size
+from nnflow.objective import Objective, automatic_gradient, automatic_hessian, flatten
 from nnflow.streams import Streams
 
 RUNS = 4

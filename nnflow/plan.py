@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
+from nnflow.interfaces.model import size
+from nnflow.resources import Need, need
 from nnflow.results import dataset_path
 from nnflow.settings import suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
 
+T = TypeVar("T")
 CONFIG = Path("config/config.yaml")
 KEYS = ("studies", "scale", "results", "data")
 
@@ -88,6 +91,14 @@ class Plan:
         """The numbers of a study's batches."""
         return range(len(self.loaded[study].batches))
 
+    def size(self, study: str, batch: int) -> int:
+        """Runs times weights of a batch. The largest are trained first: one that began last would
+        keep one core busy while the others are idle."""
+        pieces = self.loaded[study].batches[batch]
+        return sum(
+            (piece.stop - piece.start) * size(piece.point.experiment.model) for piece in pieces
+        )
+
     def needs(self, study: str, part: str, key: str) -> list[str]:
         """The files that an analysis or a figure reads."""
         folder = self.results / self.scale / study
@@ -120,11 +131,21 @@ class Plan:
 
     def settings(self, stage: str, study: str, analysis: str | None = None) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
+        return self._once("settings", self._settings, stage, study, analysis)
+
+    def _settings(self, stage: str, study: str, analysis: str | None) -> str:
         text = self.loaded[study].settings(*SETTINGS[stage])
         if analysis is None:
             return text
         whole = json.loads(text)
         return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+
+    def need(self, stage: str, study: str) -> Need:
+        """What a job of the stage asks a scheduler for."""
+        return self._once("need", self._need, stage, study)
+
+    def _need(self, stage: str, study: str) -> Need:
+        return need(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""
@@ -133,7 +154,21 @@ class Plan:
 
     def code(self, stage: str, study: str, analysis: str | None = None) -> str:
         """Hash of the code that a job of the stage runs."""
+        return self._once("code", self._code, stage, study, analysis)
+
+    def _code(self, stage: str, study: str, analysis: str | None) -> str:
         return code_hash(stage, self._plugins(stage, study, analysis))
+
+    def _once(self, what: str, work: Callable[..., T], *arguments: str | None) -> T:
+        """Work done at the first call: all batches of a study have the same parameters."""
+        key = (what, *arguments)
+        if key not in self._done:
+            self._done[key] = work(*arguments)
+        return self._done[key]
+
+    @cached_property
+    def _done(self) -> dict[tuple, Any]:
+        return {}
 
     def _plugins(self, stage: str, study: str, analysis: str | None) -> list[Plugin]:
         if analysis is not None:

@@ -9,18 +9,20 @@ from pathlib import Path
 import xarray as xr
 
 from nnflow import store
+from nnflow.progress import Reporter
 from nnflow.study import STAGE_DATASETS, Point, Study
 
 
 class Results:
     """The datasets of a study, read when first asked for.
 
-    folder: results/<scale>/<study>.
+    folder: results/<scale>/<study>. reporter: of the job that reads them, if one does.
     """
 
-    def __init__(self, study: Study, folder: Path) -> None:
+    def __init__(self, study: Study, folder: Path, reporter: Reporter | None = None) -> None:
         self.study = study
         self.folder = folder
+        self._reporter = reporter
         self._read: dict[str, dict[str, xr.Dataset]] = {}
 
     @cached_property
@@ -42,6 +44,12 @@ class Results:
     def __getitem__(self, name: str) -> xr.Dataset:
         """The dataset of an analysis, or `summary`."""
         return self._datasets(name)[""]
+
+    def report(self, done: int, total: int, detail: str = "") -> None:
+        """Show that `done` of `total` parts of a long computation are finished. May be called
+        often: at most one line every few seconds is written."""
+        if self._reporter is not None:
+            self._reporter.update(done, total, detail)
 
     def _datasets(self, name: str) -> dict[str, xr.Dataset]:
         if name not in self._read:

@@ -109,9 +109,11 @@ def _plain_snakemake(folder: Path) -> int | None:
     import psutil
 
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
-        words = [Path(word).name for word in (process.info["cmdline"] or [])[:4]]
+        arguments = process.info["cmdline"] or []
+        words = [Path(word).name for word in arguments[:4]]
         here = process.info["cwd"] == str(folder) and process.pid != os.getpid()
-        if here and words and words[0] != "nnflow" and "snakemake" in words:
+        job = "--nolock" in arguments  # one that a killed workflow left on Slurm
+        if here and not job and words and words[0] != "nnflow" and "snakemake" in words:
             return process.pid
     return None
 

@@ -354,6 +354,22 @@ def _bounded(model: Model) -> bool:
     return type(model).third_derivative_bound is not Model.third_derivative_bound
 
 
+def _check_manifold(experiment: Experiment) -> None:
+    model, optimizer = experiment.model, experiment.optimizer
+    if model is None or model.manifold() is None:
+        return
+    if not optimizer.stays:
+        raise ValueError(
+            f"optimizer: {optimizer.name!r} leaves the manifold that the weights of the model"
+            f" {model.name!r} are bound to"
+        )
+    if experiment.stop.basin:
+        raise ValueError(
+            f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
+            " bound to a manifold"
+        )
+
+
 def _check_whole(study: Study) -> None:
     """What no single key can tell: parts that are missing beside one another."""
     _check_certify(study)
@@ -377,6 +393,7 @@ def _check_whole(study: Study) -> None:
                 f"stop.basin: the model {experiment.model.name!r} has no third-derivative bound,"
                 " so no basin can be proved"
             )
+        _check_manifold(experiment)
     stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
     if study.certifies:
         stages |= {"certificates"}

@@ -27,5 +27,6 @@ class Analysis(Plugin):
 
     def compute(self, results: Results) -> xr.Dataset:
         """The result. `results.points` are the study's points, `results.each("training")`
-        yields (point, Dataset), `results.study` is the study itself."""
+        yields (point, Dataset), `results.study` is the study itself, and
+        `results.report(done, total)` shows the progress of a long computation."""
         raise NotImplementedError

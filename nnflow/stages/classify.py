@@ -20,8 +20,9 @@ from nnflow.critical import (
     zero_range,
 )
 from nnflow.eigenvalues import extreme_eigenvalues
+from nnflow.interfaces.model import size
 from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import Objective, make_objective, size
+from nnflow.objective import Objective, make_objective
 from nnflow.polish import polish
 from nnflow.study import Classify, Piece
 from nnflow.weights import from_flat, to_flat
@@ -66,7 +67,9 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
     last = to_flat(model, ends.isel(run=rows), device)
     dense = last.shape[1] <= settings.dense_up_to
     finite = torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))
-    weights = torch.where(finite[:, None], last, 0.0)
+    # runs that are not finite are blanked below; until then something finite stands for them
+    anything = 0.0 if objective.manifold is None else objective.retract(torch.ones_like(last))
+    weights = torch.where(finite[:, None], last, anything)
     if dense and settings.polish == "newton":
         weights = polish(objective, weights, settings.polish_radius)
     judged = (_dense if dense else _matrix_free)(objective, weights, settings)
@@ -84,7 +87,7 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
         values.pop("both_signs"),
         values["index"],
         values["nullity"],
-        last.shape[1],
+        objective.dimension,
         values["gradient_norm"],
         objective.smooth(weights).cpu().numpy(),
         settings,

@@ -30,6 +30,9 @@ def draw(job: Job) -> None:
     sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
     for name, plugin in job.study.outline.figures.items():
         figure = plugin.draw(job.read)
+        # laid out once: solving the layout takes as long as drawing
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         for ending, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
             with store.replacing(job.folder / "figures" / f"{name}.{ending}") as temporary:
                 figure.savefig(temporary, format=ending, metadata=metadata)

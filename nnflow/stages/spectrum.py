@@ -46,7 +46,7 @@ def _spectra(job: Job, point: Point, ends: xr.Dataset) -> xr.Dataset:
     if "eigenvalue" not in chosen:
         values, residuals = dense_eigenvalues(objective.hessian(weights))
         variables |= _eigenvalues(axis, values.cpu().numpy(), residuals.cpu().numpy())
-        modes = np.arange(weights.shape[1])
+        modes = np.arange(objective.dimension)
     else:
         count = chosen.sizes["mode"] // 2
         variables |= _from_classification(

@@ -18,14 +18,15 @@ from nnflow.stages.train import train
 def complete(study, folder):
     """All stages of a study but the report; the job, which reads the results."""
     job = Job(study, folder / "results", folder / "data", 0, {}, Reporter("test", None))
-    initialize(job)
-    for stage, dataset in ((train, "training"), (classify, "critical_points")):
-        for batch in range(len(study.batches)):
-            stage(job, batch)
-        collect(job, dataset)
-    if study.certifies:
-        certify(job)
-    spectrum(job)
+    if study.trains:
+        initialize(job)
+        for stage, dataset in ((train, "training"), (classify, "critical_points")):
+            for batch in range(len(study.batches)):
+                stage(job, batch)
+            collect(job, dataset)
+        if study.certifies:
+            certify(job)
+        spectrum(job)
     for analysis in study.outline.analyses:
         analyze(job, analysis)
     summarize(job)

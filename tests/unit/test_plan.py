@@ -44,6 +44,15 @@ def test_files_and_batches(studies):
     assert "results/quick/one/critical_points.nc" in needed
 
 
+def test_the_size_of_a_batch_is_its_weights(studies):
+    plan = Plan.from_config({"studies": ["one"]})
+    weights = [
+        (piece.stop - piece.start) * 2 for batch in plan.loaded["one"].batches for piece in batch
+    ]
+    assert sum(plan.size("one", batch) for batch in plan.batches("one")) == sum(weights)
+    assert plan.size("one", 0) > plan.size("one", 2)
+
+
 def test_a_study_that_certifies_has_certificates_and_one_that_does_not_is_as_before(studies):
     def files():
         return [file.rsplit("/", 1)[-1] for file in Plan(("one",)).datasets("one")]

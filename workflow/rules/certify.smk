@@ -11,9 +11,8 @@ rule certify:
         "../../environment.yml"
     threads: 1
     resources:
-        # matrices of balls: 2500 weights (k = n = 50) take 3 GB
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=memory("certify"),
+        runtime=runtime("certify"),
     params:
         settings=settings("certify"),
         code=code("certify"),

@@ -29,8 +29,13 @@ wildcard_constraints:
     dataset="training|critical_points",
 
 
+# On a cluster, where a job costs half a minute of waiting, the short jobs of a study that
+# follow one another share one: `gather` is collect and spectrum, `finish` is analyze, summarize
+# and draw; the report is made where Snakemake runs. Training is never grouped: the memory and
+# the GPUs of grouped jobs add up.
 localrules:
     all,
+    report,
 
 
 def settings(stage):
@@ -45,6 +50,20 @@ def code(stage):
     return lambda wildcards: PLAN.code(
         stage, wildcards.study, wildcards.get("analysis")
     )
+
+
+def memory(stage, study=None):
+    """Megabytes for a job of the stage, more at each attempt."""
+    return lambda wildcards, attempt: PLAN.need(stage, study or wildcards.study).memory(
+        attempt
+    )
+
+
+def runtime(stage, study=None):
+    """Minutes for a job of the stage, more at each attempt."""
+    return lambda wildcards, attempt: PLAN.need(
+        stage, study or wildcards.study
+    ).runtime(attempt)
 
 
 def batches(dataset):
