@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import yaml
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
+from nnflow.interfaces.model import size
 from nnflow.resources import Need, need
 from nnflow.results import dataset_path
 from nnflow.settings import suggest
@@ -96,9 +96,7 @@ class Plan:
         keep one core busy while the others are idle."""
         pieces = self.loaded[study].batches[batch]
         return sum(
-            (piece.stop - piece.start) * math.prod(shape)
-            for piece in pieces
-            for shape in piece.point.experiment.model.shapes().values()
+            (piece.stop - piece.start) * size(piece.point.experiment.model) for piece in pieces
         )
 
     def needs(self, study: str, part: str, key: str) -> list[str]:

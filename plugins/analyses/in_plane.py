@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
+from typing import Annotated
+
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 import nnflow
 from nnflow import Analysis, Streams
 
 from ._critical_points import find, modes
-from ._normal_equation import best_norms, separation
-from ._population import angles, gradient, hessian, kernel, loss, units
+from ._normal_equation import best_norms, normal_equation, projections, radial, separation
+from ._population import gradient, hessian, kernel, loss, units
 from ._two_neurons import separation as separation_of_two
 from ._two_neurons import slope
 
 ONE_SIGN = 1e-6
 """Sums of L at critical points are 1e-15; beyond this all L_jj'(e*_k) of one sign are an exception
 to Theorem 3."""
-CONE, CONE_CELLS = 3 * np.pi / 8, 240
+CONE, CONE_CELLS = 3 * np.pi / 8, 720
 """Angle θ₁₂ at which L₁₂ is shown by the direction of e*, and cells of that direction."""
 ON_AN_EDGE = 1e-6
 """Within this angle a neuron points along a teacher, which is no interior of a cone."""
@@ -40,16 +43,19 @@ class InPlane(Analysis):
     Columns: `critical_points`, in the plane and not collinear; `theorem_4_exceptions`, those inside
     of the excluded region; `sign_exceptions`, directions where Theorem 4's cones and the signs of
     L₁₂ disagree; `theorem_3_exceptions`, critical points of K = 2 … `most_neurons` for which some
-    L_jj' has one strict sign at all teachers, of `theorem_3_points`; `separation_at_neurons` and
-    `separation_diagonal`, the largest |L_jj'(e_l)| and |L_jj| (Prop. 1) at random neurons over
-    the condition number of M_r; `saddle_norm`, ρ; `line_gradient_norm`, the largest on the line;
-    `line_index`, `line_nullity`, their least; `line_not_saddles`, points on it without a negative
-    eigenvalue; and `unequal_gradient`, the gradient norm at the paper's point where the teachers
-    have the norms 1 and 2, `unequal_mended`, that with b the direction of largest Σ|w*_k|h(θ*_k).
+    L_jj' has one strict sign at all teachers, of `theorem_3_points`. For random neurons,
+    `normal_equation_error` and `projection_error`, the largest errors of Eqs. 9 and 10;
+    `separable_error`, that of Σ_k |w*_k| L_jj'(e*_k) as what Eq. 13 leaves of Eq. 10;
+    `separation_at_neurons` and `separation_diagonal`, the largest |L_jj'(e_l)| and |L_jj|
+    (Prop. 1), these three over the condition number of M_r; `saddle_norm`, ρ;
+    `line_gradient_norm`, the largest on the line; `line_index`, `line_nullity`, their least;
+    `line_not_saddles`, points on it without a negative eigenvalue; and `unequal_gradient`, the
+    gradient norm at the paper's point where the teachers have the norms 1 and 2,
+    `unequal_mended`, that with b the direction of largest Σ|w*_k|h(θ*_k).
     """
 
-    teacher_angle: PositiveFloat = np.pi / 2
-    """Angle between the two teachers; below π."""
+    teacher_angle: Annotated[float, Field(gt=0, lt=math.pi)] = math.pi / 2
+    """Angle between the two teachers."""
     size: PositiveInt = 240
     """Cells of the map in each direction."""
     starts: PositiveInt = 300
@@ -68,7 +74,7 @@ class InPlane(Analysis):
         critical = find(self._starts(seed, 2), teachers)
         point = self._critical(critical, teachers)
         line, columns = _line(teachers)
-        columns |= _unequal() | self._theorem_3(seed) | _proposition_1(seed)
+        columns |= _unequal() | self._theorem_3(seed) | _identities(seed)
         apart = point["collinear"] == 0
         inside, _ = self._regions(*point["critical"].T)
         inside &= self._off_edges(point["critical"])
@@ -98,8 +104,7 @@ class InPlane(Analysis):
             value = np.full(len(results.points), columns[name])
             variables[name] = ("point", value, {"long_name": text})
         labels = [point.label for point in results.points]
-        starts = phi - np.pi / CONE_CELLS
-        axes = {"point": labels, "alpha": alpha, "alpha_2": alpha, "cone_phi": starts}
+        axes = {"point": labels, "alpha": alpha, "alpha_2": alpha, "cone_phi": phi}
         return xr.Dataset(variables, axes, {"cone_angle": CONE})
 
     def _starts(self, seed: int, neurons: int) -> np.ndarray:
@@ -166,6 +171,9 @@ COLUMNS = {
     "sign_exceptions": "directions where the cones and the signs of L₁₂ disagree",
     "theorem_3_points": "critical points of more neurons found",
     "theorem_3_exceptions": "of these, exceptions to Theorem 3",
+    "normal_equation_error": "largest entry of EY − W*B* − 2π E∇J (Eq. 9)",
+    "projection_error": "largest entry of Mw̄ − M*w̄* − 2π E∇J·e (Eq. 10)",
+    "separable_error": "largest error of the sum over teachers over the condition number (Eq. 14)",
     "separation_at_neurons": "largest |L_jj'(e_l)| over the condition number",
     "separation_diagonal": "largest |L_jj| over the condition number",
     "saddle_norm": "|w₁| + |w₂| on the line of collinear saddles",
@@ -220,20 +228,42 @@ def _unequal() -> dict[str, float]:
     return {"unequal_gradient": norms[0], "unequal_mended": norms[1]}
 
 
-def _proposition_1(seed: int) -> dict[str, float]:
-    """Largest |L_jj'(e_l)| and |L_jj(e)| over the condition number of M_r, for random neurons."""
-    at_neurons = diagonal = 0.0
-    for neurons in (2, 3, 5, 8):
-        streams = Streams(seed, f"K={neurons}", np.arange(200), "proposition_1")
-        drawn = units(streams.normal(neurons * (neurons + 1)).reshape(-1, neurons + 1, neurons))
-        e, w = drawn[:, 0], drawn[:, 1:]
-        condition = np.linalg.cond(kernel(angles(w, w)))[:, None]
-        own = np.arange(neurons)
-        one = separation(w, e)[:, own, own]
-        others = np.stack([separation(w, w[:, i]).reshape(len(w), -1) for i in range(neurons)])
-        diagonal = max(diagonal, np.abs(one / condition).max())
-        at_neurons = max(at_neurons, np.abs(others / condition).max())
-    return {"separation_at_neurons": at_neurons, "separation_diagonal": diagonal}
+def _identities(seed: int) -> dict[str, float]:
+    """Largest errors of Eqs. 9, 10 and 14 and of Proposition 1, for random neurons and teachers."""
+    found = [_errors(seed, neurons) for neurons in (2, 3, 5, 8)]
+    return {name: max(one[name] for one in found) for name in found[0]}
+
+
+def _errors(seed: int, neurons: int) -> dict[str, float]:
+    """Errors for one K; those of L over the condition number of M_r, which it inverts."""
+    streams = Streams(seed, f"K={neurons}", np.arange(200), "identities")
+    drawn = streams.normal(2 * neurons**2).reshape(-1, 2, neurons, neurons)
+    w, teachers = drawn.swapaxes(0, 1)
+    e = units(w)
+    whole = 2 * np.pi * gradient(w, teachers)
+    y, b = normal_equation(w, teachers)
+    columns = y.swapaxes(1, 2) @ e - b.swapaxes(1, 2) @ teachers
+    m, m_star = projections(w, teachers)
+    size, size_of_teachers = (np.linalg.norm(x, axis=2)[:, None, :, None] for x in (w, teachers))
+    projected = (m @ size - m_star @ size_of_teachers)[..., 0]
+    # Eq. 13 solved for the norms, and put into Eq. 10
+    square, right = radial(w, teachers)
+    norms = np.linalg.solve(square, right @ size_of_teachers[:, 0])[:, None]
+    left = (m @ norms - m_star @ size_of_teachers)[..., 0]
+    parts = [separation(w, units(teachers)[:, k]) for k in range(neurons)]
+    sums = np.einsum("krij,rk->rij", np.array(parts), size_of_teachers[:, 0, :, 0])
+    condition = np.linalg.cond(square)[:, None, None]
+    own = np.arange(neurons)
+    at_neurons = [separation(w, w[:, k]) / condition for k in range(neurons)]
+    diagonal = [(part / condition)[:, own, own] for part in parts]
+    errors = {
+        "normal_equation_error": columns - whole,
+        "projection_error": projected - whole @ e.swapaxes(1, 2),
+        "separable_error": (left + sums) / condition,
+        "separation_at_neurons": at_neurons,
+        "separation_diagonal": diagonal,
+    }
+    return {name: float(np.abs(values).max()) for name, values in errors.items()}
 
 
 @nnflow.hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 import nnflow
 from nnflow import Analysis, Streams
@@ -33,8 +33,9 @@ class OutOfPlane(Analysis):
     no zero mode; `other_nullities`, how many have other than the orbit's dimension, with the gap
     of the eigenvalues, `largest_zero` and `smallest_other` (relative to the largest one);
     `nullity_below`, the largest nullity of those with d = K + 1; `minima_outside`, those of index
-    0; `largest_orbit_gradient`; and `equivariance_error`, the largest entry of ∇(RW) − R∇(W) at
-    random W and rotations R.
+    0; `largest_inside` and `smallest_outside`, the norms of the parts outside of Π* on either side
+    of `outside_above`; `largest_orbit_gradient`; and `equivariance_error`, the largest entry of
+    ∇(RW) − R∇(W) at random W and rotations R.
     """
 
     cases: Annotated[list[tuple[PositiveInt, PositiveInt]], Field(min_length=1)] = [
@@ -43,9 +44,17 @@ class OutOfPlane(Analysis):
     """Pairs [neurons K, inputs d]."""
     starts: PositiveInt = 100
     """Random starts of each."""
-    outside_above: float = 1e-4
-    """Norm of the part outside of Π* above which a point is out of plane; in-plane ones are below
-    1e-10."""
+    outside_above: PositiveFloat = 1e-4
+    """Norm of the part outside of Π* above which a point is out of plane. `largest_inside` and
+    `smallest_outside` are the ends of the gap it lies in."""
+
+    @field_validator("cases")
+    @classmethod
+    def _room_outside(cls, cases):
+        for neurons, inputs in cases:
+            if inputs <= neurons:
+                raise ValueError(f"[{neurons}, {inputs}]: there is no outside unless d > K")
+        return cases
 
     def compute(self, results):
         import xarray as xr
@@ -124,6 +133,8 @@ class OutOfPlane(Analysis):
             "isolated_points": (free & (nullity == 0)).sum(),
             "other_nullities": (free & (nullity != points["orbit_dimension"])).sum(),
             "nullity_below": nullity[below].max() if below.any() else np.nan,
+            "largest_inside": points["outside"][~outside].max(initial=0),
+            "smallest_outside": points["outside"][outside].min(initial=np.inf),
             "minima_outside": ((free | below) & (points["index"] == 0)).sum(),
             "largest_zero": points["largest_zero"][free].max() if free.any() else np.nan,
             "smallest_other": points["smallest_other"][free].min() if free.any() else np.nan,
@@ -162,6 +173,8 @@ COLUMNS = {
     "isolated_points": "of these, those without a zero mode",
     "other_nullities": "of these, those whose nullity is not the orbit's dimension",
     "nullity_below": "largest nullity out of plane where d = K + 1",
+    "largest_inside": "largest norm of the part outside of the plane of in-plane points",
+    "smallest_outside": "smallest one of out-of-plane points",
     "minima_outside": "critical points out of plane of index 0",
     "largest_zero": "largest relative eigenvalue counted as zero",
     "smallest_other": "smallest relative eigenvalue not counted as zero",

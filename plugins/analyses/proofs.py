@@ -18,8 +18,8 @@ PROVED = {
 
 
 class Proofs(Analysis):
-    """Counts of certificates by verdict, the share of certified runs, and the lowest spurious
-    minimum that is proved, with its proved bounds.
+    """Counts of certificates by verdict, the share of certified runs, and the spurious minimum
+    and the saddle of lowest loss that are proved, with their proved bounds.
 
     A run is certified where the certified run of its own family is proved to be a spurious
     minimum: the runs of a family are images of one point under the model's symmetry (to the
@@ -37,7 +37,8 @@ class Proofs(Analysis):
             _counts(certificates)
             | _shares(results.at("critical_points", point.label), certificates)
             | _existence(results.at("critical_points", point.label), certificates)
-            | _lowest(certificates)
+            | _lowest(certificates, "spurious_minimum", "proved")
+            | _lowest(certificates, "saddle", "saddle")
             for point, certificates in results.each("certificates")
         ]
         columns = {
@@ -93,28 +94,28 @@ def _existence(ends, certificates) -> Row:
     return {"spurious_exists": (float(found) if tried else np.nan, text)}
 
 
-def _lowest(certificates) -> Row:
-    """Loss and lowest eigenvalue of the proved spurious minimum of lowest loss, and what its
-    proof is like."""
-    proved = flag_mask(certificates["verdict"], "spurious_minimum")
-    found = certificates.isel(certificate=proved)
-    nan = {name: np.nan for name in certificates.data_vars}
-    if found.sizes["certificate"]:
-        found = found.isel(certificate=int(found["loss_low"].values.argmin()))
-        nan = {name: found[name].values for name in found.data_vars}
+def _lowest(certificates, verdict: str, prefix: str) -> Row:
+    """Loss and lowest eigenvalue of the proved point of that kind of lowest loss, and what its
+    proof is like; NaN where there is none."""
+    proved = np.flatnonzero(flag_mask(certificates["verdict"], verdict))
+    losses = certificates["loss_low"].values[proved]
+    place = proved[losses.argmin()] if proved.size else None
+
+    def value(name: str) -> float:
+        return np.nan if place is None else float(certificates[name].values[place])
+
+    of = f"the {verdict.replace('_', ' ')} of lowest loss that is proved"
     row: Row = {}
-    of = "the lowest spurious minimum that is proved"
     for column, bounds, what in (
-        ("proved_loss", "loss", "loss"),
-        ("proved_eigenvalue", "min_eigenvalue", "lowest Hessian eigenvalue"),
+        ("loss", "loss", "loss"),
+        ("eigenvalue", "min_eigenvalue", "lowest Hessian eigenvalue"),
     ):
-        low, high = float(nan[f"{bounds}_low"]), float(nan[f"{bounds}_high"])
-        row[column] = ((low + high) / 2, f"{what} of {of}")
-        row[f"{column}_low"] = (low, f"{what} of {of}: proved lower bound")
-        row[f"{column}_high"] = (high, f"{what} of {of}: proved upper bound")
-    row["proved_distance"] = (float(nan["distance"]), f"proved distance of {of} from its center")
-    row["proved_radius"] = (float(nan["radius"]), f"half-width of the box that holds {of} alone")
-    row["proved_contraction"] = (float(nan["contraction"]), "contraction proved in that box")
+        low, high = value(f"{bounds}_low"), value(f"{bounds}_high")
+        row[f"{prefix}_{column}"] = ((low + high) / 2, f"{what} of {of}")
+        row[f"{prefix}_{column}_low"] = (low, f"{what} of {of}: proved lower bound")
+        row[f"{prefix}_{column}_high"] = (high, f"{what} of {of}: proved upper bound")
+    row[f"{prefix}_distance"] = (value("distance"), f"proved distance of {of} from its center")
+    row[f"{prefix}_radius"] = (value("radius"), f"half-width of the box that holds {of} alone")
     return row
 
 

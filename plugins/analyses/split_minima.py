@@ -131,7 +131,9 @@ def _ways(curvatures, sizes) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]
 def _neurons(kinds: tuple[str, ...], k: int) -> list[int]:
     """Different neurons of these kinds: those along their teachers come first, the turned ones
     last."""
-    return [i if kind == "along" else k - 1 - i for i, kind in enumerate(kinds)]
+    places = [kinds[:i].count(kind) for i, kind in enumerate(kinds)]
+    pairs = zip(kinds, places, strict=True)
+    return [place if kind == "along" else k - 1 - place for kind, place in pairs]
 
 
 def _parted(w, neurons, parts, share: float):

@@ -47,8 +47,8 @@ class SymmetricDynamics(Analysis):
     `velocity_x`, `velocity_y`.
     """
 
-    network: Model = Field(examples=[{"name": "relu_teacher_student", "k": 2, "n": 2}])
-    """The whole network, with settings k and n."""
+    network: Model = Field(examples=[{"name": "relu_top_weights", "top": [1]}])
+    """The whole network; relu_top_weights, of which any number of top weights 1 are taken."""
     size: PositiveInt = 40
     """Intervals along each side of the map."""
     draws: PositiveInt = 50
@@ -79,7 +79,7 @@ class SymmetricDynamics(Analysis):
         return found.assign(stacked).assign_coords(place_x=places, place_y=places)
 
     def _whole(self, k: int) -> Model:
-        return self.network.model_copy(update={"k": k, "n": k})
+        return self.network.model_copy(update={"top": [1.0] * k})
 
     def _field_error(self, symmetric: type[Model], seed: int) -> float:
         worst = 0.0

@@ -32,15 +32,11 @@ class InPlane(Figure):
 
 
 def _cone(axis, found) -> None:
-    import matplotlib.patches as patches
-
-    size = np.abs(found["cone_value"].values).max()
-    edges = np.append(found["cone_phi"].values, 2 * np.pi)
-    for value, start, end in zip(found["cone_value"].values, edges[:-1], edges[1:], strict=True):
-        color = "#d6604d" if value > 0 else "#4393c3"
-        reach = np.sqrt(abs(value) / size)
-        wedge = patches.Wedge((0, 0), reach, *np.degrees((start, end)), color=color, lw=0)
-        axis.add_patch(wedge)
+    value, phi = found["cone_value"].values, found["cone_phi"].values
+    reach = np.sqrt(np.abs(value) / np.abs(value).max())
+    for sign, color in ((1, "#d6604d"), (-1, "#4393c3")):
+        shown = np.where(sign * value > 0, reach, 0)
+        axis.fill(shown * np.cos(phi), shown * np.sin(phi), color=color, lw=0)
     for number, angle in enumerate((0, found.attrs["cone_angle"]), 1):
         way = np.array([np.cos(angle), np.sin(angle)])
         axis.annotate(

@@ -60,7 +60,7 @@ def _gradient(axis, found) -> None:
 
 
 def _modes(axis, found) -> None:
-    outside = found["outside"].values > 1e-4
+    outside = found["rank"].values > 0
     dimension, nullity = (found[name].values[outside] for name in ("orbit_dimension", "nullity"))
     room = (found["inputs"] - found["neurons"]).values[outside]
     most = int(max(dimension.max(initial=0), nullity.max(initial=0)))

@@ -29,14 +29,13 @@ class SeparationProof(Figure):
 
         found = results["separation_proof"]
         figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.9), width_ratios=(1.7, 1))
-        for axis in axes:
+        for axis, across, up in zip(axes, (2, 0.5), (1, 0.25), strict=True):
+            axis.set(xlim=(-0.05, across), ylim=(0, up))
             _boxes(axis, found)
             axis.plot([0, 1], [0, 1], color="k", lw=1)
             axis.axvline(0, color="k", lw=1)
             axis.set(xlabel="φ / π", ylabel="θ$_{12}$ / π")
-        axes[0].set(xlim=(-0.05, 2), ylim=(0, 1))
         axes[0].set_title(f"{found.sizes['box']:,} boxes, {_undecided(found)} undecided")
-        axes[1].set(xlim=(-0.05, 0.5), ylim=(0, 0.25))
         axes[1].set_title("near θ$_{12}$ = 0")
         names = {
             ("value", 1): "$L_{12}$ > 0", ("slope", 1): "∂$L_{12}$/∂φ > 0",
@@ -65,9 +64,15 @@ def _boxes(axis, found) -> None:
     places, color = places[order], color[order]
     for shift in (0, 2, -2):
         shifted = places + np.array([shift, 0])
-        seen = (shifted[..., 0].max(axis=1) > -0.05) & (shifted[..., 0].min(axis=1) < 2)
-        # outlines of tiny boxes would hide them
-        outline = np.where(np.ptp(shifted[seen], axis=1).min(axis=1) > 0.004, 0.3, 0)
+        low, high = shifted.min(axis=1), shifted.max(axis=1)
+        (left, right), (_, top) = axis.get_xlim(), axis.get_ylim()
+        seen = (high[:, 0] > left) & (low[:, 0] < right) & (low[:, 1] < top)
+        # outlines of thin boxes would hide them; area over length is their width
+        corners = shifted[seen] / [right - left, top]
+        x, y = np.moveaxis(corners, 2, 0)
+        area = np.abs((x * np.roll(y, 1, axis=1) - y * np.roll(x, 1, axis=1)).sum(axis=1)) / 2
+        length = np.ptp(corners, axis=1).max(axis=1)
+        outline = np.where(area > 0.008 * length, 0.3, 0)
         boxes = PolyCollection(
             shifted[seen],
             facecolors=list(color[seen]),

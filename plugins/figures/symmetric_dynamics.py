@@ -14,10 +14,11 @@ FIELDS = 2
 
 
 class SymmetricDynamics(Figure):
-    """Upper row: gradient flow of (x, y) for symmetric networks of K neurons (grey; shading: end
-    of each start, white: the teacher (1, 0)), with the invariant line x = y (dashed), its saddle
-    (cross) and runs of gradient descent (red). Lower row: runs from (10⁻³, 0) with dots every 100
-    steps and lines from the saddle to the teacher; their error (x − 1)² + (K − 1)y²."""
+    """Upper row: gradient flow of (x, y) for symmetric networks of K neurons (grey), with the
+    invariant line x = y (dashed), its saddle (cross), the teacher (1, 0) (star) and runs of
+    gradient descent (red); starts in the shaded region do not end at the teacher. Lower row: runs
+    from (10⁻³, 0) with dots every 100 steps and lines from the saddle to the teacher; their error
+    (x − 1)² + (K − 1)y²."""
 
     needs = ("training", "symmetric_dynamics")
 

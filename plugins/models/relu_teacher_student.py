@@ -134,8 +134,11 @@ class ReluTeacherStudent(Model):
         return torch.linalg.vector_norm(weights["w"], dim=2).amin(1) > VANISHED
 
     def enclosure(self):
+        """Known where there are as many inputs as teachers, and no constraint."""
         from ._relu_enclosure import ReluEnclosure
 
+        if self.d > self.k or self.norms == "unit":
+            return None
         return ReluEnclosure(self.n, self.k)
 
     def canonical(self, weights):

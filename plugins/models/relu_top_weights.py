@@ -63,7 +63,9 @@ class ReluTopWeights(Model):
         cosine = (unit[:, :k] @ unit.mT).clamp(-1, 1)
         cosine.diagonal(dim1=1, dim2=2).fill_(1)
         open_angle = (math.pi - torch.arccos(cosine)) * signed[:, None]
-        radial = (torch.sqrt(1 - cosine * cosine) * (signed * norm)[:, None]).sum(2)
+        # not √(1 − cos²): its rounding at small angles is not that of arccos, and stays
+        sine = torch.sqrt((1 - cosine) * (1 + cosine))
+        radial = (sine * (signed * norm)[:, None]).sum(2)
         gradient = open_angle @ both + radial[..., None] * unit[:, :k]
         return {"w": top[:, None] * gradient / (2 * math.pi)}
 

@@ -87,6 +87,11 @@ def test_the_hessian_changes_no_faster_than_the_bound(size, draw, radius):
     assert torch.linalg.matrix_norm(change, 2) <= bound * radius * (1 + 1e-9)
 
 
+def test_no_enclosure_but_of_the_plain_loss():
+    models = [objective(3, 3, **more).model for more in ({}, {"inputs": 4}, {"norms": "unit"})]
+    assert [model.enclosure() is None for model in models] == [False, True, True]
+
+
 def test_teachers_need_room():
     with pytest.raises(ValidationError, match="inputs: 2 is less than k = 3"):
         objective(3, 3, inputs=2)

@@ -183,6 +183,13 @@ def test_split_networks_are_saddles_with_one_flat_direction_a_neuron(done):
     assert float(np.abs(found["split_nullity_excess"]).max()) == 0
 
 
+def test_two_neurons_to_split_are_different_and_of_the_kinds_asked_for():
+    neurons = module("split_minima")._neurons
+    assert neurons(("along", "turned"), 6) == [0, 5]
+    assert neurons(("turned", "turned"), 6) == [5, 4]
+    assert neurons(("along", "along"), 6) == [0, 1]
+
+
 KNOWN = {6: (-0.11815, -0.09039), 7: (-0.10833, -0.08641), 10: (-0.08662, -0.07688),
          20: (-0.05362, -0.06053)}  # fmt: skip
 
