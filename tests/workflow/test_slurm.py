@@ -156,8 +156,9 @@ def finished(cluster, environment, tmp_path_factory, root, new_project) -> Finis
             return on_cluster(cluster, slurm.folder, "train", "RUNNING")
 
         wait_for(lambda: head.poll() is not None or training(), 300, "job that trains")
-        node = training()[0]["NodeList"]
-        killed = [job["JobId"] for job in training() if job["NodeList"] == node]
+        jobs = training()
+        node = jobs[0]["NodeList"]
+        killed = [job["JobId"] for job in jobs if job["NodeList"] == node]
         cluster.kill_node(node)
         # Slurm needs half a minute to see it
         run(local.command("--cores", "1"), local.folder, environment)
