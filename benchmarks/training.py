@@ -1,10 +1,12 @@
 """Training an ensemble, beside its peers, in one process on one thread.
 
     python benchmarks/training.py [--runs 1000] [--whole-way]
+    python benchmarks/training.py --rows all | 10,10 17,18 …
 
 Prints the time of one gradient-descent step of 1000 runs of `relu_teacher_student` at
 k = n = 10 and 20, and, with --whole-way, the time from first weights to classified
-points at k = n = 10.
+points at k = n = 10. With --rows it prints instead what rows of `spurious_minima` cost at paper
+scale, in seconds of the processor, which other processes disturb less than the clock.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,19 +27,21 @@ from nnflow.polish import polish
 from nnflow.registry import registry
 from nnflow.stages.classify import HESSIAN_BYTES
 from nnflow.streams import Streams
-from nnflow.study import Stop, Trace
-from nnflow.training import _advance, train
+from nnflow.study import Stop, Trace, load_study
+from nnflow.training import STATUS, _advance, train
 
 RATE = 0.1
 STOP_NORM = 1e-9 / (2 * math.pi)
 PUBLISHED_STEPS = 200_000
+STUDY = Path(__file__).parents[1] / "config" / "studies" / "spurious_minima.yaml"
 
 
-def first_weights(runs: int, k: int) -> tuple[Objective, torch.Tensor]:
+def first_weights(runs: int, k: int, n: int | None = None) -> tuple[Objective, torch.Tensor]:
     """The objective and the first weights of the study `spurious_minima`."""
-    model = registry().get("models", "relu_teacher_student")(k=k, n=k)
-    streams = Streams(2018, f"k={k},n={k}", np.arange(runs), "initialize")
-    return Objective(model, {}, streams), torch.from_numpy(streams.normal(k * k)) / math.sqrt(k)
+    n = n or k
+    model = registry().get("models", "relu_teacher_student")(k=k, n=n)
+    streams = Streams(2018, f"k={k},n={n}", np.arange(runs), "initialize")
+    return Objective(model, {}, streams), torch.from_numpy(streams.normal(k * n)) / math.sqrt(k)
 
 
 def numpy_gradient(w: np.ndarray) -> np.ndarray:
@@ -164,11 +169,7 @@ def nnflow_whole_way(runs: int, k: int) -> dict[str, float]:
     began = time.perf_counter()
     outcome = train(objective, gd, weights, stop, Trace())
     trained = time.perf_counter()
-    groups = torch.arange(runs).split(max(1, HESSIAN_BYTES // (8 * k**4)))
-    polished = torch.cat(
-        [polish(objective.take(rows.numpy()), outcome.weights[rows], 1.0) for rows in groups]
-    )
-    lowest = torch.linalg.eigvalsh(objective.hessian(polished))[:, 0].numpy()
+    polished, lowest = classified(objective, outcome.weights)
     loss = objective.loss(polished).numpy()
     ended = time.perf_counter()
     return {
@@ -178,6 +179,45 @@ def nnflow_whole_way(runs: int, k: int) -> dict[str, float]:
         "spurious": float(((loss > 1e-3) & (lowest > 0)).mean()),
         "gradient norm": float(objective.gradient(polished).norm(dim=1).max()),
     }
+
+
+def classified(objective: Objective, ends: torch.Tensor) -> tuple[torch.Tensor, np.ndarray]:
+    """Polished ends and their lowest eigenvalues, in groups as `classify` has them."""
+    polished, lowest = [], []
+    length = max(1, HESSIAN_BYTES // (8 * ends.shape[1] ** 2))
+    for rows in torch.arange(len(ends)).split(length):
+        part = objective.take(rows.numpy())
+        polished.append(polish(part, ends[rows], 1.0))
+        lowest.append(torch.linalg.eigvalsh(part.hessian(polished[-1]))[:, 0])
+    return torch.cat(polished), torch.cat(lowest).numpy()
+
+
+def rows_table(runs: int, names: list[str]) -> Table:
+    """What rows of the paper cost, in seconds of the processor, the longest first."""
+    study = load_study(STUDY, "paper")
+    points = {f"{p.experiment.model.k},{p.experiment.model.n}": p for p in study.points}
+    table = Table(title=f"{runs} runs a row, seconds of the processor")
+    for heading in ("k,n", "train", "classify", "mean steps", "most steps", "spurious", "at limit"):
+        table.add_column(heading, justify="right")
+    costs = []
+    for name in points if names == ["all"] else names:
+        experiment = points[name].experiment
+        objective, weights = first_weights(runs, experiment.model.k, experiment.model.n)
+        began = time.process_time()
+        outcome = train(objective, experiment.optimizer, weights, experiment.stop, Trace())
+        trained = time.process_time()
+        polished, lowest = classified(objective, outcome.weights)
+        ended = time.process_time()
+        spurious = (objective.loss(polished).numpy() > experiment.stop.loss) & (lowest > 0)
+        limited = int((outcome.status == STATUS.index("step_limit")).sum())
+        cost = (trained - began, ended - trained)
+        steps = (f"{outcome.steps.mean():.0f}", str(outcome.steps.max()))
+        costs.append((cost, name, (*steps, f"{spurious.mean():.3f}", str(limited))))
+    for cost, name, rest in sorted(costs, key=lambda row: -sum(row[0])):
+        table.add_row(name, *(f"{part:.1f}" for part in cost), *rest)
+    totals = [sum(cost[part] for cost, *_ in costs) for part in (0, 1)]
+    table.add_row("all", *(f"{total:.1f}" for total in totals))
+    return table
 
 
 def numpy_whole_way(runs: int, k: int, leave: bool) -> dict[str, float]:
@@ -240,9 +280,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--whole-way", action="store_true", help="also time the whole way")
+    parser.add_argument("--rows", nargs="+", help="rows k,n of spurious_minima, or all")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = Console()
+    if arguments.rows:
+        console.print(rows_table(arguments.runs, arguments.rows))
+        return
     console.print(steps_table(arguments.runs))
     if arguments.whole_way:
         console.print(whole_way_table(arguments.runs, 10))

@@ -16,7 +16,9 @@ from nnflow.hookspecs import hookimpl
 from nnflow.interfaces import (
     Activation,
     Analysis,
+    Block,
     Dataset,
+    Enclosure,
     Figure,
     Initializer,
     Loss,
@@ -24,6 +26,7 @@ from nnflow.interfaces import (
     Optimizer,
 )
 from nnflow.lazy import torch
+from nnflow.manifolds import Manifold, Spheres
 from nnflow.settings import Settings
 from nnflow.statistics import mean, share
 from nnflow.streams import Streams
@@ -33,13 +36,17 @@ __version__ = "0.1.0"
 __all__ = [
     "Activation",
     "Analysis",
+    "Block",
     "Dataset",
+    "Enclosure",
     "Figure",
     "Initializer",
     "Loss",
+    "Manifold",
     "Model",
     "Optimizer",
     "Settings",
+    "Spheres",
     "Streams",
     "UserError",
     "flag_mask",

@@ -15,9 +15,8 @@ from nnflow.errors import UserError
 from nnflow.interfaces import Activation, Dataset, Initializer, Loss, Model, Optimizer
 from nnflow.interfaces.plugin import Plugin
 from nnflow.registry import Registry, registry
-from nnflow.results import STAGE_DATASETS
 from nnflow.settings import meanings
-from nnflow.study import Experiment, load_study
+from nnflow.study import STAGE_DATASETS, Experiment, load_study
 
 if TYPE_CHECKING:
     from nnflow.oracles import Finding
@@ -145,6 +144,10 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
     if isinstance(plugin, Model):
         dataset = experiment.dataset if experiment else None
         yield from oracles.check_model(plugin, _samples(dataset, data))
+        if type(plugin).enclosure is not Model.enclosure:
+            from nnflow.enclosure_oracles import check_enclosure
+
+            yield from check_enclosure(plugin)
     elif isinstance(plugin, Initializer):
         shapes = experiment.model.shapes() if experiment else {"w": (3, 4), "b": (3,)}
         yield from oracles.check_initializer(plugin, shapes, subject.label)

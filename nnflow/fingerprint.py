@@ -24,7 +24,9 @@ from nnflow.registry import PACKAGE
 
 ROOTS = ("nnflow", PACKAGE)
 READING_SETTINGS = {"nnflow.study", "nnflow.sweep", "nnflow.registry", "nnflow.hookspecs"}
-PACKAGES = ("numpy", "scipy", "torch", "xarray", "netCDF4", "snakemake", "pydantic")
+PACKAGES = (
+    "numpy", "scipy", "torch", "xarray", "netCDF4", "snakemake", "pydantic", "python-flint",
+)  # fmt: skip
 _HOME = Path(nnflow.__file__).parent
 
 

@@ -23,7 +23,7 @@ from nnflow.claims import Claim, Correction
 from nnflow.interfaces import KINDS, Plugin
 from nnflow.registry import Registry, registry
 from nnflow.settings import Settings, meanings
-from nnflow.study import Classify, Experiment, Outline, Spectrum, Stop, Trace
+from nnflow.study import Certify, Classify, Experiment, Outline, Spectrum, Stop, Trace
 
 MANUAL = Path("config/README.md")
 TABLES: dict[str, type[Settings]] = {
@@ -33,6 +33,7 @@ TABLES: dict[str, type[Settings]] = {
     "trace": Trace,
     "classify": Classify,
     "spectrum": Spectrum,
+    "certify": Certify,
     "claim": Claim,
     "correction": Correction,
 }

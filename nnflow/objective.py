@@ -14,7 +14,8 @@ import torch
 
 from nnflow.errors import UserError
 from nnflow.interfaces.dataset import Dataset
-from nnflow.interfaces.model import Data, Model
+from nnflow.interfaces.model import Data, Model, size
+from nnflow.manifolds import Manifold
 from nnflow.streams import Streams
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class Objective:
     """L as a function of flat weights (run, weight), with derivatives.
 
     streams: the random streams of the runs at hand, for optimizers that draw.
+    manifold: what the weights are bound to; the gradient and the Hessian are Riemannian there.
+    None: derivatives in all weights.
     """
 
     model: Model
     data: Data
     streams: Streams
+    manifold: Manifold | None = None
 
     def take(self, rows: np.ndarray) -> Objective:
         """The objective of the given runs (row numbers)."""
@@ -71,8 +75,33 @@ class Objective:
         with torch.no_grad():
             return self.model.loss(self.named(weights), self.data)
 
+    @property
+    def dimension(self) -> int:
+        """Number of weights, or dimension of the manifold."""
+        return size(self.model) if self.manifold is None else self.manifold.dimension
+
+    def retract(self, weights: torch.Tensor) -> torch.Tensor:
+        """Weights near the manifold onto it, (run, weight)."""
+        return weights if self.manifold is None else self.manifold.retract(weights)
+
+    def from_tangent(self, weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors in the coordinates of `hessian`, (run, dimension), as (run, weight)."""
+        if self.manifold is None:
+            return vectors
+        return (self.manifold.basis(weights) @ vectors[..., None]).squeeze(-1)
+
+    def to_tangent(self, weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors (run, weight) in the coordinates of `hessian`, (run, dimension)."""
+        if self.manifold is None:
+            return vectors
+        return (self.manifold.basis(weights).mT @ vectors[..., None]).squeeze(-1)
+
     def gradient(self, weights: torch.Tensor) -> torch.Tensor:
-        """∇L, (run, weight)."""
+        """∇L, (run, weight); tangent to the manifold."""
+        gradient = self._gradient(weights)
+        return gradient if self.manifold is None else self.manifold.project(weights, gradient)
+
+    def _gradient(self, weights: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             known = self.model.gradient(self.named(weights), self.data)
         if known is not None:
@@ -80,20 +109,29 @@ class Objective:
         return automatic_gradient(self._function, weights)
 
     def hessian_vector(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """v ↦ ∇²L v for vectors (run, weight); the graph of ∇L is built once and kept."""
+        """v ↦ ∇²L v for vectors (run, weight); the graph of ∇L is built once and kept. Raises
+        UserError on a manifold, where Hessians have to be formed."""
+        if self.manifold is not None:
+            raise UserError(
+                f"model {self.model.name!r}: its weights are bound to a manifold, so Hessians are"
+                f" formed; classify.dense_up_to must be at least {size(self.model)}"
+            )
         at = weights.detach().requires_grad_(True)
         with torch.enable_grad():
             total = self._function(at).sum()
             (gradient,) = torch.autograd.grad(total, at, create_graph=True)
 
         def product(vectors: torch.Tensor) -> torch.Tensor:
+            if not gradient.requires_grad:  # a loss that is linear in the weights
+                return torch.zeros_like(vectors)
             (out,) = torch.autograd.grad(gradient, at, vectors, retain_graph=True)
             return out.detach()
 
         return product
 
     def hessian(self, weights: torch.Tensor) -> torch.Tensor:
-        """∇²L, (run, weight, weight), symmetric up to rounding."""
+        """∇²L, (run, weight, weight), symmetric up to rounding; on a manifold in an orthonormal
+        basis of the tangent space, (run, dimension, dimension)."""
         with torch.no_grad():
             known = self.model.hessian(self.named(weights), self.data)
         if known is None:
@@ -101,6 +139,8 @@ class Objective:
                 array.numel() for name, array in self.data.items() if not name.startswith(HELD_OUT)
             ]
             known = automatic_hessian(self._function, weights, sum(seen))
+        if self.manifold is not None:
+            known = self.manifold.hessian(weights, self._gradient(weights), known)
         return known
 
     def smooth(self, weights: torch.Tensor) -> torch.Tensor:
@@ -127,36 +167,48 @@ class Objective:
 
 
 def make_objective(
-    study: Study, piece: Piece, purpose: str, folder: Path, device: str
+    study: Study,
+    piece: Piece,
+    purpose: str,
+    folder: Path,
+    device: str,
+    precision: torch.dtype = torch.float64,
 ) -> Objective:
     """The loss of a piece's runs with the study's data, on the device.
 
-    purpose: what the random streams are for. folder: where datasets keep files.
+    purpose: what the random streams are for. folder: where datasets keep files. precision: of
+    the data's real numbers.
     """
     experiment = piece.point.experiment
     runs = np.arange(piece.start, piece.stop)
     streams = Streams(study.outline.seed, piece.point.label, runs, purpose)
     arrays = _load(experiment.dataset, folder) if experiment.dataset else {}
-    data = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
-    return Objective(experiment.model, data, streams)
+    tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
+    return Objective(experiment.model, data, streams, experiment.model.manifold())
 
 
 @cache
 def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
-    return dataset.load(folder)
-
-
-def size(model: Model) -> int:
-    """Number of weights of one run."""
-    return sum(math.prod(shape) for shape in model.shapes().values())
+    arrays = dataset.load(folder)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"dataset {dataset.name!r}: {name!r} has values that are not finite")
+    for held_out in (False, True):
+        parts = {n: len(a) for n, a in arrays.items() if n.startswith(HELD_OUT) == held_out}
+        if len(set(parts.values())) > 1:
+            raise UserError(f"dataset {dataset.name!r}: arrays of different lengths: {parts}")
+    return arrays
 
 
 def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
     """Flat weights (…, weight) by name, each (…, *shape); views."""
     shapes = model.shapes()
-    parts = weights.split([math.prod(shape) for shape in shapes.values()], dim=-1)
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    parts = weights.split(sizes, dim=-1) if len(sizes) > 1 else [weights]
+    leading = weights.shape[:-1]
     return {
-        name: part.unflatten(-1, shape) if shape else part.squeeze(-1)
+        name: part.reshape(*leading, *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
     }
 
@@ -196,6 +248,8 @@ def automatic_hessian(
         at = weights.detach().repeat_interleave(len(directions), dim=0).requires_grad_(True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(function(at).sum(), at, create_graph=True)
+            if not gradient.requires_grad:  # the loss is linear in the weights
+                return hessian.zero_()
             (product,) = torch.autograd.grad(gradient, at, directions.repeat(runs, 1))
         hessian[:, :, start : start + columns] = product.unflatten(0, (runs, len(directions))).mT
     return hessian

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from nnflow.interfaces import Activation, Initializer, Loss, Model, Optimizer
-from nnflow.interfaces.model import Shapes
-from nnflow.objective import Objective, automatic_gradient, automatic_hessian, flatten, size
+from nnflow.interfaces.model import Shapes, size
+from nnflow.objective import Objective, automatic_gradient, automatic_hessian, flatten
 from nnflow.streams import Streams
 
 RUNS = 4
@@ -91,7 +91,7 @@ def _shaped(check: str, found: torch.Tensor, shape: tuple[int, ...]) -> Finding:
 def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     """Shapes, derivatives and symmetries at random normal weights."""
     objective = Objective(model, data, Streams(0, "check", np.arange(RUNS), "check"))
-    weights = _model_weights(model)
+    weights = model_weights(model)
     before = weights.clone()
     loss, gradient = objective.loss(weights), objective.gradient(weights)
     yield _shaped("loss: shape", loss, (RUNS,))
@@ -105,7 +105,7 @@ def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     yield Finding("arguments are left as they are", torch.equal(weights, before))
 
 
-def _model_weights(model: Model) -> torch.Tensor:
+def model_weights(model: Model) -> torch.Tensor:
     """Normal weights, matrices divided by the root of their inputs, (run, weight)."""
     parts = {
         name: _normal(RUNS, *shape, draw=i) / math.sqrt(shape[-1] if len(shape) > 1 else 1)

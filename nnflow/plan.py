@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
 from nnflow.interfaces import Plugin
+from nnflow.interfaces.model import size
+from nnflow.resources import Need, need
 from nnflow.results import dataset_path
-from nnflow.settings import suggest
+from nnflow.settings import check_name, suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
 
+T = TypeVar("T")
 CONFIG = Path("config/config.yaml")
-KEYS = ("studies", "scale", "results", "data")
+KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "initialize": ("seed", "model", "initializer", "runs"),
-    "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
+    "train": (
+        "seed",
+        "batch",
+        "model",
+        "dataset",
+        "optimizer",
+        "runs",
+        "precision",
+        "stop",
+        "trace",
+    ),
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
+    "certify": ("model", "certify"),
     "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
@@ -39,6 +54,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     "initialize": ("model", "initializer"),
     "train": ("model", "dataset", "optimizer"),
     "classify": ("model", "dataset"),
+    "certify": ("model",),
     "spectrum": ("model", "dataset"),
     "draw": ("figures",),
 }
@@ -71,7 +87,8 @@ class Plan:
         studies = named.split(",") if isinstance(named, str) else named
         if not isinstance(studies, list) or not studies:
             raise UserError(f"{CONFIG}: studies: expected a list of names")
-        results = Path(config.get("results", "results"))
+        checked_interval(config.get("checkpoint", 1))
+        results = _checked_results(config.get("results", "results"))
         _check_writable(results)
         plan = cls(tuple(dict.fromkeys(studies)), scale, results)
         plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
@@ -80,11 +97,24 @@ class Plan:
     @cached_property
     def loaded(self) -> dict[str, Study]:
         """The studies by name."""
+        for name in self.studies:
+            try:
+                check_name(str(name))
+            except ValueError as error:
+                raise UserError(f"{CONFIG}: studies: {error}") from None
         return {name: load_study(self.folder / f"{name}.yaml", self.scale) for name in self.studies}
 
     def batches(self, study: str) -> range:
         """The numbers of a study's batches."""
         return range(len(self.loaded[study].batches))
+
+    def size(self, study: str, batch: int) -> int:
+        """Runs times weights of a batch. The largest are trained first: one that began last would
+        keep one core busy while the others are idle."""
+        pieces = self.loaded[study].batches[batch]
+        return sum(
+            (piece.stop - piece.start) * size(piece.point.experiment.model) for piece in pieces
+        )
 
     def needs(self, study: str, part: str, key: str) -> list[str]:
         """The files that an analysis or a figure reads."""
@@ -94,9 +124,11 @@ class Plan:
 
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
-        names = ("initialization", "training", "critical_points", "spectra")
+        loaded = self.loaded[study]
+        names = ["initialization", "training", "critical_points", "spectra"] * loaded.trains
+        names += ["certificates"] * loaded.certifies
         folder = self.results / self.scale / study
-        return [str(dataset_path(folder, n)) for n in names if self.loaded[study].trains]
+        return [str(dataset_path(folder, name)) for name in names]
 
     def figures(self, study: str) -> list[str]:
         """The files that drawing a study writes."""
@@ -116,11 +148,21 @@ class Plan:
 
     def settings(self, stage: str, study: str, analysis: str | None = None) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
+        return self._once("settings", self._settings, stage, study, analysis)
+
+    def _settings(self, stage: str, study: str, analysis: str | None) -> str:
         text = self.loaded[study].settings(*SETTINGS[stage])
         if analysis is None:
             return text
         whole = json.loads(text)
         return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+
+    def need(self, stage: str, study: str) -> Need:
+        """What a job of the stage asks a scheduler for."""
+        return self._once("need", self._need, stage, study)
+
+    def _need(self, stage: str, study: str) -> Need:
+        return need(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""
@@ -129,12 +171,49 @@ class Plan:
 
     def code(self, stage: str, study: str, analysis: str | None = None) -> str:
         """Hash of the code that a job of the stage runs."""
+        return self._once("code", self._code, stage, study, analysis)
+
+    def _code(self, stage: str, study: str, analysis: str | None) -> str:
         return code_hash(stage, self._plugins(stage, study, analysis))
+
+    def _once(self, what: str, work: Callable[..., T], *arguments: str | None) -> T:
+        """Work done at the first call: all batches of a study have the same parameters."""
+        key = (what, *arguments)
+        if key not in self._done:
+            self._done[key] = work(*arguments)
+        return self._done[key]
+
+    @cached_property
+    def _done(self) -> dict[tuple, Any]:
+        return {}
 
     def _plugins(self, stage: str, study: str, analysis: str | None) -> list[Plugin]:
         if analysis is not None:
             return list(self.loaded[study].outline.analyses[analysis].plugins())
         return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+
+def _checked_results(named: Any) -> Path:
+    """The results folder; a name that Snakemake would read as a pattern is refused."""
+    if not isinstance(named, str) or not named:
+        raise UserError(f"{CONFIG}: results: expected a folder (got {named!r})")
+    if set("{}") & set(named) or not named.isprintable():
+        raise UserError(
+            f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
+            " can't have in a path; rename the folder"
+        )
+    return Path(named)
+
+
+def checked_interval(value: Any) -> float:
+    """Seconds between two checkpoints, as a number above 0."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"{CONFIG}: checkpoint: expected seconds, more than 0 (got {value!r})")
+    return seconds
 
 
 def _check_writable(results: Path) -> None:

@@ -37,6 +37,8 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
     times larger. Runs that end farther than `radius` from where they
     began are put back.
 
+    On a manifold the steps are taken in the tangent space and retracted.
+
     weights: (run, weight). Returns (run, weight).
     """
     start, weights = weights, weights.clone()
@@ -51,15 +53,16 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
         hessian = part.hessian(weights[rows])
         damping = (factor[rows] * norm[rows])[:, None]
         hessian.diagonal(dim1=1, dim2=2).add_(damping)
-        step, failed = torch.linalg.solve_ex(hessian, gradient[rows])
-        convex = torch.linalg.cholesky_ex(hessian).info == 0
-        moved = weights[rows] - step
+        at = weights[rows]
+        step, convex, failed = _solve(hessian, part.to_tangent(at, gradient[rows]))
+        step = part.from_tangent(at, step)
+        moved = part.retract(at - step)
         new_gradient, new_loss = part.gradient(moved), part.loss(moved)
         length = torch.linalg.vector_norm(step, dim=1)
         surprise = torch.linalg.vector_norm(new_gradient - damping * step, dim=1)
         slack = torch.where(length < NEAR, norm[rows] * length, 0.0)
         better = (
-            (failed == 0)
+            ~failed
             & (convex | (length < NEAR))
             & (torch.linalg.vector_norm(new_gradient, dim=1) < norm[rows])
             & (surprise <= TRUST * norm[rows])
@@ -71,3 +74,16 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
         factor[rows] = torch.where(better, (factor[rows] / 8).clamp_min(DAMPING), factor[rows] * 8)
     near = torch.linalg.vector_norm(weights - start, dim=1) <= radius
     return torch.where(near[:, None], weights, start)
+
+
+def _solve(
+    hessian: torch.Tensor, gradient: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """H⁻¹g, (run, weight), where H is positive definite, and where it is singular, (run,)."""
+    factor, info = torch.linalg.cholesky_ex(hessian)
+    convex, failed = info == 0, torch.zeros_like(info, dtype=torch.bool)
+    step = torch.cholesky_solve(gradient[..., None], factor).squeeze(-1)
+    if not convex.all():  # LU takes twice as long
+        step[~convex], info = torch.linalg.solve_ex(hessian[~convex], gradient[~convex])
+        failed[~convex] = info != 0
+    return step, convex, failed

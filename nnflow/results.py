@@ -10,9 +10,7 @@ import xarray as xr
 
 from nnflow import store
 from nnflow.progress import Reporter
-from nnflow.study import Point, Study
-
-STAGE_DATASETS = ("initialization", "training", "critical_points", "spectra", "summary")
+from nnflow.study import STAGE_DATASETS, Point, Study
 
 
 class Results:
@@ -34,7 +32,7 @@ class Results:
 
     def each(self, name: str) -> Iterator[tuple[Point, xr.Dataset]]:
         """(point, dataset) for a stage's dataset: initialization, training,
-        critical_points or spectra."""
+        critical_points, certificates or spectra."""
         datasets = self._datasets(name)
         for point in self.points:
             yield point, datasets[point.label] if len(self.points) > 1 else datasets[""]

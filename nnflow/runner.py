@@ -32,7 +32,8 @@ def run(arguments: list[str]) -> int:
     """Run Snakemake in the working folder with the given further arguments.
 
     All cores are used unless the arguments, or a profile, say otherwise; outputs that an
-    interrupted run left incomplete are made again. On Unix this process becomes Snakemake,
+    interrupted run left incomplete are made again; where a job fails, all go on that do not
+    need it. On Unix this process becomes Snakemake,
     so that signals reach it and the lock lives as long as it does; the function returns
     the exit status elsewhere only. Raises UserError while another workflow runs here.
     """
@@ -109,9 +110,11 @@ def _plain_snakemake(folder: Path) -> int | None:
     import psutil
 
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
-        words = [Path(word).name for word in (process.info["cmdline"] or [])[:4]]
+        arguments = process.info["cmdline"] or []
+        words = [Path(word).name for word in arguments[:4]]
         here = process.info["cwd"] == str(folder) and process.pid != os.getpid()
-        if here and words and words[0] != "nnflow" and "snakemake" in words:
+        job = "--nolock" in arguments  # one that a killed workflow left on Slurm
+        if here and not job and words and words[0] != "nnflow" and "snakemake" in words:
             return process.pid
     return None
 
@@ -130,7 +133,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _defaults(arguments: list[str]) -> list[str]:
     given = _options(arguments)
     said = given.cores or given.jobs or given.profile or given.workflow_profile
-    return ["--rerun-incomplete", *([] if said else ["--cores", "all"])]
+    return ["--rerun-incomplete", "--keep-going", *([] if said else ["--cores", "all"])]
 
 
 def _snakemake() -> list[str]:

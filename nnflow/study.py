@@ -8,10 +8,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import (
     BeforeValidator,
+    Field,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -32,7 +34,16 @@ from nnflow.interfaces import (
 from nnflow.settings import Settings, check_name, explain, first_problem, suggest
 from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 
+FLOAT32_REACH = 2.0**-20
+"""What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
+rounded by up to ε/2 = 2⁻²⁴ of their size, and the sums behind a gradient add as much again per
+term: at weights and curvatures near 1 a few ε = 2⁻²³ remain, and eight leave room."""
+
 S = TypeVar("S", bound=Settings)
+
+STAGE_DATASETS = (
+    "initialization", "training", "critical_points", "certificates", "spectra", "summary",
+)  # fmt: skip
 
 
 class Stop(Settings):
@@ -101,6 +112,23 @@ class Spectrum(Settings):
     the first run of each point."""
 
 
+class Certify(Settings):
+    """Which critical points are proved to be what they are."""
+
+    kinds: list[Literal["minimum", "saddle", "maximum"]] = ["minimum", "saddle"]
+    """Kinds of critical points, as classified."""
+    most: PositiveInt = 3
+    """At most so many families of each kind, the most frequent ones, per point; one run of
+    each is certified."""
+    global_minima: bool = False
+    """Certify points of lowest loss, too."""
+    radius: PositiveFloat | None = None
+    """Half-width of the box around a run's end in which the critical point is proved to lie,
+    alone; null: the smallest that serves, about 1e-12."""
+    precision: Annotated[int, Field(ge=53, le=4096)] = 64
+    """Bits of the ball arithmetic."""
+
+
 class Experiment(Settings):
     """All settings of one point."""
 
@@ -114,10 +142,16 @@ class Experiment(Settings):
     """The rule that moves the weights."""
     runs: PositiveInt = 100
     """Runs per point."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Numbers that runs are trained in. float32 is for accelerators, and refused where a stop
+    rule can't be reached in it; classification and spectra are always in float64."""
     stop: Stop = Stop()
     trace: Trace = Trace()
     classify: Classify = Classify()
     spectrum: Spectrum = Spectrum()
+    certify: Certify | None = None
+    """Which critical points get certificates; null: none. Needs a model that gives an
+    enclosure."""
 
 
 def _named(value: Any) -> Any:
@@ -187,6 +221,11 @@ class Study:
     def trains(self) -> bool:
         """Does the study train networks, or does it begin at analyze?"""
         return self.points[0].experiment.model is not None
+
+    @property
+    def certifies(self) -> bool:
+        """Does the study prove anything?"""
+        return self.points[0].experiment.certify is not None
 
     @cached_property
     def batches(self) -> tuple[tuple[Piece, ...], ...]:
@@ -298,15 +337,67 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
                 continue
             field = getattr(owner, "model_fields", {}).get(part)
             owner = field.annotation if field is not None else None
+            if isinstance(owner, UnionType):  # X | None
+                owner = get_args(owner)[0]
         raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
+
+
+def _check_certify(study: Study) -> None:
+    """Raise ValueError where a study asks for proofs that can't be had."""
+    for point in study.points:
+        model = point.experiment.model
+        if (point.experiment.certify is None) == study.certifies:
+            raise ValueError("certify: all points have certificates, or none has")
+        if study.certifies and model is None:
+            raise ValueError("certify: a study without a model has nothing to certify")
+        if study.certifies and type(model).enclosure is Model.enclosure:
+            raise ValueError(
+                f"certify: the model {model.name!r} gives no enclosure, so nothing can be proved"
+            )
+        if study.certifies and point.experiment.dataset is not None:
+            raise ValueError("certify: enclosures are of a loss without a dataset")
 
 
 def _bounded(model: Model) -> bool:
     return type(model).third_derivative_bound is not Model.third_derivative_bound
 
 
+def _check_manifold(experiment: Experiment) -> None:
+    model, optimizer = experiment.model, experiment.optimizer
+    if model is None or model.manifold() is None:
+        return
+    if not optimizer.stays:
+        raise ValueError(
+            f"optimizer: {optimizer.name!r} leaves the manifold that the weights of the model"
+            f" {model.name!r} are bound to"
+        )
+    if experiment.stop.basin:
+        raise ValueError(
+            f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
+            " bound to a manifold"
+        )
+
+
+def _check_precision(experiment: Experiment) -> None:
+    """Raise ValueError where float32 can't reach what the settings ask for."""
+    if experiment.precision == "float64":
+        return
+    if experiment.stop.basin:
+        raise ValueError("precision: float32 proves no basin (stop.basin); use float64")
+    asked = {"stop.gradient_norm": experiment.stop.gradient_norm, "stop.loss": experiment.stop.loss}
+    if experiment.classify.polish == "none":
+        asked["classify.critical_below"] = experiment.classify.critical_below
+    for key, threshold in asked.items():
+        if threshold is not None and threshold < FLOAT32_REACH:
+            raise ValueError(
+                f"precision: float32 does not reach {key}: {threshold:g}"
+                f" (at least {FLOAT32_REACH:.2g}); use float64 or raise it"
+            )
+
+
 def _check_whole(study: Study) -> None:
     """What no single key can tell: parts that are missing beside one another."""
+    _check_certify(study)
     for point in study.points:
         experiment = point.experiment
         parts = {"model", "initializer", "optimizer"}
@@ -327,8 +418,14 @@ def _check_whole(study: Study) -> None:
                 f"stop.basin: the model {experiment.model.name!r} has no third-derivative bound,"
                 " so no basin can be proved"
             )
+        _check_manifold(experiment)
+        _check_precision(experiment)
     stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
+    if study.certifies:
+        stages |= {"certificates"}
     analyses = set(study.outline.analyses)
+    for key in sorted(analyses & set(STAGE_DATASETS)):
+        raise ValueError(f"analyses.{key}: this is the name of a stage's dataset; use another")
     for part, extra in (("analyses", set()), ("figures", {"summary"})):
         for key, plugin in getattr(study.outline, part).items():
             for need in plugin.needs:

@@ -3,6 +3,7 @@
 from nnflow.interfaces.activation import Activation
 from nnflow.interfaces.analysis import Analysis
 from nnflow.interfaces.dataset import Dataset
+from nnflow.interfaces.enclosure import Block, Enclosure
 from nnflow.interfaces.figure import Figure
 from nnflow.interfaces.initializer import Initializer
 from nnflow.interfaces.loss import Loss
@@ -21,4 +22,4 @@ KINDS: tuple[type[Plugin], ...] = (
     Figure,
 )
 
-__all__ = [kind.__name__ for kind in KINDS] + ["KINDS", "Plugin"]
+__all__ = [kind.__name__ for kind in KINDS] + ["KINDS", "Block", "Enclosure", "Plugin"]

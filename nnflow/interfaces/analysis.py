@@ -22,7 +22,7 @@ class Analysis(Plugin):
     kind: ClassVar[str] = "analyses"
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Datasets read: any of initialization, training, critical_points, spectra, and
+    """Datasets read: any of initialization, training, critical_points, certificates, spectra, and
     the names of other analyses of the study."""
 
     def compute(self, results: Results) -> xr.Dataset:

@@ -18,8 +18,8 @@ class Figure(Plugin):
     kind: ClassVar[str] = "figures"
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Datasets read: any of initialization, training, critical_points, spectra, summary,
-    and the names of the study's analyses."""
+    """Datasets read: any of initialization, training, critical_points, certificates,
+    spectra, summary, and the names of the study's analyses."""
 
     caption: str = ""
     """What the report prints below the figure; empty: the plugin's first docstring line."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from nnflow.interfaces.enclosure import Enclosure
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
     import torch
+
+    from nnflow.manifolds import Manifold
 
 Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, "torch.Tensor"]
@@ -51,6 +55,12 @@ class Model(Plugin):
         (run,), inf where there is none; None: not known for this model."""
         return None
 
+    def manifold(self) -> Manifold | None:
+        """What the flat weights, in the order of `shapes`, are bound to; None: nothing. Then
+        the optimizer has to stay there, and gradients, kinds and spectra are those along it;
+        `loss`, `gradient` and `hessian` stay those of all weights."""
+        return None
+
     def smooth(self, weights: Weights, data: Data) -> torch.Tensor | None:
         """(run,) bool: is L twice differentiable around W? None: everywhere."""
         return None
@@ -72,9 +82,18 @@ class Model(Plugin):
         """inf L, where it is known."""
         return None
 
+    def enclosure(self) -> Enclosure | None:
+        """L and its derivatives over boxes of weights, for certificates; None: not known."""
+        return None
+
     def dimensions(self) -> dict[str, tuple[str, ...]]:
         """Names of the axes of each weight, for the datasets; default NAME_0, NAME_1, …"""
         return {}
+
+
+def size(model: Model) -> int:
+    """Number of weights of one run."""
+    return sum(math.prod(shape) for shape in model.shapes().values())
 
 
 def weight_dimensions(model: Model) -> dict[str, tuple[str, ...]]:

@@ -27,8 +27,13 @@ class Optimizer(Plugin):
     kind: ClassVar[str] = "optimizers"
 
     contracts: ClassVar[bool] = False
-    """True if the step is W − α∇L(W), with α in `state["rate"]`, (run, 1). Only then may the
-    stop rules `basin` and `loss` decide a run before it has converged."""
+    """True if the step is W − α∇L(W), retracted where there is a manifold, with α in
+    `state["rate"]`, (run, 1). Only then may the stop rules `basin` and `loss` decide a run
+    before it has converged."""
+
+    stays: ClassVar[bool] = False
+    """True if the weights stay on the objective's manifold, by `objective.retract(…)`. Only such
+    an optimizer can train a model whose weights are bound to one."""
 
     def start(self, weights: torch.Tensor, scale: torch.Tensor) -> State:
         """State before the first step.

@@ -20,8 +20,10 @@ from nnflow.critical import (
     zero_range,
 )
 from nnflow.eigenvalues import extreme_eigenvalues
+from nnflow.faults import blaming
+from nnflow.interfaces.model import size
 from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import Objective, make_objective, size
+from nnflow.objective import Objective, make_objective
 from nnflow.polish import polish
 from nnflow.study import Classify, Piece
 from nnflow.weights import from_flat, to_flat
@@ -42,8 +44,10 @@ def classify(job: Job, batch: int) -> None:
     with job.reporter.running() as reporter:
         for piece, ends in zip(pieces, trained, strict=True):
             parts = []
+            experiment = piece.point.experiment
             for rows in _groups(piece):
-                parts.append(_classify_runs(job, piece, ends, rows))
+                with blaming(job, (experiment.model, experiment.dataset), piece.point.label):
+                    parts.append(_classify_runs(job, piece, ends, rows))
                 done += len(rows)
                 reporter.update(done, total, f"runs classified · {piece.point.label}")
             datasets.append(xr.concat(parts, "run", data_vars="minimal", coords="minimal"))
@@ -66,7 +70,9 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
     last = to_flat(model, ends.isel(run=rows), device)
     dense = last.shape[1] <= settings.dense_up_to
     finite = torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))
-    weights = torch.where(finite[:, None], last, 0.0)
+    # runs that are not finite are blanked below; until then something finite stands for them
+    anything = 0.0 if objective.manifold is None else objective.retract(torch.ones_like(last))
+    weights = torch.where(finite[:, None], last, anything)
     if dense and settings.polish == "newton":
         weights = polish(objective, weights, settings.polish_radius)
     judged = (_dense if dense else _matrix_free)(objective, weights, settings)
@@ -84,7 +90,7 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
         values.pop("both_signs"),
         values["index"],
         values["nullity"],
-        last.shape[1],
+        objective.dimension,
         values["gradient_norm"],
         objective.smooth(weights).cpu().numpy(),
         settings,

@@ -8,6 +8,7 @@ import xarray as xr
 
 from nnflow.eigenvalues import dense_eigenvalues
 from nnflow.families import NO_FAMILY
+from nnflow.faults import blaming
 from nnflow.job import Job, pick_device
 from nnflow.objective import Objective, flatten, make_objective
 from nnflow.study import Piece, Point
@@ -21,7 +22,8 @@ def spectrum(job: Job) -> None:
     datasets = {}
     with job.reporter.running() as reporter:
         for number, (point, ends) in enumerate(job.read.each("critical_points")):
-            datasets[point.label] = _spectra(job, point, ends)
+            with blaming(job, (point.experiment.model, point.experiment.dataset), point.label):
+                datasets[point.label] = _spectra(job, point, ends)
             reporter.update(number + 1, len(job.study.points), f"points · {point.label}")
     job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
 
@@ -46,7 +48,7 @@ def _spectra(job: Job, point: Point, ends: xr.Dataset) -> xr.Dataset:
     if "eigenvalue" not in chosen:
         values, residuals = dense_eigenvalues(objective.hessian(weights))
         variables |= _eigenvalues(axis, values.cpu().numpy(), residuals.cpu().numpy())
-        modes = np.arange(weights.shape[1])
+        modes = np.arange(objective.dimension)
     else:
         count = chosen.sizes["mode"] // 2
         variables |= _from_classification(

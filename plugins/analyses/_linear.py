@@ -62,6 +62,22 @@ def first_of_widths(results) -> list:
     return list(first.values())
 
 
+def by_rate(points) -> list[list]:
+    """Points of gradient descent that differ in the rate alone."""
+    groups: dict[str, list] = {}
+    for point in points:
+        experiment = point.experiment
+        if experiment.optimizer.name == "gradient_descent":
+            alike = repr((experiment.model, experiment.initializer, experiment.runs))
+            groups.setdefault(alike, []).append(point)
+    return list(groups.values())
+
+
+def pace(optimizer) -> float:
+    """The time of the gradient flow that one step stands for."""
+    return optimizer.interval if optimizer.name == "gradient_flow" else optimizer.rate
+
+
 def table(rows: dict[str, dict[str, float]], texts: dict[str, str]):
     """A dataset of columns over `point`: NaN where a point has no such number."""
     import xarray as xr

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Analysis, flag_mask
 
+from ._table import by_point
+
 KINDS = {"minimum": "minima", "saddle": "saddles", "maximum": "maxima", "degenerate": "degenerate"}
 
 
@@ -21,14 +23,7 @@ class CriticalPointCounts(Analysis):
     needs = ("critical_points",)
 
     def compute(self, results):
-        import xarray as xr
-
-        rows = [_row(ends) for _, ends in results.each("critical_points")]
-        columns = {
-            name: ("point", [row[name] for row in rows], {"long_name": text})
-            for name, text in COLUMNS.items()
-        }
-        return xr.Dataset(columns, {"point": [point.label for point in results.points]})
+        return by_point(results, _row, COLUMNS)
 
 
 COLUMNS = {
@@ -41,7 +36,7 @@ COLUMNS = {
 }
 
 
-def _row(ends) -> dict[str, float]:
+def _row(_, ends) -> dict[str, float]:
     """The columns of one point."""
     family, loss = ends["family"].values, ends["loss"].values
     masks = {plural: flag_mask(ends["kind"], kind) for kind, plural in KINDS.items()}

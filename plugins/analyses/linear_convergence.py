@@ -8,6 +8,7 @@ from pydantic import PositiveFloat
 import nnflow
 from nnflow import Analysis, flag_mask
 
+from ._boundedness import barrier, constants
 from ._linear import critical_values, table
 
 COLUMNS = {
@@ -18,6 +19,7 @@ COLUMNS = {
     "global_share": "share of runs that reached the global minimum",
     "largest_norm": "largest ‖W‖ along all runs",
     "bound_violations": "recorded times at which dg/dt exceeds its bound, g = ‖W_K‖²",
+    "norm_over_barrier": "largest g over what the bound and its start allow",
     "manifold_error": "largest distance of the last loss from ½Σs² over modes begun at 0",
 }
 
@@ -27,9 +29,9 @@ class LinearConvergence(Analysis):
 
     dg/dt ≤ −C₀g^K + C₁(1 + g^{K−1}),  g = ‖W_K‖²,
 
-    of Chitour, Liao & Couillet (arXiv:1811.03568) for balanced starts, where C₀ = 2/d_K^{K−1}
-    and C₁ = 2‖Y‖ serve: dg/dt = 2⟨Y, Π⟩ − 2‖Π‖² and ‖Π‖² = tr (W_KW_Kᵀ)^K, with Π = W_K⋯W₁,
-    lies between g^K/d_K^{K−1} and g^K. For X = I; ‖Π‖² follows from the loss and the strengths.
+    of Chitour, Liao & Couillet (arXiv:1811.03568) along gradient flows, with the constants that
+    `_boundedness` derives from each run's start. dg/dt = 2⟨Y, Π⟩ − 2‖Π‖² with Π = W_K⋯W₁, for
+    X = I; ‖Π‖² follows from the loss and the strengths.
     """
 
     needs = ("training", "critical_points")
@@ -61,9 +63,10 @@ class LinearConvergence(Analysis):
         if "trace_squared_norm" in trained:
             norms = trained["trace_squared_norm"].values
             row["largest_norm"] = float(np.sqrt(np.nanmax(norms.sum(axis=2))))
+        if point.experiment.optimizer.name == "gradient_flow":
+            row |= _bounded(model, trained)
         strengths = getattr(point.experiment.initializer, "strengths", None)
         if strengths is not None:
-            row["bound_violations"] = _violations(model, trained)
             values = model.modes[1]
             begun = np.pad(strengths, (0, len(values) - len(strengths)))
             expected = (values[begun == 0] ** 2).sum() / 2
@@ -71,17 +74,23 @@ class LinearConvergence(Analysis):
         return row
 
 
-def _violations(model, trained) -> int:
-    layers, outputs = len(model.widths) - 1, model.widths[-1]
-    g = trained["trace_squared_norm"].values[..., -1]
-    overlap = trained["trace_strength"].values @ model.modes[1]
+def _bounded(model, trained) -> dict[str, float]:
+    """Does each run keep the bound on dg/dt, and what the bound allows of g itself?"""
+    layers = len(model.widths) - 1
+    norms, entries = trained["trace_squared_norm"].values, trained["trace_imbalance"].values
     size = (model.y**2).sum()
+    first, second = constants(model.widths, np.sqrt(size), entries[:, 0], norms[:, 0])
+    g = norms[..., -1]
+    overlap = trained["trace_strength"].values @ model.modes[1]
     squared = 2 * trained["trace_loss"].values - size + 2 * overlap
     slope = 2 * overlap - 2 * squared
-    low, high = 2 / outputs ** (layers - 1), 2 * np.sqrt(size)
-    bound = -low * g**layers + high * (1 + g ** (layers - 1))
+    bound = -first * g**layers + second[:, None] * (1 + g ** (layers - 1))
+    allowed = np.maximum(g[:, 0], barrier(first, second, layers))
     # NaN after a run's end compares as false
-    return int((slope > bound + 1e-12 * np.abs(bound)).sum())
+    return {
+        "bound_violations": (slope > bound + 1e-12 * np.abs(bound)).sum(),
+        "norm_over_barrier": np.nanmax(g / allowed[:, None]),
+    }
 
 
 @nnflow.hookimpl

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Analysis
 
-from ._linear import table
+from ._linear import by_rate, table
 
 COLUMNS = {
     "drift": "largest drift of an entry of W_{j+1}ᵀW_{j+1} − W_jW_jᵀ",
@@ -21,7 +21,7 @@ class LinearInvariants(Analysis):
     """Drift of the invariants W_{j+1}ᵀW_{j+1} − W_jW_jᵀ along each run, from its recorded steps.
 
     Where points differ in the rate of gradient descent alone and have common starts, the slope
-    of log(drift) against log(rate) is fitted for each run.
+    of log(drift) against log(rate) is fitted for each run, if all have drifted.
     """
 
     needs = ("training",)
@@ -43,8 +43,8 @@ class LinearInvariants(Analysis):
                 "norm_drift": norm_drift.max(),
                 "median_drift": np.median(drift),
             }
-        for group in _groups(results.points):
-            if len(group) > 1:
+        for group in by_rate(results.points):
+            if len(group) > 1 and all((drifts[point.label] > 0).all() for point in group):
                 slope = _slopes(group, drifts)
                 for point in group:
                     ends = ("", "_low", "_high")
@@ -63,17 +63,6 @@ class LinearInvariants(Analysis):
 def _drift(values: np.ndarray) -> np.ndarray:
     """Largest |I(t) − I(0)| of each run, (run,); values: (run, trace_step, number)."""
     return np.nanmax(np.abs(values - values[:, :1]), axis=(1, 2))
-
-
-def _groups(points) -> list[list]:
-    """Points of gradient descent that differ in the rate alone."""
-    groups: dict[str, list] = {}
-    for point in points:
-        experiment = point.experiment
-        if experiment.optimizer.name == "gradient_descent":
-            alike = repr((experiment.model, experiment.initializer, experiment.runs))
-            groups.setdefault(alike, []).append(point)
-    return list(groups.values())
 
 
 def _slopes(group, drifts) -> np.ndarray:

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Analysis, flag_mask, share
 
+from ._table import by_point
+
 CONFIDENT = 0.95
 """Level of the one-sided bound, which the rule of three writes as 3/runs."""
 
@@ -32,14 +34,7 @@ class LocalMinimaSearch(Analysis):
     needs = ("critical_points",)
 
     def compute(self, results):
-        import xarray as xr
-
-        rows = [_row(point, ends) for point, ends in results.each("critical_points")]
-        columns = {
-            name: ("point", [row[name] for row in rows], {"long_name": text})
-            for name, text in COLUMNS.items()
-        }
-        return xr.Dataset(columns, {"point": [point.label for point in results.points]})
+        return by_point(results, _row, COLUMNS)
 
 
 COLUMNS = {

@@ -9,10 +9,11 @@ import numpy as np
 import nnflow
 from nnflow import Analysis
 
-from ._linear import table
+from ._linear import by_rate, pace, table
 
 COLUMNS = {
     "saxe_error": "largest error of the strengths against the exact solution",
+    "saxe_error_slope": "slope of log(error) against log(rate) of gradient descent",
     "top_eigenvalue_ratio": "largest Hessian eigenvalue at the end over K s^{2−2/K}",
 }
 MOVING = (1e-3, 1 - 1e-6)
@@ -25,8 +26,9 @@ class SaxeModes(Analysis):
     Saxe, McClelland & Ganguli (arXiv:1312.6120): for K = 2
     u(t) = s e^{2st}/(e^{2st} − 1 + s/u₀); otherwise t(u) = ∫dw/(w^{K−1}(s − w^K)) over w =
     u^{1/K}, by quadrature, and an error of time counts as one of strength, |δt|·du/dt. Where a
-    mode hardly moves it is compared with u₀ and s. `solution_time(point, mode, share)` and
-    `solution(point, mode, share)` hold the exact curves.
+    mode hardly moves it is compared with u₀ and s. Step n of gradient descent with rate α counts as
+    time αn; where points differ in the rate alone, the error is fitted against it. `solution_time
+    (solved, mode, share)` and `solution(solved, mode, share)` hold the exact curves of the flows.
     """
 
     needs = ("training", "critical_points")
@@ -35,15 +37,12 @@ class SaxeModes(Analysis):
         rows, curves = {}, {}
         for point, trained in results.each("training"):
             rows[point.label] = {}
-            strengths = getattr(point.experiment.initializer, "strengths", None)
-            flows = point.experiment.optimizer.name == "gradient_flow"
+            strengths = getattr(point.experiment.initializer, "strengths", [0])
             values = point.experiment.model.modes[1]
-            if strengths is None or not flows or min(strengths) == 0:
-                continue
-            if len(strengths) < len(values):
+            if min(strengths) == 0 or len(strengths) < len(values):
                 continue
             layers = len(point.experiment.model.widths) - 1
-            time = trained["trace_step"].values * point.experiment.optimizer.interval
+            time = trained["trace_step"].values * pace(point.experiment.optimizer)
             found = trained["trace_strength"].values
             errors = [
                 _error(time, found[:, :, mode], first, s, layers)
@@ -55,8 +54,16 @@ class SaxeModes(Analysis):
                 "saxe_error": max(errors),
                 "top_eigenvalue_ratio": (ends["max_eigenvalue"].values / top).mean(),
             }
-            modes = zip(strengths, values, strict=True)
-            curves[point.label] = [_curve(first, s, layers) for first, s in modes]
+            if point.experiment.optimizer.name == "gradient_flow":
+                modes = zip(strengths, values, strict=True)
+                curves[point.label] = [_curve(first, s, layers) for first, s in modes]
+        for group in by_rate(results.points):
+            if len(group) > 1 and all("saxe_error" in rows[point.label] for point in group):
+                errors = [rows[point.label]["saxe_error"] for point in group]
+                rates = [point.experiment.optimizer.rate for point in group]
+                slope = np.polyfit(np.log(rates), np.log(errors), 1)[0]
+                for point in group:
+                    rows[point.label]["saxe_error_slope"] = slope
         dataset = table(rows, COLUMNS)
         for place, name in enumerate(("solution_time", "solution")):
             axes = ("solved", "mode", "share")
@@ -77,10 +84,10 @@ def times(strengths: np.ndarray, first: float, s: float, layers: int) -> np.ndar
     order = np.argsort(np.abs(u - first))
     ends = np.concatenate([[first], u[order]]) ** (1 / layers)
 
-    def pace(w: float) -> float:
+    def slowness(w: float) -> float:
         return 1 / (w ** (layers - 1) * (s - w**layers))
 
-    parts = [quad(pace, *pair, epsabs=0, epsrel=1e-12)[0] for pair in pairwise(ends)]
+    parts = [quad(slowness, *pair, epsabs=0, epsrel=1e-11)[0] for pair in pairwise(ends)]
     found = np.empty(len(u))
     found[order] = np.cumsum(parts)
     return found
@@ -95,8 +102,8 @@ def _error(time, found: np.ndarray, first: float, s: float, layers: int) -> floa
         u, t = way[known], time[known]
         inside = (u > low) & (u < high)
         late = np.abs(times(u[inside], first, s, layers) - t[inside])
-        pace = layers * u[inside] ** (2 - 2 / layers) * np.abs(s - u[inside])
-        worst = max(worst, (late * pace).max(initial=0), abs(u[0] - first), abs(u[-1] - s))
+        speed = layers * u[inside] ** (2 - 2 / layers) * np.abs(s - u[inside])
+        worst = max(worst, (late * speed).max(initial=0), abs(u[0] - first), abs(u[-1] - s))
     return worst
 
 

@@ -13,8 +13,9 @@ DOTS = 24
 
 
 class SaxeModes(Figure):
-    """Strengths of the modes of balanced linear networks along the gradient flow: dots from the
-    simulation of the first run, lines from the exact solutions. One panel per depth."""
+    """Strengths of the modes of balanced linear networks: dots from the gradient flow, crosses from
+    gradient descent with the largest rate that the study has, both of the first run; lines
+    from the exact solutions. One panel per depth."""
 
     needs = ("training", "saxe_modes")
 
@@ -30,7 +31,11 @@ class SaxeModes(Figure):
         figure, axes = plt.subplots(1, len(points), figsize=size, squeeze=False)
         for axis, point in zip(axes[0], points, strict=True):
             _panel(axis, point, results.at("training", point.label), solved.sel(solved=point.label))
+            descent = _descent(results.points, point)
+            if descent:
+                _crosses(axis, descent, results.at("training", descent.label))
         axes[0, 0].set_ylabel("strength of the mode")
+        axes[0, -1].legend(handles=_legend(), loc="upper right")
         return figure
 
 
@@ -57,6 +62,38 @@ def _panel(axis, point, trained, exact) -> None:
         axis.set(xlim=(0, last))
     axis.set(xlabel="time")
     axis.set_title(f"{len(model.widths) - 1} layers, u₀ = {way[0, 0]:.3g}", fontsize="medium")
+
+
+def _descent(points, flow):
+    """The point of gradient descent with the network and the start of a flow, and the largest
+    rate; None where there is none."""
+
+    def alike(point):
+        own, other = point.experiment, flow.experiment
+        same = repr((own.model, own.initializer)) == repr((other.model, other.initializer))
+        return same and own.optimizer.name == "gradient_descent"
+
+    return max(filter(alike, points), key=lambda p: p.experiment.optimizer.rate, default=None)
+
+
+def _crosses(axis, point, trained) -> None:
+    time = trained["trace_step"].values * point.experiment.optimizer.rate
+    found = trained["trace_strength"].values[0]
+    even = np.linspace(*axis.get_xlim(), DOTS + 1)[:-1] + axis.get_xlim()[1] / (2 * DOTS)
+    shown = np.unique(np.abs(time[:, None] - even).argmin(axis=0))
+    for mode in range(found.shape[1]):
+        axis.plot(time[shown], found[shown, mode], "x", ms=4, mew=0.9, color=f"C{mode}")
+
+
+def _legend() -> list:
+    from matplotlib.lines import Line2D
+
+    looks = {
+        "exact": {"lw": 1},
+        "gradient flow": {"marker": "o", "ms": 3, "ls": ""},
+        "gradient descent": {"marker": "x", "ms": 4, "ls": ""},
+    }
+    return [Line2D([], [], color="0.3", label=name, **look) for name, look in looks.items()]
 
 
 @nnflow.hookimpl

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Figure, share
+from nnflow import Figure
+
+from ._published import published_points
 
 WIDTH = 3.3
 """Inches per panel."""
@@ -28,7 +30,7 @@ class SpuriousShare(Figure):
         from matplotlib.ticker import MaxNLocator, PercentFormatter
 
         ours = _measured(results, self.column)
-        published = _published(results, self.column)
+        published = published_points(results, self.column)
         panels = sorted({excess for excess, *_ in [*ours, *published]})
         figure, axes = plt.subplots(
             1, len(panels), figsize=(WIDTH * len(panels), 2.9), sharey=True, squeeze=False
@@ -56,22 +58,6 @@ def _measured(results, column: str) -> list[tuple[int, int, float, float, float]
         values = (float(at[f"{column}{end}"]) for end in ("", "_low", "_high"))
         k, n = (int(point.parameters[name]) for name in "kn")
         rows.append((n - k, k, *values))
-    return rows
-
-
-def _published(results, column: str) -> list[tuple[int, int, float, float, float]]:
-    """The same of the study's claims; the interval is that of the published trials."""
-    rows = []
-    for claim in results.study.outline.claims:
-        if claim.value != column or not isinstance(claim.published, dict):
-            continue
-        for label, value in claim.published.items():
-            parameters = dict(pair.split("=") for pair in label.split(","))
-            k, n = (int(parameters[name]) for name in "kn")
-            low = high = value
-            if claim.trials:
-                _, low, high = share(round(value * claim.trials), claim.trials)
-            rows.append((n - k, k, value, low, high))
     return rows
 
 

@@ -46,6 +46,11 @@ class Himmelblau(Model):
         Frobenius norm of at most 4√(1 + 2·2)."""
         return 24 * (weights["w"].abs().amax(1) + radius) + 4 * math.sqrt(5)
 
+    def enclosure(self):
+        from ._himmelblau_enclosure import HimmelblauEnclosure
+
+        return HimmelblauEnclosure()
+
     def observables(self, weights, data):
         w1, w2 = weights["w"].unbind(1)
         return {"w1": w1, "w2": w2}

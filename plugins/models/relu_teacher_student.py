@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
-from pydantic import PositiveInt
+from pydantic import PositiveInt, model_validator
 
 import nnflow
-from nnflow import Model, torch
+from nnflow import Model, Spheres, torch
 
 
 class ReluTeacherStudent(Model):
@@ -19,46 +20,61 @@ class ReluTeacherStudent(Model):
     in closed form through E σ(w·x)σ(v·x) = ‖w‖‖v‖ h(θ)/2π with h(θ) = (π−θ)cos θ + sin θ
     and θ the angle between w and v (Cho & Saul 2009; Safran & Shamir 2018, Section 2, whose
     published numbers carry the factor ½ too). Symmetric under permutations of the students,
-    and of the coordinates together with the teachers.
+    of the teachers with their coordinates, and under rotations of the other coordinates.
     """
 
     k: PositiveInt
-    """Teacher neurons; also the input dimension."""
+    """Teacher neurons."""
     n: PositiveInt
     """Student neurons."""
+    inputs: PositiveInt | None = None
+    """Input dimension d ≥ k; default: k."""
+    norms: Literal["free", "unit"] = "free"
+    """`unit`: the students are bound to the unit sphere, each."""
+
+    @model_validator(mode="after")
+    def _room_for_the_teachers(self):
+        if self.inputs is not None and self.inputs < self.k:
+            raise ValueError(f"inputs: {self.inputs} is less than k = {self.k}")
+        if self.norms == "unit" and self.d == 1:
+            raise ValueError("norms: unit vectors of one input can not move")
+        return self
+
+    @property
+    def d(self):
+        return self.inputs or self.k
 
     def shapes(self):
-        return {"w": (self.n, self.k)}
+        return {"w": (self.n, self.d)}
 
     def dimensions(self):
         return {"w": ("neuron", "input")}
 
     def infimum(self):
-        return 0.0 if self.n >= self.k else None
+        reached = self.n >= self.k if self.norms == "free" else self.n == self.k
+        return 0.0 if reached else None
+
+    def manifold(self):
+        return Spheres(self.n, self.d) if self.norms == "unit" else None
 
     def loss(self, weights, data):
         w = weights["w"]
         norm, unit = _polar(w)
         among = _kernel(_cosines(unit)) * norm * norm.mT
-        across = _kernel(unit) * norm
         k = self.k
+        across = _kernel(unit[..., :k]) * norm
         constant = k * (math.pi + k - 1) / (4 * math.pi)
         return among.sum((1, 2)) / (4 * math.pi) - across.sum((1, 2)) / (2 * math.pi) + constant
 
     def gradient(self, weights, data):
         """∇_{wᵢ}F = ½wᵢ + Σ_{j≠i} g(wᵢ,wⱼ) − Σⱼ g(wᵢ,vⱼ) with
         g(w,v) = (‖v‖ sin θ w/‖w‖ + (π−θ)v)/2π (Safran & Shamir 2018, Section 4)."""
-        w = weights["w"]
-        norm, unit = _polar(w)
-        # the hot loop: work in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ
-        among, across = _cosines(unit), unit.clamp(-1, 1)
-        angle, angle_to_teacher = _arccos(among), _arccos(across)
-        radial = _sines(among).mul_(norm.mT).sum(2, keepdim=True)
-        radial -= _sines(across).sum(2, keepdim=True)
-        gradient = torch.baddbmm(radial * unit, angle, w, alpha=-1)
-        gradient += angle_to_teacher
-        gradient += (w.sum(1, keepdim=True) - 1).mul_(math.pi)
-        return {"w": gradient.mul_(1 / (2 * math.pi))}
+        w = weights["w"].detach()
+        if w.device.type != "cpu":
+            return {"w": _gradient(torch, w, self.k)}
+        # a call of NumPy's costs a third of torch's, which counts where few runs are left
+        with np.errstate(all="ignore"):
+            return {"w": torch.from_numpy(_gradient(np, w.numpy(), self.k))}
 
     def hessian(self, weights, data):
         """Blocks over pairs of students (Safran & Shamir 2018, Section 4), written with the
@@ -70,10 +86,10 @@ class ReluTeacherStudent(Model):
         and the teachers (−).
         """
         w = weights["w"]
-        n, k = self.n, self.k
+        n, k, d = self.n, self.k, self.d
         norm, unit = _polar(w)
-        eye = torch.eye(k, dtype=w.dtype, device=w.device)
-        others = torch.cat([unit, eye.expand(len(w), k, k)], dim=1)
+        eye = torch.eye(d, dtype=w.dtype, device=w.device)
+        others = torch.cat([unit, eye[:k].expand(len(w), k, d)], dim=1)
         length = torch.cat([norm, norm.new_full((len(w), k, 1), -1.0)], dim=1)
         cosine = unit @ others.mT
         tangent = others[:, None] - cosine[..., None] * unit[:, :, None]
@@ -94,7 +110,7 @@ class ReluTeacherStudent(Model):
         hessian += rest[:, :, None, :, None] * eye[:, None, :]
         hessian *= 1 / (2 * math.pi)
         hessian[:, own, :, own] = diagonal.transpose(0, 1)
-        return hessian.reshape(len(w), n * k, n * k)
+        return hessian.reshape(len(w), n * d, n * d)
 
     def third_derivative_bound(self, weights, radius):
         """B = max_i [3√3/4 (Σ_{j≠i}‖wⱼ‖ + k)/‖wᵢ‖² ]/π + 3√(n−1)/(π minᵢ‖wᵢ‖), with each norm at
@@ -117,22 +133,66 @@ class ReluTeacherStudent(Model):
         """F is twice differentiable where no student vanishes."""
         return torch.linalg.vector_norm(weights["w"], dim=2).amin(1) > VANISHED
 
+    def enclosure(self):
+        """Known where there are as many inputs as teachers, and no constraint."""
+        from ._relu_enclosure import ReluEnclosure
+
+        if self.d > self.k or self.norms == "unit":
+            return None
+        return ReluEnclosure(self.n, self.k)
+
     def canonical(self, weights):
         """Students beside the teachers along or against which they point most, from the best
         match to the worst opposition; students without a teacher, and teachers without a
-        student, follow by the falling norm of their row or column."""
-        return {"w": torch.stack([_canonical(w) for w in weights["w"]])}
+        student, follow by the falling norm of their row or column. The other coordinates are
+        rotated so that their columns are zero above the diagonal, and not negative on it."""
+        return {"w": torch.stack([_canonical(w, self.k) for w in weights["w"]])}
 
     def invariants(self, weights):
-        """Sorted entries, and sorted norms and sums of rows and columns."""
-        w = weights["w"]
+        """Sorted entries, and sorted norms and sums of rows and columns; of the coordinates
+        beyond the teachers', the sorted products of the rows."""
+        w, beyond = weights["w"][..., : self.k], weights["w"][..., self.k :]
         parts = [w.flatten(1)]
         parts += [f(w, dim=dim) for dim in (1, 2) for f in (torch.linalg.vector_norm, torch.sum)]
+        if self.d > self.k:
+            parts.append((beyond @ beyond.mT).flatten(1))
         return torch.cat([part.sort(dim=1).values for part in parts], dim=1)
 
 
 VANISHED = 1e-6
 """Norm below which a student counts as zero, where F has a kink."""
+
+
+def _gradient(xp, w, k):
+    """The hot loop, in NumPy or torch (xp): in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ,
+    and sums over short rows as products, which are several times as fast."""
+    norm = xp.sqrt(xp.linalg.vecdot(w, w))[..., None]
+    unit = w / norm
+    among = unit @ unit.mT
+    xp.clip(among, -1, 1, out=among)
+    n = w.shape[1]
+    among.reshape(len(w), n * n)[:, :: n + 1] = 1
+    across = xp.clip(unit[..., :k], -1, 1)
+    angle, angle_to_teacher = xp.arccos(among), xp.arccos(across)
+    radial = _sines_of(xp, among) @ norm
+    sines = _sines_of(xp, across)
+    radial -= xp.linalg.vecdot(sines, xp.ones_like(sines[:1, :1]))[..., None]
+    gradient = radial * unit
+    gradient -= angle @ w
+    gradient[..., :k] += angle_to_teacher
+    total = w.sum(1)[:, None]
+    total[..., :k] -= 1
+    total *= math.pi
+    gradient += total
+    gradient *= 1 / (2 * math.pi)
+    return gradient
+
+
+def _sines_of(xp, cosine):
+    """√(1 − cos²), in the memory of the cosines."""
+    cosine *= cosine
+    xp.subtract(1, cosine, out=cosine)
+    return xp.sqrt(cosine, out=cosine)
 
 
 def _polar(w):
@@ -183,9 +243,10 @@ def _sines(cosine):
     return cosine.mul_(cosine).neg_().add_(1).sqrt_()
 
 
-def _canonical(w):
+def _canonical(w, k):
     from scipy.optimize import linear_sum_assignment
 
+    w, beyond = w[:, :k], w[:, k:]
     students, teachers = linear_sum_assignment(-w.abs().cpu().numpy())
     matched = w[students, teachers]
     order = torch.argsort(matched, descending=True).cpu().numpy()
@@ -194,7 +255,16 @@ def _canonical(w):
     left.sort(key=lambda i: -float(w[i].norm()))
     unmatched = [j for j in range(w.shape[1]) if j not in teachers]
     unmatched.sort(key=lambda j: -float(w[:, j].norm()))
-    return w[[*students, *left]][:, [*teachers, *unmatched]]
+    rows = [*students, *left]
+    return torch.cat([w[rows][:, [*teachers, *unmatched]], _triangular(beyond[rows])], dim=1)
+
+
+def _triangular(rows):
+    """(n, d) rows, rotated: zero above the diagonal, not negative on it."""
+    turned = rows @ torch.linalg.qr(rows.mT, mode="complete").Q
+    signs = torch.ones(rows.shape[1], dtype=rows.dtype, device=rows.device)
+    signs[: len(rows)] = torch.where(turned.diagonal() < 0, -1.0, 1.0)
+    return (turned * signs).tril()
 
 
 @nnflow.hookimpl

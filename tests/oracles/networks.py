@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from nnflow.objective import Objective, size
+from nnflow.interfaces.model import size
+from nnflow.objective import Objective
 from nnflow.registry import registry
 from nnflow.streams import Streams
 

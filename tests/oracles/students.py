@@ -10,8 +10,8 @@ from nnflow.registry import registry
 from nnflow.streams import Streams
 
 
-def objective(k, n, runs=1, kind="", data=None):
-    model = registry().get("models", f"relu_teacher_student{kind}")(k=k, n=n)
+def objective(k, n, runs=1, kind="", data=None, **settings):
+    model = registry().get("models", f"relu_teacher_student{kind}")(k=k, n=n, **settings)
     return Objective(model, data or {}, Streams(0, "all", np.arange(runs), "train"))
 
 

@@ -5,6 +5,7 @@ import csv
 from nnflow.job import Job
 from nnflow.progress import Reporter
 from nnflow.stages.analyze import analyze
+from nnflow.stages.certify import certify
 from nnflow.stages.classify import classify
 from nnflow.stages.collect import collect
 from nnflow.stages.draw import draw
@@ -23,6 +24,8 @@ def complete(study, folder):
             for batch in range(len(study.batches)):
                 stage(job, batch)
             collect(job, dataset)
+        if study.certifies:
+            certify(job)
         spectrum(job)
     for analysis in study.outline.analyses:
         analyze(job, analysis)

@@ -9,7 +9,8 @@ import torch
 import xarray as xr
 from studies import complete, verdicts
 
-from nnflow.objective import Objective, flatten, size
+from nnflow.interfaces.model import size
+from nnflow.objective import Objective, flatten
 from nnflow.registry import registry
 from nnflow.streams import Streams
 from nnflow.study import load_study

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 from studies import complete
 
@@ -99,6 +101,72 @@ def test_times_solve_the_differential_equation(layers, first):
     found = module("saxe_modes").times(exact.y[0, moving], first, s, layers)
     assert moving.sum() > 2
     np.testing.assert_allclose(found, exact.t[moving], rtol=1e-6)
+
+
+# What keeps the flow bounded
+
+
+@given(
+    widths=st.sampled_from([[3, 4, 2], [4, 3, 2, 3], [2, 5, 4, 3, 2], [3, 2, 2, 2, 4, 3]]),
+    seed=st.integers(0, 1000),
+    scale=st.floats(0.05, 20),
+)
+def test_the_norm_of_the_last_layer_keeps_its_bound_at_any_weights(widths, seed, scale):
+    """dg/dt = 2⟨W_K, dW_K/dt⟩, by the model's gradient, for g = ‖W_K‖²."""
+    bounded = module("_boundedness")
+    generator = np.random.default_rng(seed)
+    model = plugin("models", "linear_network", widths=widths, singular_values=[2, 0.5])
+    weights = {
+        name: torch.as_tensor(scale * generator.normal(size=(20, *shape)))
+        for name, shape in model.shapes().items()
+    }
+    # layers of very different sizes: far from balanced
+    weights["w1"] *= torch.as_tensor(generator.uniform(0, 3, (20, 1, 1)))
+    seen = {name: value.numpy() for name, value in model.observables(weights, {}).items()}
+    last = f"w{len(widths) - 1}"
+    slope = -2 * (weights[last] * model.gradient(weights, {})[last]).sum((1, 2)).numpy()
+    target = np.linalg.norm(model.y)
+    first, second = bounded.constants(widths, target, seen["imbalance"], seen["squared_norm"])
+    g, layers = seen["squared_norm"][:, -1], len(widths) - 1
+    bound = -first * g**layers + second * (1 + g ** (layers - 1))
+    assert (slope <= bound + 1e-12 * np.abs(bound)).all()
+    root = bounded.barrier(first, second, layers)
+    rest = -first * root**layers + second * (1 + root ** (layers - 1))
+    assert (np.abs(rest) <= 1e-9 * first * root**layers).all()
+
+
+def test_imbalances_are_those_of_the_observable():
+    model = plugin("models", "linear_network", widths=[3, 4, 2, 3], singular_values=[1, 1])
+    weights = {n: torch.randn(5, *s, dtype=torch.float64) for n, s in model.shapes().items()}
+    entries = model.observables(weights, {})["imbalance"].numpy()
+    found = module("_boundedness").imbalances([3, 4, 2, 3], entries)
+    for k, matrix in enumerate(found, start=1):
+        upper, lower = weights[f"w{k + 1}"], weights[f"w{k}"]
+        expected = upper.mT @ upper - lower @ lower.mT
+        np.testing.assert_allclose(matrix, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize(("start", "runs"), [(0.9, 2), (0.2, np.nan)])
+def test_a_deficiency_margin_bounds_the_rate(start, runs):
+    """One 1 × 1 matrix after another, u' = 2u(s − u) with s = 1: c = u₀, and the
+    loss falls at a rate between 4u₀ and 4."""
+    time = np.linspace(0, 8, 33)
+    u = 1 / (1 + (1 / start - 1) * np.exp(-2 * time))
+    trained = xr.Dataset(
+        {"trace_loss": (("run", "trace_step"), np.tile((1 - u) ** 2 / 2, (2, 1)))},
+        {"trace_step": np.arange(33)},
+    )
+    model = plugin("models", "linear_network", widths=[1, 1, 1], singular_values=[1])
+    experiment = SimpleNamespace(model=model, optimizer=SimpleNamespace(interval=0.25))
+    # the second start is unbalanced by more than the theorem allows
+    ratio = 1.0 if start == 0.9 else 1.1
+    layers = [np.full((2, 1, 1), start**0.5 * ratio), np.full((2, 1, 1), start**0.5 / ratio)]
+    found = module("linear_rate")._margin_row(
+        SimpleNamespace(experiment=experiment), layers, trained
+    )
+    assert found.get("margin_runs", np.nan) == pytest.approx(runs, nan_ok=True)
+    if found:
+        assert found["margin_violations"] == 0 and 4 < found["rate_over_margin"] < 4 / start
 
 
 # The analyses

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from landscapes import Descent, DoubleWell, Quadratic, objective_of
 
-from nnflow.basin import inside_basin
+from nnflow.basin import BARELY, basin_margin, inside_basin
 from nnflow.study import Stop, Trace
 from nnflow.training import train
 
@@ -47,3 +47,23 @@ def test_a_yes_is_always_right(points):
     # the minimum of the same side, reached without leaving the ball around it
     assert torch.equal(torch.sign(ends[:, 0]), torch.sign(weights[inside, 0]))
     assert (ends[:, 0].abs() - 1).abs().le(1e-8).all()
+
+
+def test_the_margin_tells_how_much_nearer_a_run_must_come():
+    """Towards the ridge of the double well the curvature falls, and the margin with it."""
+    objective = objective_of(DoubleWell(), 4)
+    ways = torch.tensor([-0.01, -0.25, -0.3, -0.35], dtype=torch.float64)
+    weights = torch.stack([1 + ways, torch.zeros(4, dtype=torch.float64)], dim=1)
+    rate = torch.full((4,), 0.1, dtype=torch.float64)
+    margin = basin_margin(objective, weights, rate)
+    assert margin[0] == 1 and (margin[1:] <= BARELY).all()
+    assert (margin[1:].diff() < 0).all()
+    nearer = weights.clone()
+    nearer[:, 0] = 1 + 0.5 * margin * ways
+    assert inside_basin(objective, nearer, rate).all()
+
+
+def test_no_margin_where_the_hessian_is_indefinite():
+    objective = objective_of(DoubleWell(), 1)
+    rate = torch.full((1,), 0.1, dtype=torch.float64)
+    assert basin_margin(objective, torch.zeros(1, 2, dtype=torch.float64), rate).isnan().all()

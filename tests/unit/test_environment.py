@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
 from packaging.version import Version
 
-NAMED_OTHERWISE = {"yaml": "pyyaml", "sklearn": "scikit-learn"}
+NAMED_OTHERWISE = {"yaml": "pyyaml", "sklearn": "scikit-learn", "flint": "python-flint"}
 FILES = ("requirements.lock", "environment.yml", "pyproject.toml")
 
 

@@ -11,8 +11,8 @@ from nnflow.fingerprint import code_files, code_hash, git_commit, package_versio
 from nnflow.registry import registry
 
 STAGES = (
-    "initialize", "train", "collect", "classify", "spectrum", "analyze", "summarize", "draw",
-    "report",
+    "initialize", "train", "collect", "classify", "certify", "spectrum", "analyze", "summarize",
+    "draw", "report",
 )  # fmt: skip
 
 MODEL = """
@@ -124,6 +124,7 @@ def test_the_hash_depends_on_nothing_else(folder):
             {"stages.draw", "stages.classify", "claims", "cli", "plan", "eigenvalues"},
         ),
         ("classify", {"polish", "objective", "stages.classify"}, {"claims", "stages.draw"}),
+        ("certify", {"proof", "certificates", "stages.certify"}, {"objective", "polish"}),
         ("spectrum", {"eigenvalues", "stages.spectrum"}, {"polish", "stages.classify"}),
         ("summarize", {"claims", "statistics", "store", "results"}, {"training", "objective"}),
         ("draw", {"store", "results", "stages.draw"}, {"training", "objective", "statistics"}),

@@ -8,7 +8,8 @@ import torch
 from landscapes import DoubleWell, Quadratic, normal_weights, objective_of
 
 from nnflow import objective as module
-from nnflow.objective import automatic_hessian, flatten, size, unflatten
+from nnflow.interfaces.model import size
+from nnflow.objective import automatic_hessian, flatten, unflatten
 
 
 def test_exact_on_a_quadratic():

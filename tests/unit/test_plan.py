@@ -44,6 +44,30 @@ def test_files_and_batches(studies):
     assert "results/quick/one/critical_points.nc" in needed
 
 
+def test_the_size_of_a_batch_is_its_weights(studies):
+    plan = Plan.from_config({"studies": ["one"]})
+    weights = [
+        (piece.stop - piece.start) * 2 for batch in plan.loaded["one"].batches for piece in batch
+    ]
+    assert sum(plan.size("one", batch) for batch in plan.batches("one")) == sum(weights)
+    assert plan.size("one", 0) > plan.size("one", 2)
+
+
+def test_a_study_that_certifies_has_certificates_and_one_that_does_not_is_as_before(studies):
+    def files():
+        return [file.rsplit("/", 1)[-1] for file in Plan(("one",)).datasets("one")]
+
+    before = Plan(("one",))
+    assert "certificates.nc" not in files()
+    (studies / "one.yaml").write_text(STUDY + "certify: {most: 2}\n", encoding="utf-8")
+    after = Plan(("one",))
+    assert "certificates.nc" in files()
+    for stage in ("initialize", "train", "classify", "collect", "spectrum"):
+        assert after.settings(stage, "one") == before.settings(stage, "one")
+        assert after.code(stage, "one") == before.code(stage, "one")
+    assert json.loads(after.settings("certify", "one"))["points"][0]["certify"]["most"] == 2
+
+
 def test_studies_of_the_command_line_are_a_text_with_commas(studies):
     assert Plan.from_config({"studies": "one,one"}).studies == ("one",)
 

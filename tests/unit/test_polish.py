@@ -8,7 +8,7 @@ import torch
 from landscapes import DoubleWell, Quadratic, objective_of
 
 from nnflow.interfaces import Model
-from nnflow.polish import polish
+from nnflow.polish import _solve, polish
 
 
 class Valley(Model):
@@ -83,3 +83,17 @@ def test_a_polished_point_is_left_as_it_is(runs):
     objective = objective_of(Quadratic(eigenvalues=[1.0, 2.0]), runs)
     start = torch.zeros(runs, 2, dtype=torch.float64)
     assert torch.equal(polish(objective, start, radius=1.0), start)
+
+
+def test_systems_are_solved_whatever_their_signs():
+    rng = np.random.default_rng(2)
+    square = rng.standard_normal((3, 4, 4))
+    positive = square @ square.transpose(0, 2, 1) + np.eye(4)
+    indefinite, singular = np.diag([1.0, -2.0, 3.0, 4.0]), np.diag([1.0, 0.0, 1.0, 1.0])
+    matrices = torch.from_numpy(np.concatenate([positive, [indefinite, singular]]))
+    right = torch.from_numpy(rng.standard_normal((5, 4)))
+    step, convex, failed = _solve(matrices, right)
+    assert convex.tolist() == [True] * 3 + [False] * 2
+    assert failed.tolist() == [False] * 4 + [True]
+    residual = (matrices @ step[..., None]).squeeze(-1) - right
+    assert residual[:4].abs().max() < 1e-13

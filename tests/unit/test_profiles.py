@@ -1,6 +1,9 @@
 """nnflow profile install."""
 
+import re
+
 import pytest
+import yaml
 
 from nnflow.errors import UserError
 from nnflow.profiles import install_profile, user_folder
@@ -86,3 +89,37 @@ def test_snakemake_finds_an_installed_profile(source, monkeypatch, tmp_path):
     assert folder == user_folder() / "slurm"
     found, file = cli.get_profile_dir("slurm")
     assert (found, file.name) == (folder, "config.v8+.yaml")
+
+
+def test_the_profiles_here_hold_only_what_snakemake_knows(root):
+    """A misspelled key would only show on a cluster."""
+    from snakemake.cli import get_argument_parser
+
+    known = {
+        option for action in get_argument_parser()._actions for option in action.option_strings
+    }
+    folders = [file.parent for file in root.glob("workflow/profiles/*/config.yaml")]
+    assert sorted(folder.name for folder in folders) == ["gpu", "slurm"]
+    for folder in folders:
+        keys = yaml.safe_load((folder / "config.yaml").read_text())
+        assert {f"--{key}" for key in keys} <= known
+
+
+def test_the_examples_in_the_slurm_profile_are_right_once_uncommented(root):
+    text = (root / "workflow/profiles/slurm/config.yaml").read_text()
+    plain = re.sub(
+        r"^# ?(?=(default-resources|set-resources|slurm-status-command|  ))", "", text, flags=re.M
+    )
+    profile = yaml.safe_load(plain)
+    assert profile["default-resources"] == {"slurm_account": "NAME", "slurm_partition": "NAME"}
+    assert profile["set-resources"] == {"train": {"gpu": 1, "slurm_partition": "gpu"}}
+    assert profile["slurm-status-command"] == "squeue"
+    assert yaml.safe_load(text).items() <= profile.items()
+
+
+def test_grouped_jobs_are_short_ones_of_processors(root):
+    """What rules of a group ask for adds up, so none that trains may be in one."""
+    rules = {file.stem: file.read_text() for file in root.glob("workflow/rules/*.smk")}
+    for name in ("initialize", "classify", "certify"):
+        assert "group:" not in rules[name]
+    assert "group:" not in rules["train"].partition("rule collect:")[0]

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,11 @@ class Project:
         assert old in text
         file.write_text(text.replace(old, new), encoding="utf-8")
 
+    def copy(self, folder: Path) -> Project:
+        """A copy of the project in another folder."""
+        shutil.copytree(self.folder, folder)
+        return Project(folder, self.snakefile.parent)
+
     def command(self, *arguments: str) -> list[str]:
         run = [sys.executable, "-m", "snakemake", "-s", str(self.snakefile)]
         return [*run, "--directory", str(self.folder), *arguments]
@@ -202,12 +208,22 @@ class Project:
         }
 
 
+@pytest.fixture(scope="session")
+def new_project(root: Path) -> Callable[[Path], Project]:
+    """Makes a project in a folder."""
+
+    def make(folder: Path) -> Project:
+        project = Project(folder, root)
+        project.fill(root)
+        return project
+
+    return make
+
+
 @pytest.fixture
-def project(tmp_path: Path, root: Path) -> Project:
+def project(tmp_path: Path, new_project: Callable[[Path], Project]) -> Project:
     """A project whose workflow has not run yet."""
-    project = Project(tmp_path / "project", root)
-    project.fill(root)
-    return project
+    return new_project(tmp_path / "project")
 
 
 @pytest.fixture(scope="session")
@@ -222,8 +238,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
 
 
 @pytest.fixture
-def done(finished: Project, tmp_path: Path, root: Path) -> Project:
+def done(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to be changed."""
-    folder = tmp_path / "done"
-    shutil.copytree(finished.folder, folder)
-    return Project(folder, root)
+    return finished.copy(tmp_path / "done")

@@ -7,12 +7,14 @@ rule analyze:
         f"{STUDY}/logs/analyze-{{analysis}}.log",
     benchmark:
         f"{STUDY}/benchmarks/analyze-{{analysis}}.tsv"
+    group:
+        "finish"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("analyze"),
+        runtime=runtime("analyze"),
     params:
         settings=settings("analyze"),
         code=code("analyze"),
@@ -33,12 +35,14 @@ rule summarize:
         f"{STUDY}/logs/summarize.log",
     benchmark:
         f"{STUDY}/benchmarks/summarize.tsv"
+    group:
+        "finish"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("summarize"),
+        runtime=runtime("summarize"),
     params:
         settings=settings("summarize"),
         code=code("summarize"),

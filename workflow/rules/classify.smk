@@ -12,8 +12,8 @@ rule classify:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("classify"),
+        runtime=runtime("classify"),
     params:
         settings=settings("classify"),
         code=code("classify"),

@@ -19,6 +19,8 @@ FOLDER = f"--results {shlex.quote(str(RESULTS))} --log {{log:q}}"
 OPTIONS = f"--scale {{wildcards.scale}} {FOLDER}"
 if "data" in config:
     os.environ.setdefault("NNFLOW_DATA", str(config["data"]))
+if "checkpoint" in config:
+    os.environ.setdefault("NNFLOW_CHECKPOINT", str(config["checkpoint"]))
 
 
 wildcard_constraints:
@@ -29,8 +31,13 @@ wildcard_constraints:
     dataset="training|critical_points",
 
 
+# On a cluster, where a job costs half a minute of waiting, the short jobs of a study that
+# follow one another share one: `gather` is collect and spectrum, `finish` is analyze, summarize
+# and draw; the report is made where Snakemake runs. Training is never grouped: the memory and
+# the GPUs of grouped jobs add up.
 localrules:
     all,
+    report,
 
 
 def settings(stage):
@@ -45,6 +52,20 @@ def code(stage):
     return lambda wildcards: PLAN.code(
         stage, wildcards.study, wildcards.get("analysis")
     )
+
+
+def memory(stage, study=None):
+    """Megabytes for a job of the stage, more at each attempt."""
+    return lambda wildcards, attempt: PLAN.need(stage, study or wildcards.study).memory(
+        attempt
+    )
+
+
+def runtime(stage, study=None):
+    """Minutes for a job of the stage, more at each attempt."""
+    return lambda wildcards, attempt: PLAN.need(
+        stage, study or wildcards.study
+    ).runtime(attempt)
 
 
 def batches(dataset):

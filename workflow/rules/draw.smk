@@ -13,12 +13,14 @@ for study in PLAN.studies:
             f"{RESULTS}/{PLAN.scale}/{study}/logs/draw.log",
         benchmark:
             f"{RESULTS}/{PLAN.scale}/{study}/benchmarks/draw.tsv"
+        group:
+            "finish"
         conda:
             "../../environment.yml"
         threads: 1
         resources:
-            mem_mb=2000,
-            runtime=10,
+            mem_mb=memory("draw", study),
+            runtime=runtime("draw", study),
         params:
             # the shell command is read when the job runs, after the loop has ended
             study=study,

@@ -9,8 +9,8 @@ rule initialize:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("initialize"),
+        runtime=runtime("initialize"),
     params:
         settings=settings("initialize"),
         code=code("initialize"),

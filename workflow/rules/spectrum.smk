@@ -7,13 +7,15 @@ rule spectrum:
         f"{STUDY}/logs/spectrum.log",
     benchmark:
         f"{STUDY}/benchmarks/spectrum.tsv"
+    group:
+        "gather"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=60,
+        mem_mb=memory("spectrum"),
+        runtime=runtime("spectrum"),
     params:
         settings=settings("spectrum"),
         code=code("spectrum"),

@@ -7,13 +7,14 @@ rule train:
         f"{STUDY}/logs/train-{{batch}}.log",
     benchmark:
         f"{STUDY}/benchmarks/train-{{batch}}.tsv"
+    priority: lambda wildcards: PLAN.size(wildcards.study, int(wildcards.batch))
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=0,
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory("train"),
+        runtime=runtime("train"),
     params:
         settings=settings("train"),
         code=code("train"),
@@ -30,12 +31,14 @@ rule collect:
         f"{STUDY}/logs/collect-{{dataset}}.log",
     benchmark:
         f"{STUDY}/benchmarks/collect-{{dataset}}.tsv"
+    group:
+        "gather"
     conda:
         "../../environment.yml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=memory("collect"),
+        runtime=runtime("collect"),
     params:
         settings=settings("collect"),
         code=code("collect"),
