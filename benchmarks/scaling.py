@@ -28,7 +28,7 @@ model: {{name: relu_teacher_student, k: 6, n: 6}}
 initializer: {{name: normal, variance: 1, per: fan_in}}
 optimizer: {{name: gradient_descent, rate: 0.1}}
 """
-FIXED_LENGTH = "stop: {{gradient_norm: null, steps: 300}}\nruns: {runs}\nbatch: 10000\n"
+FIXED_LENGTH = "stop: {{gradient_norm: null, steps: 500}}\nruns: {runs}\nbatch: 10000\n"
 ONE_RUN_A_BATCH = "runs: {runs}\nbatch: 1\n"
 PAPER_ROWS = """
 stop: {gradient_norm: 1.6e-10, norm: neuron, basin: true, loss: 1.0e-3, steps: 1000000}

@@ -59,6 +59,7 @@ def _job(
     analysis: str | None = None,
     detail: str = "",
 ):
+    from nnflow.checkpoint import key
     from nnflow.fingerprint import git_commit, package_versions
     from nnflow.job import Job
     from nnflow.plan import Plan, read_config
@@ -80,8 +81,26 @@ def _job(
         },
     }
     title = f"{stage} {study}{detail}"
-    folder = data_folder(data, read_config())
-    return Job(loaded, results, folder, gpus, provenance, Reporter(title, log))
+    config = read_config()
+    folder = data_folder(data, config)
+    depends = key(
+        plan.settings(stage, study, analysis),
+        provenance["provenance"]["code"],
+        sorted(package_versions().items()),
+    )
+    reporter = Reporter(title, log)
+    every = checkpoint_interval(config)
+    return Job(loaded, results, folder, gpus, provenance, reporter, depends, every)
+
+
+def checkpoint_interval(config: dict) -> float:
+    """Seconds between two checkpoints: NNFLOW_CHECKPOINT, the key `checkpoint`, or 300."""
+    from nnflow.job import CHECKPOINT_EVERY
+    from nnflow.plan import checked_interval
+
+    return checked_interval(
+        os.environ.get("NNFLOW_CHECKPOINT", config.get("checkpoint", CHECKPOINT_EVERY))
+    )
 
 
 def data_folder(option: Path | None, config: dict) -> Path:
@@ -244,15 +263,19 @@ def report(
     scale: Scale = "quick",
     results: ResultsFolder = RESULTS,
     log: Log = None,
+    unfinished: Annotated[bool, typer.Option(help="Leave out studies without results.")] = False,
 ) -> None:
     """Write the report and the table of all claims."""
     from nnflow.plan import Plan, read_config
     from nnflow.progress import Reporter
-    from nnflow.stages.report import report as stage
+    from nnflow.stages import report as stage
 
     names = tuple(studies or Plan.from_config(read_config()).studies)
     plan = Plan(names, scale, results)
-    stage(plan)
+    if unfinished:
+        Reporter("report", log).line(f"wrote {stage.report_unfinished(plan)}")
+        return
+    stage.report(plan)
     Reporter("report", log).line(f"wrote {results / scale / 'report.html'}")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,12 @@ from nnflow.errors import UserError
 from nnflow.progress import Reporter
 
 if TYPE_CHECKING:
+    from nnflow.checkpoint import Checkpoint
     from nnflow.results import Results
     from nnflow.study import Piece, Study
+
+CHECKPOINT_EVERY = 300.0
+"""Seconds between two checkpoints: what a kill may cost. Studies of quick scale write none."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,8 @@ class Job:
     """One job of a stage.
 
     results: the folder results/. data: where datasets keep their files. gpus: how many
-    GPUs the job was given. provenance: attributes for what it writes.
+    GPUs the job was given. provenance: attributes for what it writes. depends: a hash of the
+    settings, code and packages that its numbers depend on. checkpoint_every: in seconds.
     """
 
     study: Study
@@ -33,6 +39,8 @@ class Job:
     gpus: int
     provenance: dict[str, object]
     reporter: Reporter
+    depends: str = ""
+    checkpoint_every: float = CHECKPOINT_EVERY
 
     @property
     def folder(self) -> Path:
@@ -49,6 +57,16 @@ class Job:
     def batch_path(self, dataset: str, batch: int) -> Path:
         """Where the part of a dataset that one batch carries is kept."""
         return self.folder / "batches" / f"{dataset}-{batch}.nc"
+
+    def checkpoint(self, stage: str, batch: int, *inputs: Path) -> Checkpoint:
+        """Where the job of a batch keeps how far it is; at a path of its own for other
+        settings, code, inputs or devices, as those give other bits."""
+        from nnflow.checkpoint import Checkpoint, key
+
+        read = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs if path.exists()]
+        name = f"{stage}-{batch}-{key(self.depends, self.gpus, *read)}.nc"
+        path = self.folder / "checkpoints" / name
+        return Checkpoint(path, self.checkpoint_every, partial(self.reporter.line, terminal=False))
 
     def write(self, path: Path, datasets: dict[str, xr.Dataset], title: str) -> None:
         """Write datasets by point label, with provenance."""

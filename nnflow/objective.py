@@ -122,6 +122,8 @@ class Objective:
             (gradient,) = torch.autograd.grad(total, at, create_graph=True)
 
         def product(vectors: torch.Tensor) -> torch.Tensor:
+            if not gradient.requires_grad:  # a loss that is linear in the weights
+                return torch.zeros_like(vectors)
             (out,) = torch.autograd.grad(gradient, at, vectors, retain_graph=True)
             return out.detach()
 
@@ -165,23 +167,38 @@ class Objective:
 
 
 def make_objective(
-    study: Study, piece: Piece, purpose: str, folder: Path, device: str
+    study: Study,
+    piece: Piece,
+    purpose: str,
+    folder: Path,
+    device: str,
+    precision: torch.dtype = torch.float64,
 ) -> Objective:
     """The loss of a piece's runs with the study's data, on the device.
 
-    purpose: what the random streams are for. folder: where datasets keep files.
+    purpose: what the random streams are for. folder: where datasets keep files. precision: of
+    the data's real numbers.
     """
     experiment = piece.point.experiment
     runs = np.arange(piece.start, piece.stop)
     streams = Streams(study.outline.seed, piece.point.label, runs, purpose)
     arrays = _load(experiment.dataset, folder) if experiment.dataset else {}
-    data = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
     return Objective(experiment.model, data, streams, experiment.model.manifold())
 
 
 @cache
 def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
-    return dataset.load(folder)
+    arrays = dataset.load(folder)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"dataset {dataset.name!r}: {name!r} has values that are not finite")
+    for held_out in (False, True):
+        parts = {n: len(a) for n, a in arrays.items() if n.startswith(HELD_OUT) == held_out}
+        if len(set(parts.values())) > 1:
+            raise UserError(f"dataset {dataset.name!r}: arrays of different lengths: {parts}")
+    return arrays
 
 
 def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
@@ -231,6 +248,8 @@ def automatic_hessian(
         at = weights.detach().repeat_interleave(len(directions), dim=0).requires_grad_(True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(function(at).sum(), at, create_graph=True)
+            if not gradient.requires_grad:  # the loss is linear in the weights
+                return hessian.zero_()
             (product,) = torch.autograd.grad(gradient, at, directions.repeat(runs, 1))
         hessian[:, :, start : start + columns] = product.unflatten(0, (runs, len(directions))).mT
     return hessian

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,16 +19,26 @@ from nnflow.interfaces import Plugin
 from nnflow.interfaces.model import size
 from nnflow.resources import Need, need
 from nnflow.results import dataset_path
-from nnflow.settings import suggest
+from nnflow.settings import check_name, suggest
 from nnflow.study import SCALES, Experiment, Outline, Study, load_study
 
 T = TypeVar("T")
 CONFIG = Path("config/config.yaml")
-KEYS = ("studies", "scale", "results", "data")
+KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "initialize": ("seed", "model", "initializer", "runs"),
-    "train": ("seed", "batch", "model", "dataset", "optimizer", "runs", "stop", "trace"),
+    "train": (
+        "seed",
+        "batch",
+        "model",
+        "dataset",
+        "optimizer",
+        "runs",
+        "precision",
+        "stop",
+        "trace",
+    ),
     "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
     "collect": ("batch", "runs", "classify"),
     "certify": ("model", "certify"),
@@ -76,7 +87,8 @@ class Plan:
         studies = named.split(",") if isinstance(named, str) else named
         if not isinstance(studies, list) or not studies:
             raise UserError(f"{CONFIG}: studies: expected a list of names")
-        results = Path(config.get("results", "results"))
+        checked_interval(config.get("checkpoint", 1))
+        results = _checked_results(config.get("results", "results"))
         _check_writable(results)
         plan = cls(tuple(dict.fromkeys(studies)), scale, results)
         plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
@@ -85,6 +97,11 @@ class Plan:
     @cached_property
     def loaded(self) -> dict[str, Study]:
         """The studies by name."""
+        for name in self.studies:
+            try:
+                check_name(str(name))
+            except ValueError as error:
+                raise UserError(f"{CONFIG}: studies: {error}") from None
         return {name: load_study(self.folder / f"{name}.yaml", self.scale) for name in self.studies}
 
     def batches(self, study: str) -> range:
@@ -174,6 +191,29 @@ class Plan:
         if analysis is not None:
             return list(self.loaded[study].outline.analyses[analysis].plugins())
         return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+
+def _checked_results(named: Any) -> Path:
+    """The results folder; a name that Snakemake would read as a pattern is refused."""
+    if not isinstance(named, str) or not named:
+        raise UserError(f"{CONFIG}: results: expected a folder (got {named!r})")
+    if set("{}") & set(named) or not named.isprintable():
+        raise UserError(
+            f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
+            " can't have in a path; rename the folder"
+        )
+    return Path(named)
+
+
+def checked_interval(value: Any) -> float:
+    """Seconds between two checkpoints, as a number above 0."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"{CONFIG}: checkpoint: expected seconds, more than 0 (got {value!r})")
+    return seconds
 
 
 def _check_writable(results: Path) -> None:

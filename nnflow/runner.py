@@ -32,7 +32,8 @@ def run(arguments: list[str]) -> int:
     """Run Snakemake in the working folder with the given further arguments.
 
     All cores are used unless the arguments, or a profile, say otherwise; outputs that an
-    interrupted run left incomplete are made again. On Unix this process becomes Snakemake,
+    interrupted run left incomplete are made again; where a job fails, all go on that do not
+    need it. On Unix this process becomes Snakemake,
     so that signals reach it and the lock lives as long as it does; the function returns
     the exit status elsewhere only. Raises UserError while another workflow runs here.
     """
@@ -132,7 +133,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 def _defaults(arguments: list[str]) -> list[str]:
     given = _options(arguments)
     said = given.cores or given.jobs or given.profile or given.workflow_profile
-    return ["--rerun-incomplete", *([] if said else ["--cores", "all"])]
+    return ["--rerun-incomplete", "--keep-going", *([] if said else ["--cores", "all"])]
 
 
 def _snakemake() -> list[str]:

@@ -47,8 +47,12 @@ def replacing(path: Path):
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: can't be written: {error.strerror or error}") from None
+    except (OSError, RuntimeError) as error:
+        if not isinstance(error, OSError) and "netcdf" not in str(error).lower():
+            raise
+        # netCDF4 says "NetCDF: HDF error" where the disk is full
+        reason = getattr(error, "strerror", None) or f"{error} (disk full?)"
+        raise UserError(f"{path}: can't be written: {reason}") from None
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -34,6 +34,11 @@ from nnflow.interfaces import (
 from nnflow.settings import Settings, check_name, explain, first_problem, suggest
 from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 
+FLOAT32_REACH = 2.0**-20
+"""What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
+rounded by up to ε/2 = 2⁻²⁴ of their size, and the sums behind a gradient add as much again per
+term: at weights and curvatures near 1 a few ε = 2⁻²³ remain, and eight leave room."""
+
 S = TypeVar("S", bound=Settings)
 
 STAGE_DATASETS = (
@@ -137,6 +142,9 @@ class Experiment(Settings):
     """The rule that moves the weights."""
     runs: PositiveInt = 100
     """Runs per point."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Numbers that runs are trained in. float32 is for accelerators, and refused where a stop
+    rule can't be reached in it; classification and spectra are always in float64."""
     stop: Stop = Stop()
     trace: Trace = Trace()
     classify: Classify = Classify()
@@ -370,6 +378,23 @@ def _check_manifold(experiment: Experiment) -> None:
         )
 
 
+def _check_precision(experiment: Experiment) -> None:
+    """Raise ValueError where float32 can't reach what the settings ask for."""
+    if experiment.precision == "float64":
+        return
+    if experiment.stop.basin:
+        raise ValueError("precision: float32 proves no basin (stop.basin); use float64")
+    asked = {"stop.gradient_norm": experiment.stop.gradient_norm, "stop.loss": experiment.stop.loss}
+    if experiment.classify.polish == "none":
+        asked["classify.critical_below"] = experiment.classify.critical_below
+    for key, threshold in asked.items():
+        if threshold is not None and threshold < FLOAT32_REACH:
+            raise ValueError(
+                f"precision: float32 does not reach {key}: {threshold:g}"
+                f" (at least {FLOAT32_REACH:.2g}); use float64 or raise it"
+            )
+
+
 def _check_whole(study: Study) -> None:
     """What no single key can tell: parts that are missing beside one another."""
     _check_certify(study)
@@ -394,6 +419,7 @@ def _check_whole(study: Study) -> None:
                 " so no basin can be proved"
             )
         _check_manifold(experiment)
+        _check_precision(experiment)
     stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
     if study.certifies:
         stages |= {"certificates"}

@@ -7,7 +7,7 @@ fit the processor's cache. What a run computes does not depend on its companions
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,11 +15,8 @@ import torch
 from nnflow.basin import basin_margin
 from nnflow.interfaces.optimizer import Optimizer, State
 from nnflow.objective import Objective
+from nnflow.outcome import RUNNING, STATUS, STOPPED_BY, Outcome, Position
 from nnflow.study import Stop, Trace
-
-STATUS = ("converged", "step_limit", "diverged")
-STOPPED_BY = ("gradient_norm", "basin", "loss", "steps", "divergence")
-RUNNING = -1
 
 CHUNK_WEIGHTS = 2**15
 """Weights advanced together on a CPU: a quarter of a megabyte, so that a step's half-dozen
@@ -41,25 +38,6 @@ BASIN_BYTES = 64 * 2**20
 Report = Callable[[int, int, float, float], None]
 
 
-@dataclass
-class Outcome:
-    """How the runs of one point ended; arrays over `run`.
-
-    status, stopped_by: indices into STATUS and STOPPED_BY. restarts: how often the run
-    began again with half the step. trace: {name: (run, trace_step, …)}, NaN after the end.
-    """
-
-    weights: torch.Tensor
-    loss: np.ndarray
-    gradient_norm: np.ndarray
-    steps: np.ndarray
-    status: np.ndarray
-    stopped_by: np.ndarray
-    restarts: np.ndarray
-    trace_step: np.ndarray
-    trace: dict[str, np.ndarray] = field(default_factory=dict)
-
-
 def trace_steps(limit: int, trace: Trace) -> np.ndarray:
     """0, 1, … and then log-spaced steps up to `limit`, and `limit` itself."""
     decades = np.log10(limit) if limit > 1 else 0
@@ -75,67 +53,63 @@ def train(
     stop: Stop,
     trace: Trace,
     report: Report = lambda finished, step, lowest, highest: None,
+    keep: Callable[[Position], None] = lambda position: None,
+    resumed: Position | None = None,
 ) -> Outcome:
     """Train all runs until each has ended.
 
     initial: (run, weight) first weights, which are retracted onto the model's manifold.
-    report(finished runs, step, lowest and highest loss of the running ones) is called at every
-    look at the stop rules.
+    report(finished runs, step, lowest and highest loss of the running ones) and keep(position)
+    are called at every look at the stop rules.
+    resumed: a position that `keep` was given earlier, to go on from; to the same bits.
     """
-    runs, initial = len(initial), objective.retract(initial)
-    outcome = Outcome(
-        weights=initial.clone(),
-        loss=np.full(runs, np.nan),
-        gradient_norm=np.full(runs, np.nan),
-        steps=np.zeros(runs, dtype=np.int64),
-        status=np.full(runs, RUNNING, dtype=np.int8),
-        stopped_by=np.full(runs, RUNNING, dtype=np.int8),
-        restarts=np.zeros(runs, dtype=np.int64),
-        trace_step=trace_steps(stop.steps, trace),
-    )
-    rows = np.arange(runs)
-    for halvings in range(stop.halvings + 1):
-        outcome.restarts[rows] = halvings
-        _descend(objective, optimizer, initial, stop, outcome, rows, report)
+    initial = objective.retract(initial)
+    if resumed is None:
+        outcome = Outcome.of_none(initial, trace_steps(stop.steps, trace))
+        rows = np.arange(len(initial))
+        resumed = Position.at_start(optimizer, initial, outcome, rows, BASIN_TRIGGER)
+    position = resumed
+    while True:
+        _descend(objective, optimizer, position, stop, report, keep)
+        outcome, halvings = position.outcome, position.halvings + 1
         rows = np.flatnonzero(outcome.status == STATUS.index("diverged"))
-        if len(rows) == 0:
-            break
-    return outcome
+        if len(rows) == 0 or halvings > stop.halvings:
+            return outcome
+        position = Position.at_start(optimizer, initial, outcome, rows, BASIN_TRIGGER, halvings)
 
 
 def _descend(
     objective: Objective,
     optimizer: Optimizer,
-    initial: torch.Tensor,
+    at: Position,
     stop: Stop,
-    outcome: Outcome,
-    rows: np.ndarray,
     report: Report,
+    keep: Callable[[Position], None],
 ) -> None:
-    """Train the given rows from their first weights, and write their ends into `outcome`."""
-    weights = initial[rows]
-    halvings = torch.as_tensor(outcome.restarts[rows], dtype=weights.dtype)
-    state = optimizer.start(weights, (2.0**-halvings).to(weights.device))
-    next_test = np.full(len(rows), BASIN_TRIGGER)
+    """Train the running rows to their ends, which are written into the outcome."""
+    outcome = at.outcome
     place_of = {int(step): place for place, step in enumerate(outcome.trace_step)}
-    step = 0
     for station in _stations(stop, outcome.trace_step):
-        running = objective.take(rows)
-        weights, state = _advance(running, optimizer, weights, state, station - step)
-        step = station
-        look = _look(running, weights, state, stop, next_test, step)
-        if step in place_of:
-            _record(running, outcome, rows, place_of[step], weights, look)
+        if station <= at.step:
+            continue
+        running = objective.take(at.rows)
+        steps = station - max(at.step, 0)
+        at.weights, at.state = _advance(running, optimizer, at.weights, at.state, steps)
+        at.step = station
+        look = _look(running, at.weights, at.state, stop, at.next_test, station)
+        if station in place_of:
+            _record(running, outcome, at.rows, place_of[station], at.weights, look)
         ended = look.stopped_by != RUNNING
         if ended.any():
-            _finish(outcome, rows[ended], weights[_rows(ended)], look.take(ended), step)
-            weights = weights[_rows(~ended)]
-            state = {name: value[_rows(~ended)] for name, value in state.items()}
-            rows, next_test, look = rows[~ended], next_test[~ended], look.take(~ended)
-        if len(rows) == 0:
+            gone = at.weights[_rows(ended)]
+            _finish(outcome, at.rows[ended], gone, look.take(ended), station)
+            at.keep(~ended)
+            look = look.take(~ended)
+        if len(at.rows) == 0:
             break
-        report(len(initial) - len(rows), step, look.loss.min(), look.loss.max())
-    report(len(initial), step, np.nan, np.nan)
+        report(len(outcome.status) - len(at.rows), station, look.loss.min(), look.loss.max())
+        keep(at)
+    report(len(outcome.status), at.step, np.nan, np.nan)
 
 
 def _stations(stop: Stop, traced: np.ndarray) -> list[int]:

@@ -20,6 +20,7 @@ from nnflow.critical import (
     zero_range,
 )
 from nnflow.eigenvalues import extreme_eigenvalues
+from nnflow.faults import blaming
 from nnflow.interfaces.model import size
 from nnflow.job import Job, pick_device, run_coordinate
 from nnflow.objective import Objective, make_objective
@@ -43,8 +44,10 @@ def classify(job: Job, batch: int) -> None:
     with job.reporter.running() as reporter:
         for piece, ends in zip(pieces, trained, strict=True):
             parts = []
+            experiment = piece.point.experiment
             for rows in _groups(piece):
-                parts.append(_classify_runs(job, piece, ends, rows))
+                with blaming(job, (experiment.model, experiment.dataset), piece.point.label):
+                    parts.append(_classify_runs(job, piece, ends, rows))
                 done += len(rows)
                 reporter.update(done, total, f"runs classified · {piece.point.label}")
             datasets.append(xr.concat(parts, "run", data_vars="minimal", coords="minimal"))

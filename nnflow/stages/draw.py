@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import matplotlib
+import matplotlib.figure
 import matplotlib.pyplot as plt
 import seaborn as sns
 
 from nnflow import store
+from nnflow.errors import UserError
+from nnflow.faults import blaming, described
 from nnflow.job import Job
 
 STYLE = {
@@ -29,7 +32,11 @@ def draw(job: Job) -> None:
     matplotlib.use("Agg")
     sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
     for name, plugin in job.study.outline.figures.items():
-        figure = plugin.draw(job.read)
+        with blaming(job, [plugin]):
+            figure = plugin.draw(job.read)
+            if not isinstance(figure, matplotlib.figure.Figure):
+                kind = type(figure).__name__
+                raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
         # laid out once: solving the layout takes as long as drawing
         figure.draw_without_rendering()
         figure.set_layout_engine("none")

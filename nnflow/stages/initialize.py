@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from nnflow.errors import UserError
+from nnflow.faults import blaming
 from nnflow.interfaces.model import weight_dimensions
 from nnflow.job import Job, run_coordinate
 from nnflow.streams import Streams
@@ -26,9 +27,10 @@ def initialize(job: Job) -> None:
     for point in study.points:
         experiment = point.experiment
         streams = Streams(study.outline.seed, point.label, np.arange(experiment.runs), "initialize")
-        shapes = experiment.model.shapes()
-        drawn = experiment.initializer.draw(shapes, streams)
-        axes = weight_dimensions(experiment.model)
+        with blaming(job, (experiment.model, experiment.initializer), point.label):
+            shapes = experiment.model.shapes()
+            drawn = experiment.initializer.draw(shapes, streams)
+            axes = weight_dimensions(experiment.model)
         variables = {}
         for name, shape in shapes.items():
             if name in RESERVED or name.startswith("trace_"):
@@ -39,8 +41,13 @@ def initialize(job: Job) -> None:
             if name not in drawn or drawn[name].shape != (experiment.runs, *shape):
                 got = drawn[name].shape if name in drawn else "nothing"
                 raise UserError(
-                    f"{study.file}: initializer: {experiment.initializer.name!r} gave {got} for"
-                    f" the weight {name!r}, not {(experiment.runs, *shape)}"
+                    f"{study.file}: {point.label}: initializer {experiment.initializer.name!r} gave"
+                    f" {got} for the weight {name!r}, not {(experiment.runs, *shape)}"
+                )
+            if not np.isfinite(drawn[name]).all():
+                raise UserError(
+                    f"{study.file}: {point.label}: initializer {experiment.initializer.name!r}"
+                    f" gave the weight {name!r} values that are not finite"
                 )
             attributes = {"long_name": f"first weight {name}"}
             variables[name] = (("run", *axes[name]), drawn[name].astype(np.float64), attributes)

@@ -6,8 +6,9 @@ import base64
 import csv
 import inspect
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -25,6 +26,7 @@ from nnflow.results import dataset_path
 from nnflow.study import Study
 
 TEMPLATE = "report.html.j2"
+UNFINISHED = "unfinished.html"
 LISTED = 8
 """Most values of a swept setting that are listed one by one."""
 INCH = 0.0254
@@ -48,9 +50,27 @@ def report(plan: Plan) -> None:
     rows = [row for section in sections for row in section["rows"]]
     store.write_text(folder / "claims.csv", to_csv(rows))
     store.write_text(folder / "report.html", page)
+    (folder / UNFINISHED).unlink(missing_ok=True)
 
 
-def _page(scale: str, sections: list[dict[str, Any]]) -> str:
+def report_unfinished(plan: Plan) -> Path:
+    """Write results/<scale>/unfinished.html, and return its path: the report of the studies
+    whose results are there, which names the others. For a workflow in which a job failed;
+    the next whole report removes it."""
+    folder = plan.results / plan.scale
+    sections, missing = [], {}
+    for study in plan.loaded.values():
+        try:
+            sections.append(_section(study, folder))
+        except UserError as error:
+            missing[study.name] = str(error)
+    store.write_text(folder / UNFINISHED, _page(plan.scale, sections, missing))
+    return folder / UNFINISHED
+
+
+def _page(
+    scale: str, sections: list[dict[str, Any]], missing: Mapping[str, str] = MappingProxyType({})
+) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -64,6 +84,7 @@ def _page(scale: str, sections: list[dict[str, Any]]) -> str:
         commit=git_commit(),
         packages=package_versions(),
         sections=sections,
+        missing=missing,
         total=sum((section["counts"] for section in sections), Counter()),
         order=ORDER,
         words=WORDS,

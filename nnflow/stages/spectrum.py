@@ -8,6 +8,7 @@ import xarray as xr
 
 from nnflow.eigenvalues import dense_eigenvalues
 from nnflow.families import NO_FAMILY
+from nnflow.faults import blaming
 from nnflow.job import Job, pick_device
 from nnflow.objective import Objective, flatten, make_objective
 from nnflow.study import Piece, Point
@@ -21,7 +22,8 @@ def spectrum(job: Job) -> None:
     datasets = {}
     with job.reporter.running() as reporter:
         for number, (point, ends) in enumerate(job.read.each("critical_points")):
-            datasets[point.label] = _spectra(job, point, ends)
+            with blaming(job, (point.experiment.model, point.experiment.dataset), point.label):
+                datasets[point.label] = _spectra(job, point, ends)
             reporter.update(number + 1, len(job.study.points), f"points · {point.label}")
     job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
 

@@ -10,6 +10,7 @@ from nnflow import Analysis, Model, UserError, flag_mask, torch
 
 from ._blocks import turned
 from ._isotropy import group_name, isotropy, same_range
+from ._padding import NONE, padded
 
 SAME_EIGENVALUE = 1e-8
 """Eigenvalues count as one where they differ by less than this times the largest; the column
@@ -89,8 +90,8 @@ class Census(Analysis):
         _, spectra = next(results.each("spectra"))
         for name in ("kind", "is_global"):
             dataset[name].attrs |= spectra[name].attrs
-        for name, none in (("eigenvalue", np.nan), ("multiplicity", 0)):
-            dataset[name] = (("case", "mode"), _padded([case[name] for case in cases], none))
+        for name in ("eigenvalue", "multiplicity"):
+            dataset[name] = (("case", "mode"), padded([case[name] for case in cases]))
         for name in ("k", "turned", "leaning", "loss", "lowest"):
             dataset[f"direct_{name}"] = ("direct_family", np.array([one[name] for one in direct]))
         return dataset
@@ -194,7 +195,7 @@ def _match(case: dict, direct: list[dict], within: float) -> int:
         alike = case["n"] == case["k"] == one["k"] and case["turned"] == one["turned"]
         if alike and abs(case["loss"] - one["loss"]) < within:
             return place
-    return -1
+    return NONE
 
 
 def _columns(found: list[dict], direct: list[dict]) -> dict:
@@ -231,13 +232,6 @@ def _listed(elsewhere: list[dict]) -> str:
     ]
     left = [f"{len(order) - LISTED} more"] if len(order) > LISTED else []
     return "; ".join(texts + left) or "none"
-
-
-def _padded(rows: list[np.ndarray], none) -> np.ndarray:
-    padded = np.full((len(rows), max(len(row) for row in rows)), none)
-    for line, row in zip(padded, rows, strict=True):
-        line[: len(row)] = row
-    return padded
 
 
 @nnflow.hookimpl

@@ -8,8 +8,7 @@ import nnflow
 from nnflow import Analysis, flag_mask, share
 
 from ._blocks import block_sizes, turned
-
-NONE = -1
+from ._padding import NONE, padded
 
 
 class Families(Analysis):
@@ -41,7 +40,7 @@ class Families(Analysis):
         variables = {
             name: (
                 ("point", "family"),
-                _padded([t[name] for t in tables], most),
+                padded([t[name] for t in tables], most),
                 {"long_name": text},
             )
             for name, text in NAMES.items()
@@ -119,20 +118,6 @@ def _columns(ends, spectra) -> dict[str, float]:
         "family_gap": np.diff(losses).min(initial=np.inf) if len(losses) > 1 else np.nan,
         "largest_residual": np.nanmax(residuals) if residuals.size else np.nan,
     }
-
-
-PAD = {"f": np.nan, "i": NONE, "U": ""}
-"""What stands where a point has fewer families, by kind of array."""
-
-
-def _padded(arrays: list[np.ndarray], most: int) -> np.ndarray:
-    """Arrays of different lengths as one (point, most)."""
-    kind = next((array.dtype.kind for array in arrays if array.size), arrays[0].dtype.kind)
-    dtype = np.result_type(*arrays)
-    padded = np.full((len(arrays), most), PAD[kind], dtype=dtype)
-    for row, array in zip(padded, arrays, strict=True):
-        row[: len(array)] = array
-    return padded
 
 
 @nnflow.hookimpl

@@ -11,7 +11,10 @@ import nnflow
 from nnflow import Analysis, Streams
 
 from ._critical_points import find, modes
-from ._population import gradient, loss
+from ._population import angles, gradient, loss
+
+PARALLEL = 1e-5
+"""Angle below which neurons are parallel: those of converged points are to 1e-8."""
 
 
 class OutOfPlane(Analysis):
@@ -21,21 +24,23 @@ class OutOfPlane(Analysis):
     points of any kind are found. A rotation that fixes Π* carries one to another; if its parts
     outside of Π* span r dimensions, those images fill r(d − K) − r(r + 1)/2 dimensions, as
     r-frames in d − K dimensions do, and the Hessian has as many zero modes at least: none for
-    d = K + 1. Each point has (critical_point,) `neurons`, `inputs`, `outside`, the norm of the
-    part outside of Π*, its `rank` r, `index`, `nullity`, `orbit_dimension`, `loss`,
-    `gradient_norm`.
+    d = K + 1. Of neurons that are parallel only the sum of their norms counts, so that each beside
+    the first adds one more. Each point has (critical_point,) `neurons`, `inputs`, `outside`, the
+    norm of the part outside of Π*, its `rank` r, `index`, `nullity`, `orbit_dimension`,
+    `parallel`, the neurons parallel to an earlier one, `loss`, `gradient_norm`.
 
     The first out-of-plane point with d = K + 2 is turned by angles `turn`: `orbit` (turn, neuron,
     input) within the complement of Π*, with `orbit_gradient`, and `tilted_gradient` where the turn
     is in a plane that meets Π*, which is no symmetry.
 
     Columns: `out_of_plane_points`, those with d ≥ K + 2; `isolated_points`, how many of these have
-    no zero mode; `other_nullities`, how many have other than the orbit's dimension, with the gap
-    of the eigenvalues, `largest_zero` and `smallest_other` (relative to the largest one);
-    `nullity_below`, the largest nullity of those with d = K + 1; `minima_outside`, those of index
-    0; `largest_inside` and `smallest_outside`, the norms of the parts outside of Π* on either side
-    of `outside_above`; `largest_orbit_gradient`; and `equivariance_error`, the largest entry of
-    ∇(RW) − R∇(W) at random W and rotations R.
+    no zero mode; `other_nullities`, how many have more or less than the orbit's dimension and the
+    parallel neurons say, with the gap of the eigenvalues, `largest_zero` and `smallest_other`
+    (relative to the largest one); `parallel_points`, how many have parallel neurons;
+    `nullity_below`, the largest nullity less parallel neurons of those with d = K + 1;
+    `minima_outside`, those of index 0; `largest_inside` and `smallest_outside`, the norms of the
+    parts outside of Π* on either side of `outside_above`; `largest_orbit_gradient`; and
+    `equivariance_error`, the largest entry of ∇(RW) − R∇(W) at random W and rotations R.
     """
 
     cases: Annotated[list[tuple[PositiveInt, PositiveInt]], Field(min_length=1)] = [
@@ -119,6 +124,7 @@ class OutOfPlane(Analysis):
             "outside": np.linalg.norm(rest, axis=(1, 2)),
             "rank": rank,
             "orbit_dimension": rank * (inputs - neurons) - rank * (rank + 1) // 2,
+            "parallel": np.tril(angles(w, w) < PARALLEL, -1).any(axis=2).sum(axis=1),
             "loss": loss(w, teachers),
             "gradient_norm": np.linalg.norm(slope, axis=(1, 2)),
         }
@@ -127,12 +133,13 @@ class OutOfPlane(Analysis):
         outside = points["outside"] > self.outside_above
         room = points["inputs"] - points["neurons"]
         free, below = outside & (room >= 2), outside & (room == 1)
-        nullity = points["nullity"]
+        own = points["nullity"] - points["parallel"]
         return {
             "out_of_plane_points": free.sum(),
-            "isolated_points": (free & (nullity == 0)).sum(),
-            "other_nullities": (free & (nullity != points["orbit_dimension"])).sum(),
-            "nullity_below": nullity[below].max() if below.any() else np.nan,
+            "isolated_points": (free & (points["nullity"] == 0)).sum(),
+            "other_nullities": (free & (own != points["orbit_dimension"])).sum(),
+            "parallel_points": (free & (points["parallel"] > 0)).sum(),
+            "nullity_below": own[below].max() if below.any() else np.nan,
             "largest_inside": points["outside"][~outside].max(initial=0),
             "smallest_outside": points["outside"][outside].min(initial=np.inf),
             "minima_outside": ((free | below) & (points["index"] == 0)).sum(),
@@ -161,6 +168,7 @@ POINTS = {
     "outside": "norm of the part outside of the teachers' plane",
     "rank": "dimensions that this part spans",
     "orbit_dimension": "dimension of the orbit",
+    "parallel": "neurons parallel to an earlier one",
     "index": "negative Hessian eigenvalues",
     "nullity": "zero Hessian eigenvalues",
     "largest_zero": "largest relative eigenvalue counted as zero",
@@ -171,8 +179,9 @@ POINTS = {
 COLUMNS = {
     "out_of_plane_points": "critical points out of plane, d ≥ K + 2",
     "isolated_points": "of these, those without a zero mode",
-    "other_nullities": "of these, those whose nullity is not the orbit's dimension",
-    "nullity_below": "largest nullity out of plane where d = K + 1",
+    "other_nullities": "of these, those whose nullity is not explained",
+    "parallel_points": "of these, those with parallel neurons",
+    "nullity_below": "largest nullity out of plane where d = K + 1, less parallel neurons",
     "largest_inside": "largest norm of the part outside of the plane of in-plane points",
     "smallest_outside": "smallest one of out-of-plane points",
     "minima_outside": "critical points out of plane of index 0",

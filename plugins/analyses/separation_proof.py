@@ -26,7 +26,7 @@ class SeparationProof(Analysis):
     """
 
     precision: Annotated[int, Field(ge=24)] = 64
-    """Bits of the ball arithmetic. From 30 to 200 bits all boxes are decided, in as many splits."""
+    """Bits of the ball arithmetic; with 30 and with 200 bits all boxes are decided too."""
     most_splits: PositiveInt = MOST_SPLITS
     """A box that is undecided after so many halvings is given up."""
 

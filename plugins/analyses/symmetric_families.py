@@ -11,6 +11,7 @@ import nnflow
 from nnflow import Analysis, UserError, flag_mask, torch
 
 from ._limits import limit
+from ._padding import padded
 
 MODEL = "relu_symmetric_family"
 COLUMNS = {
@@ -91,18 +92,17 @@ class SymmetricFamilies(Analysis):
         for model, (columns, _) in zip(models, rows, strict=True):
             columns["family"] = _family(model)
         self._add_limits(models, [columns for columns, _ in rows])
-        most = max(len(spectrum["eigenvalue"]) for _, spectrum in rows)
         variables = {
             name: ("point", _column([columns for columns, _ in rows], name), {"long_name": text})
             for name, text in ({"family": "family"} | COLUMNS | ENTRIES).items()
         }
-        for name, none, text in (
-            ("eigenvalue", np.nan, "eigenvalue of the whole Hessian"),
-            ("multiplicity", 0, "its multiplicity"),
-            ("part", "", "representation of S_(k-t) x S_t that it belongs to"),
+        for name, text in (
+            ("eigenvalue", "eigenvalue of the whole Hessian"),
+            ("multiplicity", "its multiplicity"),
+            ("part", "representation of S_(k-t) x S_t that it belongs to"),
         ):
-            padded = [[*s[name], *[none] * (most - len(s[name]))] for _, s in rows]
-            variables[name] = (("point", "mode"), np.array(padded), {"long_name": text})
+            some = padded([np.array(spectrum[name]) for _, spectrum in rows])
+            variables[name] = (("point", "mode"), some, {"long_name": text})
         return xr.Dataset(variables, {"point": [point.label for point in results.points]})
 
     def _add_limits(self, models, rows) -> None:

@@ -12,7 +12,8 @@ class OutOfPlane(Figure):
     """Left: the orbit of an out-of-plane critical point under rotations that fix the teachers'
     plane, in the two inputs outside of it; dots: where it was found. Middle: the gradient norm on
     this orbit, and under rotations in a plane that meets the teachers'. Right: zero modes of all
-    out-of-plane critical points found, against the dimension of the orbit; numbers are counts."""
+    out-of-plane critical points found, against the dimension of the orbit and the neurons that are
+    parallel to another one; numbers are counts."""
 
     needs = ("out_of_plane",)
 
@@ -61,7 +62,8 @@ def _gradient(axis, found) -> None:
 
 def _modes(axis, found) -> None:
     outside = found["rank"].values > 0
-    dimension, nullity = (found[name].values[outside] for name in ("orbit_dimension", "nullity"))
+    dimension = (found["orbit_dimension"] + found["parallel"]).values[outside]
+    nullity = found["nullity"].values[outside]
     room = (found["inputs"] - found["neurons"]).values[outside]
     most = int(max(dimension.max(initial=0), nullity.max(initial=0)))
     axis.plot([-0.5, most + 0.5], [-0.5, most + 0.5], color="0.6", lw=0.8, zorder=0)
@@ -70,24 +72,26 @@ def _modes(axis, found) -> None:
         pairs, counts = np.unique(
             np.stack([dimension[rows], nullity[rows]], axis=1), axis=0, return_counts=True
         )
-        shift = 0.12 * (number - 1)
-        axis.scatter(
-            pairs[:, 0] + shift, pairs[:, 1], s=50, color=f"C{number}", label=f"d = K + {extra}"
-        )
-        for place, (pair, count) in enumerate(zip(pairs, counts, strict=True)):
-            text = (0, 7 + 9 * (number % 2)) if place % 2 == 0 else (0, -14 - 9 * (number % 2))
+        shift = 0.22 * (number - (len(np.unique(room)) - 1) / 2)
+        color = f"C{number}"
+        places = pairs[:, 0] + shift
+        axis.scatter(places, pairs[:, 1], s=30, color=color, label=f"d = K + {extra}")
+        for place, height, count in zip(places, pairs[:, 1], counts, strict=True):
+            # by turns above and below, so that neighbours do not meet
+            apart = 6 if number % 2 else -13
             axis.annotate(
                 str(count),
-                (pair[0] + shift, pair[1]),
-                text,
+                (place, height),
+                (0, apart),
                 textcoords="offset points",
                 ha="center",
-                color=f"C{number}",
+                color=color,
+                fontsize="small",
             )
     axis.set(
-        xlabel="dimension of the orbit",
+        xlabel="orbit dimension + parallel neurons",
         ylabel="zero Hessian modes",
-        xlim=(-0.6, most + 0.6),
+        xlim=(-0.8, most + 0.8),
         ylim=(-0.8, most + 0.8),
     )
     axis.set_xticks(range(most + 1))

@@ -62,7 +62,7 @@ class Sgd(Optimizer):
         )
         batch = objective.minibatch(order.gather(1, columns))
         velocity = self.momentum * state["velocity"] + batch.gradient(weights)
-        rate = state["scale"] * self._rate(step)
+        rate = state["scale"] * self._rate(step).to(weights.dtype)
         moved = weights - rate[:, None] * velocity
         return moved, {**state, "step": step + 1, "velocity": velocity, "order": order}
 

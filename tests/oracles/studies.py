@@ -15,9 +15,9 @@ from nnflow.stages.summarize import summarize
 from nnflow.stages.train import train
 
 
-def complete(study, folder):
+def complete(study, folder, gpus=0):
     """All stages of a study but the report; the job, which reads the results."""
-    job = Job(study, folder / "results", folder / "data", 0, {}, Reporter("test", None))
+    job = Job(study, folder / "results", folder / "data", gpus, {}, Reporter("test", None))
     if study.trains:
         initialize(job)
         for stage, dataset in ((train, "training"), (classify, "critical_points")):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from landscapes import Descent, DoubleWell, Quadratic, normal_weights, objective_of
 
 from nnflow import training
+from nnflow.outcome import STATUS, STOPPED_BY, Position
 from nnflow.registry import registry
 from nnflow.study import Stop, Trace
-from nnflow.training import STATUS, STOPPED_BY, trace_steps, train
+from nnflow.training import trace_steps, train
 
 
 def names(values, meanings):
@@ -125,3 +126,37 @@ def test_states_that_are_not_finite_do_not_disturb_the_others():
     outcome = train(objective, Descent(), initial, Stop(steps=5000), Trace())
     assert names(outcome.status, STATUS) == ["converged", "diverged", "diverged"]
     assert abs(outcome.weights[0, 0].item() - 1) < 1e-7
+
+
+OPTIMIZERS = {
+    "heavy_ball": {"rate": 0.6},
+    "perturbed_gradient_descent": {
+        "rate": 0.6,
+        "radius": 0.1,
+        "gradient_threshold": 0.01,
+        "loss_threshold": 1e-4,
+        "waiting_time": 7,
+    },
+    "gradient_flow": {},
+    "levenberg_marquardt": {},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_going_on_from_any_position_gives_the_same_bits(name):
+    optimizer = registry().get("optimizers", name)(**OPTIMIZERS[name])
+    objective, initial = objective_of(DoubleWell(), 9), 2 * normal_weights(9, 2)
+    stop = Stop(gradient_norm=1e-9, steps=60, diverged_above=4, halvings=2, check_every=5)
+    kept = []
+
+    def keep(position):
+        groups = position.groups()
+        kept.append({g: {n: a.copy() for n, a in groups[g].items()} for g in groups})
+
+    whole = train(objective, optimizer, initial, stop, Trace(), keep=keep)
+    for groups in kept[::3]:
+        position = Position.from_groups(groups, initial.device)
+        again = train(objective, optimizer, initial, stop, Trace(), resumed=position)
+        for group, arrays in whole.groups().items():
+            for each, values in arrays.items():
+                assert again.groups()[group][each].tobytes() == values.tobytes(), each

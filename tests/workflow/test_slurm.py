@@ -37,6 +37,15 @@ runs: 60
 batch: 20
 """
 
+BOWLS = """
+title: Two batches in a bowl
+model: {name: bowl}
+initializer: {name: normal}
+optimizer: {name: gradient_descent, rate: 0.1}
+runs: 4
+batch: 2
+"""
+
 # What a user of this cluster changes in the profile; the waiting times are for the test only.
 LAB = """
 default-resources:
@@ -147,12 +156,12 @@ def finished(cluster, environment, tmp_path_factory, root, new_project) -> Finis
             return on_cluster(cluster, slurm.folder, "train", "RUNNING")
 
         wait_for(lambda: head.poll() is not None or training(), 300, "job that trains")
-        node = training()[0]["NodeList"]
-        killed = [job["JobId"] for job in training() if job["NodeList"] == node]
+        jobs = training()
+        node = jobs[0]["NodeList"]
+        killed = [job["JobId"] for job in jobs if job["NodeList"] == node]
         cluster.kill_node(node)
         # Slurm needs half a minute to see it
-        here = local.snakemake("--cores", "1")
-        assert here.returncode == 0, here.stderr
+        run(local.command("--cores", "1"), local.folder, environment)
         finish(head, slurm.folder)
     return Finished(slurm, local, killed)
 
@@ -217,14 +226,13 @@ def test_a_gpu_is_asked_for_and_handed_out(cluster, environment, tmp_path):
 
 def test_a_killed_workflow_goes_on_when_started_again(cluster, environment, tmp_path, new_project):
     slurm = new_project(tmp_path / "slurm")
-    slurm.edit("config/studies/valley.yaml", "analyses: [ends]\nfigures: [ends_figure]\n", "")
+    slurm.study("valley", BOWLS)
     local = slurm.copy(tmp_path / "local")
     command = [sys.executable, "-m", "nnflow", "run", "-s", str(slurm.snakefile)]
     command += ["--profile", "slurm"]
     with started(command, slurm.folder, environment):
         wait_for(lambda: on_cluster(cluster, slurm.folder, "train", "RUNNING"), 300, "training")
     assert on_cluster(cluster, slurm.folder, "train", "RUNNING")  # Slurm's jobs live on
-    here = local.snakemake("--cores", "1")
-    assert here.returncode == 0, here.stderr
+    run(local.command("--cores", "1"), local.folder, environment)
     run(command, slurm.folder, environment)
     assert slurm.contents() == local.contents()

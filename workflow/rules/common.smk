@@ -19,6 +19,8 @@ FOLDER = f"--results {shlex.quote(str(RESULTS))} --log {{log:q}}"
 OPTIONS = f"--scale {{wildcards.scale}} {FOLDER}"
 if "data" in config:
     os.environ.setdefault("NNFLOW_DATA", str(config["data"]))
+if "checkpoint" in config:
+    os.environ.setdefault("NNFLOW_CHECKPOINT", str(config["checkpoint"]))
 
 
 wildcard_constraints:

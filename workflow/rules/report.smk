@@ -1,3 +1,11 @@
+# Where a job failed, the others went on: what they found can be read.
+onerror:
+    shell(
+        f"{NNFLOW} report {' '.join(PLAN.studies)} --scale {PLAN.scale}"
+        f" --results {shlex.quote(str(RESULTS))} --unfinished"
+    )
+
+
 rule report:
     input:
         of_study("summary.nc"),

@@ -1,0 +1,40 @@
+"""The same studies on a GPU and on the CPU. tests/unit/test_devices.py needs no GPU."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from studies import complete
+
+from nnflow.study import load_study
+
+RUNS = 50
+ALIKE = 0.95
+"""Rounding differs between devices, and may send a run that passes a saddle to another minimum."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.parametrize("name", ["himmelblau", "spurious_minima", "two_relu_minimum"])
+def test_a_gpu_finds_what_the_cpu_finds(name, root, tmp_path):
+    whole = load_study(root / "config" / "studies" / f"{name}.yaml")
+    outline = whole.outline.model_copy(update={"analyses": {}, "figures": {}, "claims": []})
+    points = tuple(
+        dataclasses.replace(point, experiment=point.experiment.model_copy(update={"runs": RUNS}))
+        for point in whole.points[:2]
+    )
+    study = dataclasses.replace(whole, outline=outline, points=points)
+    here, there = (complete(study, tmp_path / str(gpus), gpus).read for gpus in (0, 1))
+    for (point, first), (_, second) in zip(
+        here.each("training"), there.each("training"), strict=True
+    ):
+        # before any run can have crossed a saddle the trajectories agree
+        early = first["trace_step"].values <= 100
+        np.testing.assert_allclose(
+            first["trace_loss"].values[:, early], second["trace_loss"].values[:, early], rtol=1e-9
+        )
+        ends = [results.at("critical_points", point.label) for results in (here, there)]
+        same = ends[0]["kind"].values == ends[1]["kind"].values
+        same &= np.abs(ends[0]["loss"].values - ends[1]["loss"].values) < 1e-9
+        assert same.mean() >= ALIKE

@@ -1,0 +1,137 @@
+"""Every path works where the weights are not on the CPU, and gives what the CPU gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from offdevice import AWAY, Pretended, WrongDevice, there
+
+from nnflow.basin import inside_basin
+from nnflow.check import SAMPLES, _from_studies, _with_defaults
+from nnflow.interfaces import Model, Optimizer
+from nnflow.objective import Objective
+from nnflow.oracles import LeastSquares
+from nnflow.polish import polish
+from nnflow.promises import check_training
+from nnflow.registry import registry
+from nnflow.streams import Streams
+from nnflow.study import Stop, Trace
+from nnflow.training import train
+
+RUNS = 3
+ROOT = Path(__file__).resolve().parents[2]
+SUBJECTS = {
+    f"{plugin.kind}/{plugin.name}": subject
+    for plugin, subject in _from_studies(ROOT / "config/studies")[0].items()
+    if issubclass(plugin, Model | Optimizer)
+}
+for _name, _plugin in registry().plugins["optimizers"].items():
+    if (_subject := _with_defaults(_plugin)) is not None:
+        SUBJECTS.setdefault(f"optimizers/{_name}", _subject)
+
+
+def objectives(model, arrays):
+    """The model's objective here and on the pretended device."""
+    streams = Streams(0, "device", np.arange(RUNS), "train")
+    data = {name: torch.as_tensor(array) for name, array in arrays.items()}
+    away = {name: there(array) for name, array in data.items()}
+    return Objective(model, data, streams), Objective(model, away, streams)
+
+
+def weights_of(model):
+    size = sum(int(np.prod(shape)) for shape in model.shapes().values())
+    drawn = Streams(1, "device", np.arange(RUNS), "weights").normal(size)
+    return torch.as_tensor(drawn) / max(1, size) ** 0.25
+
+
+def same(found, expected):
+    assert found.device == AWAY
+    inner = found.inner
+    assert inner.dtype == expected.dtype
+    assert torch.equal(inner, expected) or torch.allclose(inner, expected, rtol=1e-12, atol=1e-14)
+
+
+def test_the_pretended_device_knows_what_a_gpu_refuses():
+    here = torch.ones(3, dtype=torch.float64)
+    with Pretended():
+        away = there(here)
+        assert (away + 1 + torch.tensor(1.0)).inner.tolist() == [3, 3, 3]
+        assert away[torch.tensor([0])].cpu().numpy().tolist() == [1]
+        assert torch.zeros(2, device=away.device).device == AWAY
+        assert float(away.sum()) == 3 and bool((away > 0).all())
+        with pytest.raises(WrongDevice):
+            away + here
+        with pytest.raises(WrongDevice):
+            away + torch.zeros(3)
+        with pytest.raises(WrongDevice):
+            here[torch.zeros(1, dtype=torch.int64, device=AWAY)]
+        with pytest.raises(WrongDevice):
+            away.numpy()
+
+
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if name.startswith("models")])
+def test_models(name):
+    subject = SUBJECTS[name]
+    dataset = subject.experiment.dataset
+    arrays = dataset.load(Path()) if dataset else {}
+    model = subject.plugin
+    here, away = objectives(model, {n: a[:SAMPLES] for n, a in arrays.items()})
+    weights = weights_of(model)
+    with Pretended():
+        moved = there(weights)
+        for method in ("loss", "gradient", "smooth"):
+            same(getattr(away, method)(moved), getattr(here, method)(weights))
+        same(away.hessian_vector(moved)(moved), here.hessian_vector(weights)(weights))
+        if weights.shape[1] <= 200:
+            same(away.hessian(moved), here.hessian(weights))
+            polish(away, moved, 1.0).cpu()
+        named, plain = away.named(moved), here.named(weights)
+        radius = torch.ones(RUNS, dtype=torch.float64)
+        for found, expected in (
+            (model.invariants(named), model.invariants(plain)),
+            (
+                model.third_derivative_bound(named, there(radius)),
+                model.third_derivative_bound(plain, radius),
+            ),
+        ):
+            assert (found is None) == (expected is None)
+            if expected is not None:
+                same(found, expected)
+        for method, arguments in (("canonical", ()), ("observables", ("data",))):
+            found = getattr(model, method)(named, *(away.data for _ in arguments))
+            expected = getattr(model, method)(plain, *(here.data for _ in arguments))
+            for key, values in expected.items():
+                same(found[key], values)
+
+
+@pytest.mark.parametrize("name", [name for name in SUBJECTS if name.startswith("optimizers")])
+def test_optimizers(name):
+    optimizer = SUBJECTS[name].plugin
+    draw = Streams(2, "device", np.arange(512), "data").normal(4)
+    here, away = objectives(LeastSquares(), {"inputs": draw[:, :3], "targets": draw[:, 3]})
+    weights = weights_of(here.model)
+    stop, trace = Stop(steps=30, check_every=7), Trace()
+    expected = train(here, optimizer, weights, stop, trace)
+    with Pretended():
+        check_training(away, optimizer, there(weights))
+        found = train(away, optimizer, there(weights), stop, trace)
+        same(found.weights, expected.weights)
+    np.testing.assert_array_equal(found.status, expected.status)
+    np.testing.assert_allclose(found.trace["loss"], expected.trace["loss"], rtol=1e-12)
+
+
+def test_the_basin_rule():
+    subject = SUBJECTS["models/relu_teacher_student"]
+    here, away = objectives(subject.plugin, {})
+    weights = weights_of(here.model)
+    stop = Stop(gradient_norm=1e-6, basin=True, steps=600, halvings=1)
+    descent = SUBJECTS["optimizers/gradient_descent"].plugin
+    expected = train(here, descent, weights, stop, Trace())
+    rate = torch.full((RUNS,), 0.01, dtype=torch.float64)
+    with Pretended():
+        found = train(away, descent, there(weights), stop, Trace())
+        inside_basin(away, there(weights), there(rate)).cpu()
+    np.testing.assert_array_equal(found.stopped_by, expected.stopped_by)
