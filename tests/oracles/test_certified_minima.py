@@ -63,7 +63,7 @@ def test_the_figure_shows_each_proved_minimum_and_the_published_ones(done):
 
     figure = registry().get("figures", "certificates")().draw(done.read)
     left, right = figure.axes
-    drawn = {line.get_label(): line.get_xdata().tolist() for line in left.lines}
+    drawn = {line.get_label(): list(line.get_xdata()) for line in left.lines}
     assert drawn["n = k, proved"] == [6]
     assert drawn["n = k + 1, proved"] == [8]
     assert {6, 8, 10} <= set(drawn["published"])
