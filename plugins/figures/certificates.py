@@ -45,7 +45,8 @@ class Certificates(Figure):
             left.plot(
                 k, value, "D", mfc="none", color="C3", markersize=8, linewidth=0, label="published"
             )
-        left.set(ylabel="lowest Hessian eigenvalue", ylim=(0, None))
+        left.axhline(0, color="0.5", linewidth=0.8)
+        left.set(ylabel="lowest Hessian eigenvalue")
         right.set(ylabel="largest weight difference", yscale="log")
         for axis in (left, right):
             axis.set_xlabel("teacher neurons k")

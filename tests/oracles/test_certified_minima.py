@@ -12,12 +12,17 @@ from nnflow.registry import registry
 from nnflow.streams import Streams
 from nnflow.study import load_study
 
-POINTS = ("k=6,n=6", "k=8,n=9", "k=15,n=16,turned=3,surplus=0.1-0.6")
+POINTS = (
+    "k=6,n=6",
+    "k=8,n=9",
+    "k=12,n=14,turned=2,noise=0.01",
+    "k=15,n=16,turned=3,surplus=0.1-0.6",
+)
 
 
 @pytest.fixture(scope="module")
 def done(root, tmp_path_factory):
-    """The job of a study of three points."""
+    """The job of a study of four points."""
     whole = load_study(root / "config" / "studies" / "certified_minima.yaml", "quick")
     points = tuple(point for point in whole.points if point.label in POINTS)
     assert len(points) == len(POINTS)
@@ -29,28 +34,28 @@ def test_claims(done):
     measured = {claim for claim, verdict in found.items() if verdict != "not_measured"}
     assert {found[claim] for claim in measured} == {"reproduced"}
     assert {"theorem[k=6,n=6]", "theorem[k=8,n=9]", "over_loss[k=8,n=9]"} <= measured
-    assert f"saddle_eigenvalue[{POINTS[2]}]" in measured
+    assert f"saddle_eigenvalue[{POINTS[3]}]" in measured
 
 
 def test_the_file_is_proved_again_on_its_own(done):
     outcomes = list(check_file(done.folder / "certificates.nc"))
-    assert len(outcomes) == 3
+    assert len(outcomes) == 4
     assert all(outcome.proved for outcome in outcomes)
 
 
 def test_columns(done):
     summary = done.read["summary"]
-    assert summary["proved_spurious"].values.tolist() == [1, 1, 0]
-    assert summary["proved_saddle"].values.tolist() == [0, 0, 1]
-    assert summary["unproved"].values.tolist() == [0, 0, 0]
-    np.testing.assert_array_equal(summary["spurious_exists"].values, [1, 1, np.nan])
-    assert summary["certified_of_spurious"].values[:2].tolist() == [1, 1]
+    assert summary["proved_spurious"].values.tolist() == [1, 1, 1, 0]
+    assert summary["proved_saddle"].values.tolist() == [0, 0, 0, 1]
+    assert summary["unproved"].values.tolist() == [0, 0, 0, 0]
+    np.testing.assert_array_equal(summary["spurious_exists"].values, [1, 1, 1, np.nan])
+    assert summary["certified_of_spurious"].values[:3].tolist() == [1, 1, 1]
     for name in ("proved_loss", "proved_eigenvalue"):
         low, value, high = (summary[f"{name}{end}"].values for end in ("_low", "", "_high"))
-        assert (low[:2] < value[:2]).all()
-        assert (value[:2] < high[:2]).all()
-        assert np.isnan([low[2], value[2], high[2]]).all()
-    assert summary["saddle_eigenvalue_high"].values[2] < 0
+        assert (low[:3] < value[:3]).all()
+        assert (value[:3] < high[:3]).all()
+        assert np.isnan([low[3], value[3], high[3]]).all()
+    assert summary["saddle_eigenvalue_high"].values[3] < 0
 
 
 def test_the_figure_shows_each_proved_minimum_and_the_published_ones(done):
@@ -58,7 +63,7 @@ def test_the_figure_shows_each_proved_minimum_and_the_published_ones(done):
 
     figure = registry().get("figures", "certificates")().draw(done.read)
     left, right = figure.axes
-    drawn = {line.get_label(): line.get_xdata().tolist() for line in left.lines}
+    drawn = {line.get_label(): list(line.get_xdata()) for line in left.lines}
     assert drawn["n = k, proved"] == [6]
     assert drawn["n = k + 1, proved"] == [8]
     assert {6, 8, 10} <= set(drawn["published"])
