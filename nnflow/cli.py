@@ -273,7 +273,8 @@ def report(
     names = tuple(studies or Plan.from_config(read_config()).studies)
     plan = Plan(names, scale, results)
     if unfinished:
-        Reporter("report", log).line(f"wrote {stage.report_unfinished(plan)}")
+        if page := stage.report_unfinished(plan):
+            Reporter("report", log).line(f"wrote {page}")
         return
     stage.report(plan)
     Reporter("report", log).line(f"wrote {results / scale / 'report.html'}")

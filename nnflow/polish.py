@@ -42,7 +42,7 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
     weights: (run, weight). Returns (run, weight).
     """
     start, weights = weights, weights.clone()
-    gradient, loss = objective.gradient(weights), objective.loss(weights)
+    gradient, loss = objective.gradient(weights).clone(), objective.loss(weights).clone()
     factor = torch.full_like(loss, DAMPING)
     for _ in range(ITERATIONS):
         norm = torch.linalg.vector_norm(gradient, dim=1)

@@ -53,10 +53,10 @@ def report(plan: Plan) -> None:
     (folder / UNFINISHED).unlink(missing_ok=True)
 
 
-def report_unfinished(plan: Plan) -> Path:
+def report_unfinished(plan: Plan) -> Path | None:
     """Write results/<scale>/unfinished.html, and return its path: the report of the studies
-    whose results are there, which names the others. For a workflow in which a job failed;
-    the next whole report removes it."""
+    whose results are there, which names the others; None, and no page, where none is missing. For
+    a workflow in which a job failed; the next whole report removes it."""
     folder = plan.results / plan.scale
     sections, missing = [], {}
     for study in plan.loaded.values():
@@ -64,6 +64,8 @@ def report_unfinished(plan: Plan) -> Path:
             sections.append(_section(study, folder))
         except UserError as error:
             missing[study.name] = str(error)
+    if not missing:
+        return None
     store.write_text(folder / UNFINISHED, _page(plan.scale, sections, missing))
     return folder / UNFINISHED
 

@@ -118,7 +118,7 @@ class OrbitLoss:
 
     @staticmethod
     def _tensor(values, like):
-        return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+        return torch.as_tensor(values, dtype=like.dtype).to(like.device)
 
     def _matrices(self, x):
         return self._tensor(self._quadratic, x)
@@ -158,7 +158,7 @@ class OrbitLoss:
         # ½f(w, w) = ‖w‖²/4 of every student
         slope[:, : self.unit] = self._tensor(self.orbits.sizes, x) / 4
         for place, part in zip(places, found.first, strict=True):
-            index = torch.as_tensor(place, device=x.device)
+            index = torch.as_tensor(place).to(x.device)
             slope = slope.index_add(1, index, factor * part)
         if not second:
             return slope, None
@@ -166,6 +166,6 @@ class OrbitLoss:
         for (i, j), part in found.second.items():
             for a, b in {(i, j), (j, i)}:
                 flat = [p * self.features + r for p, r in zip(places[a], places[b], strict=True)]
-                index = torch.as_tensor(flat, device=x.device)
+                index = torch.as_tensor(flat).to(x.device)
                 curvature = curvature.index_add(1, index, factor * part)
         return slope, curvature.unflatten(1, (self.features, self.features))

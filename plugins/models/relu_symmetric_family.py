@@ -110,7 +110,7 @@ class ReluSymmetricFamily(Model):
         """The values of the orbits of entries, (run, orbit)."""
         shift = weights["shift"]
         start = [float(value) for value in self._start()]
-        start = torch.as_tensor(start, dtype=shift.dtype, device=shift.device)
+        start = torch.as_tensor(start, dtype=shift.dtype).to(shift.device)
         return start + shift / self._roots(shift)
 
     def matrix(self, weights):
@@ -176,7 +176,7 @@ class ReluSymmetricFamily(Model):
 
     def _roots(self, like):
         """√|o|."""
-        return torch.as_tensor(self._orbits.roots, dtype=like.dtype, device=like.device)
+        return torch.as_tensor(self._orbits.roots, dtype=like.dtype).to(like.device)
 
     def _start(self) -> list[Fraction]:
         """x⁰. Neurons along their teachers are these; turned ones are reflections of theirs by a
@@ -196,7 +196,7 @@ class ReluSymmetricFamily(Model):
         refined = _refined(self._orbits.sizes)
         values = self.entries(weights)[:, refined.coarse()]
         hessian = _loss_of(refined.orbits.sizes).hessian(values)
-        roots = torch.as_tensor(refined.orbits.roots, dtype=values.dtype, device=values.device)
+        roots = torch.as_tensor(refined.orbits.roots, dtype=values.dtype).to(values.device)
         return refined, hessian / (roots[:, None] * roots)
 
 
@@ -220,7 +220,7 @@ def _orthonormal(vectors, roots, like):
     values = np.array([[float(v) for v in vector] for vector in vectors])
     values *= roots
     values /= np.linalg.norm(values, axis=1, keepdims=True)
-    return torch.as_tensor(values, dtype=like.dtype, device=like.device)
+    return torch.as_tensor(values, dtype=like.dtype).to(like.device)
 
 
 @nnflow.hookimpl

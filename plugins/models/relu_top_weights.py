@@ -75,7 +75,7 @@ class ReluTopWeights(Model):
         Each norm is at its worst within the radius. It is the bound of relu_teacher_student, each
         of whose pairs of neurons carries the factor aᵢaⱼ here."""
         norms = torch.linalg.vector_norm(weights["w"], dim=2)
-        top = torch.as_tensor(self.top, dtype=norms.dtype, device=norms.device).abs()
+        top = torch.as_tensor(self.top, dtype=norms.dtype).to(norms.device).abs()
         smallest = norms - radius[:, None]
         others = (norms @ top)[:, None] - top * norms + top.norm() * radius[:, None]
         alone = (0.75 * math.sqrt(3) * top * (others + top.sum()) / smallest**2).amax(1)
@@ -90,7 +90,7 @@ class ReluTopWeights(Model):
         """Sorted products with the top weights: those of neurons of equal top weights may be
         exchanged, together with their coordinates."""
         w = weights["w"]
-        top = torch.as_tensor(self.top, dtype=w.dtype, device=w.device)
+        top = torch.as_tensor(self.top, dtype=w.dtype).to(w.device)
         return torch.cat(
             [(top[:, None] * w).flatten(1).sort(dim=1).values, (top @ w).sort(dim=1).values], dim=1
         )
@@ -98,7 +98,7 @@ class ReluTopWeights(Model):
     def _both(self, w):
         """Students and teachers (run, 2K, K), their norms and c (run, 2K), and a (K,)."""
         k = len(self.top)
-        top = torch.as_tensor(self.top, dtype=w.dtype, device=w.device)
+        top = torch.as_tensor(self.top, dtype=w.dtype).to(w.device)
         teachers = torch.eye(k, dtype=w.dtype, device=w.device).expand(len(w), k, k)
         both = torch.cat([w, teachers], dim=1)
         signed = torch.cat([top, -top]).expand(len(w), 2 * k)

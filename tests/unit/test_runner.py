@@ -204,7 +204,7 @@ def test_arguments_override_the_defaults(tmp_path, monkeypatch, arguments, cores
     calls = []
     monkeypatch.setattr(runner.subprocess, "call", lambda command, env: calls.append(command) or 7)
     assert runner.run(arguments) == 7
-    start = [sys.executable, "-m", "snakemake", "--rerun-incomplete"]
+    start = [sys.executable, "-m", "snakemake", "--rerun-incomplete", "--keep-going"]
     assert calls == [[*start, *cores, *arguments]]
 
 

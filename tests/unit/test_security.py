@@ -11,7 +11,7 @@ import yaml
 
 from nnflow.errors import UserError
 from nnflow.plan import Plan
-from nnflow.registry import Registry, plugin_folders
+from nnflow.registry import Registry, plugin_folders, registry
 from nnflow.study import load_study
 from nnflow.sweep import read_yaml
 
@@ -112,7 +112,15 @@ def test_results_that_snakemake_would_misread(tmp_path, monkeypatch, results):
         Plan.from_config({"studies": "x", "results": results})
 
 
-def test_plugins_come_from_named_folders_only(tmp_path, monkeypatch):
+@pytest.fixture
+def other_plugins():
+    """Plugins of other folders may be loaded; the project's are loaded anew afterwards."""
+    registry.cache_clear()
+    yield
+    registry.cache_clear()
+
+
+def test_plugins_come_from_named_folders_only(tmp_path, monkeypatch, other_plugins):
     """Neither a study nor a file beside plugins/ brings code in."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NNFLOW_PLUGINS", raising=False)

@@ -190,7 +190,7 @@ class Project:
         run = self.snakemake("--cores", "1", "--dry-run", "--quiet", "progress")
         assert run.returncode == 0, run.stderr
         jobs: list[list[str]] = []
-        for line in (run.stdout + run.stderr).splitlines():
+        for line in map(str.strip, (run.stdout + run.stderr).splitlines()):  # groups are indented
             if line.startswith(("rule ", "localrule ")):
                 jobs.append([line.split()[1].rstrip(":"), ""])
             elif jobs and "output:" in line and "/quick/" in line:

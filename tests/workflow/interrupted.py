@@ -95,7 +95,11 @@ def main(folder: str, study: str, seed: str, kills: str) -> None:
     os.environ["NNFLOW_CHECKPOINT"] = "0.02"
     output.unlink()
     count = tries = 0
-    while count < int(kills) or not output.exists():
+
+    def done() -> bool:
+        return output.exists() and not list((results / "checkpoints").glob("*"))
+
+    while count < int(kills) or not done():
         if output.exists():
             output.unlink()
         # each wait a little longer than the last: some day it is finished
@@ -108,7 +112,7 @@ def main(folder: str, study: str, seed: str, kills: str) -> None:
             time.sleep(wait)
             os.kill(pid, signal.SIGKILL)
         count += not finished(pid)
-        if output.exists() and not list((results / "checkpoints").glob("*")):
+        if done():
             seen.append((count, hashlib.sha256(output.read_bytes()).hexdigest()))
     print(json.dumps({"finished": seen, "left": os.listdir(results / "checkpoints")}))
     shutil.rmtree(results / "checkpoints")

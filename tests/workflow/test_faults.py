@@ -16,6 +16,8 @@ model: {name: broken}
 initializer: {name: normal}
 optimizer: {name: gradient_descent, rate: 0.1}
 runs: 2
+analyses: [ends]
+figures: [ends_figure]
 """
 MODEL = '''
 import nnflow
@@ -92,18 +94,12 @@ def test_a_damaged_dataset_is_named_and_made_again_once_deleted(done):
 
 
 @pytest.mark.slow
-def test_clocks_that_jump_cost_work_and_no_results(done):
-    """Snakemake compares times of files: those of an input that lie ahead make it run jobs again,
-    whose outputs are the same bytes. No dataset holds a time."""
+def test_clocks_that_jump_cost_nothing(done):
+    """Times of files that lie far ahead or behind: Snakemake looks at the content of files of up
+    to 1 MB, which is the same. No dataset holds a time."""
     project, before = done, done.contents()
-    batch = "results/quick/valley/batches/training-0.nc"
-    ahead = project.folder / batch
-    os.utime(ahead, (2e9, 2e9))
-    rules = {rule for rule, _ in project.planned()}
-    assert "classify" in rules and "train" not in rules
-    run = project.snakemake("--cores", "1")
-    assert run.returncode == 0, run.stderr
-    assert project.contents() == before
+    os.utime(project.folder / "results/quick/valley/batches/training-0.nc", (2e9, 2e9))
+    assert project.planned() == set()
     for file in (project.folder / "results").rglob("*"):
         os.utime(file, (1e9, 1e9))
     assert project.planned() == set()
