@@ -3,8 +3,9 @@
     python benchmarks/scaling.py [runs] [jobs] [cores]
 
 runs: time and memory per run from 10² to 10⁵ runs, stage by stage, each size in a process of
-its own on one core (3 minutes). jobs: how long Snakemake plans 10³ and 10⁴ jobs (1 minute).
-cores: twelve paper-scale rows of spurious_minima on one core and on two (5 minutes).
+its own on one core, median of three rounds (8 minutes). jobs: how long Snakemake plans 10³ and
+10⁴ jobs (2 minutes). cores: twelve paper-scale rows of spurious_minima on one core and on two
+(6 minutes).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -40,6 +42,7 @@ sweep:
 ROWS = [(k, k) for k in range(6, 13)] + [(k, k + 1) for k in range(8, 13)]
 
 SIZES = (100, 1_000, 10_000, 100_000)
+ROUNDS = 3
 STAGES = ("initialize", "train", "classify", "collect")
 BATCHES = (500, 5_000)
 
@@ -97,23 +100,30 @@ def measure_stages(folder: str) -> None:
     print(json.dumps(stages(Path(folder))))
 
 
+def stages_apart(size: int) -> dict[str, list[float]]:
+    """What `measure_stages` finds for a study of so many runs, in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        project(Path(folder), {"students": FIXED_LENGTH.format(runs=size)})
+        command = [sys.executable, __file__, "--inside", folder]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def runs() -> None:
     """Cost per run; processor time, so that a busy machine changes little."""
+    rounds = [{size: stages_apart(size) for size in SIZES} for _ in range(ROUNDS)]
     rows = []
     for size in SIZES:
-        with tempfile.TemporaryDirectory() as folder:
-            project(Path(folder), {"students": FIXED_LENGTH.format(runs=size)})
-            command = [sys.executable, __file__, "--inside", folder]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(command, env=environment, capture_output=True, check=True)
-        found = json.loads(done.stdout.splitlines()[-1])
-        seconds = {stage: found[stage][0] for stage in STAGES}
-        each = [f"{1e3 * seconds[stage] / size:.3f}" for stage in STAGES]
-        whole = f"{1e3 * sum(seconds.values()) / size:.3f}"
-        memory = [f"{found[stage][1]:.0f}" for stage in ("train", "classify", "collect")]
-        disk = f"{sum(found['disk']) / size / 1e3:.1f}"
-        rows.append([f"{size:,}", *each, whole, *memory, disk])
-    head = ["runs", *(f"{stage}, ms/run" for stage in STAGES), "all, ms/run"]
+        found = [of_size[size] for of_size in rounds]
+        each = [[1e3 * one[stage][0] / size for one in found] for stage in STAGES]
+        whole = sorted(sum(stages) for stages in zip(*each, strict=True))
+        cost = [f"{statistics.median(seconds):.3f}" for seconds in [*each, whole]]
+        spread = f"{whole[0]:.3f} to {whole[-1]:.3f}"
+        memory = [f"{found[0][stage][1]:.0f}" for stage in ("train", "classify", "collect")]
+        disk = f"{sum(found[0]['disk']) / size / 1e3:.1f}"
+        rows.append([f"{size:,}", *cost, spread, *memory, disk])
+    head = ["runs", *(f"{stage}, ms/run" for stage in STAGES), "all, ms/run", "lowest to highest"]
     memory = [f"peak after {stage}, MB" for stage in ("train", "classify", "collect")]
     table([*head, *memory, "files, kB/run"], rows)
 

@@ -24,6 +24,8 @@ class Settings(BaseModel):
         extra="forbid",
         allow_inf_nan=False,
         validate_default=True,
+        # a job uses a few of the plugins' hundred classes
+        defer_build=True,
     )
 
 

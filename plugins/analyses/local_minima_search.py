@@ -59,11 +59,10 @@ def _row(point, ends) -> dict[str, float]:
     """The columns of one point."""
     kinks, lost = (flag_mask(ends["kind"], kind) for kind in ("nonsmooth", "not_critical"))
     critical, loss = ~kinks & ~lost, ends["loss"].values
-    infimum = point.experiment.model.infimum()
-    if infimum is None:
-        infimum = loss[critical].min(initial=np.inf)
     within = point.experiment.classify.global_within
-    above = ~(loss - infimum < within)
+    above = ~flag_mask(ends["is_global"], "yes")
+    if flag_mask(ends["is_global"], "unknown").any():
+        above = ~(loss - loss[critical].min(initial=np.inf) < within)
     negative = ends["index"].values > 0
     saddles, suspects = critical & above & negative, critical & above & ~negative
     lowest = ends["min_eigenvalue"].values[saddles]
