@@ -13,6 +13,7 @@ import typer
 from nnflow.errors import UserError
 
 if TYPE_CHECKING:
+    from nnflow.plan import Plan
     from nnflow.study import Study
 
 app = typer.Typer(
@@ -30,8 +31,9 @@ DataFolder = Annotated[Path | None, typer.Option("--data", help="Where datasets 
 Log = Annotated[Path | None, typer.Option(help="A file that gets each line of progress.")]
 Gpus = Annotated[int, typer.Option(help="GPUs that the job was given; 0: work on the CPU.")]
 Batch = Annotated[int | None, typer.Option(help="The batch; all, and then collect, if left out.")]
-DatasetName = Annotated[str, typer.Argument(metavar="DATASET", help="training or critical_points.")]
-AnalysisName = Annotated[str | None, typer.Argument(help="One analysis; all if left out.")]
+AnalysisNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[ANALYSIS]...", help="Analyses; all if left out.")
+]
 Studies = Annotated[list[str] | None, typer.Argument(help="Studies; all if left out.")]
 Configured = Annotated[
     list[str] | None, typer.Argument(help="Studies; those of config.yaml if left out.")
@@ -56,11 +58,10 @@ def _job(
     data: Path | None,
     log: Path | None,
     gpus: int = 0,
-    analysis: str | None = None,
     detail: str = "",
 ):
     from nnflow.checkpoint import key
-    from nnflow.fingerprint import git_commit, package_versions
+    from nnflow.fingerprint import package_versions
     from nnflow.job import Job
     from nnflow.plan import Plan, read_config
     from nnflow.progress import Reporter
@@ -68,29 +69,34 @@ def _job(
 
     join_run()
     plan = Plan((study,), scale, results)
-    loaded = plan.loaded[study]
-    provenance = {
-        "study": study,
-        "scale": scale,
-        "provenance": {
-            "settings": plan.all_settings(study),
-            "seed": loaded.outline.seed,
-            "code": plan.code(stage, study, analysis),
-            "packages": package_versions(),
-            "commit": git_commit(),
-        },
-    }
+    provenance = _provenance(plan, stage, study)
     title = f"{stage} {study}{detail}"
     config = read_config()
     folder = data_folder(data, config)
     depends = key(
-        plan.settings(stage, study, analysis),
+        plan.settings(stage, study),
         provenance["provenance"]["code"],
         sorted(package_versions().items()),
     )
     reporter = Reporter(title, log)
     every = checkpoint_interval(config)
-    return Job(loaded, results, folder, gpus, provenance, reporter, depends, every)
+    return Job(plan.loaded[study], results, folder, gpus, provenance, reporter, depends, every)
+
+
+def _provenance(plan: Plan, stage: str, study: str, analysis: str | None = None) -> dict:
+    from nnflow.fingerprint import git_commit, package_versions
+
+    return {
+        "study": study,
+        "scale": plan.scale,
+        "provenance": {
+            "settings": plan.all_settings(study),
+            "seed": plan.loaded[study].outline.seed,
+            "code": plan.code(stage, study, analysis),
+            "packages": package_versions(),
+            "commit": git_commit(),
+        },
+    }
 
 
 def checkpoint_interval(config: dict) -> float:
@@ -173,19 +179,15 @@ def _each_batch(job, batch: int | None, dataset: str, work: Callable[[int], None
 
 @app.command()
 def collect(
-    study: StudyName,
-    dataset: DatasetName,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    log: Log = None,
+    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
 ) -> None:
-    """Join the batches of a stage into the study's dataset."""
+    """Join the batches of training and classification into the study's datasets."""
     from nnflow.stages.collect import TITLES
     from nnflow.stages.collect import collect as stage
 
-    if dataset not in TITLES:
-        raise UserError(f"collect: no such dataset {dataset!r} (there are: {', '.join(TITLES)})")
-    stage(_job("collect", study, scale, results, None, log), dataset)
+    job = _job("collect", study, scale, results, None, log)
+    for dataset in TITLES:
+        stage(job, dataset)
 
 
 @app.command()
@@ -219,22 +221,24 @@ def spectrum(
 @app.command()
 def analyze(
     study: StudyName,
-    analysis: AnalysisName = None,
+    analyses: AnalysisNames = None,
     scale: Scale = "quick",
     results: ResultsFolder = RESULTS,
     data: DataFolder = None,
     log: Log = None,
 ) -> None:
-    """Condense a study's datasets into one."""
+    """Condense a study's datasets, each analysis into one."""
     from nnflow.plan import Plan
     from nnflow.stages.analyze import analyze as stage
 
-    known = Plan((study,), scale, results).analyses(study)
-    if analysis is not None and analysis not in known:
-        raise UserError(f"{study}: no analysis {analysis!r} (there are: {', '.join(known)})")
-    for name in known if analysis is None else [analysis]:
-        detail = f" {name}"
-        stage(_job("analyze", study, scale, results, data, log, analysis=name, detail=detail), name)
+    plan = Plan((study,), scale, results)
+    known = plan.analyses(study)
+    for name in analyses or []:
+        if name not in known:
+            raise UserError(f"{study}: no analysis {name!r} (there are: {', '.join(known)})")
+    chosen = [name for name in known if not analyses or name in analyses]
+    provenances = {name: _provenance(plan, "analyze", study, name) for name in chosen}
+    stage(_job("analyze", study, scale, results, data, log), provenances)
 
 
 @app.command()

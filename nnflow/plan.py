@@ -143,8 +143,26 @@ class Plan:
         return list(dict.fromkeys(found))
 
     def analyses(self, study: str) -> list[str]:
-        """The names of a study's analyses."""
-        return list(self.loaded[study].outline.analyses)
+        """The names of a study's analyses, each after those that it needs."""
+        return self.loaded[study].analyses_in_order
+
+    def analyze_jobs(self, study: str) -> dict[str, list[str]]:
+        """The analyses of each job of the stage, by the job's name.
+
+        Those that read results share one, as most of each alone would be the start of Python and
+        reading. One that reads none may begin at once, in a job of its own.
+        """
+        named = {name: self.loaded[study].outline.analyses[name] for name in self.analyses(study)}
+        shared = [name for name, analysis in named.items() if analysis.needs]
+        alone = {f"analyze-{name}": [name] for name in named if name not in shared}
+        return {"analyze": shared, **alone} if shared else alone
+
+    def analyze_files(self, study: str, analyses: list[str]) -> tuple[list[str], list[str]]:
+        """The files that a job with these analyses reads, and those that it writes."""
+        folder = self.results / self.scale / study
+        written = [str(dataset_path(folder, name)) for name in analyses]
+        read = [file for name in analyses for file in self.needs(study, "analyses", name)]
+        return [file for file in dict.fromkeys(read) if file not in written], written
 
     def settings(self, stage: str, study: str, analysis: str | None = None) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""

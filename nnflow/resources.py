@@ -113,7 +113,7 @@ def _classify(study: Study) -> Need:
 
 
 def _collect(study: Study) -> Need:
-    return Need(60 + 0.05 * _study_mb(study), IMPORTS_MB + READ_COPIES * _study_mb(study))
+    return Need(60 + 0.1 * _study_mb(study), IMPORTS_MB + READ_COPIES * _study_mb(study))
 
 
 def _spectrum(study: Study) -> Need:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -244,6 +245,13 @@ class Study:
                 start = stop
         return tuple(tuple(batch) for batch in batches)
 
+    @property
+    def analyses_in_order(self) -> list[str]:
+        """The names of the analyses, each after those that it needs."""
+        known = self.outline.analyses
+        needed = {name: [n for n in known[name].needs if n in known] for name in known}
+        return list(TopologicalSorter(needed).static_order())
+
     def plugins(self, *parts: str) -> Iterator[Plugin]:
         """The plugins in the given parts (model, optimizer, analyses, …) of the study."""
         for part in parts:
@@ -434,3 +442,7 @@ def _check_whole(study: Study) -> None:
                         f"{part}.{key}: needs {need!r}, which this study does not produce"
                         f" (it has: {', '.join(sorted(stages | analyses | extra)) or 'nothing'})"
                     )
+    try:
+        study.analyses_in_order  # noqa: B018
+    except CycleError as error:
+        raise ValueError(f"analyses: each needs the next: {', '.join(error.args[1])}") from None

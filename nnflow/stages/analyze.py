@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import xarray as xr
 
 from nnflow.errors import UserError
@@ -11,13 +14,19 @@ from nnflow.job import Job
 from nnflow.results import dataset_path
 
 
-def analyze(job: Job, analysis: str) -> None:
-    """Compute one analysis; writes analyses/ANALYSIS.nc."""
-    plugin = job.study.outline.analyses[analysis]
-    with blaming(job, [plugin]):
-        dataset = plugin.compute(job.read)
-        _check(plugin, dataset, len(job.study.points))
-    job.write(dataset_path(job.folder, analysis), {"": dataset}, analysis.replace("_", " "))
+def analyze(job: Job, provenances: Mapping[str, dict[str, object]]) -> None:
+    """Compute analyses one after another; writes analyses/ANALYSIS.nc of each.
+
+    provenances: attributes of what is written, by the analyses' names.
+    """
+    for name, provenance in provenances.items():
+        plugin = job.study.outline.analyses[name]
+        with blaming(job, [plugin]):
+            dataset = plugin.compute(job.read)
+            _check(plugin, dataset, len(job.study.points))
+        path = dataset_path(job.folder, name)
+        replace(job, provenance=provenance).write(path, {"": dataset}, name.replace("_", " "))
+        job.reporter.line(f"analyzed {name}")
 
 
 def _check(plugin: Analysis, dataset: object, points: int) -> None:

@@ -1,4 +1,4 @@
-"""collect: the batches of a stage joined into the study's dataset."""
+"""collect: the batches of training and of classification joined into the study's datasets."""
 
 from __future__ import annotations
 

@@ -37,8 +37,6 @@ ORDERS = 4
 """Terms of a Taylor expansion besides the remainder."""
 LONGEST = 4 + ORDERS + 1
 """Coefficients of the longest power series: its order, further terms and the remainder."""
-MOST_SPLITS = 40
-"""A box that is undecided after so many halvings of the sheet is given up."""
 ABOVE_PI = math.nextafter(math.pi, 4)
 """The float just above π: a sheet that must reach π ends there."""
 
@@ -70,8 +68,9 @@ class Verdict:
     undecided: list[tuple[float, float, float, float]] = field(default_factory=list)
 
 
-def prove(sheet: Sheet, precision: int, most_splits: int = MOST_SPLITS) -> Verdict:
-    """Halve the sheet until each box is decided. precision: bits of the ball arithmetic."""
+def prove(sheet: Sheet, precision: int, most_splits: int = 40) -> Verdict:
+    """Halve the sheet until each box is decided, or was halved `most_splits` times. precision:
+    bits of the ball arithmetic."""
     verdict = Verdict()
     width, height = sheet.x[1] - sheet.x[0], sheet.t[1] - sheet.t[0]
     todo = [(*sheet.x, *sheet.t, 0)]

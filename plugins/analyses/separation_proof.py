@@ -10,8 +10,6 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Analysis
 
-from ._conjecture import MOST_SPLITS, corners, prove, sheets
-
 
 class SeparationProof(Analysis):
     """L₁₂ > 0 for 0 < φ < θ and L₁₂ < 0 for θ < φ < 2π, for every θ ∈ (0, π): signs proved on
@@ -27,11 +25,13 @@ class SeparationProof(Analysis):
 
     precision: Annotated[int, Field(ge=24)] = 64
     """Bits of the ball arithmetic; with 30 and with 200 bits all boxes are decided too."""
-    most_splits: PositiveInt = MOST_SPLITS
+    most_splits: PositiveInt = 40
     """A box that is undecided after so many halvings is given up."""
 
     def compute(self, results):
         import xarray as xr
+
+        from ._conjecture import corners, prove, sheets  # python-flint is needed here alone
 
         every = list(sheets())
         bounds, sheet_of, decided, areas = [], [], [], []

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nnflow import Loss, Model, torch
 
-from ._chain import product, pulled_back
+from ._chain import products, pulled_back
 
 NEWTON_STEPS = 200
 """Most steps towards the infimum; a dozen are typical."""
@@ -53,18 +53,18 @@ class LinearNetworkLoss(Model):
         return _least(self) if min(inner, default=min(ends)) >= min(ends) else None
 
     def loss(self, weights, data):
-        return self.convex(product(list(weights.values())))
+        return self.convex(products(weights.values())[-1])
 
     def gradient(self, weights, data):
         factors = list(weights.values())
-        slope = self._slope(product(factors))
-        return dict(zip(weights, pulled_back(factors, slope), strict=True))
+        below = products(factors)
+        slope = self._slope(below[-1])
+        return dict(zip(weights, pulled_back(factors, below, slope), strict=True))
 
     def smooth(self, weights, data):
         inputs, targets = self._data(weights["w1"])
-        known = self.loss_function.smooth(
-            _outputs(product(list(weights.values())), inputs), targets
-        )
+        outputs = _outputs(products(weights.values())[-1], inputs)
+        known = self.loss_function.smooth(outputs, targets)
         return None if known is None else known.all(dim=1)
 
     def convex(self, maps):

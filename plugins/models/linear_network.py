@@ -11,6 +11,8 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 import nnflow
 from nnflow import Model, torch
 
+from ._chain import alike, in_numpy, in_torch, products, pulled_back
+
 Matrix = list[list[float]]
 
 
@@ -122,14 +124,12 @@ class LinearNetwork(Model):
 
     def gradient(self, weights, data):
         """A_kᵀEXᵀ by the recursion from the last layer down, times B_kᵀ."""
-        before = self._before(weights)
-        pulled = self._pull(self._residual(before[-1]))
-        found = {}
-        for k in reversed(self.layers):
-            found[f"w{k}"] = torch.bmm(pulled, before[k - 1].mT) if k > 1 else pulled
-            if k > 1:
-                pulled = torch.bmm(weights[f"w{k}"].mT, pulled)
-        return {name: found[name] for name in self.shapes()}
+        factors = in_numpy(weights.values())
+        with np.errstate(all="ignore"):  # runs that diverge
+            below = products(factors)
+            slope = self._pull(self._residual(below[-1]))
+            slopes = in_torch(pulled_back(factors, below, slope))
+        return dict(zip(weights, slopes, strict=True))
 
     def hessian(self, weights, data):
         """Blocks over pairs k ≤ l of matrices, with G = EXᵀ, the entries (a, b) of W_k and
@@ -235,19 +235,24 @@ class LinearNetwork(Model):
         their last bits."""
         if self.inputs is None:
             return product
-        x = torch.as_tensor(self.x).to(product.device)
-        return product @ x.expand(len(product), *x.shape)
+        return product @ _for_each(self.x, product)
 
     def _residual(self, product):
         """E, (run, d_K, m)."""
-        return self._times_x(product) - torch.as_tensor(self.y).to(product.device)
+        return self._times_x(product) - alike(self.y, product)
 
     def _pull(self, residual):
         """G = EXᵀ, (run, d_K, d₀)."""
         if self.inputs is None:
             return residual
-        x = torch.as_tensor(self.x).to(residual.device)
-        return residual @ x.mT.expand(len(residual), *x.mT.shape)
+        return residual @ _for_each(self.x.T, residual)
+
+
+def _for_each(matrix, like):
+    """The matrix for each run of `like`, of its kind."""
+    matrix = alike(matrix, like)
+    whole = (len(like), *matrix.shape)
+    return matrix.expand(whole) if isinstance(matrix, torch.Tensor) else matrix
 
 
 def _eye(size: int, like):

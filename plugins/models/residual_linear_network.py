@@ -19,7 +19,7 @@ from pydantic import (
 import nnflow
 from nnflow import Model, Streams, torch
 
-from ._chain import product, pulled_back
+from ._chain import alike, in_numpy, in_torch, products, pulled_back
 
 
 class ResidualLinearNetwork(Model):
@@ -71,38 +71,44 @@ class ResidualLinearNetwork(Model):
         return _target(self)[0]
 
     def loss(self, weights, data):
-        difference, weighted = self._differences(self._factors(weights))
+        difference, weighted = self._differences(products(self._factors(weights["v"]))[-1])
         misfit = (difference * weighted).sum(dim=(1, 2))
         return self.factor * misfit + self.infimum()
 
     def gradient(self, weights, data):
-        factors = self._factors(weights)
-        _, weighted = self._differences(factors)
-        return {"v": torch.stack(pulled_back(factors, 2 * self.factor * weighted), dim=1)}
+        (v,) = in_numpy([weights["v"]])
+        factors = self._factors(v)
+        with np.errstate(all="ignore"):  # runs that diverge
+            below = products(factors)
+            _, weighted = self._differences(below[-1])
+            slopes = in_torch(pulled_back(factors, below, 2 * self.factor * weighted))
+        return {"v": torch.stack(slopes, dim=1)}
 
     def observables(self, weights, data):
         """`largest_norm` max‖V_k‖₂; `strength` (run, mode), the entries on the diagonal of
         (I + V_K)⋯(I + V_1) between the singular vectors of R (its eigenvectors, where R is
         symmetric), which are `values` at a global minimum then."""
-        whole = product(self._factors(weights))
+        whole = products(self._factors(weights["v"]))[-1]
         left, right = (torch.as_tensor(basis).to(whole) for basis in _target(self)[2:])
         return {
             "largest_norm": torch.linalg.matrix_norm(weights["v"], ord=2).amax(dim=1),
             "strength": torch.einsum("im,rij,jm->rm", left, whole, right),
         }
 
-    def _factors(self, weights):
+    def _factors(self, v):
         """I + V_k, each (run, d, d)."""
-        identity = torch.eye(len(self.values)).to(weights["v"])
-        return (identity + weights["v"]).unbind(1)
+        shifted = v + alike(np.eye(len(self.values)), v)
+        return [shifted[:, k] for k in range(self.depth)]
 
-    def _differences(self, factors):
+    def _differences(self, product):
         """Δ and ΔΣ, (run, d, d)."""
-        target, covariance = (torch.as_tensor(part).to(factors[0]) for part in _target(self)[:2])
-        difference = product(factors) - target
+        target, covariance = (alike(part, product) for part in _target(self)[:2])
+        difference = product - target
         if not self.covariance:
             return difference, difference
-        return difference, difference @ covariance.expand_as(difference)
+        if isinstance(covariance, torch.Tensor):  # one product per run
+            covariance = covariance.expand_as(difference)
+        return difference, difference @ covariance
 
 
 @cache

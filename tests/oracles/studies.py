@@ -27,8 +27,7 @@ def complete(study, folder, gpus=0):
         if study.certifies:
             certify(job)
         spectrum(job)
-    for analysis in study.outline.analyses:
-        analyze(job, analysis)
+    analyze(job, {name: {} for name in study.analyses_in_order})
     summarize(job)
     draw(job)
     return job

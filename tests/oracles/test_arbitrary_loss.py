@@ -178,14 +178,17 @@ def test_figures_are_drawn(done):
 # The search on ends of known kind
 
 
-def ends(kinds, losses, index):
+def ends(kinds, losses, index, known):
     names = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
     codes = np.array([names.index(kind) for kind in kinds], dtype=np.int8)
     flags = {"flag_values": np.arange(6, dtype=np.int8), "flag_meanings": " ".join(names)}
+    answers = ("no", "yes", "unknown")
+    told = {"flag_values": np.arange(3, dtype=np.int8), "flag_meanings": " ".join(answers)}
     return xr.Dataset(
         {
             "kind": ("run", codes, flags),
             "loss": ("run", np.array(losses)),
+            "is_global": ("run", np.array([answers.index(k) for k in known], np.int8), told),
             "index": ("run", np.array(index)),
             "nullity": ("run", np.full(len(kinds), 3)),
             "min_eigenvalue": ("run", -0.5 * np.array(index)),
@@ -193,17 +196,15 @@ def ends(kinds, losses, index):
     )
 
 
-@pytest.mark.parametrize("infimum", [0.0, None])
-def test_degenerate_points_above_the_infimum_are_suspects(infimum):
+@pytest.mark.parametrize("known", [["yes", *["no"] * 4, "yes"], ["unknown"] * 6])
+def test_degenerate_points_above_the_infimum_are_suspects(known):
     found = ends(
         ["degenerate", "saddle", "degenerate", "minimum", "nonsmooth", "not_critical"],
         [0.0, 2.0, 1.0, 1.0, 1.0, -7.0],
         [0, 1, 0, 0, 0, 0],
+        known,
     )
-    experiment = SimpleNamespace(
-        model=SimpleNamespace(infimum=lambda: infimum),
-        classify=SimpleNamespace(global_within=1e-8),
-    )
+    experiment = SimpleNamespace(classify=SimpleNamespace(global_within=1e-8))
     point = SimpleNamespace(label="all", experiment=experiment)
     results = SimpleNamespace(points=(point,), each=lambda name: [(point, found)])
     table = registry().get("analyses", "local_minima_search")().compute(results).sel(point="all")

@@ -51,8 +51,7 @@ def run_stages(job):
             stage(job, batch)
         collect.collect(job, dataset)
     spectrum.spectrum(job)
-    for analysis in job.study.outline.analyses:
-        analyze.analyze(job, analysis)
+    analyze.analyze(job, {name: {} for name in job.study.outline.analyses})
     summarize.summarize(job)
     return job.read
 

@@ -44,6 +44,41 @@ def test_files_and_batches(studies):
     assert "results/quick/one/critical_points.nc" in needed
 
 
+def test_analyses_that_read_results_share_a_job_and_others_begin_at_once(studies):
+    text = STUDY.replace("[critical", "[identity_factors, spectrum_ends, critical")
+    (studies / "one.yaml").write_text(text, encoding="utf-8")
+    plan = Plan(("one",))
+    assert plan.analyze_jobs("one") == {
+        "analyze": ["spectrum_ends", "critical_point_counts"],
+        "analyze-identity_factors": ["identity_factors"],
+    }
+    read, written = plan.analyze_files("one", ["spectrum_ends", "critical_point_counts"])
+    assert read == [f"results/quick/one/{name}.nc" for name in ("spectra", "critical_points")]
+    names = ("spectrum_ends", "critical_point_counts")
+    assert written == [f"results/quick/one/analyses/{name}.nc" for name in names]
+
+
+def test_what_a_job_makes_itself_is_none_of_its_inputs(studies, monkeypatch):
+    text = STUDY.replace("[critical", "[spectrum_ends, critical")
+    (studies / "one.yaml").write_text(text, encoding="utf-8")
+    first = registry.registry().get("analyses", "spectrum_ends")
+    monkeypatch.setattr(first, "needs", ("critical_point_counts",))
+    plan = Plan(("one",))
+    (shared,) = plan.analyze_jobs("one").values()
+    assert shared == ["critical_point_counts", "spectrum_ends"]
+    assert plan.analyze_files("one", shared)[0] == ["results/quick/one/critical_points.nc"]
+
+
+def test_analyses_that_wait_for_one_another(studies, monkeypatch):
+    text = STUDY.replace("[critical", "[spectrum_ends, critical")
+    (studies / "one.yaml").write_text(text, encoding="utf-8")
+    names = ("spectrum_ends", "critical_point_counts")
+    for name, other in zip(names, reversed(names), strict=True):
+        monkeypatch.setattr(registry.registry().get("analyses", name), "needs", (other,))
+    with pytest.raises(UserError, match=r"one\.yaml: analyses: each needs the next: .*spectrum"):
+        Plan.from_config({"studies": ["one"]})
+
+
 def test_the_size_of_a_batch_is_its_weights(studies):
     plan = Plan.from_config({"studies": ["one"]})
     weights = [

@@ -68,15 +68,15 @@ def test_the_search_finds_what_it_looks_for(text):
 def test_rules_put_no_free_text_into_a_shell():
     """What stands in a shell command: names that are checked, numbers, and quoted paths."""
     allowed = {
-        "wildcards.study", "wildcards.scale", "wildcards.batch", "wildcards.analysis",
-        "wildcards.dataset", "resources.gpu", "params.study", "params.studies", "log:q",
+        "wildcards.study", "wildcards.scale", "wildcards.batch", "resources.gpu",
+        "params.study", "params.studies", "params.analyses", "log:q",
     }  # fmt: skip
     import re
 
     found = set()
     for file in RULES:
         found |= set(re.findall(r"\{\{([\w.:]+)\}\}", file.read_text(encoding="utf-8")))
-    assert found - {"scale", "study", "batch", "analysis", "dataset"} <= allowed
+    assert found - {"scale", "study", "batch"} <= allowed
 
 
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system [touch pwned]", "a: !x b"])

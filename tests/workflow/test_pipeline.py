@@ -69,7 +69,7 @@ CHANGES = {
     ),
     "code of an analysis": (
         ("plugins/analyses/ends.py", ".max()", ".min()"),
-        {"analyze", "summarize", "draw_valley", "report"},
+        {"analyze_valley", "summarize", "draw_valley", "report"},
     ),
     "spectrum": (
         ("config/studies/valley.yaml", "runs: 6", "runs: 6\nspectrum: {most: 3}"),
@@ -77,13 +77,13 @@ CHANGES = {
     ),
     "classification": (
         ("config/studies/valley.yaml", "runs: 6", "runs: 6\nclassify: {zero_below: 1.0e-8}"),
-        {"classify", "collect", "spectrum", "analyze", "summarize", "draw_valley", "report"},
+        {"classify", "collect", "spectrum", "analyze_valley", "summarize", "draw_valley", "report"},
     ),
     "code of the optimizer": (
         ("plugins/optimizers/gradient_descent.py", "W⁺ = W − α∇L(W)", "W⁺ = W − α∇L"),
         {
-            "train", "collect", "classify", "spectrum", "analyze", "summarize", "draw_valley",
-            "report",
+            "train", "collect", "classify", "spectrum", "analyze_valley", "summarize",
+            "draw_valley", "report",
         },
     ),
     "code of another optimizer": (
@@ -93,7 +93,7 @@ CHANGES = {
     "seed": (
         ("config/studies/valley.yaml", "seed: 3", "seed: 4"),
         {
-            "initialize", "train", "collect", "classify", "spectrum", "analyze", "summarize",
+            "initialize", "train", "collect", "classify", "spectrum", "analyze_valley", "summarize",
             "draw_valley", "report",
         },
     ),

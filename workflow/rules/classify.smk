@@ -19,3 +19,29 @@ rule classify:
         code=code("classify"),
     shell:
         f"{NNFLOW} classify {{wildcards.study}} --batch {{wildcards.batch}} --gpus {{resources.gpu}} {OPTIONS}"
+
+
+rule collect:
+    input:
+        batches("training"),
+        batches("critical_points"),
+    output:
+        f"{STUDY}/training.nc",
+        f"{STUDY}/critical_points.nc",
+    log:
+        f"{STUDY}/logs/collect.log",
+    benchmark:
+        f"{STUDY}/benchmarks/collect.tsv"
+    group:
+        "gather"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory("collect"),
+        runtime=runtime("collect"),
+    params:
+        settings=settings("collect"),
+        code=code("collect"),
+    shell:
+        f"{NNFLOW} collect {{wildcards.study}} {OPTIONS}"

@@ -27,8 +27,6 @@ wildcard_constraints:
     scale=PLAN.scale,
     study="|".join(PLAN.studies),
     batch=r"\d+",
-    analysis="[a-z][a-z0-9_]*",
-    dataset="training|critical_points",
 
 
 # On a cluster, where a job costs half a minute of waiting, the short jobs of a study that
@@ -42,16 +40,12 @@ localrules:
 
 def settings(stage):
     """What a job of the stage depends on besides files and code."""
-    return lambda wildcards: PLAN.settings(
-        stage, wildcards.study, wildcards.get("analysis")
-    )
+    return lambda wildcards: PLAN.settings(stage, wildcards.study)
 
 
 def code(stage):
     """Hash of the code that a job of the stage runs."""
-    return lambda wildcards: PLAN.code(
-        stage, wildcards.study, wildcards.get("analysis")
-    )
+    return lambda wildcards: PLAN.code(stage, wildcards.study)
 
 
 def memory(stage, study=None):

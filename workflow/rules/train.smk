@@ -20,27 +20,3 @@ rule train:
         code=code("train"),
     shell:
         f"{NNFLOW} train {{wildcards.study}} --batch {{wildcards.batch}} --gpus {{resources.gpu}} {OPTIONS}"
-
-
-rule collect:
-    input:
-        lambda wildcards: batches(wildcards.dataset)(wildcards),
-    output:
-        f"{STUDY}/{{dataset}}.nc",
-    log:
-        f"{STUDY}/logs/collect-{{dataset}}.log",
-    benchmark:
-        f"{STUDY}/benchmarks/collect-{{dataset}}.tsv"
-    group:
-        "gather"
-    conda:
-        "../../environment.yml"
-    threads: 1
-    resources:
-        mem_mb=memory("collect"),
-        runtime=runtime("collect"),
-    params:
-        settings=settings("collect"),
-        code=code("collect"),
-    shell:
-        f"{NNFLOW} collect {{wildcards.study}} {{wildcards.dataset}} {OPTIONS}"
