@@ -205,7 +205,7 @@ def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
     """Flat weights (…, weight) by name, each (…, *shape); views."""
     shapes = model.shapes()
     sizes = [math.prod(shape) for shape in shapes.values()]
-    parts = weights.split(sizes, dim=-1) if len(sizes) > 1 else [weights]
+    parts = weights.split_with_sizes(sizes, dim=-1) if len(sizes) > 1 else [weights]
     leading = weights.shape[:-1]
     return {
         name: part.reshape(*leading, *shape)
@@ -215,7 +215,7 @@ def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
 
 def flatten(named: dict[str, torch.Tensor]) -> torch.Tensor:
     """Named tensors (run, *shape) as one (run, weight)."""
-    parts = [part.reshape(len(part), math.prod(part.shape[1:])) for part in named.values()]
+    parts = [part.reshape(part.shape[0], math.prod(part.shape[1:])) for part in named.values()]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 

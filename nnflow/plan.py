@@ -146,34 +146,19 @@ class Plan:
         """The names of a study's analyses, each after those that it needs."""
         return self.loaded[study].analyses_in_order
 
-    def analyze_jobs(self, study: str) -> dict[str, list[str]]:
-        """The analyses of each job of the stage, by the job's name.
-
-        Those that read results share one, as most of each alone would be the start of Python and
-        reading. One that reads none may begin at once, in a job of its own.
-        """
-        named = {name: self.loaded[study].outline.analyses[name] for name in self.analyses(study)}
-        shared = [name for name, analysis in named.items() if analysis.needs]
-        alone = {f"analyze-{name}": [name] for name in named if name not in shared}
-        return {"analyze": shared, **alone} if shared else alone
-
-    def analyze_files(self, study: str, analyses: list[str]) -> tuple[list[str], list[str]]:
-        """The files that a job with these analyses reads, and those that it writes."""
-        folder = self.results / self.scale / study
-        written = [str(dataset_path(folder, name)) for name in analyses]
-        read = [file for name in analyses for file in self.needs(study, "analyses", name)]
+    def analyze_files(self, study: str) -> tuple[list[str], list[str]]:
+        """The files that a study's analyses read, and those that they write."""
+        folder, names = self.results / self.scale / study, self.analyses(study)
+        written = [str(dataset_path(folder, name)) for name in names]
+        read = [file for name in names for file in self.needs(study, "analyses", name)]
         return [file for file in dict.fromkeys(read) if file not in written], written
 
-    def settings(self, stage: str, study: str, analysis: str | None = None) -> str:
+    def settings(self, stage: str, study: str) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
-        return self._once("settings", self._settings, stage, study, analysis)
+        return self._once("settings", self._settings, stage, study)
 
-    def _settings(self, stage: str, study: str, analysis: str | None) -> str:
-        text = self.loaded[study].settings(*SETTINGS[stage])
-        if analysis is None:
-            return text
-        whole = json.loads(text)
-        return json.dumps({**whole, "analyses": whole["analyses"][analysis]}, sort_keys=True)
+    def _settings(self, stage: str, study: str) -> str:
+        return self.loaded[study].settings(*SETTINGS[stage])
 
     def need(self, stage: str, study: str) -> Need:
         """What a job of the stage asks a scheduler for."""

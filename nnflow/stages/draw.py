@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import matplotlib
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import seaborn as sns
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from nnflow import store
 from nnflow.errors import UserError
 from nnflow.faults import blaming, described
 from nnflow.job import Job
 
+DPI = 200
 STYLE = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 100,
-    "savefig.dpi": 200,
+    "savefig.dpi": DPI,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "svg.hashsalt": "nnflow",
@@ -37,11 +41,20 @@ def draw(job: Job) -> None:
             if not isinstance(figure, matplotlib.figure.Figure):
                 kind = type(figure).__name__
                 raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
-        # laid out once: solving the layout takes as long as drawing
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for ending, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-            with store.replacing(job.folder / "figures" / f"{name}.{ending}") as temporary:
-                figure.savefig(temporary, format=ending, metadata=metadata)
+        _save(figure, job.folder / "figures" / name)
         plt.close(figure)
         job.reporter.line(f"drew {name}")
+
+
+def _save(figure: matplotlib.figure.Figure, path: Path) -> None:
+    """Write PATH.png and PATH.svg."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    # laid out once: solving the layout takes as long as drawing
+    figure.set_layout_engine("none")
+    with store.replacing(path.with_suffix(".png")) as temporary:
+        pixels = canvas.buffer_rgba()
+        plt.imsave(temporary, pixels, format="png", dpi=DPI, metadata={"Software": None})
+    with store.replacing(path.with_suffix(".svg")) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})

@@ -28,6 +28,45 @@ def pulled_back(factors: Sequence, below: Sequence, slope) -> list:
     return [slope, *reversed(gradients)]
 
 
+def pulled_hessian(factors: Sequence, below: Sequence, slope, curvature):
+    """The Hessian of g(W_K⋯W_1) in all entries of W_1, …, W_K, (run, weight, weight), of tensors.
+
+    below, slope: as in `pulled_back`. curvature: ∇²g, (run, d_K d_0, d_K d_0). With
+    A_k = W_K⋯W_{k+1}, B_k = W_{k−1}⋯W_1 and J the derivative of the product it is Jᵀ ∇²g J, and
+    between the entries (a, b) of W_k and (c, d) of W_l, k < l, besides
+    (W_{l−1}⋯W_{k+1})_{da} (A_lᵀ G B_kᵀ)_{cb}.
+    """
+    count = len(factors)
+    inward = [_identity(factors[0].shape[-1], slope), *below[:-1]]
+    outward = [_identity(factors[-1].shape[-2], slope)]
+    for factor in reversed(factors[1:]):
+        outward.insert(0, outward[0] @ factor)
+    jacobian = torch.cat(
+        [
+            torch.einsum("ria,rbj->rijab", a, b).flatten(3).flatten(1, 2)
+            for a, b in zip(outward, inward, strict=True)
+        ],
+        dim=2,
+    )
+    hessian = jacobian.mT @ (curvature @ jacobian)
+    ends = list(accumulate((f.shape[-2] * f.shape[-1] for f in factors), initial=0))
+    for k in range(count):
+        between = _identity(factors[k].shape[-2], slope)
+        for other in range(k + 1, count):
+            bent = outward[other].mT @ slope @ inward[k].mT
+            block = torch.einsum("rda,rcb->rabcd", between, bent).flatten(3).flatten(1, 2)
+            rows, columns = slice(*ends[k : k + 2]), slice(*ends[other : other + 2])
+            hessian[:, rows, columns] += block
+            hessian[:, columns, rows] += block.mT
+            between = factors[other] @ between
+    return hessian
+
+
+def _identity(size: int, like):
+    eye = torch.eye(size, dtype=like.dtype, device=like.device)
+    return eye.expand(len(like), size, size)
+
+
 def in_numpy(tensors: Sequence) -> list:
     """Tensors on a CPU as NumPy arrays that share their memory, others as they are: NumPy's
     products of many small matrices take half of torch's time."""

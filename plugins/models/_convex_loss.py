@@ -9,7 +9,7 @@ from pydantic import Field
 
 from nnflow import Loss, Model, torch
 
-from ._chain import products, pulled_back
+from ._chain import products, pulled_back, pulled_hessian
 
 NEWTON_STEPS = 200
 """Most steps towards the infimum; a dozen are typical."""
@@ -61,6 +61,12 @@ class LinearNetworkLoss(Model):
         slope = self._slope(below[-1])
         return dict(zip(weights, pulled_back(factors, below, slope), strict=True))
 
+    def hessian(self, weights, data):
+        factors = list(weights.values())
+        below = products(factors)
+        slope, curvature = self._slope(below[-1]), self._curvature(below[-1])
+        return pulled_hessian(factors, below, slope, curvature)
+
     def smooth(self, weights, data):
         inputs, targets = self._data(weights["w1"])
         outputs = _outputs(products(weights.values())[-1], inputs)
@@ -79,6 +85,19 @@ class LinearNetworkLoss(Model):
             (slope,) = torch.autograd.grad(self.convex(at).sum(), at)
         return slope
 
+    def _curvature(self, maps):
+        """∇²g, (run, d_K d₀, d_K d₀), all columns at once: each run is repeated for each."""
+        runs, count = len(maps), maps[0].numel()
+        at = maps.detach().repeat_interleave(count, dim=0).requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self.convex(at).sum(), at, create_graph=True)
+            if not slope.requires_grad:  # ℓ is piecewise linear
+                return maps.new_zeros(runs, count, count)
+            unit = torch.eye(count, dtype=maps.dtype, device=maps.device)
+            directions = unit.repeat(runs, 1).reshape(at.shape)
+            (columns,) = torch.autograd.grad(slope, at, directions)
+        return columns.reshape(runs, count, count)
+
     def _data(self, like):
         return tuple(torch.as_tensor(array).to(like.device) for array in self.samples())
 
@@ -92,23 +111,20 @@ def _outputs(maps, inputs):
 @cache
 def _least(model: LinearNetworkLoss) -> float | None:
     """min g by Newton's method, regularized by the gradient's norm and with step halving."""
-    size = (1, model.chain()[-1], model.chain()[0])
-
-    def value(flat):
-        return model.convex(flat.reshape(size)).squeeze(0)
-
-    at = torch.zeros(size[1] * size[2], dtype=torch.float64)
+    at = torch.zeros(1, model.chain()[-1], model.chain()[0], dtype=torch.float64)
     for _ in range(NEWTON_STEPS):
-        slope = torch.autograd.functional.jacobian(value, at)
+        slope = model._slope(at).flatten()
         norm = torch.linalg.vector_norm(slope)
         if norm < SMALLEST_GRADIENT:
             break
-        curvature = torch.autograd.functional.hessian(value, at)
+        curvature = model._curvature(at)[0]
         curvature.diagonal().add_(norm)
         step = torch.linalg.solve(curvature, slope)
-        while value(at - step) > value(at) - 0.1 * slope @ step and step.norm() > 1e-16:
-            step = step / 2
+        decrease = 0.1 * slope @ step
+        step = step.reshape(at.shape)
+        while model.convex(at - step) > model.convex(at) - decrease and step.norm() > 1e-16:
+            step, decrease = step / 2, decrease / 2
         if step.norm() <= 1e-16:
             break
         at = at - step
-    return float(value(at)) if norm < LARGEST_GRADIENT else None
+    return float(model.convex(at)) if norm < LARGEST_GRADIENT else None

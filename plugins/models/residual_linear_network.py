@@ -19,7 +19,7 @@ from pydantic import (
 import nnflow
 from nnflow import Model, Streams, torch
 
-from ._chain import alike, in_numpy, in_torch, products, pulled_back
+from ._chain import alike, in_numpy, in_torch, products, pulled_back, pulled_hessian
 
 
 class ResidualLinearNetwork(Model):
@@ -83,6 +83,15 @@ class ResidualLinearNetwork(Model):
             _, weighted = self._differences(below[-1])
             slopes = in_torch(pulled_back(factors, below, 2 * self.factor * weighted))
         return {"v": torch.stack(slopes, dim=1)}
+
+    def hessian(self, weights, data):
+        factors = self._factors(weights["v"])
+        below = products(factors)
+        _, weighted = self._differences(below[-1])
+        size = len(self.values)
+        curvature = 2 * self.factor * np.kron(np.eye(size), _target(self)[1])
+        curvature = alike(curvature, weights["v"]).expand(len(weighted), -1, -1)
+        return pulled_hessian(factors, below, 2 * self.factor * weighted, curvature)
 
     def observables(self, weights, data):
         """`largest_norm` max‖V_k‖₂; `strength` (run, mode), the entries on the diagonal of

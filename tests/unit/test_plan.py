@@ -44,29 +44,18 @@ def test_files_and_batches(studies):
     assert "results/quick/one/critical_points.nc" in needed
 
 
-def test_analyses_that_read_results_share_a_job_and_others_begin_at_once(studies):
-    text = STUDY.replace("[critical", "[identity_factors, spectrum_ends, critical")
-    (studies / "one.yaml").write_text(text, encoding="utf-8")
-    plan = Plan(("one",))
-    assert plan.analyze_jobs("one") == {
-        "analyze": ["spectrum_ends", "critical_point_counts"],
-        "analyze-identity_factors": ["identity_factors"],
-    }
-    read, written = plan.analyze_files("one", ["spectrum_ends", "critical_point_counts"])
-    assert read == [f"results/quick/one/{name}.nc" for name in ("spectra", "critical_points")]
-    names = ("spectrum_ends", "critical_point_counts")
-    assert written == [f"results/quick/one/analyses/{name}.nc" for name in names]
-
-
-def test_what_a_job_makes_itself_is_none_of_its_inputs(studies, monkeypatch):
+def test_analyses_share_a_job_in_the_order_of_their_needs(studies, monkeypatch):
+    """What the job makes itself is none of its inputs."""
     text = STUDY.replace("[critical", "[spectrum_ends, critical")
     (studies / "one.yaml").write_text(text, encoding="utf-8")
-    first = registry.registry().get("analyses", "spectrum_ends")
-    monkeypatch.setattr(first, "needs", ("critical_point_counts",))
+    names = ("critical_point_counts", "spectrum_ends")
+    needs = ("spectra", "critical_point_counts")
+    monkeypatch.setattr(registry.registry().get("analyses", "spectrum_ends"), "needs", needs)
     plan = Plan(("one",))
-    (shared,) = plan.analyze_jobs("one").values()
-    assert shared == ["critical_point_counts", "spectrum_ends"]
-    assert plan.analyze_files("one", shared)[0] == ["results/quick/one/critical_points.nc"]
+    assert plan.analyses("one") == list(names)
+    read, written = plan.analyze_files("one")
+    assert read == [f"results/quick/one/{name}.nc" for name in ("critical_points", "spectra")]
+    assert written == [f"results/quick/one/analyses/{name}.nc" for name in names]
 
 
 def test_analyses_that_wait_for_one_another(studies, monkeypatch):

@@ -69,7 +69,7 @@ def test_rules_put_no_free_text_into_a_shell():
     """What stands in a shell command: names that are checked, numbers, and quoted paths."""
     allowed = {
         "wildcards.study", "wildcards.scale", "wildcards.batch", "resources.gpu",
-        "params.study", "params.studies", "params.analyses", "log:q",
+        "params.study", "params.studies", "log:q",
     }  # fmt: skip
     import re
 

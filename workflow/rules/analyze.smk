@@ -1,18 +1,19 @@
-# The rules of each study, as the files that they read and write are its own.
+# One rule per study, as each has analyses of its own; one job, as most of each analysis
+# alone would be the start of Python and reading the same datasets.
 for study in PLAN.studies:
-    for job, analyses in PLAN.analyze_jobs(study).items():
+    if PLAN.analyses(study):
 
         rule:
             name:
-                job.replace("analyze", f"analyze_{study}", 1)
+                f"analyze_{study}"
             input:
-                PLAN.analyze_files(study, analyses)[0],
+                PLAN.analyze_files(study)[0],
             output:
-                PLAN.analyze_files(study, analyses)[1],
+                PLAN.analyze_files(study)[1],
             log:
-                f"{RESULTS}/{PLAN.scale}/{study}/logs/{job}.log",
+                f"{RESULTS}/{PLAN.scale}/{study}/logs/analyze.log",
             benchmark:
-                f"{RESULTS}/{PLAN.scale}/{study}/benchmarks/{job}.tsv"
+                f"{RESULTS}/{PLAN.scale}/{study}/benchmarks/analyze.tsv"
             group:
                 "finish"
             conda:
@@ -22,13 +23,14 @@ for study in PLAN.studies:
                 mem_mb=memory("analyze", study),
                 runtime=runtime("analyze", study),
             params:
-                # the shell command is read when the job runs, after the loops have ended
+                # the shell command is read when the job runs, after the loop has ended
                 study=study,
-                analyses=analyses,
-                settings=[PLAN.settings("analyze", study, name) for name in analyses],
-                code=[PLAN.code("analyze", study, name) for name in analyses],
+                settings=PLAN.settings("analyze", study),
+                code=[
+                    PLAN.code("analyze", study, name) for name in PLAN.analyses(study)
+                ],
             shell:
-                f"{NNFLOW} analyze {{params.study}} {{params.analyses}} --scale {PLAN.scale} {FOLDER}"
+                f"{NNFLOW} analyze {{params.study}} --scale {PLAN.scale} {FOLDER}"
 
 
 rule summarize:
