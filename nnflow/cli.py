@@ -13,7 +13,6 @@ import typer
 from nnflow.errors import UserError
 
 if TYPE_CHECKING:
-    from nnflow.plan import Plan
     from nnflow.study import Study
 
 app = typer.Typer(
@@ -61,7 +60,7 @@ def _job(
     detail: str = "",
 ):
     from nnflow.checkpoint import key
-    from nnflow.fingerprint import package_versions
+    from nnflow.fingerprint import git_commit, package_versions
     from nnflow.job import Job
     from nnflow.plan import Plan, read_config
     from nnflow.progress import Reporter
@@ -69,7 +68,18 @@ def _job(
 
     join_run()
     plan = Plan((study,), scale, results)
-    provenance = _provenance(plan, stage, study)
+    loaded = plan.loaded[study]
+    provenance = {
+        "study": study,
+        "scale": scale,
+        "provenance": {
+            "settings": plan.all_settings(study),
+            "seed": loaded.outline.seed,
+            "code": plan.code(stage, study),
+            "packages": package_versions(),
+            "commit": git_commit(),
+        },
+    }
     title = f"{stage} {study}{detail}"
     config = read_config()
     folder = data_folder(data, config)
@@ -80,23 +90,7 @@ def _job(
     )
     reporter = Reporter(title, log)
     every = checkpoint_interval(config)
-    return Job(plan.loaded[study], results, folder, gpus, provenance, reporter, depends, every)
-
-
-def _provenance(plan: Plan, stage: str, study: str, analysis: str | None = None) -> dict:
-    from nnflow.fingerprint import git_commit, package_versions
-
-    return {
-        "study": study,
-        "scale": plan.scale,
-        "provenance": {
-            "settings": plan.all_settings(study),
-            "seed": plan.loaded[study].outline.seed,
-            "code": plan.code(stage, study, analysis),
-            "packages": package_versions(),
-            "commit": git_commit(),
-        },
-    }
+    return Job(loaded, results, folder, gpus, provenance, reporter, depends, every)
 
 
 def checkpoint_interval(config: dict) -> float:
@@ -228,17 +222,17 @@ def analyze(
     log: Log = None,
 ) -> None:
     """Condense a study's datasets, each analysis into one."""
-    from nnflow.plan import Plan
+    from nnflow.fingerprint import code_hash
     from nnflow.stages.analyze import analyze as stage
 
-    plan = Plan((study,), scale, results)
-    known = plan.analyses(study)
+    job = _job("analyze", study, scale, results, data, log)
+    known = job.study.analyses_in_order
     for name in analyses or []:
         if name not in known:
             raise UserError(f"{study}: no analysis {name!r} (there are: {', '.join(known)})")
     chosen = [name for name in known if not analyses or name in analyses]
-    provenances = {name: _provenance(plan, "analyze", study, name) for name in chosen}
-    stage(_job("analyze", study, scale, results, data, log), provenances)
+    plugins = job.study.outline.analyses
+    stage(job, {name: code_hash("analyze", plugins[name].plugins()) for name in chosen})
 
 
 @app.command()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -37,7 +37,7 @@ class Job:
     results: Path
     data: Path
     gpus: int
-    provenance: dict[str, object]
+    provenance: dict[str, Any]
     reporter: Reporter
     depends: str = ""
     checkpoint_every: float = CHECKPOINT_EVERY
@@ -67,6 +67,11 @@ class Job:
         name = f"{stage}-{batch}-{key(self.depends, self.gpus, *read)}.nc"
         path = self.folder / "checkpoints" / name
         return Checkpoint(path, self.checkpoint_every, partial(self.reporter.line, terminal=False))
+
+    def coded(self, code: str) -> Job:
+        """The same job, writing provenance with this hash of the code."""
+        told = {**self.provenance.get("provenance", {}), "code": code}
+        return replace(self, provenance={**self.provenance, "provenance": told})
 
     def write(self, path: Path, datasets: dict[str, xr.Dataset], title: str) -> None:
         """Write datasets by point label, with provenance."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import xarray as xr
 
@@ -14,18 +13,18 @@ from nnflow.job import Job
 from nnflow.results import dataset_path
 
 
-def analyze(job: Job, provenances: Mapping[str, dict[str, object]]) -> None:
+def analyze(job: Job, codes: Mapping[str, str]) -> None:
     """Compute analyses one after another; writes analyses/ANALYSIS.nc of each.
 
-    provenances: attributes of what is written, by the analyses' names.
+    codes: hash of each analysis's code by its name, for the provenance of what is written.
     """
-    for name, provenance in provenances.items():
+    for name, code in codes.items():
         plugin = job.study.outline.analyses[name]
         with blaming(job, [plugin]):
             dataset = plugin.compute(job.read)
             _check(plugin, dataset, len(job.study.points))
         path = dataset_path(job.folder, name)
-        replace(job, provenance=provenance).write(path, {"": dataset}, name.replace("_", " "))
+        job.coded(code).write(path, {"": dataset}, name.replace("_", " "))
         job.reporter.line(f"analyzed {name}")
 
 

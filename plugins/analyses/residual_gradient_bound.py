@@ -37,7 +37,10 @@ class ResidualGradientBound(Analysis):
     def compute(self, results):
         import xarray as xr
 
-        rows = [self._point(results, point) for point in results.points]
+        models = [_model(results, point) for point in results.points]
+        of_depth = {model.depth: model for model in models}
+        found = {depth: self._row(results, model) for depth, model in of_depth.items()}
+        rows = [found[model.depth] for model in models]
         logs = np.stack([row["logs"] for row in rows])
         columns = {
             "draws": ([logs.shape[1]] * len(rows), "random weights"),
@@ -53,13 +56,8 @@ class ResidualGradientBound(Analysis):
         variables["log_bound_ratio"] = (("point", "draw"), logs, text)
         return xr.Dataset(variables, {"point": [point.label for point in results.points]})
 
-    def _point(self, results, point) -> dict:
-        model = point.experiment.model
-        if model.name != "residual_linear_network":
-            raise UserError(
-                f"{results.study.file}: analyses: residual_gradient_bound is about"
-                f" residual_linear_network, not {model.name!r}"
-            )
+    def _row(self, results, model) -> dict:
+        """What is found for networks of the model's depth."""
         depth, seed = model.depth, results.study.outline.seed
         streams = Streams(seed, "residual_gradient_bound", np.arange(self.targets), f"K={depth}")
         logs = []
@@ -85,6 +83,16 @@ class ResidualGradientBound(Analysis):
         norms = own.uniform(depth, draw=1)
         drawn *= (norms / np.linalg.norm(drawn, ord=2, axis=(2, 3)))[..., None, None]
         return torch.as_tensor(drawn), norms.max(axis=1)
+
+
+def _model(results, point):
+    model = point.experiment.model
+    if model.name != "residual_linear_network":
+        raise UserError(
+            f"{results.study.file}: analyses: residual_gradient_bound is about"
+            f" residual_linear_network, not {model.name!r}"
+        )
+    return model
 
 
 def _network(kind, depth: int, size: int, seed: int, streams: Streams):

@@ -1,4 +1,5 @@
-"""What the losses of real outputs share: targets in the outputs' shape, and deviations."""
+"""What the losses of real outputs share: targets in the outputs' shape, deviations and their
+sizes."""
 
 from __future__ import annotations
 
@@ -18,3 +19,9 @@ def as_outputs(outputs, targets):
 def deviations(outputs, targets):
     """o − t, (…, sample, output)."""
     return outputs - as_outputs(outputs, targets)
+
+
+def sizes(deviations):
+    """|r|, with the subgradient 0 at r = 0 and no second derivative: for that of torch's own
+    torch imports its compiler, for a second."""
+    return deviations.detach().sign() * deviations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import nnflow
 from nnflow import Loss
 
-from ._targets import deviations
+from ._targets import deviations, sizes
 
 
 class Absolute(Loss):
@@ -16,7 +16,7 @@ class Absolute(Loss):
     """
 
     def __call__(self, outputs, targets):
-        return deviations(outputs, targets).abs().sum(dim=-1)
+        return sizes(deviations(outputs, targets)).sum(dim=-1)
 
     def smooth(self, outputs, targets):
         return (deviations(outputs, targets) != 0).all(dim=-1)

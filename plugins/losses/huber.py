@@ -7,7 +7,7 @@ from pydantic import PositiveFloat
 import nnflow
 from nnflow import Loss, torch
 
-from ._targets import deviations
+from ._targets import deviations, sizes
 
 
 class Huber(Loss):
@@ -22,7 +22,7 @@ class Huber(Loss):
 
     def __call__(self, outputs, targets):
         error = deviations(outputs, targets)
-        size = error.abs()
+        size = sizes(error)
         tail = self.delta * (size - self.delta / 2)
         return torch.where(size <= self.delta, error.square() / 2, tail).sum(dim=-1)
 

@@ -27,7 +27,7 @@ def complete(study, folder, gpus=0):
         if study.certifies:
             certify(job)
         spectrum(job)
-    analyze(job, {name: {} for name in study.analyses_in_order})
+    analyze(job, dict.fromkeys(study.analyses_in_order, ""))
     summarize(job)
     draw(job)
     return job

@@ -51,7 +51,7 @@ def run_stages(job):
             stage(job, batch)
         collect.collect(job, dataset)
     spectrum.spectrum(job)
-    analyze.analyze(job, {name: {} for name in job.study.outline.analyses})
+    analyze.analyze(job, dict.fromkeys(job.study.analyses_in_order, ""))
     summarize.summarize(job)
     return job.read
 

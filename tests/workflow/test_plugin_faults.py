@@ -139,7 +139,7 @@ def run(project, monkeypatch, plugins):
             classify(job, batch)
         collect(job, "training")
         collect(job, "critical_points")
-        analyze(job, {"ends": {}})
+        analyze(job, {"ends": ""})
         draw(job)
         return results / "quick/valley"
 
