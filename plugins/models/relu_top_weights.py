@@ -51,7 +51,7 @@ class ReluTopWeights(Model):
         safe = torch.where(parallel, 0.0, cosine)
         curved = (math.pi - torch.arccos(safe)) * safe + torch.sqrt(1 - safe * safe)
         exact = torch.where(own, 1.0, cosine)
-        kernel = torch.where(parallel, math.pi / 2 * (exact + exact.abs()), curved)
+        kernel = torch.where(parallel, math.pi * torch.relu(exact), curved)
         scaled = signed * norm
         return (scaled[:, None] @ kernel @ scaled[..., None])[:, 0, 0] / (4 * math.pi)
 

@@ -39,7 +39,7 @@ class SymmetricRelu(Model):
         norm, own, other, apart = self._angles(*self._places(weights["w"]))
         # h(φ) = π cos φ + (sin φ − φ cos φ) for φ ≥ 0, with a term that is even in φ twice over
         curl = torch.sin(apart) - apart * torch.cos(apart)
-        among = math.pi * torch.cos(apart) + torch.sign(apart) * curl
+        among = math.pi * torch.cos(apart) + torch.sign(apart.detach()) * curl
         across = _kernel(own) + (k - 1) * _kernel(other)
         square = norm * norm * (math.pi + (k - 1) * among) + math.pi + k - 1
         return square / (4 * math.pi) - norm * across / (2 * math.pi)
