@@ -34,6 +34,17 @@ class NoisyInitialization(Figure):
         runs = np.unique(found["runs"].values[plain])
         axes[0].set_title(f"{' or '.join(map(str, runs.astype(int)))} runs each", fontsize="medium")
         axes[0].legend(title="K", loc="lower left", fontsize="small")
+        ends = (("w*", "-", None), ("w* or an image of it", ":", "white"))
+        axes[1].legend(
+            [
+                plt.Line2D([], [], color="0.3", lw=0.9, ls=s, marker="o", ms=4, mfc=f)
+                for _, s, f in ends
+            ],
+            [name for name, _, _ in ends],
+            title="ends at",
+            loc="lower right",
+            fontsize="small",
+        )
         axes[0].set_ylim(-0.03, 1.03)
         return figure
 
