@@ -145,9 +145,10 @@ def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
     if _boundless(row):  # it would agree with every number
         low = high = measured
     below, above = claim.within if isinstance(claim.within, tuple) else (claim.within,) * 2
-    # the slack of 1e-12 keeps a number that was rounded exactly half-way inside
+    # keeps a number that was rounded exactly half-way inside
+    slack = 1e-12 * abs(number)
     return (
-        low <= number + above * (1 + 1e-9) + 1e-12 and high >= number - below * (1 + 1e-9) - 1e-12
+        low <= number + above * (1 + 1e-9) + slack and high >= number - below * (1 + 1e-9) - slack
     )
 
 
