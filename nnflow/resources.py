@@ -3,7 +3,7 @@
 A limit, not a forecast: a job that is cut off costs its time again, one that asked for too much
 only waits longer in the queue. Each retry asks for GROWTH times as much. All batches of a study
 ask for what the largest needs, so that they can be one array job. The constants are upper ends
-of what benchmarks/scaling.py and results/*/*/benchmarks/*.tsv measured on one core of 2.5 GHz.
+of what results/*/*/benchmarks/*.tsv of the studies here measured on one core of 2.5 GHz.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ COPIES = 6
 """Copies of a batch's weights: initial, current, moved, gradient, dataset, file."""
 READ_COPIES = 3
 """Copies of a dataset while it is read, worked on and written; measured in collect."""
-TRACED = 16
-"""Numbers per recorded step and run: loss, gradient norm, and what observables usually add."""
+TRACED = 40
+"""Numbers per recorded step and run: loss, gradient norm, and observables, of which models usually
+have a few, and linear networks of several layers (the invariants of linear_flow) 35."""
 HESSIANS = 8
 """Matrices of weight × weight at once: Hessian, eigenvectors, work space, temporaries."""
 HESSIAN_MB = 32

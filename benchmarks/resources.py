@@ -1,0 +1,48 @@
+"""What jobs ask a scheduler for, beside what those in results/ took; prints a table.
+
+    python benchmarks/resources.py
+
+For each stage, of all studies and scales whose results are here: the largest share of the memory,
+and of the time, that a job used of what it asks for at its first attempt, and which job that was.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+from nnflow.resources import NEEDS, need
+from nnflow.study import load_study
+
+
+def shares() -> dict[str, list[tuple[float, float, str]]]:
+    """By stage: (share of the memory, share of the time, scale/study) of each job."""
+    found = defaultdict(list)
+    for file in sorted(Path("results").glob("*/*/benchmarks/*.tsv")):
+        scale, study = file.parts[1:3]
+        stage = file.stem.partition("-")[0]
+        with file.open(encoding="utf-8") as table:
+            *_, took = csv.DictReader(table, delimiter="\t")
+        if stage not in NEEDS or took["max_rss"] == "NA":
+            continue
+        asked = need(load_study(Path(f"config/studies/{study}.yaml"), scale), stage)
+        memory = float(took["max_rss"]) / asked.memory()
+        time = float(took["s"]) / (60 * asked.runtime())
+        found[stage].append((memory, time, f"{scale}/{study}"))
+    return found
+
+
+def main() -> None:
+    """Print one row for each stage."""
+    print("| stage | jobs | memory, at most | of | time, at most | of |")
+    print("| --- | ---: | ---: | --- | ---: | --- |")
+    for stage, jobs in shares().items():
+        memory = max(jobs)
+        time = max(jobs, key=lambda job: job[1])
+        cells = [stage, len(jobs), f"{memory[0]:.0%}", memory[2], f"{time[1]:.1%}", time[2]]
+        print("| " + " | ".join(map(str, cells)) + " |")
+
+
+if __name__ == "__main__":
+    main()
