@@ -16,12 +16,15 @@ COLUMNS = {
     "drift_slope": "slope of log(drift) against log(step), mean over runs",
 }
 
+ROUNDING = 1e-12
+"""Drifts that steps do not explain; from balanced starts, which stay balanced, they are 1e-14."""
+
 
 class LinearInvariants(Analysis):
     """Drift of the invariants W_{j+1}ᵀW_{j+1} − W_jW_jᵀ along each run, from its recorded steps.
 
     Where points differ in the rate of gradient descent alone and have common starts, the slope
-    of log(drift) against log(rate) is fitted for each run, if all have drifted.
+    of log(drift) against log(rate) is fitted for each run, if all have drifted beyond rounding.
     """
 
     needs = ("training",)
@@ -44,7 +47,7 @@ class LinearInvariants(Analysis):
                 "median_drift": np.median(drift),
             }
         for group in by_rate(results.points):
-            if len(group) > 1 and all((drifts[point.label] > 0).all() for point in group):
+            if len(group) > 1 and all((drifts[point.label] > ROUNDING).all() for point in group):
                 slope = _slopes(group, drifts)
                 for point in group:
                     ends = ("", "_low", "_high")

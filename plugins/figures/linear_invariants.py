@@ -42,7 +42,7 @@ class LinearInvariants(Figure):
         left.set(xscale="log", yscale="log", xlabel="time", ylabel="drift of the invariants")
         right.set(xscale="log", yscale="log", xlabel="rate α", ylabel="drift at the end")
         right.set_xticks(rates, [f"{rate:g}" for rate in rates])
-        right.minorticks_off()
+        right.xaxis.minorticks_off()
         left.legend(loc="center right", fontsize="small")
         return figure
 

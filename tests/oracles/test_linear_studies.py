@@ -198,6 +198,29 @@ def test_drift_is_the_largest_change_of_an_entry():
     assert table["run_drift"].values.tolist() == [0.5, 3]
 
 
+@pytest.mark.parametrize(("scale", "slope"), [(1.0, 1.0), (1e-13, np.nan)])
+def test_drifts_in_proportion_to_the_rate_have_slope_one_and_rounding_has_none(scale, slope):
+    points, found = [], {}
+    for rate in (0.01, 0.02):
+        optimizer = SimpleNamespace(name="gradient_descent", rate=rate)
+        experiment = SimpleNamespace(model="m", initializer="i", runs=2, optimizer=optimizer)
+        points.append(SimpleNamespace(label=f"{rate}", experiment=experiment))
+        drift = scale * rate * np.array([[[0.0], [1]], [[0], [3]]])
+        axes = ("run", "trace_step")
+        found[f"{rate}"] = xr.Dataset(
+            {
+                "trace_imbalance": ((*axes, "number"), drift),
+                "trace_squared_norm": ((*axes, "layer"), np.ones((2, 2, 2))),
+            }
+        )
+    given = SimpleNamespace(
+        points=points, each=lambda name: [(point, found[point.label]) for point in points]
+    )
+    table = plugin("analyses", "linear_invariants").compute(given)
+    slopes = table["drift_slope"] if "drift_slope" in table else np.full(2, np.nan)
+    assert np.allclose(slopes, slope, equal_nan=True)
+
+
 def test_alphas_are_the_eigenvalues_of_the_published_order():
     w1 = np.zeros((1, 3, 4))
     w2 = np.diag([3.0, 2, 1])[None, :2]
