@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, get_args
@@ -34,11 +34,6 @@ from nnflow.interfaces import (
 )
 from nnflow.settings import Settings, check_name, explain, first_problem, suggest
 from nnflow.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
-
-FLOAT32_REACH = 2.0**-20
-"""What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
-rounded by up to ε/2 = 2⁻²⁴ of their size, and the sums behind a gradient add as much again per
-term: at weights and curvatures near 1 a few ε = 2⁻²³ remain, and eight leave room."""
 
 S = TypeVar("S", bound=Settings)
 
@@ -291,6 +286,8 @@ def load_study(file: Path, scale: str = "quick") -> Study:
 
     Raises UserError naming file, key and reason.
     """
+    from nnflow.consistency import check_whole
+
     name = file.stem
     try:
         check_name(name)
@@ -304,7 +301,7 @@ def load_study(file: Path, scale: str = "quick") -> Study:
         outline = _validate(Outline, outline_raw)
         points = tuple(_points(raw, sweep))
         study = Study(name, str(file), scale, outline, points)
-        _check_whole(study)
+        check_whole(study)
     except ValueError as error:
         raise UserError(f"{file}: {error}") from None
     return study
@@ -348,101 +345,3 @@ def _validate(kind: type[S], raw: dict[str, Any]) -> S:
             if isinstance(owner, UnionType):  # X | None
                 owner = get_args(owner)[0]
         raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None
-
-
-def _check_certify(study: Study) -> None:
-    """Raise ValueError where a study asks for proofs that can't be had."""
-    for point in study.points:
-        model = point.experiment.model
-        if (point.experiment.certify is None) == study.certifies:
-            raise ValueError("certify: all points have certificates, or none has")
-        if study.certifies and model is None:
-            raise ValueError("certify: a study without a model has nothing to certify")
-        if study.certifies and type(model).enclosure is Model.enclosure:
-            raise ValueError(
-                f"certify: the model {model.name!r} gives no enclosure, so nothing can be proved"
-            )
-        if study.certifies and point.experiment.dataset is not None:
-            raise ValueError("certify: enclosures are of a loss without a dataset")
-
-
-def _bounded(model: Model) -> bool:
-    return type(model).third_derivative_bound is not Model.third_derivative_bound
-
-
-def _check_manifold(experiment: Experiment) -> None:
-    model, optimizer = experiment.model, experiment.optimizer
-    if model is None or model.manifold() is None:
-        return
-    if not optimizer.stays:
-        raise ValueError(
-            f"optimizer: {optimizer.name!r} leaves the manifold that the weights of the model"
-            f" {model.name!r} are bound to"
-        )
-    if experiment.stop.basin:
-        raise ValueError(
-            f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
-            " bound to a manifold"
-        )
-
-
-def _check_precision(experiment: Experiment) -> None:
-    """Raise ValueError where float32 can't reach what the settings ask for."""
-    if experiment.precision == "float64":
-        return
-    if experiment.stop.basin:
-        raise ValueError("precision: float32 proves no basin (stop.basin); use float64")
-    asked = {"stop.gradient_norm": experiment.stop.gradient_norm, "stop.loss": experiment.stop.loss}
-    if experiment.classify.polish == "none":
-        asked["classify.critical_below"] = experiment.classify.critical_below
-    for key, threshold in asked.items():
-        if threshold is not None and threshold < FLOAT32_REACH:
-            raise ValueError(
-                f"precision: float32 does not reach {key}: {threshold:g}"
-                f" (at least {FLOAT32_REACH:.2g}); use float64 or raise it"
-            )
-
-
-def _check_whole(study: Study) -> None:
-    """What no single key can tell: parts that are missing beside one another."""
-    _check_certify(study)
-    for point in study.points:
-        experiment = point.experiment
-        parts = {"model", "initializer", "optimizer"}
-        given = {part for part in parts if getattr(experiment, part) is not None}
-        if given and given != parts:
-            missing = sorted(parts - given)[0]
-            raise ValueError(f"{missing}: this key is missing (a study that trains needs it)")
-        if (experiment.stop.basin or experiment.stop.loss) and not (
-            experiment.optimizer and experiment.optimizer.contracts
-        ):
-            rule = "basin" if experiment.stop.basin else "loss"
-            raise ValueError(
-                f"stop.{rule}: the optimizer {experiment.optimizer and experiment.optimizer.name!r}"
-                " may leave a basin or raise the loss, so a run can't be decided early"
-            )
-        if experiment.stop.basin and not _bounded(experiment.model):
-            raise ValueError(
-                f"stop.basin: the model {experiment.model.name!r} has no third-derivative bound,"
-                " so no basin can be proved"
-            )
-        _check_manifold(experiment)
-        _check_precision(experiment)
-    stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
-    if study.certifies:
-        stages |= {"certificates"}
-    analyses = set(study.outline.analyses)
-    for key in sorted(analyses & set(STAGE_DATASETS)):
-        raise ValueError(f"analyses.{key}: this is the name of a stage's dataset; use another")
-    for part, extra in (("analyses", set()), ("figures", {"summary"})):
-        for key, plugin in getattr(study.outline, part).items():
-            for need in plugin.needs:
-                if need not in stages | analyses | extra:
-                    raise ValueError(
-                        f"{part}.{key}: needs {need!r}, which this study does not produce"
-                        f" (it has: {', '.join(sorted(stages | analyses | extra)) or 'nothing'})"
-                    )
-    try:
-        study.analyses_in_order  # noqa: B018
-    except CycleError as error:
-        raise ValueError(f"analyses: each needs the next: {', '.join(error.args[1])}") from None
