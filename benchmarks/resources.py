@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 from nnflow.resources import NEEDS, need
@@ -18,7 +19,7 @@ from nnflow.study import load_study
 
 def shares() -> dict[str, list[tuple[float, float, str]]]:
     """By stage: (share of the memory, share of the time, scale/study) of each job."""
-    found = defaultdict(list)
+    found, load = defaultdict(list), cache(load_study)
     for file in sorted(Path("results").glob("*/*/benchmarks/*.tsv")):
         scale, study = file.parts[1:3]
         stage = file.stem.partition("-")[0]
@@ -26,7 +27,7 @@ def shares() -> dict[str, list[tuple[float, float, str]]]:
             *_, took = csv.DictReader(table, delimiter="\t")
         if stage not in NEEDS or took["max_rss"] == "NA":
             continue
-        asked = need(load_study(Path(f"config/studies/{study}.yaml"), scale), stage)
+        asked = need(load(Path(f"config/studies/{study}.yaml"), scale), stage)
         memory = float(took["max_rss"]) / asked.memory()
         time = float(took["s"]) / (60 * asked.runtime())
         found[stage].append((memory, time, f"{scale}/{study}"))

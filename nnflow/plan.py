@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,6 @@ import yaml
 
 from nnflow.errors import UserError
 from nnflow.fingerprint import code_hash
-from nnflow.interfaces import Plugin
 from nnflow.interfaces.model import size
 from nnflow.resources import Need, need
 from nnflow.results import dataset_path
@@ -56,6 +55,7 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     "classify": ("model", "dataset"),
     "certify": ("model",),
     "spectrum": ("model", "dataset"),
+    "analyze": ("analyses",),
     "draw": ("figures",),
 }
 """The plugins whose code a stage runs."""
@@ -138,20 +138,25 @@ class Plan:
 
     def figure_inputs(self, study: str) -> list[str]:
         """The files that a study's figures read."""
-        names = self.loaded[study].outline.figures
-        found = [path for name in names for path in self.needs(study, "figures", name)]
-        return list(dict.fromkeys(found))
+        return self._all_needs(study, "figures", self.loaded[study].outline.figures)
 
     def analyses(self, study: str) -> list[str]:
         """The names of a study's analyses, each after those that it needs."""
         return self.loaded[study].analyses_in_order
 
-    def analyze_files(self, study: str) -> tuple[list[str], list[str]]:
-        """The files that a study's analyses read, and those that they write."""
-        folder, names = self.results / self.scale / study, self.analyses(study)
-        written = [str(dataset_path(folder, name)) for name in names]
-        read = [file for name in names for file in self.needs(study, "analyses", name)]
-        return [file for file in dict.fromkeys(read) if file not in written], written
+    def analysis_files(self, study: str) -> list[str]:
+        """The files that a study's analyses write."""
+        folder = self.results / self.scale / study
+        return [str(dataset_path(folder, name)) for name in self.analyses(study)]
+
+    def analysis_inputs(self, study: str) -> list[str]:
+        """The files that a study's analyses read, but for those that they write."""
+        written = self.analysis_files(study)
+        read = self._all_needs(study, "analyses", self.analyses(study))
+        return [file for file in read if file not in written]
+
+    def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
 
     def settings(self, stage: str, study: str) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
@@ -172,14 +177,14 @@ class Plan:
         parts = (*Outline.model_fields, *Experiment.model_fields)
         return json.loads(self.loaded[study].settings(*parts))
 
-    def code(self, stage: str, study: str, analysis: str | None = None) -> str:
+    def code(self, stage: str, study: str) -> str:
         """Hash of the code that a job of the stage runs."""
-        return self._once("code", self._code, stage, study, analysis)
+        return self._once("code", self._code, stage, study)
 
-    def _code(self, stage: str, study: str, analysis: str | None) -> str:
-        return code_hash(stage, self._plugins(stage, study, analysis))
+    def _code(self, stage: str, study: str) -> str:
+        return code_hash(stage, self.loaded[study].plugins(*PLUGINS.get(stage, ())))
 
-    def _once(self, what: str, work: Callable[..., T], *arguments: str | None) -> T:
+    def _once(self, what: str, work: Callable[..., T], *arguments: str) -> T:
         """Work done at the first call: all batches of a study have the same parameters."""
         key = (what, *arguments)
         if key not in self._done:
@@ -189,11 +194,6 @@ class Plan:
     @cached_property
     def _done(self) -> dict[tuple, Any]:
         return {}
-
-    def _plugins(self, stage: str, study: str, analysis: str | None) -> list[Plugin]:
-        if analysis is not None:
-            return list(self.loaded[study].outline.analyses[analysis].plugins())
-        return list(self.loaded[study].plugins(*PLUGINS.get(stage, ())))
 
 
 def _checked_results(named: Any) -> Path:

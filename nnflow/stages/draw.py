@@ -16,9 +16,9 @@ from nnflow.faults import blaming, described
 from nnflow.job import Job
 
 DPI = 200
+"""Pixels per inch of the PNG files."""
 STYLE = {
     "figure.constrained_layout.use": True,
-    "figure.dpi": 100,
     "savefig.dpi": DPI,
     "axes.spines.top": False,
     "axes.spines.right": False,

@@ -68,7 +68,7 @@ class Verdict:
     undecided: list[tuple[float, float, float, float]] = field(default_factory=list)
 
 
-def prove(sheet: Sheet, precision: int, most_splits: int = 40) -> Verdict:
+def prove(sheet: Sheet, precision: int, most_splits: int) -> Verdict:
     """Halve the sheet until each box is decided, or was halved `most_splits` times. precision:
     bits of the ball arithmetic."""
     verdict = Verdict()

@@ -37,10 +37,7 @@ def pulled_hessian(factors: Sequence, below: Sequence, slope, curvature):
     (W_{l−1}⋯W_{k+1})_{da} (A_lᵀ G B_kᵀ)_{cb}.
     """
     count = len(factors)
-    inward = [_identity(factors[0].shape[-1], slope), *below[:-1]]
-    outward = [_identity(factors[-1].shape[-2], slope)]
-    for factor in reversed(factors[1:]):
-        outward.insert(0, outward[0] @ factor)
+    inward, outward = [identity(factors[0].shape[-1], slope), *below[:-1]], above(factors)
     jacobian = torch.cat(
         [
             torch.einsum("ria,rbj->rijab", a, b).flatten(3).flatten(1, 2)
@@ -51,7 +48,7 @@ def pulled_hessian(factors: Sequence, below: Sequence, slope, curvature):
     hessian = jacobian.mT @ (curvature @ jacobian)
     ends = list(accumulate((f.shape[-2] * f.shape[-1] for f in factors), initial=0))
     for k in range(count):
-        between = _identity(factors[k].shape[-2], slope)
+        between = identity(factors[k].shape[-2], slope)
         for other in range(k + 1, count):
             bent = outward[other].mT @ slope @ inward[k].mT
             block = torch.einsum("rda,rcb->rabcd", between, bent).flatten(3).flatten(1, 2)
@@ -62,7 +59,15 @@ def pulled_hessian(factors: Sequence, below: Sequence, slope, curvature):
     return hessian
 
 
-def _identity(size: int, like):
+def above(factors: Sequence) -> list:
+    """A_1, …, A_K, the last of which is the identity, of tensors."""
+    last = factors[-1]
+    upward = accumulate(reversed(factors[1:]), lambda beyond, factor: beyond @ factor)
+    return [*reversed(list(upward)), identity(last.shape[-2], last)]
+
+
+def identity(size: int, like):
+    """The identity for each run of a tensor."""
     eye = torch.eye(size, dtype=like.dtype, device=like.device)
     return eye.expand(len(like), size, size)
 
@@ -83,3 +88,10 @@ def alike(array, like):
     if isinstance(like, torch.Tensor):
         return torch.as_tensor(array).to(like)
     return array.astype(like.dtype, copy=False)
+
+
+def for_each_run(matrix, like):
+    """A NumPy matrix for each run of `like`, as `alike` gives it: one product per run, as how runs
+    are grouped must not change their last bits. NumPy's products are so by themselves."""
+    matrix = alike(matrix, like)
+    return matrix.expand(len(like), -1, -1) if isinstance(matrix, torch.Tensor) else matrix

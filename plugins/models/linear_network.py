@@ -11,7 +11,16 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 import nnflow
 from nnflow import Model, torch
 
-from ._chain import alike, in_numpy, in_torch, products, pulled_back
+from ._chain import (
+    above,
+    alike,
+    for_each_run,
+    identity,
+    in_numpy,
+    in_torch,
+    products,
+    pulled_back,
+)
 
 Matrix = list[list[float]]
 
@@ -215,27 +224,17 @@ class LinearNetwork(Model):
 
     def _before(self, weights):
         """B₁ = I, …, B_{K+1} = W_K ⋯ W₁, each (run, d_{k−1}, d₀)."""
-        first = weights["w1"]
-        products = [_eye(self.widths[0], first)]
-        for k in self.layers:
-            products.append(weights[f"w{k}"] @ products[-1] if k > 1 else first)
-        return products
+        return [identity(self.widths[0], weights["w1"]), *products(weights.values())]
 
     def _after(self, weights):
         """A_k = W_K ⋯ W_{k+1} by k, each (run, d_K, d_k)."""
-        last = len(self.widths) - 1
-        products = {last: _eye(self.widths[-1], weights["w1"])}
-        for k in range(last, 1, -1):
-            weight = weights[f"w{k}"]
-            products[k - 1] = products[k] @ weight if k < last else weight
-        return products
+        return dict(zip(self.layers, above(list(weights.values())), strict=True))
 
     def _times_x(self, product):
-        """Its product with X; one product per run, as how runs are grouped must not change
-        their last bits."""
+        """Its product with X."""
         if self.inputs is None:
             return product
-        return product @ _for_each(self.x, product)
+        return product @ for_each_run(self.x, product)
 
     def _residual(self, product):
         """E, (run, d_K, m)."""
@@ -245,19 +244,7 @@ class LinearNetwork(Model):
         """G = EXᵀ, (run, d_K, d₀)."""
         if self.inputs is None:
             return residual
-        return residual @ _for_each(self.x.T, residual)
-
-
-def _for_each(matrix, like):
-    """The matrix for each run of `like`, of its kind."""
-    matrix = alike(matrix, like)
-    whole = (len(like), *matrix.shape)
-    return matrix.expand(whole) if isinstance(matrix, torch.Tensor) else matrix
-
-
-def _eye(size: int, like):
-    eye = torch.eye(size, dtype=like.dtype, device=like.device)
-    return eye.expand(len(like), size, size)
+        return residual @ for_each_run(self.x.T, residual)
 
 
 def _symmetric(rows):

@@ -19,7 +19,15 @@ from pydantic import (
 import nnflow
 from nnflow import Model, Streams, torch
 
-from ._chain import alike, in_numpy, in_torch, products, pulled_back, pulled_hessian
+from ._chain import (
+    alike,
+    for_each_run,
+    in_numpy,
+    in_torch,
+    products,
+    pulled_back,
+    pulled_hessian,
+)
 
 
 class ResidualLinearNetwork(Model):
@@ -90,7 +98,7 @@ class ResidualLinearNetwork(Model):
         _, weighted = self._differences(below[-1])
         size = len(self.values)
         curvature = 2 * self.factor * np.kron(np.eye(size), _target(self)[1])
-        curvature = alike(curvature, weights["v"]).expand(len(weighted), -1, -1)
+        curvature = for_each_run(curvature, weighted)
         return pulled_hessian(factors, below, 2 * self.factor * weighted, curvature)
 
     def observables(self, weights, data):
@@ -111,13 +119,11 @@ class ResidualLinearNetwork(Model):
 
     def _differences(self, product):
         """Δ and ΔΣ, (run, d, d)."""
-        target, covariance = (alike(part, product) for part in _target(self)[:2])
-        difference = product - target
+        target, covariance = _target(self)[:2]
+        difference = product - alike(target, product)
         if not self.covariance:
             return difference, difference
-        if isinstance(covariance, torch.Tensor):  # one product per run
-            covariance = covariance.expand_as(difference)
-        return difference, difference @ covariance
+        return difference, difference @ for_each_run(covariance, difference)
 
 
 @cache

@@ -53,7 +53,7 @@ def test_analyses_share_a_job_in_the_order_of_their_needs(studies, monkeypatch):
     monkeypatch.setattr(registry.registry().get("analyses", "spectrum_ends"), "needs", needs)
     plan = Plan(("one",))
     assert plan.analyses("one") == list(names)
-    read, written = plan.analyze_files("one")
+    read, written = plan.analysis_inputs("one"), plan.analysis_files("one")
     assert read == [f"results/quick/one/{name}.nc" for name in ("critical_points", "spectra")]
     assert written == [f"results/quick/one/analyses/{name}.nc" for name in names]
 

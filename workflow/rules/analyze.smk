@@ -7,9 +7,9 @@ for study in PLAN.studies:
             name:
                 f"analyze_{study}"
             input:
-                PLAN.analyze_files(study)[0],
+                PLAN.analysis_inputs(study),
             output:
-                PLAN.analyze_files(study)[1],
+                PLAN.analysis_files(study),
             log:
                 f"{RESULTS}/{PLAN.scale}/{study}/logs/analyze.log",
             benchmark:
@@ -26,19 +26,14 @@ for study in PLAN.studies:
                 # the shell command is read when the job runs, after the loop has ended
                 study=study,
                 settings=PLAN.settings("analyze", study),
-                code=[
-                    PLAN.code("analyze", study, name) for name in PLAN.analyses(study)
-                ],
+                code=PLAN.code("analyze", study),
             shell:
                 f"{NNFLOW} analyze {{params.study}} --scale {PLAN.scale} {FOLDER}"
 
 
 rule summarize:
     input:
-        lambda wildcards: [
-            f"{RESULTS}/{wildcards.scale}/{wildcards.study}/analyses/{analysis}.nc"
-            for analysis in PLAN.analyses(wildcards.study)
-        ],
+        lambda wildcards: PLAN.analysis_files(wildcards.study),
     output:
         f"{STUDY}/summary.nc",
         f"{STUDY}/claims.csv",
