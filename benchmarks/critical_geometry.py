@@ -22,7 +22,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from nnflow.registry import registry
+from nnflow.interfaces.registry import registry
 
 registry()  # brings plugins/ into reach
 

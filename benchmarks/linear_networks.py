@@ -18,7 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from nnflow.registry import registry
+from nnflow.interfaces.registry import registry
 
 WIDTHS = ([4, 3, 2], [5, 4, 4, 3], [5, 6, 6, 6, 6, 3], [20, 20, 20, 10], [50, 50, 50, 50, 50, 50])
 Named = dict[str, torch.Tensor]

@@ -45,13 +45,15 @@ def tables(rows: list[dict[str, str]]) -> str:
             continue
         column = re.sub(r"_(equal|over|\d+)$", "", match["claim"])
         columns[column] = None
-        by_point[match["point"]][column] = cell(row)
+        by_point[match["configuration"]][column] = cell(row)
     lines = []
     if columns:
         lines.append("| point | " + " | ".join(name.replace("_", " ") for name in columns) + " |")
         lines.append("|" + "---|" * (len(columns) + 1))
-        for point, cells in by_point.items():
-            lines.append(f"| {point} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
+        for configuration, cells in by_point.items():
+            lines.append(
+                f"| {configuration} | " + " | ".join(cells.get(c, "") for c in columns) + " |"
+            )
     return "\n".join([*lines, *rest])
 
 

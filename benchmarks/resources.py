@@ -13,8 +13,8 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-from nnflow.resources import NEEDS, need
-from nnflow.study import load_study
+from nnflow.study.loading import load_study, study_file
+from nnflow.workflow.resources import NEEDS, need
 
 
 def shares() -> dict[str, list[tuple[float, float, str]]]:
@@ -27,7 +27,7 @@ def shares() -> dict[str, list[tuple[float, float, str]]]:
             *_, took = csv.DictReader(table, delimiter="\t")
         if stage not in NEEDS or took["max_rss"] == "NA":
             continue
-        asked = need(load(Path(f"config/studies/{study}.yaml"), scale), stage)
+        asked = need(load(study_file(study), scale), stage)
         memory = float(took["max_rss"]) / asked.memory()
         time = float(took["s"]) / (60 * asked.runtime())
         found[stage].append((memory, time, f"{scale}/{study}"))

@@ -66,13 +66,13 @@ def table(head: list[str], rows: list[list[str]]) -> None:
 
 def measure_stages(folder: str) -> None:
     """Do all stages of the study in the folder, in this process; print seconds and memory."""
-    from nnflow.job import Job
-    from nnflow.plan import Plan
-    from nnflow.progress import Reporter
+    from nnflow.base.progress import Reporter
     from nnflow.stages.classify import classify
     from nnflow.stages.collect import collect
     from nnflow.stages.initialize import initialize
+    from nnflow.stages.job import Job
     from nnflow.stages.train import train
+    from nnflow.workflow.plan import Plan
 
     def stages(where: Path) -> dict[str, list[float]]:
         os.chdir(where)

@@ -16,8 +16,8 @@ import scipy.optimize
 import torch
 import typer
 
-from nnflow.proof import prove, stated, verdict
-from nnflow.registry import registry
+from nnflow.interfaces.registry import registry
+from nnflow.proofs.proof import prove, verdict, weakened
 
 WIDTHS = (6, 10, 20, 50, 100, 1000, 10_000, 100_000)
 REPEATS = 3
@@ -46,7 +46,7 @@ def timed(model, center: np.ndarray, precision: int):
         begin = time.perf_counter()
         proof = prove(model.enclosure(), center, precision=precision)
         best = min(best, time.perf_counter() - begin)
-    return best, stated(proof)
+    return best, weakened(proof)
 
 
 def critical_point(model) -> np.ndarray:

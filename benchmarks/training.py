@@ -22,13 +22,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from nnflow.objective import Objective
-from nnflow.polish import polish
-from nnflow.registry import registry
+from nnflow.base.streams import Streams
+from nnflow.engine.objective import Objective
+from nnflow.engine.polish import polish
+from nnflow.engine.training import STATUS, _advance, train
+from nnflow.interfaces.registry import registry
 from nnflow.stages.classify import HESSIAN_BYTES
-from nnflow.streams import Streams
-from nnflow.study import Stop, Trace, load_study
-from nnflow.training import STATUS, _advance, train
+from nnflow.study.loading import load_study
+from nnflow.study.types import Stop, Trace
 
 RATE = 0.1
 STOP_NORM = 1e-9 / (2 * math.pi)
@@ -195,13 +196,13 @@ def classified(objective: Objective, ends: torch.Tensor) -> tuple[torch.Tensor, 
 def rows_table(runs: int, names: list[str]) -> Table:
     """What rows of the paper cost, in seconds of the processor, the longest first."""
     study = load_study(STUDY, "paper")
-    points = {f"{p.experiment.model.k},{p.experiment.model.n}": p for p in study.points}
+    configurations = {f"{p.settings.model.k},{p.settings.model.n}": p for p in study.configurations}
     table = Table(title=f"{runs} runs a row, seconds of the processor")
     for heading in ("k,n", "train", "classify", "mean steps", "most steps", "spurious", "at limit"):
         table.add_column(heading, justify="right")
     costs = []
-    for name in points if names == ["all"] else names:
-        experiment = points[name].experiment
+    for name in configurations if names == ["all"] else names:
+        experiment = configurations[name].settings
         objective, weights = first_weights(runs, experiment.model.k, experiment.model.n)
         began = time.process_time()
         outcome = train(objective, experiment.optimizer, weights, experiment.stop, Trace())

@@ -10,9 +10,12 @@ import os
 # run's numbers independent of its companions. It must be said before torch is imported.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
-from nnflow.errors import UserError
-from nnflow.flags import flag_mask
-from nnflow.hookspecs import hookimpl
+from nnflow.base.errors import UserError
+from nnflow.base.flags import flag_mask
+from nnflow.base.lazy import torch
+from nnflow.base.settings import Settings
+from nnflow.base.statistics import mean, share
+from nnflow.base.streams import Streams
 from nnflow.interfaces import (
     Activation,
     Analysis,
@@ -25,11 +28,9 @@ from nnflow.interfaces import (
     Model,
     Optimizer,
 )
-from nnflow.lazy import torch
-from nnflow.manifolds import Manifold, Spheres
-from nnflow.settings import Settings
-from nnflow.statistics import mean, share
-from nnflow.streams import Streams
+from nnflow.interfaces import registry as _registry  # noqa: F401 - names of plugins can be looked up
+from nnflow.interfaces.hookspecs import hookimpl
+from nnflow.interfaces.manifolds import Manifold, Spheres
 
 __version__ = "0.1.0"
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nnflow.errors import UserError
+from nnflow.base.errors import UserError
 
 if TYPE_CHECKING:
-    from nnflow.study import Study
+    from nnflow.study.types import Study
 
 app = typer.Typer(
     help="What gradient descent finds on the loss landscapes of neural networks.",
@@ -59,12 +59,12 @@ def _job(
     gpus: int = 0,
     detail: str = "",
 ):
-    from nnflow.checkpoint import key
-    from nnflow.fingerprint import git_commit, package_versions
-    from nnflow.job import Job
-    from nnflow.plan import Plan, read_config
-    from nnflow.progress import Reporter
-    from nnflow.runner import join_run
+    from nnflow.base.checkpoint import key
+    from nnflow.base.progress import Reporter
+    from nnflow.stages.job import Job
+    from nnflow.workflow.fingerprint import git_commit, package_versions
+    from nnflow.workflow.plan import Plan, read_config
+    from nnflow.workflow.runner import join_run
 
     join_run()
     plan = Plan((study,), scale, results)
@@ -74,7 +74,7 @@ def _job(
         "scale": scale,
         "provenance": {
             "settings": plan.all_settings(study),
-            "seed": loaded.outline.seed,
+            "seed": loaded.settings.seed,
             "code": plan.code(stage, study),
             "packages": package_versions(),
             "commit": git_commit(),
@@ -95,8 +95,8 @@ def _job(
 
 def checkpoint_interval(config: dict) -> float:
     """Seconds between two checkpoints: NNFLOW_CHECKPOINT, the key `checkpoint`, or 300."""
-    from nnflow.job import CHECKPOINT_EVERY
-    from nnflow.plan import checked_interval
+    from nnflow.stages.job import CHECKPOINT_EVERY
+    from nnflow.workflow.plan import checked_interval
 
     return checked_interval(
         os.environ.get("NNFLOW_CHECKPOINT", config.get("checkpoint", CHECKPOINT_EVERY))
@@ -222,8 +222,8 @@ def analyze(
     log: Log = None,
 ) -> None:
     """Condense a study's datasets, each analysis into one."""
-    from nnflow.fingerprint import code_hash
     from nnflow.stages.analyze import analyze as stage
+    from nnflow.workflow.fingerprint import code_hash
 
     job = _job("analyze", study, scale, results, data, log)
     known = job.study.analyses_in_order
@@ -231,7 +231,7 @@ def analyze(
         if name not in known:
             raise UserError(f"{study}: no analysis {name!r} (there are: {', '.join(known)})")
     chosen = [name for name in known if not analyses or name in analyses]
-    plugins = job.study.outline.analyses
+    plugins = job.study.settings.analyses
     stage(job, {name: code_hash("analyze", plugins[name].plugins()) for name in chosen})
 
 
@@ -264,9 +264,9 @@ def report(
     unfinished: Annotated[bool, typer.Option(help="Leave out studies without results.")] = False,
 ) -> None:
     """Write the report and the table of all claims."""
-    from nnflow.plan import Plan, read_config
-    from nnflow.progress import Reporter
+    from nnflow.base.progress import Reporter
     from nnflow.stages import report as stage
+    from nnflow.workflow.plan import Plan, read_config
 
     names = tuple(studies or Plan.from_config(read_config()).studies)
     plan = Plan(names, scale, results)
@@ -280,11 +280,12 @@ def report(
 
 @app.command(name="list")
 def list_studies() -> None:
-    """List the studies: points and runs at each scale."""
-    from nnflow.study import SCALES, load_study
+    """List the studies: configurations and runs at each scale."""
+    from nnflow.study.loading import load_study, study_files
+    from nnflow.study.sweep import SCALES
 
     mistakes = 0
-    for file in sorted(Path("config/studies").glob("*.yaml")):
+    for file in study_files().values():
         try:
             found = {scale: load_study(file, scale) for scale in SCALES}
         except UserError as error:
@@ -292,30 +293,28 @@ def list_studies() -> None:
             typer.echo(f"nnflow: {error}", err=True)
             continue
         sizes = (f"{scale}: {_size(study)}" for scale, study in found.items())
-        typer.echo(f"{file.stem:24} {found['quick'].outline.title}\n{'':24} {' · '.join(sizes)}")
+        typer.echo(f"{file.stem:24} {found['quick'].settings.title}\n{'':24} {' · '.join(sizes)}")
     if mistakes:
         raise typer.Exit(2)
 
 
 def _size(study: Study) -> str:
     if not study.trains:
-        return f"{len(study.points)} points, no training"
-    runs = sum(point.experiment.runs for point in study.points)
-    return f"{len(study.points)} points, {runs} runs"
+        return f"{len(study.configurations)} configurations, no training"
+    runs = sum(configuration.settings.runs for configuration in study.configurations)
+    return f"{len(study.configurations)} configurations, {runs} runs"
 
 
 @app.command()
 def validate(studies: Studies = None) -> None:
     """Check study files: every key, plugin and setting, at both scales."""
-    from nnflow.study import SCALES, load_study
+    from nnflow.study.loading import load_study, study_file, study_files
+    from nnflow.study.sweep import SCALES
 
-    folder = Path("config/studies")
-    files = (
-        [folder / f"{name}.yaml" for name in studies] if studies else sorted(folder.glob("*.yaml"))
-    )
     mistakes = 0
-    for file in files:
+    for name in studies or study_files():
         try:
+            file = study_file(name)
             for scale in SCALES:
                 load_study(file, scale)
             typer.echo(f"{file}: valid")
@@ -334,8 +333,8 @@ def list_plugins(
     """List the plugins, and what is wrong with broken ones."""
     from rich.console import Console
 
-    from nnflow import check as checking
-    from nnflow.plan import read_config
+    from nnflow.checks import plugin_report as checking
+    from nnflow.workflow.plan import read_config
 
     console = Console(highlight=False)
     if check:
@@ -354,7 +353,7 @@ app.add_typer(new, name="new")
 @new.command(name="model")
 def new_model(name: Annotated[str, typer.Argument(help="Its name in study files.")]) -> None:
     """Write a model of two weights that works, and a study that runs it."""
-    from nnflow.scaffold import new_model as write
+    from nnflow.checks.scaffold import new_model as write
 
     file = write(name, Path())
     typer.echo(f"wrote {file} and config/studies/{name}.yaml; run it with:")
@@ -370,7 +369,7 @@ def check_certificates(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file certificates.nc.")],
 ) -> None:
     """Prove every certificate of a file again; exit status 1 where one is refused."""
-    from nnflow.certificates import check_file
+    from nnflow.proofs.certificates import check_file
 
     refused = False
     for outcome in check_file(file):
@@ -391,7 +390,7 @@ def install(
     force: Annotated[bool, typer.Option("--force", help="Replace files that differ.")] = False,
 ) -> None:
     """Copy a profile to where `snakemake --profile NAME` finds it."""
-    from nnflow.profiles import install_profile
+    from nnflow.workflow.profiles import install_profile
 
     typer.echo(f"installed {install_profile(name, force=force)}")
 
@@ -402,6 +401,6 @@ def install(
 )
 def run(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
     """Run the workflow, or go on with one that was stopped, whatever stopped it."""
-    from nnflow.runner import run as start
+    from nnflow.workflow.runner import run as start
 
     raise typer.Exit(start(arguments or []))

@@ -27,7 +27,7 @@ def root() -> Path:
 @pytest.fixture
 def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "PluginFolder":
     """An empty plugins folder, the only one that the registry sees in this test."""
-    from nnflow import registry
+    from nnflow.interfaces import registry
 
     folder = PluginFolder(tmp_path / "plugins")
     monkeypatch.setattr(registry, "plugin_folders", lambda: [folder.path])
@@ -46,6 +46,6 @@ class PluginFolder:
     def write(self, place: str, text: str) -> Path:
         """Write `text` to `place` (kind/name.py)."""
         file = self.path / place
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
         return file

@@ -9,13 +9,13 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnflow.results import Results
+    from nnflow.study.results import Results
 
 
 class Analysis(Plugin):
     """A function of a study's datasets.
 
-    Variables of the result whose only axis is `point` become columns of the study's
+    Variables of the result whose only axis is `configuration` become columns of the study's
     summary table; `x_low` and `x_high` beside `x` are the ends of its interval.
     """
 
@@ -26,7 +26,7 @@ class Analysis(Plugin):
     the names of other analyses of the study."""
 
     def compute(self, results: Results) -> xr.Dataset:
-        """The result. `results.points` are the study's points, `results.each("training")`
-        yields (point, Dataset), `results.study` is the study itself, and
+        """The result. `results.configurations` are those of the study,
+        `results.each("training")` yields (configuration, Dataset), `results.study` is the study, and
         `results.report(done, total)` shows the progress of a long computation."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import matplotlib.figure
 
-    from nnflow.results import Results
+    from nnflow.study.results import Results
 
 
 class Figure(Plugin):

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnflow.base.streams import Streams
 from nnflow.interfaces.model import Shapes
 from nnflow.interfaces.plugin import Plugin
-from nnflow.streams import Streams
 
 
 class Initializer(Plugin):

@@ -12,7 +12,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
-    from nnflow.manifolds import Manifold
+    from nnflow.interfaces.manifolds import Manifold
 
 Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, "torch.Tensor"]

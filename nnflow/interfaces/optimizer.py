@@ -9,7 +9,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
-    from nnflow.objective import Objective
+    from nnflow.engine.objective import Objective
 
 State = dict[str, "torch.Tensor"]
 
@@ -26,12 +26,12 @@ class Optimizer(Plugin):
 
     kind: ClassVar[str] = "optimizers"
 
-    contracts: ClassVar[bool] = False
+    is_gradient_descent: ClassVar[bool] = False
     """True if the step is W − α∇L(W), retracted where there is a manifold, with α in
     `state["rate"]`, (run, 1). Only then may the stop rules `basin` and `loss` decide a run
     before it has converged."""
 
-    stays: ClassVar[bool] = False
+    keeps_manifold: ClassVar[bool] = False
     """True if the weights stay on the objective's manifold, by `objective.retract(…)`. Only such
     an optimizer can train a model whose weights are bound to one."""
 

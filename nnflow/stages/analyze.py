@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import xarray as xr
 
-from nnflow.errors import UserError
-from nnflow.faults import blaming, described
+from nnflow.base.errors import UserError
 from nnflow.interfaces import Analysis
-from nnflow.job import Job
-from nnflow.results import dataset_path
+from nnflow.stages.faults import blaming, described
+from nnflow.stages.job import Job
+from nnflow.study.results import dataset_path
 
 
 def analyze(job: Job, codes: Mapping[str, str]) -> None:
@@ -19,21 +19,22 @@ def analyze(job: Job, codes: Mapping[str, str]) -> None:
     codes: hash of each analysis's code by its name, for the provenance of what is written.
     """
     for name, code in codes.items():
-        plugin = job.study.outline.analyses[name]
+        plugin = job.study.settings.analyses[name]
         with blaming(job, [plugin]):
             dataset = plugin.compute(job.read)
-            _check(plugin, dataset, len(job.study.points))
+            _check(plugin, dataset, len(job.study.configurations))
         path = dataset_path(job.folder, name)
-        job.coded(code).write(path, {"": dataset}, name.replace("_", " "))
+        job.with_code_hash(code).write(path, {"": dataset}, name.replace("_", " "))
         job.reporter.line(f"analyzed {name}")
 
 
-def _check(plugin: Analysis, dataset: object, points: int) -> None:
+def _check(plugin: Analysis, dataset: object, configurations: int) -> None:
     if not isinstance(dataset, xr.Dataset):
         kind = type(dataset).__name__
         raise UserError(f"{described(plugin)}: gave no xarray.Dataset, but {kind}")
-    if dataset.sizes.get("point", points) != points:
+    if dataset.sizes.get("configuration", configurations) != configurations:
         raise UserError(
-            f"{described(plugin)}: gave {dataset.sizes['point']} rows along `point`;"
-            f" the study has {points} points"
+            f"{described(plugin)}: gave {dataset.sizes['configuration']} rows along"
+            " `configuration`;"
+            f" the study has {configurations} configurations"
         )

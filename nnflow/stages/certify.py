@@ -5,26 +5,28 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nnflow.certificates import center_of, enclosure_of, proofs_dataset, weight_axes
-from nnflow.critical import IS_GLOBAL, KINDS
-from nnflow.families import NO_FAMILY
-from nnflow.job import Job
-from nnflow.proof import prove
-from nnflow.study import Certify, Point
+from nnflow.engine.critical import IS_GLOBAL, KINDS
+from nnflow.engine.families import NO_FAMILY
+from nnflow.proofs.certificates import center_of, enclosure_of, proofs_dataset, weight_axes
+from nnflow.proofs.proof import prove
+from nnflow.stages.job import Job
+from nnflow.study.types import Certify, Configuration
 
 
 def certify(job: Job) -> None:
     """Certify one point of each of the most frequent families; writes certificates.nc."""
     datasets = {}
     with job.reporter.running() as reporter:
-        for number, (point, ends) in enumerate(job.read.each("critical_points")):
-            datasets[point.label] = _certificates(point, ends)
-            reporter.update(number + 1, len(job.study.points), f"points · {point.label}")
+        for number, (configuration, ends) in enumerate(job.read.each("critical_points")):
+            datasets[configuration.label] = _certificates(configuration, ends)
+            reporter.update(
+                number + 1, len(job.study.configurations), f"configurations · {configuration.label}"
+            )
     job.write(job.folder / "certificates.nc", datasets, "certificates")
 
 
-def _certificates(point: Point, ends: xr.Dataset) -> xr.Dataset:
-    settings, model = point.experiment.certify, point.experiment.model
+def _certificates(configuration: Configuration, ends: xr.Dataset) -> xr.Dataset:
+    settings, model = configuration.settings.certify, configuration.settings.model
     rows, counts = representatives(ends, settings)
     chosen = ends.isel(run=rows)
     weights = {

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nnflow import store
-from nnflow.critical import (
+from nnflow.base import store
+from nnflow.engine.critical import (
     IS_GLOBAL,
     KINDS,
     UNDETERMINED,
@@ -19,14 +19,14 @@ from nnflow.critical import (
     kinds,
     zero_range,
 )
-from nnflow.eigenvalues import extreme_eigenvalues
-from nnflow.faults import blaming
+from nnflow.engine.eigenvalues import extreme_eigenvalues
+from nnflow.engine.objective import Objective, make_objective
+from nnflow.engine.polish import polish
+from nnflow.engine.weights import from_flat, to_flat
 from nnflow.interfaces.model import size
-from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import Objective, make_objective
-from nnflow.polish import polish
-from nnflow.study import Classify, Piece
-from nnflow.weights import from_flat, to_flat
+from nnflow.stages.faults import blaming
+from nnflow.stages.job import Job, pick_device, run_coordinate
+from nnflow.study.types import Classify, RunSlice
 
 HESSIAN_BYTES = 16 * 2**20
 """Memory for the Hessians of the runs that are classified together; more would be slower, as
@@ -36,37 +36,39 @@ it no longer fits the cache."""
 def classify(job: Job, batch: int) -> None:
     """Polish and classify the ends of one batch; writes batches/critical_points-BATCH.nc."""
     torch.set_num_threads(1)
-    pieces = job.study.batches[batch]
-    trained = job.read_pieces(job.batch_path("training", batch), pieces)
-    total = sum(piece.stop - piece.start for piece in pieces)
+    slices = job.study.batches[batch]
+    trained = job.read_slices(job.batch_path("training", batch), slices)
+    total = sum(run_slice.stop - run_slice.start for run_slice in slices)
     done = 0
     datasets = []
     with job.reporter.running() as reporter:
-        for piece, ends in zip(pieces, trained, strict=True):
+        for run_slice, ends in zip(slices, trained, strict=True):
             parts = []
-            experiment = piece.point.experiment
-            for rows in _groups(piece):
-                with blaming(job, (experiment.model, experiment.dataset), piece.point.label):
-                    parts.append(_classify_runs(job, piece, ends, rows))
+            configured = run_slice.configuration.settings
+            for rows in _groups(run_slice):
+                with blaming(
+                    job, (configured.model, configured.dataset), run_slice.configuration.label
+                ):
+                    parts.append(_classify_runs(job, run_slice, ends, rows))
                 done += len(rows)
-                reporter.update(done, total, f"runs classified · {piece.point.label}")
+                reporter.update(done, total, f"runs classified · {run_slice.configuration.label}")
             datasets.append(xr.concat(parts, "run", data_vars="minimal", coords="minimal"))
     path = job.batch_path("critical_points", batch)
-    job.write_pieces(path, pieces, datasets, "critical points")
+    job.write_slices(path, slices, datasets, "critical points")
 
 
-def _groups(piece: Piece) -> list[np.ndarray]:
+def _groups(run_slice: RunSlice) -> list[np.ndarray]:
     """Row numbers of the runs that are classified together."""
-    rows = np.arange(piece.stop - piece.start)
-    length = max(1, HESSIAN_BYTES // (8 * size(piece.point.experiment.model) ** 2))
+    rows = np.arange(run_slice.stop - run_slice.start)
+    length = max(1, HESSIAN_BYTES // (8 * size(run_slice.configuration.settings.model) ** 2))
     return np.split(rows, range(length, len(rows), length))
 
 
-def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
-    experiment = piece.point.experiment
-    settings, model = experiment.classify, experiment.model
+def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
+    configured = run_slice.configuration.settings
+    settings, model = configured.classify, configured.model
     device = pick_device(job.gpus)
-    objective = make_objective(job.study, piece, "classify", job.data, device).take(rows)
+    objective = make_objective(job.study, run_slice, "classify", job.data, device).take(rows)
     last = to_flat(model, ends.isel(run=rows), device)
     dense = last.shape[1] <= settings.dense_up_to
     finite = torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))
@@ -110,7 +112,9 @@ def _classify_runs(job: Job, piece: Piece, ends: xr.Dataset, rows: np.ndarray) -
     variables |= _described(values)
     variables["kind"] = store.flags(kind, KINDS, long_name="kind of critical point")
     variables["is_global"] = store.flags(known, IS_GLOBAL, long_name="is the loss the infimum?")
-    return xr.Dataset(variables, run_coordinate(piece.start + rows[0], piece.start + rows[-1] + 1))
+    return xr.Dataset(
+        variables, run_coordinate(run_slice.start + rows[0], run_slice.start + rows[-1] + 1)
+    )
 
 
 def _dense(

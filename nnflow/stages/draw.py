@@ -10,10 +10,10 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from nnflow import store
-from nnflow.errors import UserError
-from nnflow.faults import blaming, described
-from nnflow.job import Job
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.stages.faults import blaming, described
+from nnflow.stages.job import Job
 
 DPI = 200
 """Pixels per inch of the PNG files."""
@@ -35,7 +35,7 @@ def draw(job: Job) -> None:
     """Draw all figures of the study; writes figures/FIGURE.svg and .png."""
     matplotlib.use("Agg")
     sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
-    for name, plugin in job.study.outline.figures.items():
+    for name, plugin in job.study.settings.figures.items():
         with blaming(job, [plugin]):
             figure = plugin.draw(job.read)
             if not isinstance(figure, matplotlib.figure.Figure):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nnflow.errors import UserError
-from nnflow.faults import blaming
+from nnflow.base.errors import UserError
+from nnflow.base.streams import Streams
 from nnflow.interfaces.model import weight_dimensions
-from nnflow.job import Job, run_coordinate
-from nnflow.streams import Streams
+from nnflow.stages.faults import blaming
+from nnflow.stages.job import Job, run_coordinate
 
 RESERVED = {
     "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
@@ -21,35 +21,39 @@ RESERVED = {
 
 
 def initialize(job: Job) -> None:
-    """Draw the first weights of all runs of all points; writes initialization.nc."""
+    """Draw the first weights of all runs of all configurations; writes initialization.nc."""
     study = job.study
     datasets = {}
-    for point in study.points:
-        experiment = point.experiment
-        streams = Streams(study.outline.seed, point.label, np.arange(experiment.runs), "initialize")
-        with blaming(job, (experiment.model, experiment.initializer), point.label):
-            shapes = experiment.model.shapes()
-            drawn = experiment.initializer.draw(shapes, streams)
-            axes = weight_dimensions(experiment.model)
+    for configuration in study.configurations:
+        settings = configuration.settings
+        streams = Streams(
+            study.settings.seed, configuration.label, np.arange(settings.runs), "initialize"
+        )
+        with blaming(job, (settings.model, settings.initializer), configuration.label):
+            shapes = settings.model.shapes()
+            drawn = settings.initializer.draw(shapes, streams)
+            axes = weight_dimensions(settings.model)
         variables = {}
         for name, shape in shapes.items():
             if name in RESERVED or name.startswith("trace_"):
                 raise UserError(
-                    f"{study.file}: model: {experiment.model.name!r} calls a weight {name!r}, a"
+                    f"{study.file}: model: {settings.model.name!r} calls a weight {name!r}, a"
                     " name that the datasets use for something else; rename it"
                 )
-            if name not in drawn or drawn[name].shape != (experiment.runs, *shape):
+            if name not in drawn or drawn[name].shape != (settings.runs, *shape):
                 got = drawn[name].shape if name in drawn else "nothing"
                 raise UserError(
-                    f"{study.file}: {point.label}: initializer {experiment.initializer.name!r} gave"
-                    f" {got} for the weight {name!r}, not {(experiment.runs, *shape)}"
+                    f"{study.file}: {configuration.label}: initializer"
+                    f" {settings.initializer.name!r} gave {got} for the weight"
+                    f" {name!r}, not {(settings.runs, *shape)}"
                 )
             if not np.isfinite(drawn[name]).all():
                 raise UserError(
-                    f"{study.file}: {point.label}: initializer {experiment.initializer.name!r}"
-                    f" gave the weight {name!r} values that are not finite"
+                    f"{study.file}: {configuration.label}: initializer"
+                    f" {settings.initializer.name!r} gave the weight {name!r} values"
+                    " that are not finite"
                 )
             attributes = {"long_name": f"first weight {name}"}
             variables[name] = (("run", *axes[name]), drawn[name].astype(np.float64), attributes)
-        datasets[point.label] = xr.Dataset(variables, run_coordinate(0, experiment.runs))
+        datasets[configuration.label] = xr.Dataset(variables, run_coordinate(0, settings.runs))
     job.write(job.folder / "initialization.nc", datasets, "first weights")

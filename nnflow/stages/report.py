@@ -16,14 +16,14 @@ import numpy as np
 import xarray as xr
 
 import nnflow
-from nnflow import store
-from nnflow.claims import COLUMNS, VERDICTS, to_csv
-from nnflow.errors import UserError
-from nnflow.fingerprint import git_commit, package_versions
-from nnflow.notation import number, span, with_interval
-from nnflow.plan import Plan
-from nnflow.results import dataset_path
-from nnflow.study import Study
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.base.notation import number, span, with_interval
+from nnflow.study.claims import COLUMNS, VERDICTS, to_csv
+from nnflow.study.results import dataset_path
+from nnflow.study.types import Study
+from nnflow.workflow.fingerprint import git_commit, package_versions
+from nnflow.workflow.plan import Plan
 
 TEMPLATE = "report.html.j2"
 UNFINISHED = "unfinished.html"
@@ -99,17 +99,17 @@ def _section(study: Study, folder: Path) -> dict[str, Any]:
     here = folder / study.name
     summary = store.read(dataset_path(here, "summary"))[""]
     rows = _read_claims(here / "claims.csv")
-    outline = study.outline
+    settings = study.settings
     return {
         "name": study.name,
-        "title": outline.title,
-        "description": outline.description,
-        "source": outline.source,
+        "title": settings.title,
+        "description": settings.description,
+        "source": settings.source,
         "settings": _settings(study),
-        "points": [point.label for point in study.points],
+        "configurations": [configuration.label for configuration in study.configurations],
         "runs": _runs(study),
         "tables": _tables(_columns(study, summary, rows)),
-        "figures": [_figure(here, name, plugin) for name, plugin in outline.figures.items()],
+        "figures": [_figure(here, name, plugin) for name, plugin in settings.figures.items()],
         "rows": rows,
         "claims": [_claim(row) for row in rows],
         "counts": Counter(row["verdict"] for row in rows),
@@ -117,7 +117,11 @@ def _section(study: Study, folder: Path) -> dict[str, Any]:
 
 
 def _runs(study: Study) -> int:
-    return sum(point.experiment.runs for point in study.points) if study.trains else 0
+    return (
+        sum(configuration.settings.runs for configuration in study.configurations)
+        if study.trains
+        else 0
+    )
 
 
 # Claims
@@ -162,7 +166,7 @@ def _columns(study: Study, summary: xr.Dataset, rows: list[dict[str, Any]]) -> l
     """The columns of the summary, each with those that hold published numbers beside it."""
     columns = []
     for name in (
-        str(name) for name, values in summary.data_vars.items() if values.dims == ("point",)
+        str(name) for name, values in summary.data_vars.items() if values.dims == ("configuration",)
     ):
         base, _, end = name.rpartition("_")
         ends = [f"{base}_low", f"{base}_high"]
@@ -179,7 +183,7 @@ def _columns(study: Study, summary: xr.Dataset, rows: list[dict[str, Any]]) -> l
 def _tables(columns: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The columns that have published numbers beside them, and all others.
 
-    A table with more columns than points is turned, so that it fits a page.
+    A table with more columns than configurations is turned, so that it fits a page.
     """
     beside = {i + d for i, column in enumerate(columns) if column["published"] for d in (-1, 0)}
     # the number of runs says how much the others weigh
@@ -244,12 +248,12 @@ def _published(
     study: Study, summary: xr.Dataset, name: str, rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """The published numbers that claims hold against the column `name`: one column, or more
-    where several are published for one point."""
+    where several are published for one configuration."""
     found = {row["claim"]: row for row in rows}
-    labels = [str(label) for label in summary.point.values]
+    labels = [str(label) for label in summary.configuration.values]
     columns: list[dict[str, Any]] = []
-    for claim in study.outline.claims:
-        # a claim of one number bears its plain name, one of many the point's label too
+    for claim in study.settings.claims:
+        # a claim of one number bears its plain name, one of many the configuration's label too
         plain = [claim.claim] if len(labels) == 1 else []
         names = [[f"{claim.claim}[{label}]", *plain] for label in labels]
         matched = [next((found[n] for n in some if n in found), None) for some in names]
@@ -325,7 +329,7 @@ def _width(png: bytes) -> int | None:
 
 def _settings(study: Study) -> list[tuple[str, str]]:
     """(what, how) of the settings that say what was done."""
-    experiments = [point.experiment for point in study.points]
+    experiments = [configuration.settings for configuration in study.configurations]
     shown = []
     if study.trains:
         for part in ("model", "dataset", "initializer", "optimizer", "stop"):
@@ -335,15 +339,17 @@ def _settings(study: Study) -> list[tuple[str, str]]:
                 shown.append(("stop rule" if part == "stop" else part, _described(dumped)))
         per_point = _values([experiment.runs for experiment in experiments])
         runs = (
-            f"{per_point} per point, {_runs(study)} in all" if len(experiments) > 1 else per_point
+            f"{per_point} per configuration, {_runs(study)} in all"
+            if len(experiments) > 1
+            else per_point
         )
         shown.append(("runs", runs))
-    shown.append(("seed", str(study.outline.seed)))
+    shown.append(("seed", str(study.settings.seed)))
     return shown
 
 
 def _described(dumped: list[dict[str, Any]]) -> str:
-    """A plugin's name and settings over all points: "normal: variance 1, per fan_in"."""
+    """A plugin's name and settings over all configurations: "normal: variance 1, per fan_in"."""
     keys = dict.fromkeys(key for dump in dumped for key in dump)
     values = {key: [dump[key] for dump in dumped if key in dump] for key in keys}
     name = _values(values.pop("name")) if "name" in values else ""

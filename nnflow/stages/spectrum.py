@@ -6,13 +6,13 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nnflow.eigenvalues import dense_eigenvalues
-from nnflow.families import NO_FAMILY
-from nnflow.faults import blaming
-from nnflow.job import Job, pick_device
-from nnflow.objective import Objective, flatten, make_objective
-from nnflow.study import Piece, Point
-from nnflow.weights import from_flat, to_flat
+from nnflow.engine.eigenvalues import dense_eigenvalues
+from nnflow.engine.families import NO_FAMILY
+from nnflow.engine.objective import Objective, flatten, make_objective
+from nnflow.engine.weights import from_flat, to_flat
+from nnflow.stages.faults import blaming
+from nnflow.stages.job import Job, pick_device
+from nnflow.study.types import Configuration, RunSlice
 
 
 def spectrum(job: Job) -> None:
@@ -21,15 +21,21 @@ def spectrum(job: Job) -> None:
     torch.set_num_threads(1)
     datasets = {}
     with job.reporter.running() as reporter:
-        for number, (point, ends) in enumerate(job.read.each("critical_points")):
-            with blaming(job, (point.experiment.model, point.experiment.dataset), point.label):
-                datasets[point.label] = _spectra(job, point, ends)
-            reporter.update(number + 1, len(job.study.points), f"points · {point.label}")
+        for number, (configuration, ends) in enumerate(job.read.each("critical_points")):
+            with blaming(
+                job,
+                (configuration.settings.model, configuration.settings.dataset),
+                configuration.label,
+            ):
+                datasets[configuration.label] = _spectra(job, configuration, ends)
+            reporter.update(
+                number + 1, len(job.study.configurations), f"configurations · {configuration.label}"
+            )
     job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
 
 
-def _spectra(job: Job, point: Point, ends: xr.Dataset) -> xr.Dataset:
-    settings = point.experiment.spectrum
+def _spectra(job: Job, configuration: Configuration, ends: xr.Dataset) -> xr.Dataset:
+    settings = configuration.settings.spectrum
     if settings.at == "runs":
         axis, rows = "run", np.arange(min(settings.most, ends.sizes["run"]))
         labels = ends["run"].values[rows]
@@ -37,11 +43,11 @@ def _spectra(job: Job, point: Point, ends: xr.Dataset) -> xr.Dataset:
         axis = "family"
         rows, labels = _representatives(ends, settings.most)
     chosen = ends.isel(run=rows)
-    model = point.experiment.model
+    model = configuration.settings.model
     device = pick_device(job.gpus)
     weights = to_flat(model, chosen, device)
-    piece = Piece(point, 0, point.experiment.runs)
-    objective = make_objective(job.study, piece, "spectrum", job.data, device).take(rows)
+    run_slice = RunSlice(configuration, 0, configuration.settings.runs)
+    objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
     if axis == "family" and len(rows):
         weights = flatten(model.canonical(objective.named(weights)))
     variables = from_flat(model, weights, axis)

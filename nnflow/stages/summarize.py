@@ -5,23 +5,25 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from nnflow import store
-from nnflow.claims import judge, to_csv
-from nnflow.errors import UserError
-from nnflow.job import Job
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.stages.job import Job
+from nnflow.study.claims import judge, to_csv
 
 
 def summarize(job: Job) -> None:
-    """Gather the columns over `point` of all analyses; writes summary.nc and claims.csv."""
+    """Gather the columns over `configuration` of all analyses; writes summary.nc and claims.csv."""
     study = job.study
     columns: dict[str, xr.Variable] = {}
-    for name in study.outline.analyses:
+    for name in study.settings.analyses:
         for column, variable in job.read[name].data_vars.items():
-            if variable.dims == ("point",):
+            if variable.dims == ("configuration",):
                 columns[column] = variable.variable
-    labels = np.array([point.label for point in study.points], dtype=str)
-    summary = xr.Dataset(columns, {"point": ("point", labels, {"long_name": "point"})})
-    for claim in study.outline.claims:
+    labels = np.array([configuration.label for configuration in study.configurations], dtype=str)
+    summary = xr.Dataset(
+        columns, {"configuration": ("configuration", labels, {"long_name": "configuration"})}
+    )
+    for claim in study.settings.claims:
         for column in (claim.value, *(["runs"] if claim.trials else [])):
             if column not in summary:
                 raise UserError(
@@ -29,5 +31,5 @@ def summarize(job: Job) -> None:
                     f" (there are: {', '.join(sorted(columns)) or 'none'})"
                 )
     job.write(job.folder / "summary.nc", {"": summary}, "summary")
-    rows = judge(study.name, study.outline.claims, summary)
+    rows = judge(study.name, study.settings.claims, summary)
     store.write_text(job.folder / "claims.csv", to_csv(rows))

@@ -8,17 +8,17 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nnflow import store
-from nnflow.faults import blaming
-from nnflow.job import Job, pick_device, run_coordinate
-from nnflow.objective import make_objective
-from nnflow.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
-from nnflow.progress import Reporter
-from nnflow.promises import check_training
-from nnflow.study import Experiment, Piece
-from nnflow.training import Report
-from nnflow.training import train as train_ensemble
-from nnflow.weights import from_flat, to_flat
+from nnflow.base import store
+from nnflow.base.progress import Reporter
+from nnflow.engine.objective import make_objective
+from nnflow.engine.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
+from nnflow.engine.training import Report
+from nnflow.engine.training import train as train_ensemble
+from nnflow.engine.weights import from_flat, to_flat
+from nnflow.stages.faults import blaming
+from nnflow.stages.job import Job, pick_device, run_coordinate
+from nnflow.stages.runtime_contract import check_training
+from nnflow.study.types import ConfigurationSettings, RunSlice
 
 
 def train(job: Job, batch: int) -> None:
@@ -28,40 +28,40 @@ def train(job: Job, batch: int) -> None:
     same bits.
     """
     torch.set_num_threads(1)
-    pieces = job.study.batches[batch]
-    total = sum(piece.stop - piece.start for piece in pieces)
+    slices = job.study.batches[batch]
+    total = sum(run_slice.stop - run_slice.start for run_slice in slices)
     finished = 0
     done: list[Groups] = []
     datasets = []
     checkpoint = job.checkpoint("train", batch, job.folder / "initialization.nc")
     saved = checkpoint.load()
     with job.reporter.running() as reporter, checkpoint.at_the_end():
-        for number, piece in enumerate(pieces):
-            report = _progress(reporter, piece.point.label, finished, total)
+        for number, run_slice in enumerate(slices):
+            report = _progress(reporter, run_slice.configuration.label, finished, total)
 
             def keep(position: Position) -> None:
                 checkpoint.keep(lambda: _numbered([*done, position.groups()]))
 
-            outcome = _train_piece(job, piece, report, keep, _of_piece(saved, number))
-            datasets.append(_dataset(piece.point.experiment, piece, outcome))
+            outcome = _train_piece(job, run_slice, report, keep, _of_piece(saved, number))
+            datasets.append(_dataset(run_slice.configuration.settings, run_slice, outcome))
             done.append(outcome.groups())
             checkpoint.keep(lambda: _numbered(done))
-            finished += piece.stop - piece.start
-    job.write_pieces(job.batch_path("training", batch), pieces, datasets, "ends of training")
+            finished += run_slice.stop - run_slice.start
+    job.write_slices(job.batch_path("training", batch), slices, datasets, "ends of training")
     checkpoint.remove()
 
 
-def _numbered(pieces: list[Groups]) -> Groups:
-    """The groups of all pieces, with the number of the piece before each name."""
+def _numbered(slices: list[Groups]) -> Groups:
+    """The groups of all slices, with the number of the run_slice before each name."""
     return {
         f"{number} {name}": arrays
-        for number, groups in enumerate(pieces)
+        for number, groups in enumerate(slices)
         for name, arrays in groups.items()
     }
 
 
 def _of_piece(saved: Groups, number: int) -> Groups:
-    """The groups of one piece; {} where nothing of it was saved."""
+    """The groups of one run_slice; {} where nothing of it was saved."""
     parts = ((label.split(), arrays) for label, arrays in saved.items())
     return {name: arrays for (place, name), arrays in parts if int(place) == number}
 
@@ -77,40 +77,42 @@ def _progress(reporter: Reporter, label: str, before: int, total: int) -> Report
 
 
 def _train_piece(
-    job: Job, piece: Piece, report: Report, keep: Callable[[Position], None], saved: Groups
+    job: Job, run_slice: RunSlice, report: Report, keep: Callable[[Position], None], saved: Groups
 ) -> Outcome:
-    experiment = piece.point.experiment
-    model, optimizer = experiment.model, experiment.optimizer
+    settings = run_slice.configuration.settings
+    model, optimizer = settings.model, settings.optimizer
     device = torch.device(pick_device(job.gpus))
     if saved and "running" not in saved:
         return Outcome.from_groups(saved, device)
-    first = job.read.at("initialization", piece.point.label)
-    precision = getattr(torch, experiment.precision)
-    initial = to_flat(model, first.isel(run=slice(piece.start, piece.stop)), device).to(precision)
-    with blaming(job, (model, experiment.dataset, optimizer), piece.point.label):
-        objective = make_objective(job.study, piece, "train", job.data, device, precision)
+    first = job.read.at("initialization", run_slice.configuration.label)
+    precision = getattr(torch, settings.precision)
+    initial = to_flat(model, first.isel(run=slice(run_slice.start, run_slice.stop)), device).to(
+        precision
+    )
+    with blaming(job, (model, settings.dataset, optimizer), run_slice.configuration.label):
+        objective = make_objective(job.study, run_slice, "train", job.data, device, precision)
         check_training(objective, optimizer, initial)
         return train_ensemble(
             objective,
             optimizer,
             initial,
-            experiment.stop,
-            experiment.trace,
+            settings.stop,
+            settings.trace,
             report,
             keep,
             Position.from_groups(saved, device) if saved else None,
         )
 
 
-def _dataset(experiment: Experiment, piece: Piece, outcome: Outcome) -> xr.Dataset:
+def _dataset(settings: ConfigurationSettings, run_slice: RunSlice, outcome: Outcome) -> xr.Dataset:
     norm = {"frobenius": "Frobenius norm", "neuron": "largest norm of a neuron's part"}
-    variables = from_flat(experiment.model, outcome.weights)
+    variables = from_flat(settings.model, outcome.weights)
     variables |= {
         "loss": (("run",), outcome.loss, {"long_name": "loss at the end"}),
         "gradient_norm": (
             ("run",),
             outcome.gradient_norm,
-            {"long_name": f"{norm[experiment.stop.norm]} of the gradient at the end"},
+            {"long_name": f"{norm[settings.stop.norm]} of the gradient at the end"},
         ),
         "steps": (
             ("run",),
@@ -118,7 +120,7 @@ def _dataset(experiment: Experiment, piece: Piece, outcome: Outcome) -> xr.Datas
             {
                 "long_name": "steps to the end",
                 "units": "1",
-                "comment": f"the rules are looked at every {experiment.stop.check_every} steps",
+                "comment": f"the rules are looked at every {settings.stop.check_every} steps",
             },
         ),
         "restarts": (
@@ -134,7 +136,7 @@ def _dataset(experiment: Experiment, piece: Piece, outcome: Outcome) -> xr.Datas
     for name, values in outcome.trace.items():
         axes = ("run", "trace_step", *(f"{name}_{i}" for i in range(values.ndim - 2)))
         variables[f"trace_{name}"] = (axes, values, {"long_name": f"{name} along the trajectory"})
-    coordinates = run_coordinate(piece.start, piece.stop)
+    coordinates = run_coordinate(run_slice.start, run_slice.stop)
     coordinates["trace_step"] = (
         "trace_step",
         outcome.trace_step,

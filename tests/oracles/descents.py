@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
+from nnflow.base.streams import Streams
+from nnflow.engine.objective import Objective
 from nnflow.interfaces import Model
-from nnflow.objective import Objective
-from nnflow.registry import registry
-from nnflow.streams import Streams
+from nnflow.interfaces.registry import registry
 
 
 class StrictSaddle(Model):

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import torch
 
-from nnflow.objective import Objective
-from nnflow.registry import registry
-from nnflow.streams import Streams
+from nnflow.base.streams import Streams
+from nnflow.engine.objective import Objective
+from nnflow.interfaces.registry import registry
 
 
 def objective(k, n, runs=1, kind="", data=None, **settings):

@@ -1,18 +1,23 @@
 """Whole studies in one process."""
 
 import csv
+import importlib
+from pathlib import Path
 
-from nnflow.job import Job
-from nnflow.progress import Reporter
+from nnflow.base.progress import Reporter
+from nnflow.interfaces.registry import registry
 from nnflow.stages.analyze import analyze
 from nnflow.stages.certify import certify
 from nnflow.stages.classify import classify
 from nnflow.stages.collect import collect
 from nnflow.stages.draw import draw
 from nnflow.stages.initialize import initialize
+from nnflow.stages.job import Job
 from nnflow.stages.spectrum import spectrum
 from nnflow.stages.summarize import summarize
 from nnflow.stages.train import train
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
 def complete(study, folder, gpus=0):
@@ -37,3 +42,11 @@ def verdicts(job):
     """{claim: verdict}."""
     with (job.folder / "claims.csv").open(encoding="utf-8") as file:
         return {row["claim"]: row["verdict"] for row in csv.DictReader(file)}
+
+
+def module(name):
+    """A module of plugins/ that is no figure, by the name of its file."""
+    registry()  # which makes plugins/ a package
+    (file,) = (f for f in PLUGINS.rglob(f"{name}.py") if f.parent.name != "figures")
+    place = file.relative_to(PLUGINS).with_suffix("")
+    return importlib.import_module(".".join(("nnflow_plugins", *place.parts)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from studies import complete
 
-from nnflow.study import load_study
+from nnflow.study.loading import load_study, study_file
 
 RUNS = 50
 ALIKE = 0.95
@@ -18,15 +18,17 @@ ALIKE = 0.95
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("name", ["himmelblau", "spurious_minima", "two_relu_minimum"])
 def test_a_gpu_finds_what_the_cpu_finds(name, root, tmp_path):
-    whole = load_study(root / "config" / "studies" / f"{name}.yaml")
-    outline = whole.outline.model_copy(update={"analyses": {}, "figures": {}, "claims": []})
-    points = tuple(
-        dataclasses.replace(point, experiment=point.experiment.model_copy(update={"runs": RUNS}))
-        for point in whole.points[:2]
+    whole = load_study(study_file(f"{name}", root / "config/studies"))
+    settings = whole.settings.model_copy(update={"analyses": {}, "figures": {}, "claims": []})
+    configurations = tuple(
+        dataclasses.replace(
+            configuration, settings=configuration.settings.model_copy(update={"runs": RUNS})
+        )
+        for configuration in whole.configurations[:2]
     )
-    study = dataclasses.replace(whole, outline=outline, points=points)
+    study = dataclasses.replace(whole, settings=settings, configurations=configurations)
     here, there = (complete(study, tmp_path / str(gpus), gpus).read for gpus in (0, 1))
-    for (point, first), (_, second) in zip(
+    for (configuration, first), (_, second) in zip(
         here.each("training"), there.each("training"), strict=True
     ):
         # before any run can have crossed a saddle the trajectories agree
@@ -34,7 +36,7 @@ def test_a_gpu_finds_what_the_cpu_finds(name, root, tmp_path):
         np.testing.assert_allclose(
             first["trace_loss"].values[:, early], second["trace_loss"].values[:, early], rtol=1e-9
         )
-        ends = [results.at("critical_points", point.label) for results in (here, there)]
+        ends = [results.at("critical_points", configuration.label) for results in (here, there)]
         same = ends[0]["kind"].values == ends[1]["kind"].values
         same &= np.abs(ends[0]["loss"].values - ends[1]["loss"].values) < 1e-9
         assert same.mean() >= ALIKE

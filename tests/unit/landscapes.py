@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from nnflow.base.streams import Streams
+from nnflow.engine.objective import Objective
 from nnflow.interfaces import Model
 from nnflow.interfaces.optimizer import Optimizer
-from nnflow.objective import Objective
-from nnflow.streams import Streams
 
 
 class Quadratic(Model):
@@ -53,7 +53,7 @@ class Descent(Optimizer):
 
     rate: float = 0.1
 
-    contracts = True
+    is_gradient_descent = True
 
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None]}

@@ -9,17 +9,17 @@ import pytest
 import torch
 from offdevice import AWAY, Pretended, WrongDevice, there
 
-from nnflow.basin import inside_basin
-from nnflow.check import SAMPLES, _from_studies, _with_defaults
+from nnflow.base.streams import Streams
+from nnflow.checks.contract_tests import LeastSquares
+from nnflow.checks.plugin_report import SAMPLES, _from_studies, _with_defaults
+from nnflow.engine.basin import inside_basin
+from nnflow.engine.objective import Objective
+from nnflow.engine.polish import polish
+from nnflow.engine.training import train
 from nnflow.interfaces import Model, Optimizer
-from nnflow.objective import Objective
-from nnflow.oracles import LeastSquares
-from nnflow.polish import polish
-from nnflow.promises import check_training
-from nnflow.registry import registry
-from nnflow.streams import Streams
-from nnflow.study import Stop, Trace
-from nnflow.training import train
+from nnflow.interfaces.registry import registry
+from nnflow.stages.runtime_contract import check_training
+from nnflow.study.types import Stop, Trace
 
 RUNS = 3
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +75,7 @@ def test_the_pretended_device_knows_what_a_gpu_refuses():
 @pytest.mark.parametrize("name", [name for name in SUBJECTS if name.startswith("models")])
 def test_models(name):
     subject = SUBJECTS[name]
-    dataset = subject.experiment and subject.experiment.dataset
+    dataset = subject.settings and subject.settings.dataset
     arrays = dataset.load(Path()) if dataset else {}
     model = subject.plugin
     here, away = objectives(model, {n: a[:SAMPLES] for n, a in arrays.items()})

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nnflow.errors import UserError
-from nnflow.plan import Plan
-from nnflow.registry import Registry, plugin_folders, registry
-from nnflow.study import load_study
-from nnflow.sweep import read_yaml
+from nnflow.base.errors import UserError
+from nnflow.interfaces.registry import Registry, plugin_folders, registry
+from nnflow.study.loading import load_study
+from nnflow.study.sweep import read_yaml
+from nnflow.workflow.plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [

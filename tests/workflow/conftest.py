@@ -88,7 +88,7 @@ class Ends(Analysis):
 
     def compute(self, results):
         loss = [ends["loss"].values.max() for _, ends in results.each("critical_points")]
-        labels = [point.label for point in results.points]
+        labels = [point.label for point in results.configurations]
         return xr.Dataset({"loss": ("point", np.array(loss))}, {"point": labels})
 
 
@@ -133,8 +133,7 @@ class Project:
     def fill(self, root: Path) -> None:
         """Write plugins and a study."""
         folder = self.folder
-        shutil.copytree(root / "plugins" / "optimizers", folder / "plugins" / "optimizers")
-        shutil.copytree(root / "plugins" / "initializers", folder / "plugins" / "initializers")
+        shutil.copytree(root / "plugins" / "general", folder / "plugins" / "general")
         self.write("plugins/models/bowl.py", BOWL)
         self.write("plugins/analyses/ends.py", ENDS)
         self.write("plugins/figures/ends_figure.py", FIGURE)

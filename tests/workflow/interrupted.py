@@ -48,7 +48,7 @@ def attempt(study: str, moment: str = "") -> int:
 
 def die_while_writing(moment: str) -> None:
     """Kill this process at a moment of the writing of its first checkpoint."""
-    from nnflow import checkpoint
+    from nnflow.base import checkpoint
 
     write, fsync, replace = checkpoint._add, os.fsync, Path.replace
     die = lambda: os.killpg(0, signal.SIGKILL)  # noqa: E731

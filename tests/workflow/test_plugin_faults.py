@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from nnflow import store
-from nnflow.errors import UserError
-from nnflow.job import Job
-from nnflow.progress import Reporter
-from nnflow.registry import registry
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.base.progress import Reporter
+from nnflow.interfaces.registry import registry
 from nnflow.stages.analyze import analyze
 from nnflow.stages.classify import classify
 from nnflow.stages.collect import collect
 from nnflow.stages.draw import draw
 from nnflow.stages.initialize import initialize
+from nnflow.stages.job import Job
 from nnflow.stages.train import train
-from nnflow.study import load_study
+from nnflow.study.loading import load_study
 
 OPTIMIZER = '''
 import nnflow
@@ -104,8 +104,8 @@ FAULTS = {
     "analysis raises": ("analysis", "loss = [", "loss = [][0] + [", "line", "IndexError"),
     "analysis, type": ("analysis", "return xr.Dataset(", "return list(", "TypeError"),
     "analysis, shape": (
-        "analysis", "return xr", "return xr.Dataset({'loss': ('point', [0.0])})\n        xr",
-        "1 rows", "2 points",
+        "analysis", "return xr", "return xr.Dataset({'loss': ('configuration', [0.0])})\n        xr",
+        "1 rows", "2 configurations",
     ),
     "analysis, nothing": ("analysis", "return xr", "xr", "no xarray.Dataset, but NoneType"),
     "figure raises": ("figure", "figure, axes =", "figure =", "line", "NameError"),
@@ -118,7 +118,7 @@ def run(project, monkeypatch, plugins):
     """All stages of the study valley, in this process."""
     monkeypatch.chdir(project.folder)
     plugins_here = project.folder / "plugins"
-    monkeypatch.setattr("nnflow.registry.plugin_folders", lambda: [plugins_here])
+    monkeypatch.setattr("nnflow.interfaces.registry.plugin_folders", lambda: [plugins_here])
     for part, text in OURS.items():
         project.write(FILES[part], text)
     log = project.folder / "job.log"

@@ -82,7 +82,7 @@ def test_two_files_and_a_study_are_enough(project, tmp_path_factory):
     results = project.folder / "results" / "quick" / "stranger"
     assert (results / "figures" / "ends_figure.svg").exists()
 
-    from nnflow import store
+    from nnflow.base import store
 
     (ends,) = store.read(results / "critical_points.nc").values()
     assert (ends["kind"].values == 0).all()

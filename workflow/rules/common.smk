@@ -4,8 +4,8 @@ import sys
 
 from snakemake.exceptions import WorkflowError
 
-from nnflow.errors import UserError
-from nnflow.plan import Plan
+from nnflow.base.errors import UserError
+from nnflow.workflow.plan import Plan
 
 try:
     PLAN = Plan.from_config(config)

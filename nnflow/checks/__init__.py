@@ -1,0 +1,1 @@
+"""Checks of plugins, and what is generated from their code."""

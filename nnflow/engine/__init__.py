@@ -1,0 +1,1 @@
+"""The ensemble engine: training, polishing, classification and spectra of many runs."""

@@ -1,0 +1,265 @@
+"""A model with its data, as a function of flat weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from nnflow.base.errors import UserError
+from nnflow.base.streams import Streams
+from nnflow.interfaces.dataset import Dataset
+from nnflow.interfaces.manifolds import Manifold
+from nnflow.interfaces.model import Data, Model, size
+
+if TYPE_CHECKING:
+    from nnflow.study.types import RunSlice, Study
+
+HESSIAN_BYTES = 256 * 2**20
+"""Most memory that the columns of Hessians formed at once may take."""
+
+DATA_BYTES = 16 * 2**20
+"""Most memory that the data would take if each of those columns had its own: what a network
+computes from its data is of their size, or a few times that."""
+
+HELD_OUT = "test_"
+"""What the names of held-out arrays begin with; no minibatch touches them."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """L as a function of flat weights (run, weight), with derivatives.
+
+    streams: the random streams of the runs at hand, for optimizers that draw.
+    manifold: what the weights are bound to; the gradient and the Hessian are Riemannian there.
+    None: derivatives in all weights.
+    """
+
+    model: Model
+    data: Data
+    streams: Streams
+    manifold: Manifold | None = None
+
+    def take(self, rows: np.ndarray) -> Objective:
+        """The objective of the given runs (row numbers)."""
+        return replace(self, streams=self.streams.take(rows))
+
+    def minibatch(self, samples: torch.Tensor) -> Objective:
+        """The loss over the given samples of each run, (run, sample) indices. Held-out
+        arrays are left as they are."""
+        chosen = {
+            name: array if name.startswith(HELD_OUT) else array[samples]
+            for name, array in self.data.items()
+        }
+        return replace(self, data=chosen)
+
+    @property
+    def samples(self) -> int:
+        """How many samples the loss is a mean over. Raises UserError where there is no data."""
+        if "inputs" not in self.data:
+            raise UserError("this optimizer draws samples, but the study names no dataset")
+        return self.data["inputs"].shape[-2]
+
+    def named(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Flat weights by name, each (run, *shape); views, not copies."""
+        return unflatten(weights, self.model)
+
+    def loss(self, weights: torch.Tensor) -> torch.Tensor:
+        """L, (run,)."""
+        with torch.no_grad():
+            return self.model.loss(self.named(weights), self.data)
+
+    @property
+    def dimension(self) -> int:
+        """Number of weights, or dimension of the manifold."""
+        return size(self.model) if self.manifold is None else self.manifold.dimension
+
+    def retract(self, weights: torch.Tensor) -> torch.Tensor:
+        """Weights near the manifold onto it, (run, weight)."""
+        return weights if self.manifold is None else self.manifold.retract(weights)
+
+    def from_tangent(self, weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors in the coordinates of `hessian`, (run, dimension), as (run, weight)."""
+        if self.manifold is None:
+            return vectors
+        return (self.manifold.basis(weights) @ vectors[..., None]).squeeze(-1)
+
+    def to_tangent(self, weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """Vectors (run, weight) in the coordinates of `hessian`, (run, dimension)."""
+        if self.manifold is None:
+            return vectors
+        return (self.manifold.basis(weights).mT @ vectors[..., None]).squeeze(-1)
+
+    def gradient(self, weights: torch.Tensor) -> torch.Tensor:
+        """∇L, (run, weight); tangent to the manifold."""
+        gradient = self._gradient(weights)
+        return gradient if self.manifold is None else self.manifold.project(weights, gradient)
+
+    def _gradient(self, weights: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            known = self.model.gradient(self.named(weights), self.data)
+        if known is not None:
+            return flatten(known)
+        return automatic_gradient(self._function, weights)
+
+    def hessian_vector(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """v ↦ ∇²L v for vectors (run, weight); the graph of ∇L is built once and kept. Raises
+        UserError on a manifold, where Hessians have to be formed."""
+        if self.manifold is not None:
+            raise UserError(
+                f"model {self.model.name!r}: its weights are bound to a manifold, so Hessians are"
+                f" formed; classify.dense_up_to must be at least {size(self.model)}"
+            )
+        at = weights.detach().requires_grad_(True)
+        with torch.enable_grad():
+            total = self._function(at).sum()
+            (gradient,) = torch.autograd.grad(total, at, create_graph=True)
+
+        def product(vectors: torch.Tensor) -> torch.Tensor:
+            if not gradient.requires_grad:  # a loss that is linear in the weights
+                return torch.zeros_like(vectors)
+            return _vector_product(gradient, at, vectors).detach()
+
+        return product
+
+    def hessian(self, weights: torch.Tensor) -> torch.Tensor:
+        """∇²L, (run, weight, weight), symmetric up to rounding; on a manifold in an orthonormal
+        basis of the tangent space, (run, dimension, dimension)."""
+        with torch.no_grad():
+            known = self.model.hessian(self.named(weights), self.data)
+        if known is None:
+            seen = [
+                array.numel() for name, array in self.data.items() if not name.startswith(HELD_OUT)
+            ]
+            known = automatic_hessian(self._function, weights, sum(seen))
+        if self.manifold is not None:
+            known = self.manifold.hessian(weights, self._gradient(weights), known)
+        return known
+
+    def smooth(self, weights: torch.Tensor) -> torch.Tensor:
+        """(run,) bool: is L twice differentiable around these weights?"""
+        with torch.no_grad():
+            known = self.model.smooth(self.named(weights), self.data)
+        if known is not None:
+            return known
+        return torch.ones(len(weights), dtype=torch.bool, device=weights.device)
+
+    def neuron_norms(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Largest norm of any neuron, (run,): the rows of matrices; a bias vector counts
+        as one."""
+        norms = [
+            torch.linalg.vector_norm(part.reshape(len(part), -1, *part.shape[-1:]), dim=-1)
+            if part.ndim > 1
+            else part.abs().unsqueeze(1)
+            for part in self.named(vectors).values()
+        ]
+        return torch.cat(norms, dim=1).amax(dim=1)
+
+    def _function(self, weights: torch.Tensor) -> torch.Tensor:
+        return self.model.loss(self.named(weights), self.data)
+
+
+def make_objective(
+    study: Study,
+    run_slice: RunSlice,
+    purpose: str,
+    folder: Path,
+    device: str,
+    precision: torch.dtype = torch.float64,
+) -> Objective:
+    """The loss of a run_slice's runs with the study's data, on the device.
+
+    purpose: what the random streams are for. folder: where datasets keep files. precision: of
+    the data's real numbers.
+    """
+    settings = run_slice.configuration.settings
+    runs = np.arange(run_slice.start, run_slice.stop)
+    streams = Streams(study.settings.seed, run_slice.configuration.label, runs, purpose)
+    arrays = _load(settings.dataset, folder) if settings.dataset else {}
+    tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
+    data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
+    return Objective(settings.model, data, streams, settings.model.manifold())
+
+
+@cache
+def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
+    arrays = dataset.load(folder)
+    for name, array in arrays.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise UserError(f"dataset {dataset.name!r}: {name!r} has values that are not finite")
+    for held_out in (False, True):
+        parts = {n: len(a) for n, a in arrays.items() if n.startswith(HELD_OUT) == held_out}
+        if len(set(parts.values())) > 1:
+            raise UserError(f"dataset {dataset.name!r}: arrays of different lengths: {parts}")
+    return arrays
+
+
+def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
+    """Flat weights (…, weight) by name, each (…, *shape); views."""
+    shapes = model.shapes()
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    parts = weights.split_with_sizes(sizes, dim=-1) if len(sizes) > 1 else [weights]
+    leading = weights.shape[:-1]
+    return {
+        name: part.reshape(*leading, *shape)
+        for (name, shape), part in zip(shapes.items(), parts, strict=True)
+    }
+
+
+def flatten(named: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Named tensors (run, *shape) as one (run, weight)."""
+    parts = [part.reshape(part.shape[0], math.prod(part.shape[1:])) for part in named.values()]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+
+def automatic_gradient(
+    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor
+) -> torch.Tensor:
+    """Gradient of each run's value, (run, weight). The runs are independent, so the
+    gradient of the sum holds them all."""
+    at = weights.detach().requires_grad_(True)
+    with torch.enable_grad():
+        (gradient,) = torch.autograd.grad(function(at).sum(), at)
+    return gradient
+
+
+def _vector_product(
+    gradient: torch.Tensor, at: torch.Tensor, vectors: torch.Tensor
+) -> torch.Tensor:
+    """∇²L v of each run, from the graph of ∇L, which is kept."""
+    # of a scalar: vectors given to torch.autograd.grad make it import sympy, for 0.4 s
+    with torch.enable_grad():
+        total = (gradient * vectors).sum()
+    (product,) = torch.autograd.grad(total, at, retain_graph=True)
+    return product
+
+
+def automatic_hessian(
+    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor, data: int = 0
+) -> torch.Tensor:
+    """Hessian of each run's value, (run, weight, weight), column by column for all runs
+    at once: run r is repeated for as many columns as memory allows.
+
+    data: how many numbers the function reads beside the weights.
+    """
+    runs, count = weights.shape
+    fitting = min(HESSIAN_BYTES // count, DATA_BYTES // max(1, data)) // (8 * max(1, runs))
+    columns = max(1, min(count, fitting))
+    unit = torch.eye(count, dtype=weights.dtype, device=weights.device)
+    hessian = torch.empty(runs, count, count, dtype=weights.dtype, device=weights.device)
+    for start in range(0, count, columns):
+        directions = unit[start : start + columns]
+        at = weights.detach().repeat_interleave(len(directions), dim=0).requires_grad_(True)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(function(at).sum(), at, create_graph=True)
+            if not gradient.requires_grad:  # the loss is linear in the weights
+                return hessian.zero_()
+            product = _vector_product(gradient, at, directions.repeat(runs, 1))
+        hessian[:, :, start : start + columns] = product.unflatten(0, (runs, len(directions))).mT
+    return hessian

@@ -1,0 +1,106 @@
+"""From a study file to a Study, with every mistake named by file and key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from nnflow.base.errors import UserError
+from nnflow.base.settings import Settings, check_name, explain, first_problem, suggest
+from nnflow.study.study_checks import check_whole
+from nnflow.study.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
+from nnflow.study.types import Configuration, ConfigurationSettings, Study, StudySettings
+
+STUDIES = Path("config/studies")
+"""Where study files lie, in folders by subject or directly."""
+
+S = TypeVar("S", bound=Settings)
+
+
+def study_files(folder: Path = STUDIES) -> dict[str, Path]:
+    """All study files below the folder, by name. Raises UserError where two have one name."""
+    files: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*.yaml")):
+        if file.stem in files:
+            raise UserError(f"{file}: {files[file.stem]} has the same name; rename one")
+        files[file.stem] = file
+    return dict(sorted(files.items()))
+
+
+def study_file(name: str, folder: Path = STUDIES) -> Path:
+    """The file of the study of that name. Raises UserError where there is none."""
+    files = study_files(folder)
+    if name not in files:
+        raise UserError(f"{folder / name}.yaml: no such study{suggest(name, sorted(files))}")
+    return files[name]
+
+
+def load_study(file: Path, scale: str = "quick") -> Study:
+    """Read and validate a study file.
+
+    Raises UserError naming file, key and reason.
+    """
+    name = file.stem
+    try:
+        check_name(name)
+        if scale not in SCALES:
+            raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
+        raw = with_scale(read_yaml(file), scale)
+        sweep = raw.pop("sweep", {})
+        own = set(StudySettings.model_fields)
+        once = {key: raw.pop(key) for key in list(raw) if key in own}
+        _check_keys(raw)
+        settings = _validate(StudySettings, once)
+        configurations = tuple(_configurations(raw, sweep))
+        study = Study(name, str(file), scale, settings, configurations)
+        check_whole(study)
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from None
+    return study
+
+
+def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:
+    seen = set()
+    for parameters in combinations(sweep):
+        settings = deepcopy(raw)
+        for key, value in parameters.items():
+            if key.split(".")[0] in StudySettings.model_fields:
+                raise ValueError(f"sweep.{key}: can't be swept, a study has it once")
+            set_key(settings, key, value)
+        named = label(parameters)
+        if named in seen:
+            raise ValueError(f"sweep: the configuration {named!r} occurs twice")
+        seen.add(named)
+        shortened = {short(key, parameters): value for key, value in parameters.items()}
+        yield Configuration(named, shortened, _validate(ConfigurationSettings, settings))
+
+
+def _check_keys(raw: dict[str, Any]) -> None:
+    known = sorted(
+        {*StudySettings.model_fields, *ConfigurationSettings.model_fields, "scales", "sweep"}
+    )
+    for key in raw:
+        if key not in known:
+            raise ValueError(f"{key}: unknown key{suggest(str(key), known)}")
+
+
+def _validate(kind: type[S], raw: dict[str, Any]) -> S:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        location = first_problem(error)["loc"]
+        owner: Any = kind
+        for part in location[:-1]:
+            if isinstance(part, int):
+                owner = next(iter(get_args(owner)), None)
+                continue
+            field = getattr(owner, "model_fields", {}).get(part)
+            owner = field.annotation if field is not None else None
+            if isinstance(owner, UnionType):  # X | None
+                owner = get_args(owner)[0]
+        raise ValueError(explain(error, owner if isinstance(owner, type) else None)) from None

@@ -1,0 +1,123 @@
+"""What no single key of a study can tell: whether its parts fit together."""
+
+from __future__ import annotations
+
+from graphlib import CycleError
+
+from nnflow.interfaces import Model
+from nnflow.study.types import STAGE_DATASETS, ConfigurationSettings, Study
+
+FLOAT32_REACH = 2.0**-20
+"""What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
+rounded by up to ε/2 = 2⁻²⁴ of their size, and the sums behind a gradient add as much again per
+term: at weights and curvatures near 1 a few ε = 2⁻²³ remain, and eight leave room."""
+
+
+def check_whole(study: Study) -> None:
+    """Raise ValueError where a study does not fit together; it names the key and the reason."""
+    _check_certify(study)
+    for configuration in study.configurations:
+        _check_parts(configuration.settings)
+        _check_stop(configuration.settings)
+        _check_manifold(configuration.settings)
+        _check_precision(configuration.settings)
+    _check_needs(study)
+
+
+def _check_certify(study: Study) -> None:
+    """Raise ValueError where a study asks for proofs that can't be had."""
+    for configuration in study.configurations:
+        model = configuration.settings.model
+        if (configuration.settings.certify is None) == study.certifies:
+            raise ValueError("certify: all configurations have certificates, or none has")
+        if study.certifies and model is None:
+            raise ValueError("certify: a study without a model has nothing to certify")
+        if study.certifies and type(model).enclosure is Model.enclosure:
+            raise ValueError(
+                f"certify: the model {model.name!r} gives no enclosure, so nothing can be proved"
+            )
+        if study.certifies and configuration.settings.dataset is not None:
+            raise ValueError("certify: enclosures are of a loss without a dataset")
+
+
+def _bounded(model: Model) -> bool:
+    return type(model).third_derivative_bound is not Model.third_derivative_bound
+
+
+def _check_manifold(settings: ConfigurationSettings) -> None:
+    model, optimizer = settings.model, settings.optimizer
+    if model is None or model.manifold() is None:
+        return
+    if not optimizer.keeps_manifold:
+        raise ValueError(
+            f"optimizer: {optimizer.name!r} leaves the manifold that the weights of the model"
+            f" {model.name!r} are bound to"
+        )
+    if settings.stop.basin:
+        raise ValueError(
+            f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
+            " bound to a manifold"
+        )
+
+
+def _check_precision(settings: ConfigurationSettings) -> None:
+    """Raise ValueError where float32 can't reach what the settings ask for."""
+    if settings.precision == "float64":
+        return
+    if settings.stop.basin:
+        raise ValueError("precision: float32 proves no basin (stop.basin); use float64")
+    asked = {"stop.gradient_norm": settings.stop.gradient_norm, "stop.loss": settings.stop.loss}
+    if settings.classify.polish == "none":
+        asked["classify.critical_below"] = settings.classify.critical_below
+    for key, threshold in asked.items():
+        if threshold is not None and threshold < FLOAT32_REACH:
+            raise ValueError(
+                f"precision: float32 does not reach {key}: {threshold:g}"
+                f" (at least {FLOAT32_REACH:.2g}); use float64 or raise it"
+            )
+
+
+def _check_parts(settings: ConfigurationSettings) -> None:
+    parts = {"model", "initializer", "optimizer"}
+    given = {part for part in parts if getattr(settings, part) is not None}
+    if given and given != parts:
+        missing = sorted(parts - given)[0]
+        raise ValueError(f"{missing}: this key is missing (a study that trains needs it)")
+
+
+def _check_stop(settings: ConfigurationSettings) -> None:
+    if (settings.stop.basin or settings.stop.loss) and not (
+        settings.optimizer and settings.optimizer.is_gradient_descent
+    ):
+        rule = "basin" if settings.stop.basin else "loss"
+        raise ValueError(
+            f"stop.{rule}: the optimizer {settings.optimizer and settings.optimizer.name!r}"
+            " may leave a basin or raise the loss, so a run can't be decided early"
+        )
+    if settings.stop.basin and not _bounded(settings.model):
+        raise ValueError(
+            f"stop.basin: the model {settings.model.name!r} has no third-derivative bound,"
+            " so no basin can be proved"
+        )
+
+
+def _check_needs(study: Study) -> None:
+    """Raise ValueError where an analysis or a figure needs what there is not."""
+    stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
+    if study.certifies:
+        stages |= {"certificates"}
+    analyses = set(study.settings.analyses)
+    for key in sorted(analyses & set(STAGE_DATASETS)):
+        raise ValueError(f"analyses.{key}: this is the name of a stage's dataset; use another")
+    for part, extra in (("analyses", set()), ("figures", {"summary"})):
+        for key, plugin in getattr(study.settings, part).items():
+            for need in plugin.needs:
+                if need not in stages | analyses | extra:
+                    raise ValueError(
+                        f"{part}.{key}: needs {need!r}, which this study does not produce"
+                        f" (it has: {', '.join(sorted(stages | analyses | extra)) or 'nothing'})"
+                    )
+    try:
+        study.analyses_in_order  # noqa: B018
+    except CycleError as error:
+        raise ValueError(f"analyses: each needs the next: {', '.join(error.args[1])}") from None

@@ -1,0 +1,273 @@
+"""Studies: one question, one YAML file in config/studies/."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import TopologicalSorter
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+from nnflow.base.settings import Settings, check_name
+from nnflow.interfaces import (
+    Analysis,
+    Dataset,
+    Figure,
+    Initializer,
+    Model,
+    Optimizer,
+    Plugin,
+)
+from nnflow.study.claims import Claim
+
+STAGE_DATASETS = (
+    "initialization", "training", "critical_points", "certificates", "spectra", "summary",
+)  # fmt: skip
+
+
+class Stop(Settings):
+    """When a run ends. The rules are looked at every `check_every` steps."""
+
+    gradient_norm: PositiveFloat | None = 1e-8
+    """Converged when the norm of the gradient falls below this."""
+    norm: Literal["frobenius", "neuron"] = "frobenius"
+    """Norm of the gradient: of all weights, or the largest of any neuron (matrix row)."""
+    basin: bool = False
+    """Converged as soon as the run is provably inside the basin of a minimum. Needs a
+    model with a third-derivative bound and an optimizer that contracts there."""
+    loss: PositiveFloat | None = None
+    """Converged when the loss falls below this: decided, as it can no longer rise."""
+    steps: PositiveInt = 100_000
+    """Step limit."""
+    diverged_above: PositiveFloat = 1e4
+    """Diverged when a neuron's norm exceeds this, or the loss is not finite."""
+    halvings: NonNegativeInt = 0
+    """How often a diverged run starts again from its first weights with half the step."""
+    check_every: PositiveInt = 25
+    """Steps between two looks at the rules; the resolution of `steps` in the results."""
+
+
+class Trace(Settings):
+    """What is recorded along a trajectory, at log-spaced steps."""
+
+    points_per_decade: PositiveInt = 10
+    """Recorded steps per factor of ten."""
+
+
+class Classify(Settings):
+    """How ends of runs are judged."""
+
+    polish: Literal["newton", "none"] = "newton"
+    """Move each end onto the critical point beside it first; `none` where the weights
+    exceed `dense_up_to`."""
+    polish_radius: PositiveFloat = 1.0
+    """Polishing that moves a run farther than this is undone."""
+    critical_below: PositiveFloat = 1e-9
+    """A point is critical when its gradient norm is below this. Polished points reach
+    1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
+    zero_below: PositiveFloat = 1e-7
+    """An eigenvalue counts as zero below this fraction of the largest magnitude. Errors
+    of float64 Hessians are near 1e-13 of it; `zero_range` records which other values
+    would judge alike."""
+    global_within: PositiveFloat = 1e-6
+    """A point is global when its loss exceeds the model's infimum by less than this."""
+    family_within: PositiveFloat = 1e-6
+    """Two points are of one family when their invariants differ by less than this."""
+    dense_up_to: PositiveInt = 1000
+    """Most weights for which Hessians are formed; above, they are used matrix-free."""
+    extreme_eigenvalues: PositiveInt = 4
+    """How many eigenvalues at each end of the spectrum are computed matrix-free."""
+
+
+class Spectrum(Settings):
+    """Which Hessian spectra are computed."""
+
+    at: Literal["families", "runs"] = "families"
+    """At one point of each family, or at the end of every run."""
+    most: PositiveInt = 20
+    """At most so many families (the most frequent ones) or runs per configuration."""
+    compare_dense_up_to: PositiveInt = 2000
+    """Up to so many weights, matrix-free eigenvalues are compared with the dense ones at
+    the first run of each point."""
+
+
+class Certify(Settings):
+    """Which critical points are proved to be what they are."""
+
+    kinds: list[Literal["minimum", "saddle", "maximum"]] = ["minimum", "saddle"]
+    """Kinds of critical points, as classified."""
+    most: PositiveInt = 3
+    """At most so many families of each kind, the most frequent ones, per configuration; one run of
+    each is certified."""
+    global_minima: bool = False
+    """Certify points of lowest loss, too."""
+    radius: PositiveFloat | None = None
+    """Half-width of the box around a run's end in which the critical point is proved to lie,
+    alone; null: the smallest that serves, about 1e-12."""
+    precision: Annotated[int, Field(ge=53, le=4096)] = 64
+    """Bits of the ball arithmetic."""
+
+
+class ConfigurationSettings(Settings):
+    """All settings of one configuration."""
+
+    model: Model | None = None
+    """The loss landscape."""
+    dataset: Dataset | None = None
+    """The samples the model learns from; none for a population loss."""
+    initializer: Initializer | None = None
+    """The law of the first weights."""
+    optimizer: Optimizer | None = None
+    """The rule that moves the weights."""
+    runs: PositiveInt = 100
+    """Runs per configuration."""
+    precision: Literal["float64", "float32"] = "float64"
+    """Numbers that runs are trained in. float32 is for accelerators, and refused where a stop
+    rule can't be reached in it; classification and spectra are always in float64."""
+    stop: Stop = Stop()
+    trace: Trace = Trace()
+    classify: Classify = Classify()
+    spectrum: Spectrum = Spectrum()
+    certify: Certify | None = None
+    """Which critical points get certificates; null: none. Needs a model that gives an
+    enclosure."""
+
+
+def _named(value: Any) -> Any:
+    """`{id: null}` and `{id: {settings}}` name the plugin `id`."""
+    if isinstance(value, list):
+        value = dict.fromkeys(value)
+    if not isinstance(value, dict):
+        return value
+    for key in value:
+        check_name(str(key))
+    return {
+        key: {"name": key, **(item or {})} if isinstance(item, dict | None) else item
+        for key, item in value.items()
+    }
+
+
+class StudySettings(Settings):
+    """The settings that a study has once, whatever its configurations."""
+
+    title: str
+    """One line, the heading of its section in the report."""
+    description: str = ""
+    """A paragraph for the report: what is asked, and how."""
+    source: str = ""
+    """The published text that is studied."""
+    seed: NonNegativeInt = 0
+    """Seed of all random streams."""
+    batch: PositiveInt = 1000
+    """Most runs that one job carries."""
+    analyses: Annotated[dict[str, Analysis], BeforeValidator(_named)] = {}
+    """Analyses by the name of their dataset."""
+    figures: Annotated[dict[str, Figure], BeforeValidator(_named)] = {}
+    """Figures by the name of their file."""
+    claims: list[Claim] = []
+    """Published statements that the results are held against."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One combination of a study's swept parameters."""
+
+    label: str
+    parameters: dict[str, Any]
+    settings: ConfigurationSettings
+
+
+@dataclass(frozen=True)
+class RunSlice:
+    """Runs start … stop−1 of one configuration."""
+
+    configuration: Configuration
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study at one scale."""
+
+    name: str
+    file: str
+    scale: str
+    settings: StudySettings
+    configurations: tuple[Configuration, ...]
+
+    @property
+    def trains(self) -> bool:
+        """Does the study train networks, or does it begin at analyze?"""
+        return self.configurations[0].settings.model is not None
+
+    @property
+    def certifies(self) -> bool:
+        """Does the study prove anything?"""
+        return self.configurations[0].settings.certify is not None
+
+    @cached_property
+    def batches(self) -> tuple[tuple[RunSlice, ...], ...]:
+        """The runs of all configurations in order, cut into batches of at most `batch` runs."""
+        batches: list[list[RunSlice]] = [[]]
+        room = self.settings.batch
+        for configuration in self.configurations:
+            start = 0
+            while start < configuration.settings.runs:
+                if room == 0:
+                    batches.append([])
+                    room = self.settings.batch
+                stop = min(configuration.settings.runs, start + room)
+                batches[-1].append(RunSlice(configuration, start, stop))
+                room -= stop - start
+                start = stop
+        return tuple(tuple(batch) for batch in batches)
+
+    @property
+    def analyses_in_order(self) -> list[str]:
+        """The names of the analyses, each after those that it needs."""
+        known = self.settings.analyses
+        needed = {name: [n for n in known[name].needs if n in known] for name in known}
+        return list(TopologicalSorter(needed).static_order())
+
+    def plugins(self, *parts: str) -> Iterator[Plugin]:
+        """The plugins in the given parts (model, optimizer, analyses, …) of the study."""
+        for part in parts:
+            if part in StudySettings.model_fields:
+                for plugin in getattr(self.settings, part).values():
+                    yield from plugin.plugins()
+            else:
+                for configuration in self.configurations:
+                    plugin = getattr(configuration.settings, part)
+                    if isinstance(plugin, Plugin):
+                        yield from plugin.plugins()
+
+    def settings_json(self, *parts: str) -> str:
+        """The given parts of the settings as canonical JSON."""
+        once = {p: _plain(self.settings, p) for p in parts if p in StudySettings.model_fields}
+        configurations = [
+            {
+                "label": configuration.label,
+                **{
+                    part: _plain(configuration.settings, part)
+                    for part in parts
+                    if part in ConfigurationSettings.model_fields
+                },
+            }
+            for configuration in self.configurations
+        ]
+        return json.dumps({**once, "configurations": configurations}, sort_keys=True)
+
+
+def _plain(settings: Settings, part: str) -> Any:
+    # as_any: a plugin with the settings of its own class, which the field's type lacks
+    return settings.model_dump(mode="json", include={part}, serialize_as_any=True)[part]

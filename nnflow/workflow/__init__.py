@@ -1,0 +1,1 @@
+"""Which jobs there are, which code they depend on, and how they are started."""

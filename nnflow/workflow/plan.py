@@ -1,0 +1,245 @@
+"""What the workflow has to do: which studies, which files, and what each job depends on."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from nnflow.base.errors import UserError
+from nnflow.base.settings import check_name, suggest
+from nnflow.interfaces.model import size
+from nnflow.study.loading import STUDIES, load_study, study_file
+from nnflow.study.results import dataset_path
+from nnflow.study.sweep import SCALES
+from nnflow.study.types import ConfigurationSettings, Study, StudySettings
+from nnflow.workflow.fingerprint import code_hash
+from nnflow.workflow.resources import Need, need
+
+T = TypeVar("T")
+CONFIG = Path("config/config.yaml")
+KEYS = ("studies", "scale", "results", "data", "checkpoint")
+
+SETTINGS: dict[str, tuple[str, ...]] = {
+    "initialize": ("seed", "model", "initializer", "runs"),
+    "train": (
+        "seed",
+        "batch",
+        "model",
+        "dataset",
+        "optimizer",
+        "runs",
+        "precision",
+        "stop",
+        "trace",
+    ),
+    "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
+    "collect": ("batch", "runs", "classify"),
+    "certify": ("model", "certify"),
+    "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
+    "analyze": ("seed", "analyses"),
+    "summarize": ("analyses", "claims"),
+    "draw": ("figures",),
+    "report": ("title", "description", "source", "figures", "claims"),
+}
+"""The parts of a study that a stage reads itself; the rest reaches it through its inputs."""
+
+PLUGINS: dict[str, tuple[str, ...]] = {
+    "initialize": ("model", "initializer"),
+    "train": ("model", "dataset", "optimizer"),
+    "classify": ("model", "dataset"),
+    "certify": ("model",),
+    "spectrum": ("model", "dataset"),
+    "analyze": ("analyses",),
+    "draw": ("figures",),
+}
+"""The plugins whose code a stage runs."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The studies of a workflow.
+
+    studies: names of files in `folder`. scale: quick or paper. results: where results go.
+    Raises UserError where the configuration or a study errs.
+    """
+
+    studies: tuple[str, ...]
+    scale: str = "quick"
+    results: Path = Path("results")
+    folder: Path = STUDIES
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Plan:
+        """From config/config.yaml as Snakemake has read it."""
+        for key in config:
+            if key not in KEYS:
+                raise UserError(f"{CONFIG}: {key}: unknown key{suggest(key, list(KEYS))}")
+        scale = config.get("scale", "quick")
+        if scale not in SCALES:
+            raise UserError(f"{CONFIG}: scale: unknown scale {scale!r} (there are: quick, paper)")
+        named = config.get("studies", [])
+        studies = named.split(",") if isinstance(named, str) else named
+        if not isinstance(studies, list) or not studies:
+            raise UserError(f"{CONFIG}: studies: expected a list of names")
+        checked_interval(config.get("checkpoint", 1))
+        results = _checked_results(config.get("results", "results"))
+        _check_writable(results)
+        plan = cls(tuple(dict.fromkeys(studies)), scale, results)
+        plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
+        return plan
+
+    @cached_property
+    def loaded(self) -> dict[str, Study]:
+        """The studies by name."""
+        for name in self.studies:
+            try:
+                check_name(str(name))
+            except ValueError as error:
+                raise UserError(f"{CONFIG}: studies: {error}") from None
+        return {
+            name: load_study(study_file(name, self.folder), self.scale) for name in self.studies
+        }
+
+    def batches(self, study: str) -> range:
+        """The numbers of a study's batches."""
+        return range(len(self.loaded[study].batches))
+
+    def size(self, study: str, batch: int) -> int:
+        """Runs times weights of a batch. The largest are trained first: one that began last would
+        keep one core busy while the others are idle."""
+        slices = self.loaded[study].batches[batch]
+        return sum(
+            (run_slice.stop - run_slice.start) * size(run_slice.configuration.settings.model)
+            for run_slice in slices
+        )
+
+    def needs(self, study: str, part: str, key: str) -> list[str]:
+        """The files that an analysis or a figure reads."""
+        folder = self.results / self.scale / study
+        plugin = getattr(self.loaded[study].settings, part)[key]
+        return [str(dataset_path(folder, need)) for need in plugin.needs]
+
+    def datasets(self, study: str) -> list[str]:
+        """The datasets of a study's stages; none where it does not train."""
+        loaded = self.loaded[study]
+        names = ["initialization", "training", "critical_points", "spectra"] * loaded.trains
+        names += ["certificates"] * loaded.certifies
+        folder = self.results / self.scale / study
+        return [str(dataset_path(folder, name)) for name in names]
+
+    def figures(self, study: str) -> list[str]:
+        """The files that drawing a study writes."""
+        folder = self.results / self.scale / study / "figures"
+        names = self.loaded[study].settings.figures
+        return [str(folder / f"{name}.{ending}") for name in names for ending in ("svg", "png")]
+
+    def figure_inputs(self, study: str) -> list[str]:
+        """The files that a study's figures read."""
+        return self._all_needs(study, "figures", self.loaded[study].settings.figures)
+
+    def analyses(self, study: str) -> list[str]:
+        """The names of a study's analyses, each after those that it needs."""
+        return self.loaded[study].analyses_in_order
+
+    def analysis_files(self, study: str) -> list[str]:
+        """The files that a study's analyses write."""
+        folder = self.results / self.scale / study
+        return [str(dataset_path(folder, name)) for name in self.analyses(study)]
+
+    def analysis_inputs(self, study: str) -> list[str]:
+        """The files that a study's analyses read, but for those that they write."""
+        written = self.analysis_files(study)
+        read = self._all_needs(study, "analyses", self.analyses(study))
+        return [file for file in read if file not in written]
+
+    def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
+        return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
+
+    def settings(self, stage: str, study: str) -> str:
+        """What a job of the stage depends on besides files and code, as JSON."""
+        return self._once("settings", self._settings, stage, study)
+
+    def _settings(self, stage: str, study: str) -> str:
+        return self.loaded[study].settings_json(*SETTINGS[stage])
+
+    def need(self, stage: str, study: str) -> Need:
+        """What a job of the stage asks a scheduler for."""
+        return self._once("need", self._need, stage, study)
+
+    def _need(self, stage: str, study: str) -> Need:
+        return need(self.loaded[study], stage)
+
+    def all_settings(self, study: str) -> dict[str, Any]:
+        """The study's full settings."""
+        parts = (*StudySettings.model_fields, *ConfigurationSettings.model_fields)
+        return json.loads(self.loaded[study].settings_json(*parts))
+
+    def code(self, stage: str, study: str) -> str:
+        """Hash of the code that a job of the stage runs."""
+        return self._once("code", self._code, stage, study)
+
+    def _code(self, stage: str, study: str) -> str:
+        return code_hash(stage, self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+
+    def _once(self, what: str, work: Callable[..., T], *arguments: str) -> T:
+        """Work done at the first call: all batches of a study have the same parameters."""
+        key = (what, *arguments)
+        if key not in self._done:
+            self._done[key] = work(*arguments)
+        return self._done[key]
+
+    @cached_property
+    def _done(self) -> dict[tuple, Any]:
+        return {}
+
+
+def _checked_results(named: Any) -> Path:
+    """The results folder; a name that Snakemake would read as a pattern is refused."""
+    if not isinstance(named, str) or not named:
+        raise UserError(f"{CONFIG}: results: expected a folder (got {named!r})")
+    if set("{}") & set(named) or not named.isprintable():
+        raise UserError(
+            f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
+            " can't have in a path; rename the folder"
+        )
+    return Path(named)
+
+
+def checked_interval(value: Any) -> float:
+    """Seconds between two checkpoints, as a number above 0."""
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"{CONFIG}: checkpoint: expected seconds, more than 0 (got {value!r})")
+    return seconds
+
+
+def _check_writable(results: Path) -> None:
+    nearest = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
+    if not nearest.is_dir():
+        raise UserError(f"{results}: the results folder can't be written: {nearest} is a file")
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{results}: the results folder can't be written: {reason}") from None
+
+
+def read_config(file: Path = CONFIG) -> dict[str, Any]:
+    """config/config.yaml; empty where there is none."""
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None

@@ -1,0 +1,20 @@
+"""The rectified linear unit."""
+
+from __future__ import annotations
+
+import nnflow
+from nnflow import Activation, torch
+
+
+class Relu(Activation):
+    """σ(t) = max(t, 0), with a kink at 0."""
+
+    smooth = False
+
+    def __call__(self, values):
+        return torch.relu(values)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("relu", Relu)

@@ -1,0 +1,48 @@
+"""Activations that are twice differentiable everywhere."""
+
+from __future__ import annotations
+
+import nnflow
+from nnflow import Activation, torch
+
+
+class Identity(Activation):
+    """σ(t) = t: a deep linear network."""
+
+    def __call__(self, values):
+        return values
+
+
+class Tanh(Activation):
+    """σ(t) = tanh t."""
+
+    def __call__(self, values):
+        return torch.tanh(values)
+
+
+class Sigmoid(Activation):
+    """σ(t) = 1/(1 + exp(−t))."""
+
+    def __call__(self, values):
+        return torch.sigmoid(values)
+
+
+class Softplus(Activation):
+    """σ(t) = log(1 + exp t)."""
+
+    def __call__(self, values):
+        # torch's own softplus jumps by 2e-9 where it turns linear
+        return torch.logaddexp(values, torch.zeros_like(values))
+
+
+class Gelu(Activation):
+    """σ(t) = t Φ(t) with the normal distribution function Φ (Hendrycks & Gimpel 2016)."""
+
+    def __call__(self, values):
+        return torch.nn.functional.gelu(values)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    for activation in (Identity, Tanh, Sigmoid, Softplus, Gelu):
+        register(activation.__name__.lower(), activation)

@@ -1,0 +1,67 @@
+"""Handwritten digits, 8×8 pixels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+import nnflow
+from nnflow import Dataset, Streams, UserError
+
+WHITE = 16
+"""The highest value of a pixel."""
+
+
+class Digits(Dataset):
+    """The 1797 test digits of Alpaydin & Kaynak (UCI repository, 1998), as scikit-learn
+    brings them: no download.
+
+    `inputs` (sample, 64) and `targets` (sample,), the digits 0 to 9; held out: `test_inputs`
+    and `test_targets`.
+    """
+
+    scaling: Literal["unit", "standard"] = "unit"
+    """Pixels divided by 16, so that they fill [0, 1], or standardized: mean 0 and variance 1
+    over the training samples (a pixel that is constant there becomes 0)."""
+    test_share: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Share of the 1797 samples that is held out."""
+    split: NonNegativeInt = 0
+    """Seed of the permutation whose first samples are held out."""
+    samples: PositiveInt | None = None
+    """Training samples used, the first of the permutation that are not held out; null: all."""
+
+    def load(self, folder):
+        from sklearn.datasets import load_digits
+
+        pixels, digits = load_digits(return_X_y=True)
+        order = Streams(self.split, "digits", np.arange(1), "split").permutation(len(pixels))[0]
+        held_out = round(self.test_share * len(pixels))
+        test, train = order[:held_out], order[held_out:]
+        if self.samples is not None:
+            if self.samples > len(train):
+                raise UserError(
+                    f"dataset 'digits': samples: {self.samples} asked for,"
+                    f" but only {len(train)} are left for training"
+                )
+            train = train[: self.samples]
+        inputs = pixels.astype(np.float64) / WHITE
+        if self.scaling == "standard":
+            inputs = _standardized(inputs, inputs[train])
+        targets = digits.astype(np.int64)
+        arrays = {"inputs": inputs[train], "targets": targets[train]}
+        if held_out:
+            arrays |= {"test_inputs": inputs[test], "test_targets": targets[test]}
+        return arrays
+
+
+def _standardized(inputs: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    deviation = reference.std(axis=0)
+    varies = deviation > 0
+    return np.where(varies, inputs - reference.mean(axis=0), 0) / np.where(varies, deviation, 1)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("digits", Digits)

@@ -1,0 +1,70 @@
+"""What figures of families of critical points share: which to show, and how to name them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnflow import UserError, flag_mask
+
+
+def chosen_points(results, labels: list[str], most: int) -> list[str]:
+    """Labels of the points to show: those asked for, else those with families that are not
+    global (all, where there are none), thinned evenly to `most`.
+
+    Raises UserError for a label that is none of the study's.
+    """
+    known = [configuration.label for configuration in results.configurations]
+    for label in labels:
+        if label not in known:
+            raise UserError(
+                f"{results.study.file}: figures: no point {label!r} (there are: {'; '.join(known)})"
+            )
+    if labels:
+        return labels
+    rich = [
+        configuration.label
+        for configuration, spectra in results.each("spectra")
+        if _elsewhere(spectra).any()
+    ]
+    rich = rich or known
+    places = np.linspace(0, len(rich) - 1, min(most, len(rich))).round().astype(int)
+    return [rich[place] for place in places]
+
+
+def chosen_families(spectra, most: int) -> np.ndarray:
+    """Places of the `most` most frequent families, by rising loss."""
+    order = np.argsort(-spectra["count"].values, kind="stable")[:most]
+    return np.sort(order)
+
+
+def family_colors(spectra, places) -> list:
+    """Black for global families, the palette's colours for the others."""
+    import seaborn as sns
+
+    elsewhere = _elsewhere(spectra)[places]
+    palette = iter(sns.color_palette("colorblind", max(1, int(elsewhere.sum()))))
+    return [next(palette) if other else (0.0, 0.0, 0.0) for other in elsewhere]
+
+
+def kind_of(spectra, place: int) -> str:
+    """The kind of critical point in words: minimum, saddle, global minimum, …"""
+    number = int(spectra["kind"].values[place])
+    kind = spectra["kind"].attrs["flag_meanings"].split()[number].replace("_", " ")
+    if _elsewhere(spectra)[place]:
+        return kind
+    return f"global {kind}" if kind == "minimum" else f"global, {kind}"
+
+
+def point_name(label: str) -> str:
+    """A point's label with room around its signs."""
+    return label.replace("=", " = ").replace(",", ", ")
+
+
+def loss_text(loss: float) -> str:
+    """A loss to five decimals, 0 where rounding is all that is left of it."""
+    return "0" if abs(loss) < 1e-9 else f"{loss:.5f}" if loss >= 1e-4 else f"{loss:.1e}"
+
+
+def _elsewhere(spectra) -> np.ndarray:
+    """Families whose loss is not the infimum, or not known to be."""
+    return ~flag_mask(spectra["is_global"], "yes")

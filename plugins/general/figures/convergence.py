@@ -1,0 +1,90 @@
+"""How fast the runs of each point converge."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+import nnflow
+from nnflow import Figure
+
+from ._families import point_name
+
+LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
+
+
+class Convergence(Figure):
+    """Distance from the end against step, one colour per point of the study: the median over the
+    runs (thick) with single runs (thin) or with the range from the first to the third quartile
+    (band). For the median and the band, a run that has ended keeps its last value. Where the
+    infimum of the loss is not known, the lowest recorded loss stands for it."""
+
+    needs = ("training",)
+
+    show: Annotated[list[Literal["loss", "gradient_norm"]], Field(min_length=1)] = [
+        "loss",
+        "gradient_norm",
+    ]
+    """Quantities, one panel each."""
+    spread: Literal["band", "lines"] = "band"
+    """Band between the quartiles, or a thin line for each run."""
+    most: PositiveInt = 50
+    """At most so many runs of a point are drawn as lines."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        size = (0.8 + 3.4 * len(self.show), 3.4)
+        figure, axes = plt.subplots(1, len(self.show), figsize=size, squeeze=False)
+        for axis, name in zip(axes[0], self.show, strict=True):
+            for number, (configuration, trained) in enumerate(results.each("training")):
+                steps, values = _held(trained, name)
+                if name == "loss":
+                    values = values - _infimum(configuration, values)
+                self._draw(
+                    axis, trained, steps, values, f"C{number}", point_name(configuration.label)
+                )
+            axis.set(xlabel="step", ylabel=LABELS[name], yscale="log")
+            axis.set_xscale("symlog", linthresh=1)
+            axis.set_xlim(left=0)
+        axes[0, 0].legend(loc="best")
+        return figure
+
+    def _draw(self, axis, trained, steps, values, color: str, label: str) -> None:
+        # a logarithmic axis has no place for 0
+        values = np.where(values > 0, values, np.nan)
+        recorded = np.isfinite(values).any(axis=0)
+        if not recorded.any():
+            return
+        quartiles = np.nanquantile(values[:, recorded], [0.25, 0.5, 0.75], axis=0)
+        if self.spread == "band":
+            axis.fill_between(steps[recorded], *quartiles[::2], color=color, alpha=0.2, lw=0)
+        else:
+            for way, end in zip(values[: self.most], trained["steps"].values, strict=False):
+                before = steps < end
+                x, y = np.append(steps[before], end), np.append(way[before], way[-1])
+                axis.plot(x, y, color=color, lw=0.4, alpha=0.4)
+        axis.plot(steps[recorded], quartiles[1], color=color, lw=1.6, label=label)
+
+
+def _held(trained, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """The recorded steps up to the last end, (step,), and the values there, (run, step). From
+    its end on, a run keeps its last value."""
+    ends, recorded = trained["steps"].values, trained["trace_step"].values
+    before = recorded < ends.max()
+    steps = np.append(recorded[before], ends.max())
+    last = trained[name].values[:, None]
+    trace = np.append(trained[f"trace_{name}"].values[:, before], last, axis=1)
+    return steps, np.where(steps < ends[:, None], trace, last)
+
+
+def _infimum(configuration, losses: np.ndarray) -> float:
+    infimum = configuration.settings.model.infimum()
+    return np.nanmin(losses) if infimum is None else infimum
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("convergence", Convergence)

@@ -1,0 +1,83 @@
+"""Hessian spectra at the families of critical points."""
+
+from __future__ import annotations
+
+from pydantic import PositiveInt
+
+import nnflow
+from nnflow import Figure
+
+from ._families import (
+    chosen_families,
+    chosen_points,
+    family_colors,
+    kind_of,
+    loss_text,
+    point_name,
+)
+
+ACROSS = 3
+"""Panels side by side."""
+LINEAR = 1e-3
+"""Eigenvalues below this are drawn on a linear scale where some are zero or negative."""
+
+
+class HessianSpectra(Figure):
+    """All eigenvalues of the Hessian in ascending order, one line per family of critical points
+    and one panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
+    Black: the global minimum. Families beyond the most frequent ones and points beyond an even
+    selection are left out; panel titles say how many."""
+
+    needs = ("spectra",)
+
+    configurations: list[str] = []
+    """Labels of the points; none: an even selection of those with families that are not
+    global."""
+    most_points: PositiveInt = 6
+    """At most so many points are selected."""
+    most_families: PositiveInt = 5
+    """At most so many families per point, the most frequent ones."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        labels = chosen_points(results, self.configurations, self.most_points)
+        across = min(ACROSS, len(labels))
+        down = -(-len(labels) // across)
+        figure, axes = plt.subplots(
+            down, across, figsize=(max(2.9 * across, 4), 3.1 * down), squeeze=False
+        )
+        for axis in axes.flat[len(labels) :]:
+            axis.set_axis_off()
+        for axis, label in zip(axes.flat, labels, strict=False):
+            self._panel(axis, results.at("spectra", label), label)
+        figure.supxlabel("eigenvalues, counted from below")
+        figure.supylabel("eigenvalue of the Hessian")
+        return figure
+
+    def _panel(self, axis, spectra, label: str) -> None:
+        """One point."""
+        places = chosen_families(spectra, self.most_families)
+        values = spectra["eigenvalue"].values[places]
+        for place, row, color in zip(places, values, family_colors(spectra, places), strict=True):
+            text = (
+                f"F = {loss_text(float(spectra['loss'].values[place]))} ({kind_of(spectra, place)})"
+            )
+            axis.stairs(row, baseline=None, color=color, linewidth=1.3, label=text)
+        if values.size and values.min() < LINEAR:
+            axis.set_yscale("symlog", linthresh=LINEAR)
+        else:
+            axis.set_yscale("log")
+        axis.set_xlim(0, max(1, values.shape[1]))
+        total = spectra.sizes["family"]
+        left = f", {len(places)} of {total} families" if total > len(places) else ""
+        axis.set_title(point_name(label) + left)
+        axis.grid(axis="y", linewidth=0.4)
+        axis.legend(loc="upper left", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high * 2.2 ** len(places))
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("hessian_spectra", HessianSpectra)

@@ -1,0 +1,141 @@
+"""A landscape of two weights, the ways of its runs and its critical points."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
+
+import nnflow
+from nnflow import Figure, UserError
+
+from ._families import point_name
+
+MARKS = {
+    "minimum": {"marker": "o", "color": "C2"},
+    "saddle": {"marker": "X", "color": "C1"},
+    "maximum": {"marker": "^", "color": "C3"},
+    "degenerate": {"marker": "D", "color": "C4"},
+    "nonsmooth": {"marker": "s", "color": "C5"},
+}
+"""Markers of the kinds of critical points."""
+LEVELS = 14
+"""Contour lines."""
+
+
+class Landscape(Figure):
+    """Level lines of the loss (darker is lower; their heights are evenly spaced on a logarithmic
+    scale above the lowest), with the critical points that the runs reached. Thin lines are the
+    ways of some runs, from a dot to an arrowhead, at the steps that were recorded."""
+
+    needs = ("training", "critical_points", "loss_grid")
+
+    configurations: list[str] = []
+    """Labels of the study's points to show, one panel each; empty: all, up to `most`."""
+    most: PositiveInt = 6
+    """At most so many panels."""
+    runs: NonNegativeInt = 12
+    """Runs whose ways are drawn, where the model's observables `along` were recorded."""
+    along: tuple[str, str] = ("w1", "w2")
+    """Observables that are the two weights."""
+    columns: PositiveInt = 3
+    """Panels in a row."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        shown = self._shown(results)
+        columns = min(self.columns, len(shown))
+        rows = math.ceil(len(shown) / columns)
+        size = (0.6 + 3.1 * columns, 0.7 + 3.0 * rows)
+        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+        for axis in axes.flat[len(shown) :]:
+            axis.set_visible(False)
+        for axis, configuration in zip(axes.flat, shown, strict=False):
+            _contours(axis, results["loss_grid"].sel(configuration=configuration.label))
+            self._ways(axis, results.at("training", configuration.label))
+            _marks(
+                axis,
+                configuration.settings.model,
+                results.at("critical_points", configuration.label),
+            )
+            axis.set(xlabel=self.along[0], ylabel=self.along[1])
+            axis.set_title(point_name(configuration.label).replace(", ", "\n"), fontsize="medium")
+        _legend(figure, axes)
+        return figure
+
+    def _shown(self, results) -> list:
+        configurations = {
+            configuration.label: configuration for configuration in results.configurations
+        }
+        for label in self.configurations:
+            if label not in configurations:
+                there = "; ".join(configurations)
+                raise UserError(
+                    f"{results.study.file}: figures: no point {label!r} (there are: {there})"
+                )
+        return [configurations[label] for label in self.configurations] or list(
+            configurations.values()
+        )[: self.most]
+
+    def _ways(self, axis, trained) -> None:
+        names = [f"trace_{name}" for name in self.along]
+        if any(name not in trained for name in names):
+            return
+        for run in range(min(self.runs, trained.sizes["run"])):
+            way = np.stack([trained[name].values[run] for name in names])
+            way = way[:, np.isfinite(way).all(axis=0)]
+            if way.shape[1]:
+                _way(axis, *way)
+
+
+def _contours(axis, grid) -> None:
+    first, second, loss = (grid[name].values for name in ("first", "second", "loss"))
+    # logarithmic heights above the lowest value, from a ten-thousandth of the range on
+    above = loss - loss.min()
+    heights = np.log10(above + 1e-4 * above.max())
+    levels = np.linspace(heights.min(), heights.max(), LEVELS + 1)
+    axis.contourf(first, second, heights, levels, cmap="Blues_r", alpha=0.55, zorder=0)
+    lines = {"colors": "0.45", "linewidths": 0.3, "linestyles": "solid", "zorder": 0.5}
+    axis.contour(first, second, heights, levels, **lines)
+    axis.set(xlim=first[[0, -1]], ylim=second[[0, -1]])
+
+
+def _way(axis, x: np.ndarray, y: np.ndarray) -> None:
+    """One run: a dot where it began, an arrowhead at its last step of visible length."""
+    axis.plot(x, y, color="0.15", lw=0.7, zorder=2)
+    axis.plot(x[:1], y[:1], "o", color="0.15", ms=2, zorder=2)
+    far = np.flatnonzero(np.hypot(x - x[-1], y - y[-1]) > 0.02 * np.ptp(axis.get_xlim()))
+    if far.size:
+        tail, head = far[-1], min(far[-1] + 1, len(x) - 1)
+        arrow = {"arrowstyle": "-|>", "color": "0.15", "lw": 0.7, "mutation_scale": 6}
+        axis.annotate("", (x[head], y[head]), (x[tail], y[tail]), arrowprops=arrow, zorder=2)
+
+
+def _marks(axis, model, ends) -> None:
+    """One mark for each family of critical points."""
+    parts = [ends[name].values for name in model.shapes()]
+    places = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+    kinds = ends["kind"].attrs["flag_meanings"].split()
+    _, rows = np.unique(ends["family"].values, return_index=True)
+    for kind, mark in MARKS.items():
+        chosen = rows[ends["kind"].values[rows] == kinds.index(kind)]
+        if len(chosen):
+            style = {**mark, "s": 40, "edgecolors": "white", "linewidths": 0.6, "zorder": 3}
+            axis.scatter(*places[chosen].T, label=kind, **style)
+
+
+def _legend(figure, axes) -> None:
+    """One legend for all panels, below them."""
+    entries = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    if entries:
+        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("landscape", Landscape)

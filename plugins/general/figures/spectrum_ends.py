@@ -1,0 +1,91 @@
+"""Both ends of Hessian spectra, and how well they are known."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import PositiveInt
+
+import nnflow
+from nnflow import Figure
+
+ENDS = {"highest": "C0", "lowest": "C2"}
+DENSE, DIFFERENCE = "dense Hessian", "difference from it"
+
+
+class SpectrumEnds(Figure):
+    """Highest and lowest Hessian eigenvalues, one column per point and one place per spectrum.
+    Error bars (hidden by the dots where none is seen) and the dots of the bottom row are
+    residuals ‖Hv − λv‖; circles and crosses compare with the dense Hessian."""
+
+    needs = ("spectra",)
+
+    count: PositiveInt = 4
+    """Eigenvalues shown at each end, at most."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        columns = list(results.each("spectra"))
+        size = (1 + 3 * len(columns), 6)
+        figure, axes = plt.subplots(
+            3, len(columns), figsize=size, sharex="col", sharey="row", squeeze=False
+        )
+        for column, (configuration, spectra) in enumerate(columns):
+            self._column(axes[:, column], spectra)
+            axes[0, column].set_title(configuration.label.replace("=", " = "))
+        for axis, label in zip(axes[:, 0], (*ENDS, "error"), strict=True):
+            axis.set_ylabel(label if label == "error" else f"{label} eigenvalues")
+        _legend(figure, axes)
+        return figure
+
+    def _column(self, axes, spectra) -> None:
+        """Highest, lowest and errors of the spectra of one point."""
+        place = spectra["eigenvalue"].dims[0]
+        shown = min(self.count, max(1, spectra.sizes["mode"] // 2))
+        parts = (slice(-shown, None), slice(None, shown))
+        *values, errors = axes
+        for axis, modes, (end, color) in zip(values, parts, ENDS.items(), strict=True):
+            part = spectra.isel(mode=modes)
+            x = _places(part, place)
+            numbers = [part[name].values.ravel() for name in ("eigenvalue", "residual")]
+            style = {"ms": 3, "color": color}
+            axis.errorbar(x.ravel(), *numbers, fmt="o", lw=1, label=end, **style)
+            axis.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+            errors.plot(x.ravel(), numbers[1], "o", **style)
+            if "dense_eigenvalue" in part:
+                _compare(axis, errors, x, part)
+        values[-1].axhline(0, color="0.6", lw=0.8, zorder=0)
+        errors.set_yscale("log")
+        errors.set_xlabel(place)
+        errors.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _places(part, place: str) -> np.ndarray:
+    """Abscissae (spectrum, mode): the spectrum's number, its modes a little apart."""
+    modes = part.sizes["mode"]
+    return part[place].values[:, None] + (np.arange(modes) - (modes - 1) / 2) / (2 * modes)
+
+
+def _compare(axis, errors, x: np.ndarray, part) -> None:
+    """Circles around the dense Hessian's eigenvalues, crosses at the differences."""
+    dense = part["dense_eigenvalue"].values
+    known = np.isfinite(dense)
+    axis.plot(x[known], dense[known], "o", ms=7, mfc="none", color="C1", label=DENSE)
+    difference = np.abs(part["eigenvalue"].values - dense)[known]
+    errors.plot(x[known], difference, "x", ms=5, color="C1", label=DIFFERENCE)
+
+
+def _legend(figure, axes) -> None:
+    """One legend for all panels, below them."""
+    entries = {}
+    for axis in axes.flat:
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    shown = [label for label in (*ENDS, DENSE, DIFFERENCE) if label in entries]
+    handles = [entries[label] for label in shown]
+    figure.legend(handles, shown, loc="outside lower center", ncols=4)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("spectrum_ends", SpectrumEnds)

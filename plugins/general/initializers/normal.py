@@ -1,0 +1,53 @@
+"""Independent normal weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+from pydantic import NonNegativeFloat
+
+import nnflow
+from nnflow import Initializer
+
+
+class Normal(Initializer):
+    """Entries ~ N(0, variance/per).
+
+    `variance: 1, per: fan_in` is LeCun's rule, `2, fan_in` He's, `1, fan_average` Glorot's.
+    """
+
+    variance: NonNegativeFloat = 1.0
+    """Variance of an entry, times what `per` says."""
+    per: Literal["one", "fan_in", "fan_out", "fan_average"] = "fan_in"
+    """What the variance is divided by: 1, the number of inputs of a matrix, of outputs, or
+    their mean. A weight that is no matrix has fans of 1."""
+    bias_variance: NonNegativeFloat | None = 0.0
+    """Variance of vectors beside matrices (biases); null: they follow the rule, with fans
+    of 1. In a model without matrices vectors always follow it."""
+
+    def draw(self, shapes, streams):
+        matrices = any(len(shape) >= 2 for shape in shapes.values())
+        return {
+            name: self._deviation(shape, matrices)
+            * streams.normal(math.prod(shape), draw=i).reshape(-1, *shape)
+            for i, (name, shape) in enumerate(shapes.items())
+        }
+
+    def _deviation(self, shape: tuple[int, ...], matrices: bool) -> float:
+        if len(shape) < 2 and matrices and self.bias_variance is not None:
+            return math.sqrt(self.bias_variance)
+        outputs, inputs = shape[-2:] if len(shape) >= 2 else (1, 1)
+        fans = {
+            "one": 1,
+            "fan_in": inputs,
+            "fan_out": outputs,
+            "fan_average": np.mean([inputs, outputs]),
+        }
+        return math.sqrt(self.variance / fans[self.per])
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("normal", Normal)

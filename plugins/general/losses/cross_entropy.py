@@ -1,0 +1,22 @@
+"""Cross-entropy of a softmax classifier."""
+
+from __future__ import annotations
+
+import nnflow
+from nnflow import Loss, torch
+
+
+class CrossEntropy(Loss):
+    """ℓ(o, c) = log Σⱼ exp oⱼ − o_c for logits o and the class c, an integer.
+
+    It is positive, convex in o, and unchanged when a number is added to all logits.
+    """
+
+    def __call__(self, outputs, targets):
+        classes = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
+        return torch.logsumexp(outputs, dim=-1) - outputs.gather(-1, classes).squeeze(-1)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("cross_entropy", CrossEntropy)

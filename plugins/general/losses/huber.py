@@ -1,0 +1,35 @@
+"""Huber's loss: squared error with linear tails."""
+
+from __future__ import annotations
+
+from pydantic import PositiveFloat
+
+import nnflow
+from nnflow import Loss, torch
+
+from ._targets import deviations, sizes
+
+
+class Huber(Loss):
+    """ℓ(o, t) = Σⱼ h(oⱼ − tⱼ),  h(r) = ½r² for |r| ≤ δ, else δ|r| − ½δ².
+
+    Huber, Annals of Mathematical Statistics 35 (1964) 73. It is convex and differentiable, with
+    a slope of at most δ; the second derivative jumps at |r| = δ. Targets as for `squared`.
+    """
+
+    delta: PositiveFloat = 1.0
+    """Deviation δ at which the tails begin."""
+
+    def __call__(self, outputs, targets):
+        error = deviations(outputs, targets)
+        size = sizes(error)
+        tail = self.delta * (size - self.delta / 2)
+        return torch.where(size <= self.delta, error.square() / 2, tail).sum(dim=-1)
+
+    def smooth(self, outputs, targets):
+        return (deviations(outputs, targets).abs() != self.delta).all(dim=-1)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("huber", Huber)

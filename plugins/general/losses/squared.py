@@ -1,0 +1,24 @@
+"""Squared error."""
+
+from __future__ import annotations
+
+import nnflow
+from nnflow import Loss
+
+from ._targets import deviations
+
+
+class Squared(Loss):
+    """ℓ(o, t) = ½‖o − t‖².
+
+    Integer targets (…, sample) are classes and stand for unit vectors; real ones (…, sample)
+    belong to networks with one output.
+    """
+
+    def __call__(self, outputs, targets):
+        return deviations(outputs, targets).square().sum(dim=-1) / 2
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("squared", Squared)

@@ -1,0 +1,104 @@
+"""Multilayer perceptrons on data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+
+import nnflow
+from nnflow import Activation, Loss, Model, torch
+
+
+class Mlp(Model):
+    """Fully connected networks with biases, trained on samples.
+
+    L(W) = 1/N Σₛ ℓ(o(xₛ), tₛ),  o(x) = W_L σ(… σ(W₁x + b₁) …) + b_L,
+
+    with weights w1 (widths[1], widths[0]), b1, w2, …. Its symmetries are the permutations of
+    hidden neurons (and their signs, where σ is odd). The infimum depends on the data and is
+    not claimed: 0 where the network can fit them, which cross-entropy never attains.
+    """
+
+    widths: Annotated[list[PositiveInt], Field(min_length=2)]
+    """Inputs, neurons of each hidden layer, outputs."""
+    activation: Activation
+    """σ of the hidden neurons."""
+    loss_function: Loss
+    """ℓ, the price of an output."""
+
+    @property
+    def layers(self) -> range:
+        """Numbers of the layers, from 1."""
+        return range(1, len(self.widths))
+
+    def shapes(self):
+        shapes = {}
+        for layer in self.layers:
+            shapes[f"w{layer}"] = (self.widths[layer], self.widths[layer - 1])
+            shapes[f"b{layer}"] = (self.widths[layer],)
+        return shapes
+
+    def dimensions(self):
+        hidden = [f"hidden{layer}" for layer in self.layers[:-1]]
+        axes = ["input", *hidden, "output"]
+        named = {}
+        for layer in self.layers:
+            named[f"w{layer}"] = (axes[layer], axes[layer - 1])
+            named[f"b{layer}"] = (axes[layer],)
+        return named
+
+    def loss(self, weights, data):
+        *_, outputs = self._sums(weights, data["inputs"])
+        return self.loss_function(outputs, data["targets"]).mean(dim=-1)
+
+    def smooth(self, weights, data):
+        """L has a kink where the input of a hidden neuron is 0 at a sample and σ has one."""
+        if self.activation.smooth:
+            return None
+        *hidden, _ = self._sums(weights, data["inputs"])
+        runs = len(weights["b1"])
+        smooth = torch.ones(runs, dtype=torch.bool, device=weights["b1"].device)
+        for sums in hidden:
+            smooth &= (sums != 0).flatten(1).all(dim=1)
+        return smooth
+
+    def invariants(self, weights):
+        """Sorted magnitudes of each matrix's and each bias's entries."""
+        parts = [weight.flatten(1).abs().sort(dim=1).values for weight in weights.values()]
+        return torch.cat(parts, dim=1)
+
+    def observables(self, weights, data):
+        """Shares of samples whose largest output is the target's, where targets are classes;
+        loss and share on the held-out samples, where there are any."""
+        observed = {}
+        for prefix in ("", "test_"):
+            if f"{prefix}inputs" not in data:
+                continue
+            *_, outputs = self._sums(weights, data[f"{prefix}inputs"])
+            targets = data[f"{prefix}targets"]
+            if not targets.dtype.is_floating_point:
+                right = outputs.argmax(dim=-1) == targets
+                observed[f"{prefix}accuracy"] = right.to(outputs.dtype).mean(dim=-1)
+            if prefix:
+                losses = self.loss_function(outputs, targets)
+                observed[f"{prefix}loss"] = losses.mean(dim=-1)
+        return observed
+
+    def _sums(self, weights, inputs):
+        """Inputs of the neurons of each layer, (run, sample, neuron); the last are the
+        network's outputs. `inputs`: (sample, feature), or (run, sample, feature)."""
+        values = inputs.expand(len(weights["b1"]), *inputs.shape[-2:])
+        for layer in self.layers:
+            if layer > 1:
+                values = self.activation(values)
+            # one product per run: how runs are grouped must not change their last bits
+            values = torch.baddbmm(
+                weights[f"b{layer}"].unsqueeze(1), values, weights[f"w{layer}"].mT
+            )
+            yield values
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("mlp", Mlp)

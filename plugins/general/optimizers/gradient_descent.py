@@ -1,0 +1,32 @@
+"""Gradient descent."""
+
+from __future__ import annotations
+
+from pydantic import PositiveFloat
+
+import nnflow
+from nnflow import Optimizer
+
+
+class GradientDescent(Optimizer):
+    """W⁺ = W − α∇L(W).
+
+    Yarotsky, "Optimization of neural networks": on an M-smooth L it decreases the loss
+    for 0 < α < 2/M.
+    """
+
+    rate: PositiveFloat
+    """Learning rate α."""
+
+    is_gradient_descent = True
+
+    def start(self, weights, scale):
+        return {"rate": self.rate * scale[:, None]}
+
+    def step(self, objective, weights, state):
+        return weights - state["rate"] * objective.gradient(weights), state
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("gradient_descent", GradientDescent)

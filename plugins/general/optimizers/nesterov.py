@@ -1,0 +1,37 @@
+"""Nesterov's accelerated gradient descent with constant momentum."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat
+
+import nnflow
+from nnflow import Optimizer, torch
+
+
+class Nesterov(Optimizer):
+    """V⁺ = βV + α∇L(W − βV),  W⁺ = W − V⁺,  V = 0 at first.
+
+    Nesterov (1983) in the form of Sutskever et al. (2013): the gradient is taken where the
+    velocity alone would lead. On a quadratic with curvature λ > 0 it converges iff
+    αλ < 2(1 + β)/(1 + 2β).
+    """
+
+    rate: PositiveFloat = Field(examples=[0.1])
+    """Learning rate α."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Momentum coefficient β."""
+
+    def start(self, weights, scale):
+        return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
+
+    def step(self, objective, weights, state):
+        drift = self.momentum * state["velocity"]
+        velocity = drift + state["rate"] * objective.gradient(weights - drift)
+        return weights - velocity, {**state, "velocity": velocity}
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("nesterov", Nesterov)

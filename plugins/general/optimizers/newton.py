@@ -1,0 +1,46 @@
+"""Newton's method, which finds critical points of any index."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat
+
+import nnflow
+from nnflow import Optimizer, torch
+
+
+class Newton(Optimizer):
+    """W⁺ = W − αH⁺∇L(W),  H⁺ the pseudo-inverse of the Hessian H = ∇²L(W).
+
+    It solves ∇L = 0 and does not care for the loss: minima, saddles and maxima attract
+    alike, quadratically with α = 1 where H is regular. Each step costs O(weights³).
+    """
+
+    rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Damping α."""
+    longest_step: PositiveFloat | None = None
+    """Longer steps are shortened to this length; null: steps of any length."""
+    singular_below: Annotated[float, Field(ge=0, lt=1)] = 1e-12
+    """Eigenvalues of H below this fraction of the largest magnitude count as zero: the step
+    has no part along them."""
+
+    def start(self, weights, scale):
+        return {"rate": self.rate * scale[:, None]}
+
+    def step(self, objective, weights, state):
+        values, vectors = torch.linalg.eigh(objective.hessian(weights))
+        along = (vectors.mT @ objective.gradient(weights)[..., None]).squeeze(-1)
+        size = values.abs()
+        regular = size > self.singular_below * size.amax(dim=1, keepdim=True)
+        along = torch.where(regular, along / torch.where(regular, values, 1.0), 0.0)
+        step = state["rate"] * (vectors @ along[..., None]).squeeze(-1)
+        if self.longest_step is not None:
+            length = torch.linalg.vector_norm(step, dim=1, keepdim=True)
+            step = step * (self.longest_step / length).clamp(max=1)
+        return weights - step, state
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("newton", Newton)

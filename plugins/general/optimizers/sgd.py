@@ -1,0 +1,99 @@
+"""Stochastic gradient descent on minibatches."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+import nnflow
+from nnflow import Optimizer, UserError, torch
+
+
+class Sgd(Optimizer):
+    """V⁺ = μV + ∇L_B(W),  W⁺ = W − α_t V⁺, with L_B the mean over a minibatch B.
+
+    Each run goes through its samples in an order of its own, a fresh permutation every
+    epoch. Where the minibatch does not divide the samples, the last few of an epoch's order
+    are left out. Robbins & Monro (1951); momentum as in Sutskever et al. (2013), with the
+    rate outside the velocity.
+    """
+
+    rate: PositiveFloat
+    """Learning rate α₀."""
+    minibatch: PositiveInt
+    """Samples per step."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum coefficient μ."""
+    schedule: Literal["constant", "cosine", "step_decay"] = "constant"
+    """α_t = α₀; α₀(1 + cos πt/T)/2; or α₀ times `decay` to the power of the number of
+    `milestones` that t/T has reached."""
+    total_steps: PositiveInt | None = None
+    """T, the steps that the schedule covers; α stays as it is there afterwards."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Factor of the rate at each milestone of step_decay."""
+    milestones: list[Annotated[float, Field(gt=0, lt=1)]] = [0.5, 0.75]
+    """Fractions of T at which step_decay lowers the rate."""
+
+    @model_validator(mode="after")
+    def _covered(self):
+        if self.schedule != "constant" and self.total_steps is None:
+            raise ValueError(f"total_steps is needed with schedule {self.schedule!r}")
+        return self
+
+    def start(self, weights, scale):
+        runs = len(weights)
+        return {
+            "scale": scale,
+            "step": torch.zeros(runs, dtype=torch.int64, device=weights.device),
+            "velocity": torch.zeros_like(weights),
+            # filled at the first step, when the number of samples is known
+            "order": torch.empty(runs, 0, dtype=torch.int64, device=weights.device),
+        }
+
+    def step(self, objective, weights, state):
+        step, order = state["step"], state["order"]
+        batches = self._batches(objective.samples)
+        place = step % batches
+        order = self._reshuffled(objective, order, step // batches, place == 0)
+        columns = place[:, None] * self.minibatch + torch.arange(
+            self.minibatch, device=weights.device
+        )
+        batch = objective.minibatch(order.gather(1, columns))
+        velocity = self.momentum * state["velocity"] + batch.gradient(weights)
+        rate = state["scale"] * self._rate(step).to(weights.dtype)
+        moved = weights - rate[:, None] * velocity
+        return moved, {**state, "step": step + 1, "velocity": velocity, "order": order}
+
+    def _batches(self, samples):
+        """Minibatches per epoch."""
+        if self.minibatch > samples:
+            raise UserError(
+                f"optimizer 'sgd': minibatch: {self.minibatch} is more than the"
+                f" {samples} samples of the dataset"
+            )
+        return samples // self.minibatch
+
+    def _reshuffled(self, objective, order, epoch, due):
+        """`order` with a new permutation where one is due."""
+        if not due.any():
+            return order
+        drawn = objective.streams.permutation(objective.samples, draw=epoch.cpu().numpy())
+        drawn = torch.as_tensor(drawn, device=due.device)
+        return drawn if due.all() else torch.where(due[:, None], drawn, order)
+
+    def _rate(self, step):
+        """α_t of each run, (run,)."""
+        if self.schedule == "constant":
+            return torch.full(step.shape, self.rate, dtype=torch.float64, device=step.device)
+        passed = (step.to(torch.float64) / self.total_steps).clamp(max=1)
+        if self.schedule == "cosine":
+            return self.rate * (1 + torch.cos(math.pi * passed)) / 2
+        lowered = sum((passed >= milestone).to(torch.float64) for milestone in self.milestones)
+        return self.rate * self.decay**lowered
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("sgd", Sgd)

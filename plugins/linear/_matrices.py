@@ -1,0 +1,93 @@
+"""What analyses of deep linear networks share: their matrices, ranks and critical values."""
+
+from __future__ import annotations
+
+from functools import reduce
+from itertools import combinations
+
+import numpy as np
+
+RANK_ABOVE = 1e-7
+"""Singular values below this, beside the largest or 1, count as zero."""
+
+
+def matrices(model, dataset) -> list[np.ndarray]:
+    """W₁, …, W_K, each (run, d_k, d_{k−1})."""
+    return [dataset[name].values for name in model.shapes()]
+
+
+def product(layers: list[np.ndarray], size: int, runs: int) -> np.ndarray:
+    """Their product, the last one leftmost; the identity of the given size where there are
+    none; (run, …, …)."""
+    if not layers:
+        return np.broadcast_to(np.eye(size), (runs, size, size))
+    return reduce(lambda done, layer: layer @ done, layers)
+
+
+def rank(matrix: np.ndarray) -> np.ndarray:
+    """Numerical ranks, (run,)."""
+    values = np.linalg.svd(matrix, compute_uv=False)
+    return (values > RANK_ABOVE * np.maximum(1, values[:, :1])).sum(axis=1)
+
+
+def ranks(layers: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """r_R = rank(W_K ⋯ W₂) and r_Z = rank(W_{K−1} ⋯ W₂), each (run,)."""
+    runs, size = len(layers[0]), layers[0].shape[1]
+    return rank(product(layers[1:], size, runs)), rank(product(layers[1:-1], size, runs))
+
+
+def critical_values(values: np.ndarray, fitting: int) -> np.ndarray:
+    """½Σs² over each set of missed singular values of which at most `fitting` are kept, in
+    ascending order, without repetition (to 12 digits)."""
+    sets = [kept for size in range(fitting + 1) for kept in combinations(range(len(values)), size)]
+    missed = [np.delete(values, kept) for kept in sets]
+    return np.unique(np.round([(part**2).sum() / 2 for part in missed], 12))
+
+
+def constructed(configuration):
+    """The initializer `linear_critical_points` of a point, itself or as the law of common
+    starts; None where it has another."""
+    outer = configuration.settings.initializer
+    for initializer in (outer, getattr(outer, "law", None)):
+        if initializer is not None and initializer.name == "linear_critical_points":
+            return initializer
+    return None
+
+
+def first_of_widths(results) -> list:
+    """The first point of each list of widths."""
+    first = {}
+    for configuration in results.configurations:
+        first.setdefault(tuple(configuration.settings.model.widths), configuration)
+    return list(first.values())
+
+
+def by_rate(configurations) -> list[list]:
+    """Points of gradient descent that differ in the rate alone."""
+    groups: dict[str, list] = {}
+    for configuration in configurations:
+        settings = configuration.settings
+        if settings.optimizer.name == "gradient_descent":
+            alike = repr((settings.model, settings.initializer, settings.runs))
+            groups.setdefault(alike, []).append(configuration)
+    return list(groups.values())
+
+
+def pace(optimizer) -> float:
+    """The time of the gradient flow that one step stands for."""
+    return optimizer.interval if optimizer.name == "gradient_flow" else optimizer.rate
+
+
+def table(rows: dict[str, dict[str, float]], texts: dict[str, str]):
+    """A dataset of columns over `point`: NaN where a point has no such number."""
+    import xarray as xr
+
+    columns = {}
+    for name, text in texts.items():
+        values = [row.get(name, np.nan) for row in rows.values()]
+        columns[name] = ("configuration", np.array(values, dtype=float), {"long_name": text})
+        for end in ("_low", "_high"):
+            if any(name + end in row for row in rows.values()):
+                values = [row.get(name + end, np.nan) for row in rows.values()]
+                columns[name + end] = ("configuration", np.array(values, dtype=float))
+    return xr.Dataset(columns, {"configuration": list(rows)})

@@ -1,0 +1,131 @@
+"""Linear networks under any loss of their outputs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from pydantic import Field
+
+from nnflow import Loss, Model, torch
+
+from ..._chain import products, pulled_back, pulled_hessian
+
+NEWTON_STEPS = 200
+"""Most steps towards the infimum; a dozen are typical."""
+SMALLEST_GRADIENT = 1e-10
+"""Where the search for the infimum may stop: the loss is then above it by the square of this
+over a curvature."""
+LARGEST_GRADIENT = 1e-7
+"""Above this at its end, the search has failed and no infimum is claimed."""
+
+
+class LinearNetworkLoss(Model):
+    """L(W) = g(W_K⋯W_1),  g(A) = 1/N Σₛ ℓ(Axₛ, tₛ): what the models of this file share.
+
+    A subclass gives `chain`, the widths, and `samples`, the data.
+    """
+
+    loss_function: Loss = Field(examples=["log_cosh"])
+    """ℓ, the price of an output; convex."""
+
+    def chain(self) -> tuple[int, ...]:
+        """Widths d₀, …, d_K."""
+        raise NotImplementedError
+
+    def samples(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (sample, d₀) and targets (sample, d_K)."""
+        raise NotImplementedError
+
+    def shapes(self):
+        widths = self.chain()
+        return {f"w{k}": (widths[k], widths[k - 1]) for k in range(1, len(widths))}
+
+    def dimensions(self):
+        last = len(self.chain()) - 1
+        axes = ["input", *(f"hidden{k}" for k in range(1, last)), "output"]
+        return {f"w{k}": (axes[k], axes[k - 1]) for k in range(1, last + 1)}
+
+    def infimum(self):
+        """min g, which the network reaches where no hidden layer is thinner than both ends;
+        None where one is, and where ℓ's kinks keep Newton's method from the minimum."""
+        inner, ends = self.chain()[1:-1], (self.chain()[0], self.chain()[-1])
+        return _least(self) if min(inner, default=min(ends)) >= min(ends) else None
+
+    def loss(self, weights, data):
+        return self.convex(products(weights.values())[-1])
+
+    def gradient(self, weights, data):
+        factors = list(weights.values())
+        below = products(factors)
+        slope = self._slope(below[-1])
+        return dict(zip(weights, pulled_back(factors, below, slope), strict=True))
+
+    def hessian(self, weights, data):
+        factors = list(weights.values())
+        below = products(factors)
+        slope, curvature = self._slope(below[-1]), self._curvature(below[-1])
+        return pulled_hessian(factors, below, slope, curvature)
+
+    def smooth(self, weights, data):
+        inputs, targets = self._data(weights["w1"])
+        outputs = _outputs(products(weights.values())[-1], inputs)
+        known = self.loss_function.smooth(outputs, targets)
+        return None if known is None else known.all(dim=1)
+
+    def convex(self, maps):
+        """g, (run,), of linear maps (run, d_K, d₀)."""
+        inputs, targets = self._data(maps)
+        return self.loss_function(_outputs(maps, inputs), targets).mean(dim=-1)
+
+    def _slope(self, maps):
+        """∇g, (run, d_K, d₀)."""
+        at = maps.detach().requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self.convex(at).sum(), at)
+        return slope
+
+    def _curvature(self, maps):
+        """∇²g, (run, d_K d₀, d_K d₀), all columns at once: each run is repeated for each."""
+        runs, count = len(maps), maps[0].numel()
+        at = maps.detach().repeat_interleave(count, dim=0).requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self.convex(at).sum(), at, create_graph=True)
+            if not slope.requires_grad:  # ℓ is piecewise linear
+                return maps.new_zeros(runs, count, count)
+            unit = torch.eye(count, dtype=maps.dtype, device=maps.device)
+            directions = unit.repeat(runs, 1).reshape(at.shape)
+            # of a scalar: directions given to torch.autograd.grad make it import sympy, for 0.4 s
+            (columns,) = torch.autograd.grad((slope * directions).sum(), at)
+        return columns.reshape(runs, count, count)
+
+    def _data(self, like):
+        return tuple(torch.as_tensor(array).to(like.device) for array in self.samples())
+
+
+def _outputs(maps, inputs):
+    """Axₛ, (run, sample, d_K). One product per run: how runs are grouped must not change their
+    last bits."""
+    return inputs.expand(len(maps), *inputs.shape) @ maps.mT
+
+
+@cache
+def _least(model: LinearNetworkLoss) -> float | None:
+    """min g by Newton's method, regularized by the gradient's norm and with step halving."""
+    at = torch.zeros(1, model.chain()[-1], model.chain()[0], dtype=torch.float64)
+    for _ in range(NEWTON_STEPS):
+        slope = model._slope(at).flatten()
+        norm = torch.linalg.vector_norm(slope)
+        if norm < SMALLEST_GRADIENT:
+            break
+        curvature = model._curvature(at)[0]
+        curvature.diagonal().add_(norm)
+        step = torch.linalg.solve(curvature, slope)
+        decrease = 0.1 * slope @ step
+        step = step.reshape(at.shape)
+        while model.convex(at - step) > model.convex(at) - decrease and step.norm() > 1e-16:
+            step, decrease = step / 2, decrease / 2
+        if step.norm() <= 1e-16:
+            break
+        at = at - step
+    return float(model.convex(at)) if norm < LARGEST_GRADIENT else None

@@ -1,0 +1,82 @@
+"""The reduction of linear networks to X = I and Y = (D 0)."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import PositiveInt
+
+import nnflow
+from nnflow import Analysis, Streams, torch
+
+from ..._matrices import first_of_widths, table
+
+COLUMNS = {
+    "reduction_loss_error": "largest relative error of the reduced loss plus its constant",
+    "reduction_back_error": "largest error of the weights after the way there and back",
+    "reduced_flow_whitened": "share of weights whose gradient is reduced with them, if XXᵀ = I",
+    "reduced_flow": "share of weights whose gradient is reduced with them, for other X",
+}
+
+
+class LinearReduction(Analysis):
+    """Networks of the study's widths with normal X and Y and normal weights, beside their
+    reduced form, at the first point of each list of widths: the losses agree, and gradients are
+    mapped as weights are where XXᵀ = I."""
+
+    needs = ("initialization",)
+
+    draws: PositiveInt = 10
+    """Random (X, Y, W) for each point."""
+    samples: PositiveInt = 12
+    """Columns of X and Y, more than any width."""
+
+    def compute(self, results):
+        rows = {configuration.label: {} for configuration in results.configurations}
+        for configuration in first_of_widths(results):
+            runs = np.arange(self.draws)
+            streams = Streams(results.study.settings.seed, configuration.label, runs, "reduction")
+            rows[configuration.label] = self._row(configuration.settings.model, streams)
+        return table(rows, COLUMNS)
+
+    def _row(self, model, streams) -> dict[str, float]:
+        found = [self._try(model, streams.take(np.array([i]))) for i in range(self.draws)]
+        loss, back, plain, white = np.array(found).T
+        return {
+            "reduction_loss_error": loss.max(),
+            "reduction_back_error": back.max(),
+            "reduced_flow": (plain < 1e-9).mean(),
+            "reduced_flow_whitened": (white < 1e-9).mean(),
+        }
+
+    def _try(self, model, streams) -> tuple[float, float, float, float]:
+        first, last = model.widths[0], model.widths[-1]
+        x = streams.normal(first * self.samples, draw=100).reshape(first, -1)
+        y = streams.normal(last * self.samples, draw=101).reshape(last, -1)
+        weights = {
+            name: torch.as_tensor(streams.normal(a * b, draw=i).reshape(1, a, b))
+            for i, (name, (a, b)) in enumerate(model.shapes().items())
+        }
+        whole = type(model)(widths=model.widths, target=y.tolist(), inputs=x.tolist())
+        white = np.linalg.svd(x, full_matrices=False)[2]
+        whitened = type(model)(widths=model.widths, target=y.tolist(), inputs=white.tolist())
+        reduced = whole.reduced()
+        there = reduced.forth(weights)
+        expected = float(whole.loss(weights, {}))
+        loss = float(reduced.network.loss(there, {})) + reduced.constant
+        again = reduced.back(there)
+        back = max(float((again[name] - w).abs().max()) for name, w in weights.items())
+        errors = [_gradient_error(each, weights) for each in (whole, whitened)]
+        return abs(loss - expected) / expected, back, *errors
+
+
+def _gradient_error(model, weights) -> float:
+    """Relative difference between the reduced gradient and the gradient of the reduced."""
+    reduced = model.reduced()
+    mapped = reduced.forth(model.gradient(weights, {}))
+    there = reduced.network.gradient(reduced.forth(weights), {})
+    return max(float((mapped[n] - g).abs().max() / g.abs().max()) for n, g in there.items())
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("linear_reduction", LinearReduction)

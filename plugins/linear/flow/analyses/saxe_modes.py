@@ -1,0 +1,121 @@
+"""Saxe's solutions for the strengths of the modes of a balanced linear network."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+
+import nnflow
+from nnflow import Analysis
+
+from ..._matrices import by_rate, pace, table
+
+COLUMNS = {
+    "saxe_error": "largest error of the strengths against the exact solution",
+    "saxe_error_slope": "slope of log(error) against log(rate) of gradient descent",
+    "top_eigenvalue_ratio": "largest Hessian eigenvalue at the end over K s^{2−2/K}",
+}
+MOVING = (1e-3, 1 - 1e-6)
+"""Where time is compared: strengths between these parts of the way from u₀ to s."""
+
+
+class SaxeModes(Analysis):
+    """du/dt = K u^{2−2/K}(s − u) for each mode of a balanced start with K layers.
+
+    Saxe, McClelland & Ganguli (arXiv:1312.6120): for K = 2
+    u(t) = s e^{2st}/(e^{2st} − 1 + s/u₀); otherwise t(u) = ∫dw/(w^{K−1}(s − w^K)) over w =
+    u^{1/K}, by quadrature, and an error of time counts as one of strength, |δt|·du/dt. Where a
+    mode hardly moves it is compared with u₀ and s. Step n of gradient descent with rate α counts as
+    time αn; where points differ in the rate alone, the error is fitted against it. `solution_time
+    (solved, mode, share)` and `solution(solved, mode, share)` hold the exact curves of the flows.
+    """
+
+    needs = ("training", "critical_points")
+
+    def compute(self, results):
+        rows, curves = {}, {}
+        for configuration, trained in results.each("training"):
+            rows[configuration.label] = {}
+            strengths = getattr(configuration.settings.initializer, "strengths", [0])
+            values = configuration.settings.model.modes[1]
+            if min(strengths) == 0 or len(strengths) < len(values):
+                continue
+            layers = len(configuration.settings.model.widths) - 1
+            time = trained["trace_step"].values * pace(configuration.settings.optimizer)
+            found = trained["trace_strength"].values
+            errors = [
+                _error(time, found[:, :, mode], first, s, layers)
+                for mode, (first, s) in enumerate(zip(strengths, values, strict=True))
+            ]
+            ends = results.at("critical_points", configuration.label)
+            top = layers * values[0] ** (2 - 2 / layers)
+            rows[configuration.label] = {
+                "saxe_error": max(errors),
+                "top_eigenvalue_ratio": (ends["max_eigenvalue"].values / top).mean(),
+            }
+            if configuration.settings.optimizer.name == "gradient_flow":
+                modes = zip(strengths, values, strict=True)
+                curves[configuration.label] = [_curve(first, s, layers) for first, s in modes]
+        for group in by_rate(results.configurations):
+            if len(group) > 1 and all(
+                "saxe_error" in rows[configuration.label] for configuration in group
+            ):
+                errors = [rows[configuration.label]["saxe_error"] for configuration in group]
+                rates = [configuration.settings.optimizer.rate for configuration in group]
+                slope = np.polyfit(np.log(rates), np.log(errors), 1)[0]
+                for configuration in group:
+                    rows[configuration.label]["saxe_error_slope"] = slope
+        dataset = table(rows, COLUMNS)
+        for place, name in enumerate(("solution_time", "solution")):
+            axes = ("solved", "mode", "share")
+            dataset[name] = (axes, [[curve[place] for curve in c] for c in curves.values()])
+        return dataset.assign_coords(solved=list(curves))
+
+
+def times(strengths: np.ndarray, first: float, s: float, layers: int) -> np.ndarray:
+    """t(u) at which a mode that begins at `first` reaches each of the strengths, all below s,
+    or all above it as `first` is."""
+    from scipy.integrate import quad
+
+    u = np.asarray(strengths, dtype=float)
+    if layers == 1:
+        return np.log((s - first) / (s - u))
+    if layers == 2:
+        return np.log(u * (s - first) / (first * (s - u))) / (2 * s)
+    order = np.argsort(np.abs(u - first))
+    ends = np.concatenate([[first], u[order]]) ** (1 / layers)
+
+    def slowness(w: float) -> float:
+        return 1 / (w ** (layers - 1) * (s - w**layers))
+
+    parts = [quad(slowness, *pair, epsabs=0, epsrel=1e-11)[0] for pair in pairwise(ends)]
+    found = np.empty(len(u))
+    found[order] = np.cumsum(parts)
+    return found
+
+
+def _error(time, found: np.ndarray, first: float, s: float, layers: int) -> float:
+    """Largest error of a mode over runs and times; found: (run, trace_step)."""
+    worst = 0.0
+    low, high = (first + part * (s - first) for part in MOVING)
+    for way in found:
+        known = np.isfinite(way)
+        u, t = way[known], time[known]
+        inside = (u > low) & (u < high)
+        late = np.abs(times(u[inside], first, s, layers) - t[inside])
+        speed = layers * u[inside] ** (2 - 2 / layers) * np.abs(s - u[inside])
+        worst = max(worst, (late * speed).max(initial=0), abs(u[0] - first), abs(u[-1] - s))
+    return worst
+
+
+def _curve(first: float, s: float, layers: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and strengths of the exact solution."""
+    shares = 1 / (1 + np.exp(-np.linspace(-12, 14, 120)))
+    u = first + shares * (s - first)
+    return times(u, first, s, layers), u
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("saxe_modes", SaxeModes)

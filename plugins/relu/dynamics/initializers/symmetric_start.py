@@ -1,0 +1,38 @@
+"""Square weight matrices with one number on the diagonal, another one beside it, and noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from pydantic import NonNegativeFloat
+
+import nnflow
+from nnflow import Initializer, UserError
+
+
+class SymmetricStart(Initializer):
+    """wⱼ = x eⱼ + y Σ_{i≠j} eᵢ + ε, with ε normal of standard deviation `noise`: the starts of
+    Tian (arXiv:1703.00560, Theorem 7, Conjecture 2 and Fig. 9) for orthonormal teachers eⱼ."""
+
+    x: float
+    """Along the neuron's own teacher."""
+    y: float = 0.0
+    """Along every other teacher."""
+    noise: NonNegativeFloat = 0.0
+    """Standard deviation of independent normal numbers that are added to every entry."""
+
+    def draw(self, shapes, streams):
+        drawn = {}
+        for number, (name, shape) in enumerate(shapes.items()):
+            if len(shape) != 2 or shape[0] != shape[1]:
+                raise UserError(f"symmetric_start: the weight {name!r} {shape} is not square")
+            middle = np.full(shape, self.y) + (self.x - self.y) * np.eye(shape[0])
+            noise = streams.normal(math.prod(shape), draw=number).reshape(-1, *shape)
+            drawn[name] = middle + self.noise * noise
+        return drawn
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("symmetric_start", SymmetricStart)

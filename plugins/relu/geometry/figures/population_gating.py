@@ -1,0 +1,82 @@
+"""Theorem 1 of Tian (2017) against samples, as in its Fig. 7."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nnflow
+from nnflow import Figure
+
+TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+class PopulationGating(Figure):
+    """Relative error of E F(e, w) in closed form against samples. Left: Gaussian inputs, one dot
+    for each pair of directions, with the median in each tenth of [0, π]. Middle: root mean square
+    error over pairs with θ ≤ π/2, for isotropic laws; dots are single sets of samples, lines the
+    geometric mean, and the dashed line falls as N^(−½). Right: inputs uniform on a cube, up to a
+    constant; bars are 99 % intervals, a triangle is an upper end where no error is left."""
+
+    needs = ("population_gating",)
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        found = results["population_gating"]
+        settings = results.study.settings.analyses["population_gating"]
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.6, 3.1))
+        _angles(left, found, settings)
+        _samples(middle, found, settings)
+        _cube(right, found, settings)
+        return figure
+
+
+def _angles(axis, found, settings) -> None:
+    angle, error = (found[name].values.ravel() for name in ("angle", "angle_error"))
+    axis.plot(angle / np.pi, error, ".", ms=3, color="C0", alpha=0.5, rasterized=True)
+    part = np.minimum((angle / np.pi * 10).astype(int), 9)
+    middles = [np.median(error[part == number]) for number in range(10)]
+    axis.plot((np.arange(10) + 0.5) / 10, middles, "o-", ms=4, color="C1", label="median")
+    axis.set(yscale="log", xlabel="angle θ / π", ylabel="relative error", xlim=(0, 1))
+    axis.set_title(f"(a) N = {settings.angle_samples:,}, d = {settings.inputs}")
+    axis.legend()
+
+
+def _samples(axis, found, settings) -> None:
+    counts = found["samples"].values
+    for number, law in enumerate(found["law"].values):
+        errors = found["samples_error"].sel(law=law)
+        shift = 1.06 ** (number - 1)
+        places = np.broadcast_to(counts * shift, errors.shape)
+        axis.plot(places, errors, ".", ms=2, color=f"C{number}", alpha=0.4)
+        middle = np.exp(np.log(errors).mean("trial"))
+        axis.plot(counts, middle, color=f"C{number}", lw=1.2, label=str(law))
+    guide = float(middle[0]) * 2 * np.sqrt(counts[0] / counts)
+    axis.plot(counts, guide, color="0.3", lw=0.9, ls="--", label="N$^{-1/2}$")
+    axis.set(xscale="log", yscale="log", xlabel="samples N", ylabel="relative error")
+    axis.set_title(f"(b) d = {settings.inputs}, {settings.trials} sets of samples")
+    axis.legend(loc="lower left")
+
+
+def _cube(axis, found, settings) -> None:
+    inputs = found["inputs"].values
+    error = found["cube_error"].mean("trial")
+    axis.plot(inputs, error, "s-", ms=4, color="C0", label=f"N = {settings.cube_samples:,}")
+    limit, low, high = (found[f"cube_limit{end}"].values for end in ("", "_low", "_high"))
+    seen = low > 0
+    bars = [(limit - low)[seen], (high - limit)[seen]]
+    axis.errorbar(inputs[seen], limit[seen], bars, fmt="o-", ms=4, color="C1", label="N → ∞")
+    axis.plot(inputs[~seen], high[~seen], "v", ms=5, color="C1")
+    axis.set(xscale="log", yscale="log", xlabel="inputs d", ylabel="relative error")
+    axis.set_xticks(inputs, [str(one) for one in inputs])
+    axis.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    axis.minorticks_off()
+    bottom = min(error.min(), limit[seen].min(initial=np.inf), high[~seen].min(initial=np.inf))
+    axis.set_ylim(0.6 * float(bottom), 1.5 * float(max(error.max(), high.max())))
+    axis.set_title("(c) uniform on a cube")
+    axis.legend()
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("population_gating", PopulationGating)

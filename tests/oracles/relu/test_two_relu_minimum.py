@@ -1,0 +1,199 @@
+"""Two students of two teachers: the study, and the critical points known by heart."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from students import normal, objective, random_weights
+from studies import complete, verdicts
+
+from nnflow.base.errors import UserError
+from nnflow.engine.objective import Objective
+from nnflow.engine.polish import polish
+from nnflow.interfaces.registry import registry
+from nnflow.study.loading import load_study, study_file
+
+
+@pytest.fixture(scope="module")
+def done(root, tmp_path_factory):
+    study = load_study(study_file("two_relu_minimum", root / "config/studies"))
+    return complete(study, tmp_path_factory.mktemp(study.name))
+
+
+def on_spheres(d, runs):
+    plain = objective(2, 2, runs, inputs=d, norms="unit")
+    return Objective(plain.model, {}, plain.streams, plain.model.manifold())
+
+
+# The study
+
+
+def test_every_claim_is_reproduced(done):
+    lines = (done.folder / "claims.csv").read_text().splitlines()[1:]
+    assert len(lines) == 24
+    assert set(verdicts(done).values()) == {"reproduced"}
+    assert (done.folder / "figures" / "two_relu_minimum.png").stat().st_size > 50_000
+
+
+def test_ends_are_the_teachers(done):
+    for _, ends in done.read.each("critical_points"):
+        sums = ends["w"].values.sum(axis=1)  # the same for both orders of the students
+        np.testing.assert_allclose(sums - np.eye(2, sums.shape[1]).sum(axis=0), 0, atol=1e-12)
+        assert (ends["nullity"] == 0).all()
+
+
+def test_runs_on_spheres_never_leave_them_and_descend(done):
+    for configuration, runs in done.read.each("training"):
+        falls = np.diff(runs["trace_loss"].values, axis=1)
+        assert np.nanmin(falls) < -0.01 and np.nanmax(falls) <= 1e-14
+        if configuration.settings.model.norms == "unit":
+            np.testing.assert_allclose(np.linalg.norm(runs["w"].values, axis=2), 1, atol=1e-15)
+
+
+# Critical points
+
+
+def test_hessian_at_the_teachers():
+    """Within the plane [[½I, M], [M, ½I]] with M = ¼I + (e₁e₂ᵀ + e₂e₁ᵀ)/2π, across it with
+    M = ¼I; on the spheres only e₂ of the first and e₁ of the second student are left of the
+    plane."""
+    d = 4
+    teachers = torch.eye(2, d, dtype=torch.float64).flatten()[None]
+    plane, across = 1 / (2 * math.pi), [0.25, 0.75] * (d - 2)
+    free = [0.5 + a * 0.25 + b * plane for a in (1, -1) for b in (1, -1)]
+    cases = [
+        (objective(2, 2, 1, inputs=d), free + across),
+        (on_spheres(d, 1), [0.5 - plane, 0.5 + plane, *across]),
+    ]
+    for problem, expected in cases:
+        assert problem.gradient(teachers).abs().max() < 1e-15
+        values = torch.linalg.eigvalsh(problem.hessian(teachers))[0].numpy()
+        np.testing.assert_allclose(values, np.sort(expected), atol=1e-14)
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 6, 10, 20])
+def test_the_symmetric_saddle(k):
+    """All students at x(1, …, 1), x = (√(k−1) − arccos(1/√k) + π)/πk (Tian 2017, Theorem 7)."""
+    x = (math.sqrt(k - 1) - math.acos(1 / math.sqrt(k)) + math.pi) / (math.pi * k)
+    if k == 2:
+        assert x == pytest.approx(0.534155, abs=5e-7)
+    problem = objective(k, k, 1)
+    weights = torch.full((1, k * k), x, dtype=torch.float64)
+    assert problem.gradient(weights).abs().max() < 1e-14
+    assert torch.linalg.eigvalsh(problem.hessian(weights))[0, 0] < -0.05
+
+
+@given(st.floats(0.05, 0.95))
+def test_a_line_of_collinear_saddles(part):
+    """K = 2: students at 2sx(1, 1) and 2(1 − s)x(1, 1) are critical for each s."""
+    x = (1 + 0.75 * math.pi) / (2 * math.pi)
+    weights = torch.tensor([[part, part, 1 - part, 1 - part]], dtype=torch.float64) * 2 * x
+    problem = objective(2, 2, 1)
+    assert problem.gradient(weights).abs().max() < 1e-14
+    values = torch.linalg.eigvalsh(problem.hessian(weights))[0]
+    assert values[0] < -0.01 and values.abs().min() < 1e-13
+    assert float(problem.loss(weights)) == pytest.approx(0.08851, abs=5e-6)
+
+
+@given(st.integers(0, 10**6))
+def test_derivatives_on_the_spheres_do_not_depend_on_the_turn_across(draw):
+    d, problem = 5, on_spheres(5, 2)
+    weights = problem.retract(random_weights(d, 2, 1, draw))
+    turn, _ = torch.linalg.qr(normal(d - 2, d - 2, draw=draw + 1))
+    whole = torch.block_diag(torch.eye(2, dtype=torch.float64), turn)
+    images = torch.cat([weights, (weights.reshape(2, d) @ whole).flatten()[None]])
+    norms = torch.linalg.vector_norm(problem.gradient(images), dim=1)
+    values = torch.linalg.eigvalsh(problem.hessian(images))
+    assert float(norms[0]) == pytest.approx(float(norms[1]), abs=1e-12)
+    torch.testing.assert_close(values[0], values[1], rtol=0, atol=1e-11)
+
+
+# The circles
+
+
+def circles(**settings):
+    model = registry().get("models", "relu_teacher_student")(k=2, n=2, norms="unit", **settings)
+    configuration = SimpleNamespace(settings=SimpleNamespace(model=model))
+    results = SimpleNamespace(
+        configurations=[configuration], study=SimpleNamespace(file="two.yaml")
+    )
+    return registry().get("analyses", "circle_landscape")(size=61).compute(results)
+
+
+def test_six_critical_points_on_the_circles():
+    found = circles()
+    assert found.sizes["critical"] == 6 and int(found["euler"]) == 0
+    assert found["residual"].max() < 1e-14
+    places = {
+        tuple(np.round(np.degrees(place)).astype(int).tolist()): int(kind)
+        for place, kind in zip(found["place"].values, found["kind"].values, strict=True)
+    }
+    minimum, saddle, maximum = range(3)
+    assert places == {
+        (0, 90): minimum, (90, 0): minimum,
+        (45, 45): saddle, (-135, 45): saddle, (45, -135): saddle,
+        (-135, -135): maximum,
+    }  # fmt: skip
+
+
+def test_kinds_on_the_circles_are_those_of_classification():
+    """The same points through the framework's gradient, Hessian and polishing."""
+    found, problem = circles(), on_spheres(2, 6)
+    angles = torch.from_numpy(found["place"].values)
+    weights = torch.stack([torch.cos(angles), torch.sin(angles)], dim=2).flatten(1)
+    assert problem.gradient(weights).abs().max() < 1e-14
+    values = torch.linalg.eigvalsh(problem.hessian(weights)).numpy()
+    np.testing.assert_allclose(values, found["eigenvalue"], atol=1e-13)
+    nearby = problem.retract(weights + 1e-4 * normal(6, 4))
+    torch.testing.assert_close(polish(problem, nearby, 0.1), weights, rtol=0, atol=1e-12)
+
+
+def test_the_grid_holds_the_loss():
+    found = circles()
+    first, second = (found[name].values for name in ("first", "second"))
+    angles = torch.from_numpy(np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1))
+    weights = torch.stack([torch.cos(angles), torch.sin(angles)], dim=3).reshape(-1, 4)
+    expected = on_spheres(2, 1).loss(weights).reshape(found["loss"].shape)
+    np.testing.assert_allclose(found["loss"], expected, atol=1e-14)
+
+
+def test_circles_need_two_unit_vectors_in_the_plane():
+    with pytest.raises(UserError, match=r"two.yaml: analyses: no point with two unit vectors"):
+        circles(inputs=3)
+
+
+# The analysis on ends of known content
+
+
+def test_shares_of_known_ends():
+    def flags(codes, meanings):
+        numbers = np.arange(len(meanings.split()), dtype=np.int8)
+        attributes = {"flag_values": numbers, "flag_meanings": meanings}
+        return ("run", np.array(codes, dtype=np.int8), attributes)
+
+    w = np.array([np.eye(2), np.eye(2)[::-1], np.eye(2)[::-1], np.ones((2, 2)), -np.eye(2)])
+    kinds = "minimum saddle maximum degenerate nonsmooth not_critical"
+    ends = xr.Dataset(
+        {
+            "kind": flags([0, 0, 0, 1, 0], kinds),  # the last a spurious minimum
+            "is_global": flags([1, 1, 1, 0, 0], "no yes unknown"),
+            "family": ("run", [0, 0, 0, 1, 2]),
+            "w": (("run", "neuron", "input"), w),
+            "min_eigenvalue": ("run", [0.1, 0.2, 0.1, -1.0, 0.5]),
+            "max_eigenvalue": ("run", [1.0, 1.0, 2.0, 3.0, 4.0]),
+        }
+    )
+    point = SimpleNamespace(label="all")
+    results = SimpleNamespace(configurations=[point], each=lambda name: [(point, ends)])
+    row = registry().get("analyses", "two_relu_minimum")().compute(results).isel(configuration=0)
+    assert (int(row["runs"]), int(row["minima"]), int(row["minimum_families"])) == (5, 4, 2)
+    assert float(row["global_share"]) == 0.6 and float(row["spurious_share"]) == 0.2
+    assert float(row["straight_share"]) == pytest.approx(1 / 3)
+    assert np.isnan(row["spurious_bound"]) and float(row["distance"]) == 0
+    assert (float(row["lowest_eigenvalue"]), float(row["highest_eigenvalue"])) == (0.1, 2.0)
+    assert float(row["eigenvalue_spread"]) == pytest.approx(0.1)

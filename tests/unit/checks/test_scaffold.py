@@ -1,0 +1,92 @@
+"""nnflow new model: what it writes runs as it is."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from nnflow import cli
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.checks.plugin_report import Subject, check_plugin
+from nnflow.checks.scaffold import new_model
+from nnflow.interfaces import registry
+
+
+@pytest.fixture
+def project(tmp_path, plugins, root):
+    """An empty project that has only what the example names; plugins/ is its folder."""
+    for place in ("initializers/normal.py", "optimizers/gradient_descent.py"):
+        plugins.write(place, (root / "plugins/general" / place).read_text(encoding="utf-8"))
+    assert plugins.path == tmp_path / "plugins"
+    return tmp_path
+
+
+def reload():
+    registry.registry.cache_clear()
+    return registry.registry()
+
+
+def test_the_model_passes_every_oracle(project):
+    new_model("twin_valleys", project)
+    found = reload()
+    model = found.plugins["models"]["twin_valleys"]
+    assert model.__name__ == "TwinValleys"
+    results = list(check_plugin(model, {model: Subject(model())}, project, found))
+    assert [result for result in results if result.passed is not True] == []
+    assert "gradient: closed form against automatic" in {result.check for result in results}
+
+
+@pytest.mark.parametrize("name", ["model", "torch", "positive_float", "a_1", "x"])
+def test_names_that_its_file_uses_itself_work(project, name):
+    new_model(name, project)
+    found = reload()
+    assert found.problems == {}
+    model = found.plugins["models"][name]()
+    assert float(model.loss({"w": torch.zeros(1, 2, dtype=torch.float64)}, {})) == 0.25
+
+
+def test_the_study_runs_and_finds_both_minima(project, monkeypatch):
+    new_model("twin_valleys", project)
+    reload()
+    monkeypatch.chdir(project)
+    for stage in ("initialize", "train", "classify", "spectrum", "summarize", "draw", "report"):
+        name = ["twin_valleys"]
+        cli.app([stage, *name], standalone_mode=False)
+    folder = project / "results" / "quick"
+    assert (folder / "report.html").exists()
+    (ends,) = store.read(folder / "twin_valleys" / "critical_points.nc").values()
+    assert store.flag_mask(ends.kind, "minimum").all()
+    assert store.flag_mask(ends.is_global, "yes").all()
+    reached = {tuple(row) for row in np.round(ends.w.values).astype(int)}
+    assert reached == {(1, 1), (-1, -1)}
+
+
+@pytest.mark.parametrize("name", ["Twin", "2valleys", "a-b", "", "_x", "class", "a/b", "../x"])
+def test_bad_names_are_refused(project, name):
+    before = sorted(project.rglob("*"))
+    with pytest.raises(UserError, match="not a valid name"):
+        new_model(name, project)
+    assert sorted(project.rglob("*")) == before
+
+
+@pytest.mark.parametrize("place", ["plugins/models/twin.py", "config/studies/twin.yaml"])
+def test_nothing_is_overwritten(project, place):
+    file = project / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("# mine\n", encoding="utf-8")
+    before = sorted(project.rglob("*"))
+    with pytest.raises(UserError, match=f"{file}: exists"):
+        new_model("twin", project)
+    assert file.read_text(encoding="utf-8") == "# mine\n"
+    assert sorted(project.rglob("*")) == before
+
+
+def test_a_name_that_another_plugin_has_is_refused(project):
+    new_model("twin", project)
+    shutil.move(project / "plugins/models/twin.py", project / "plugins/models/other.py")
+    (project / "config/studies/twin.yaml").unlink()
+    reload()
+    with pytest.raises(UserError, match=r"other\.py: has a model named 'twin'"):
+        new_model("twin", project)
