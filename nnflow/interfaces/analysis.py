@@ -27,6 +27,6 @@ class Analysis(Plugin):
 
     def compute(self, results: Results) -> xr.Dataset:
         """The result. `results.configurations` are those of the study,
-        `results.each("training")` yields (configuration, Dataset), `results.study` is the study, and
+        `results.each("training")` yields (configuration, Dataset), `results.study` the study, and
         `results.report(done, total)` shows the progress of a long computation."""
         raise NotImplementedError

@@ -104,7 +104,8 @@ FAULTS = {
     "analysis raises": ("analysis", "loss = [", "loss = [][0] + [", "line", "IndexError"),
     "analysis, type": ("analysis", "return xr.Dataset(", "return list(", "TypeError"),
     "analysis, shape": (
-        "analysis", "return xr", "return xr.Dataset({'loss': ('configuration', [0.0])})\n        xr",
+        "analysis", "return xr",
+        "return xr.Dataset({'loss': ('configuration', [0.0])})\n        xr",
         "1 rows", "2 configurations",
     ),
     "analysis, nothing": ("analysis", "return xr", "xr", "no xarray.Dataset, but NoneType"),
