@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from nnflow.study.loading import load_study, study_file
-from nnflow.workflow.resources import NEEDS, need
+from nnflow.workflow.resources import REQUESTS, resources_for
 
 
 def shares() -> dict[str, list[tuple[float, float, str]]]:
@@ -25,9 +25,9 @@ def shares() -> dict[str, list[tuple[float, float, str]]]:
         stage = file.stem.partition("-")[0]
         with file.open(encoding="utf-8") as table:
             *_, took = csv.DictReader(table, delimiter="\t")
-        if stage not in NEEDS or took["max_rss"] == "NA":
+        if stage not in REQUESTS or took["max_rss"] == "NA":
             continue
-        asked = need(load(study_file(study), scale), stage)
+        asked = resources_for(load(study_file(study), scale), stage)
         memory = float(took["max_rss"]) / asked.memory()
         time = float(took["s"]) / (60 * asked.runtime())
         found[stage].append((memory, time, f"{scale}/{study}"))

@@ -31,6 +31,7 @@ from nnflow.interfaces import (
 from nnflow.interfaces import registry as _registry  # noqa: F401 - names of plugins can be looked up
 from nnflow.interfaces.hookspecs import hookimpl
 from nnflow.interfaces.manifolds import Manifold, Spheres
+from nnflow.study.table import Table
 
 __version__ = "0.1.0"
 
@@ -49,6 +50,7 @@ __all__ = [
     "Settings",
     "Spheres",
     "Streams",
+    "Table",
     "UserError",
     "flag_mask",
     "hookimpl",

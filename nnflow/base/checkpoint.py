@@ -59,7 +59,7 @@ class Checkpoint:
         self._say(f"goes on from {self.path}")
         return groups
 
-    def keep(self, groups: Callable[[], Mapping[str, Arrays]]) -> None:
+    def save(self, groups: Callable[[], Mapping[str, Arrays]]) -> None:
         """Save the groups if it is time; where that fails, the job goes on without.
 
         Raises Stopped once they are saved if the process was told to end.
@@ -82,7 +82,7 @@ class Checkpoint:
 
     @contextmanager
     def at_the_end(self) -> Iterator[None]:
-        """While the block runs, SIGTERM makes the next `keep` save and end the process."""
+        """While the block runs, SIGTERM makes the next `save` save and end the process."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -97,7 +97,7 @@ class Position:
         state = optimizer.start(weights, scale)
         return cls(outcome, rows, weights, state, np.full(len(rows), next_test), halvings=halvings)
 
-    def keep(self, mask: np.ndarray) -> None:
+    def select(self, mask: np.ndarray) -> None:
         """Leave out the runs that are not in the mask, (run,) bool."""
         chosen = torch.as_tensor(np.flatnonzero(mask))
         self.weights = self.weights[chosen]

@@ -35,7 +35,7 @@ it tests, as much as ten steps of a hundred runs."""
 BASIN_BYTES = 64 * 2**20
 """Memory for the Hessians of the runs that are tested together."""
 
-Report = Callable[[int, int, float, float], None]
+Progress = Callable[[int, int, float, float], None]
 
 
 def trace_steps(limit: int, trace: Trace) -> np.ndarray:
@@ -52,16 +52,16 @@ def train(
     initial: torch.Tensor,
     stop: Stop,
     trace: Trace,
-    report: Report = lambda finished, step, lowest, highest: None,
-    keep: Callable[[Position], None] = lambda position: None,
+    progress: Progress = lambda finished, step, lowest, highest: None,
+    save: Callable[[Position], None] = lambda position: None,
     resumed: Position | None = None,
 ) -> Outcome:
     """Train all runs until each has ended.
 
     initial: (run, weight) first weights, which are retracted onto the model's manifold.
-    report(finished runs, step, lowest and highest loss of the running ones) and keep(position)
+    progress(finished runs, step, lowest and highest loss of the running ones) and save(position)
     are called at every look at the stop rules.
-    resumed: a position that `keep` was given earlier, to go on from; to the same bits.
+    resumed: a position that `save` was given earlier, to go on from; to the same bits.
     """
     initial = objective.retract(initial)
     if resumed is None:
@@ -70,7 +70,7 @@ def train(
         resumed = Position.at_start(optimizer, initial, outcome, rows, BASIN_TRIGGER)
     position = resumed
     while True:
-        _descend(objective, optimizer, position, stop, report, keep)
+        _descend(objective, optimizer, position, stop, progress, save)
         outcome, halvings = position.outcome, position.halvings + 1
         rows = np.flatnonzero(outcome.status == STATUS.index("diverged"))
         if len(rows) == 0 or halvings > stop.halvings:
@@ -83,8 +83,8 @@ def _descend(
     optimizer: Optimizer,
     at: Position,
     stop: Stop,
-    report: Report,
-    keep: Callable[[Position], None],
+    progress: Progress,
+    save: Callable[[Position], None],
 ) -> None:
     """Train the running rows to their ends, which are written into the outcome."""
     outcome = at.outcome
@@ -103,13 +103,13 @@ def _descend(
         if ended.any():
             gone = at.weights[_rows(ended)]
             _finish(outcome, at.rows[ended], gone, look.take(ended), station)
-            at.keep(~ended)
+            at.select(~ended)
             look = look.take(~ended)
         if len(at.rows) == 0:
             break
-        report(len(outcome.status) - len(at.rows), station, look.loss.min(), look.loss.max())
-        keep(at)
-    report(len(outcome.status), at.step, np.nan, np.nan)
+        progress(len(outcome.status) - len(at.rows), station, look.loss.min(), look.loss.max())
+        save(at)
+    progress(len(outcome.status), at.step, np.nan, np.nan)
 
 
 def _stations(stop: Stop, traced: np.ndarray) -> list[int]:

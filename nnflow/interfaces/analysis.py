@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from nnflow.interfaces.plugin import Plugin
@@ -21,6 +22,12 @@ class Analysis(Plugin):
 
     kind: ClassVar[str] = "analyses"
 
+    models: ClassVar[tuple[str, ...]] = ()
+    """Names of the models it knows, one of which each configuration must have; none: any model."""
+    columns: ClassVar[Mapping[str, str]] = {}
+    """{column: what it holds} of the result's columns over `configuration`, or a property where
+    settings decide. `nnflow.Table(results, self.columns)` makes them."""
+
     needs: ClassVar[tuple[str, ...]] = ()
     """Datasets read: any of initialization, training, critical_points, certificates, spectra, and
     the names of other analyses of the study."""
@@ -28,5 +35,5 @@ class Analysis(Plugin):
     def compute(self, results: Results) -> xr.Dataset:
         """The result. `results.configurations` are those of the study,
         `results.each("training")` yields (configuration, Dataset), `results.study` the study, and
-        `results.report(done, total)` shows the progress of a long computation."""
+        `results.progress(done, total)` shows the progress of a long computation."""
         raise NotImplementedError

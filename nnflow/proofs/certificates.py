@@ -35,7 +35,7 @@ MOST_BITS = 4096
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CheckResult:
     """What a check of one certificate found. proved: None: it claims nothing."""
 
     name: str
@@ -99,7 +99,7 @@ def _written(value: np.generic) -> str:
     return float(value).hex() if isinstance(value, np.floating) else str(value)
 
 
-def check_file(path: Path) -> Iterator[Outcome]:
+def check_file(path: Path) -> Iterator[CheckResult]:
     """Prove each certificate of a file again, from what the file says alone.
 
     A certificate is refused where its content does not fit its checksum, where any bound that
@@ -150,30 +150,30 @@ def weight_axes(model: Model) -> dict[str, tuple[str, ...]]:
     return {name: ("certificate", *axes) for name, axes in weight_dimensions(model).items()}
 
 
-def _check(name: str, model: Model, dataset: xr.Dataset, number: int) -> Outcome:
+def _check(name: str, model: Model, dataset: xr.Dataset, number: int) -> CheckResult:
     row = dataset.isel(certificate=number)
     if str(row["checksum"].item()) != _checksum(dataset, number):
-        return Outcome(name, False, "altered: its content does not fit its checksum")
+        return CheckResult(name, False, "altered: its content does not fit its checksum")
     precision, radius = int(row["precision"]), float(row["radius"])
     claim = Proof(radius, **{bound: float(row[bound]) for bound in BOUNDS})
     code = int(row["verdict"])
     said = VERDICTS[code] if 0 <= code < len(VERDICTS) else str(code)
     if not 2 <= precision <= MOST_BITS:
-        return Outcome(name, False, f"a precision of {precision} bits is out of range")
+        return CheckResult(name, False, f"a precision of {precision} bits is out of range")
     if said != verdict(claim, model.infimum()):
-        return Outcome(name, False, f"its bounds do not make it a {said}")
+        return CheckResult(name, False, f"its bounds do not make it a {said}")
     if claim == Proof(radius):
-        return Outcome(name, None, f"unproved, nothing is claimed: {row['reason'].item()}")
+        return CheckResult(name, None, f"unproved, nothing is claimed: {row['reason'].item()}")
     try:
         proof = prove(enclosure_of(model), center_of(model, dataset, number), radius, precision)
     except ValueError as error:
-        return Outcome(name, False, str(error))
+        return CheckResult(name, False, str(error))
     for bound in BOUNDS:
         if not _implied(bound, getattr(proof, bound), getattr(claim, bound)):
             why = f" ({proof.obstacle})" if proof.obstacle else ""
             text = f"{bound} = {getattr(claim, bound):.17g} is not proved again{why}"
-            return Outcome(name, False, text)
-    return Outcome(name, True, described(said, claim))
+            return CheckResult(name, False, text)
+    return CheckResult(name, True, described(said, claim))
 
 
 def _implied(bound: str, proved: float, claimed: float) -> bool:

@@ -38,3 +38,15 @@ def _check(plugin: Analysis, dataset: object, configurations: int) -> None:
             " `configuration`;"
             f" the study has {configurations} configurations"
         )
+    if plugin.columns:
+        _check_columns(plugin, dataset)
+
+
+def _check_columns(plugin: Analysis, dataset: xr.Dataset) -> None:
+    """Raise UserError where the announced columns are not those that came."""
+    given = {name for name, column in dataset.items() if column.dims == ("configuration",)}
+    ends = {f"{name}_{end}" for name in plugin.columns for end in ("low", "high")}
+    for name in sorted(set(plugin.columns) - given):
+        raise UserError(f"{described(plugin)}: announces the column {name!r}, and gave none")
+    for name in sorted(given - set(plugin.columns) - ends):
+        raise UserError(f"{described(plugin)}: gave the column {name!r} unannounced")

@@ -17,18 +17,18 @@ def certify(job: Job) -> None:
     """Certify one point of each of the most frequent families; writes certificates.nc."""
     datasets = {}
     with job.reporter.running() as reporter:
-        for number, (configuration, ends) in enumerate(job.read.each("critical_points")):
-            datasets[configuration.label] = _certificates(configuration, ends)
+        for number, (configuration, critical) in enumerate(job.read.each("critical_points")):
+            datasets[configuration.label] = _certificates(configuration, critical)
             reporter.update(
                 number + 1, len(job.study.configurations), f"configurations · {configuration.label}"
             )
     job.write(job.folder / "certificates.nc", datasets, "certificates")
 
 
-def _certificates(configuration: Configuration, ends: xr.Dataset) -> xr.Dataset:
+def _certificates(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     settings, model = configuration.settings.certify, configuration.settings.model
-    rows, counts = representatives(ends, settings)
-    chosen = ends.isel(run=rows)
+    rows, counts = representatives(critical, settings)
+    chosen = critical.isel(run=rows)
     weights = {
         name: (axes, chosen[name].values.astype(np.float64))
         for name, axes in weight_axes(model).items()
@@ -49,20 +49,20 @@ def _certificates(configuration: Configuration, ends: xr.Dataset) -> xr.Dataset:
     return proofs_dataset(model, centers, proofs, settings.precision)
 
 
-def representatives(ends: xr.Dataset, settings: Certify) -> tuple[np.ndarray, np.ndarray]:
+def representatives(critical: xr.Dataset, settings: Certify) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the runs to be certified, one per family, and the sizes of the families: of each
     kind the most frequent ones, and of each of them the run of smallest gradient."""
-    family = ends["family"].values
+    family = critical["family"].values
     eligible = family != NO_FAMILY
     if not settings.global_minima:
-        eligible &= ends["is_global"].values != IS_GLOBAL.index("yes")
+        eligible &= critical["is_global"].values != IS_GLOBAL.index("yes")
     chosen: list[tuple[int, int]] = []
     for kind in settings.kinds:
-        rows = np.flatnonzero(eligible & (ends["kind"].values == KINDS.index(kind)))
+        rows = np.flatnonzero(eligible & (critical["kind"].values == KINDS.index(kind)))
         labels, counts = np.unique(family[rows], return_counts=True)
         for place in np.argsort(-counts, kind="stable")[: settings.most]:
             members = rows[family[rows] == labels[place]]
-            best = members[np.argmin(ends["gradient_norm"].values[members])]
+            best = members[np.argmin(critical["gradient_norm"].values[members])]
             chosen.append((int(best), int(counts[place])))
     rows, sizes = np.array(chosen, dtype=np.int64).reshape(-1, 2).T
     return rows, sizes

@@ -35,16 +35,16 @@ def collect(job: Job, dataset: str) -> None:
     job.write(job.folder / f"{dataset}.nc", joined, TITLES[dataset])
 
 
-def _with_families(configuration: Configuration, ends: xr.Dataset) -> xr.Dataset:
+def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     """The dataset with `family`, without the invariants that gave it."""
-    kind = ends["kind"]
+    kind = critical["kind"]
     critical = ~flag_mask(kind, "not_critical")
     isolated = np.isin(kind.values, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
     number = families(
-        np.where(critical, ends["loss"].values, np.nan),
-        ends["invariant"].values,
+        np.where(critical, critical["loss"].values, np.nan),
+        critical["invariant"].values,
         isolated,
         configuration.settings.classify.family_within,
     )
     attributes = {"long_name": "family, by rising loss (-1: none)"}
-    return ends.drop_vars("invariant").assign(family=("run", number, attributes))
+    return critical.drop_vars("invariant").assign(family=("run", number, attributes))

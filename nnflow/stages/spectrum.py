@@ -21,28 +21,28 @@ def spectrum(job: Job) -> None:
     torch.set_num_threads(1)
     datasets = {}
     with job.reporter.running() as reporter:
-        for number, (configuration, ends) in enumerate(job.read.each("critical_points")):
+        for number, (configuration, critical) in enumerate(job.read.each("critical_points")):
             with blaming(
                 job,
                 (configuration.settings.model, configuration.settings.dataset),
                 configuration.label,
             ):
-                datasets[configuration.label] = _spectra(job, configuration, ends)
+                datasets[configuration.label] = _spectra(job, configuration, critical)
             reporter.update(
                 number + 1, len(job.study.configurations), f"configurations · {configuration.label}"
             )
     job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
 
 
-def _spectra(job: Job, configuration: Configuration, ends: xr.Dataset) -> xr.Dataset:
+def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     settings = configuration.settings.spectrum
     if settings.at == "runs":
-        axis, rows = "run", np.arange(min(settings.most, ends.sizes["run"]))
-        labels = ends["run"].values[rows]
+        axis, rows = "run", np.arange(min(settings.most, critical.sizes["run"]))
+        labels = critical["run"].values[rows]
     else:
         axis = "family"
-        rows, labels = _representatives(ends, settings.most)
-    chosen = ends.isel(run=rows)
+        rows, labels = _representatives(critical, settings.most)
+    chosen = critical.isel(run=rows)
     model = configuration.settings.model
     device = pick_device(job.gpus)
     weights = to_flat(model, chosen, device)
@@ -64,7 +64,7 @@ def _spectra(job: Job, configuration: Configuration, ends: xr.Dataset) -> xr.Dat
     for name in ("loss", "kind", "is_global"):
         variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
     if axis == "family":
-        counts = [(ends["family"].values == label).sum() for label in labels]
+        counts = [(critical["family"].values == label).sum() for label in labels]
         variables["count"] = ((axis,), np.array(counts, dtype=np.int64), {"long_name": "runs"})
     coordinates = {
         axis: (axis, labels, {"long_name": axis}),
@@ -73,9 +73,9 @@ def _spectra(job: Job, configuration: Configuration, ends: xr.Dataset) -> xr.Dat
     return xr.Dataset(variables, coordinates)
 
 
-def _representatives(ends: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
+def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Row of one run of each of the most frequent families, and the families' numbers."""
-    family = ends["family"].values
+    family = critical["family"].values
     labels, first, counts = np.unique(family, return_index=True, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     order = np.sort(order[labels[order] != NO_FAMILY][:most])

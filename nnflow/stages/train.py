@@ -12,7 +12,7 @@ from nnflow.base import store
 from nnflow.base.progress import Reporter
 from nnflow.engine.objective import make_objective
 from nnflow.engine.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
-from nnflow.engine.training import Report
+from nnflow.engine.training import Progress
 from nnflow.engine.training import train as train_ensemble
 from nnflow.engine.weights import from_flat, to_flat
 from nnflow.stages.faults import blaming
@@ -37,15 +37,15 @@ def train(job: Job, batch: int) -> None:
     saved = checkpoint.load()
     with job.reporter.running() as reporter, checkpoint.at_the_end():
         for number, run_slice in enumerate(slices):
-            report = _progress(reporter, run_slice.configuration.label, finished, total)
+            progress = _progress(reporter, run_slice.configuration.label, finished, total)
 
-            def keep(position: Position) -> None:
-                checkpoint.keep(lambda: _numbered([*done, position.groups()]))
+            def save(position: Position) -> None:
+                checkpoint.save(lambda: _numbered([*done, position.groups()]))
 
-            outcome = _train_piece(job, run_slice, report, keep, _of_piece(saved, number))
+            outcome = _train_slice(job, run_slice, progress, save, _of_slice(saved, number))
             datasets.append(_dataset(run_slice.configuration.settings, run_slice, outcome))
             done.append(outcome.groups())
-            checkpoint.keep(lambda: _numbered(done))
+            checkpoint.save(lambda: _numbered(done))
             finished += run_slice.stop - run_slice.start
     job.write_slices(job.batch_path("training", batch), slices, datasets, "ends of training")
     checkpoint.remove()
@@ -60,24 +60,28 @@ def _numbered(slices: list[Groups]) -> Groups:
     }
 
 
-def _of_piece(saved: Groups, number: int) -> Groups:
+def _of_slice(saved: Groups, number: int) -> Groups:
     """The groups of one run_slice; {} where nothing of it was saved."""
     parts = ((label.split(), arrays) for label, arrays in saved.items())
     return {name: arrays for (place, name), arrays in parts if int(place) == number}
 
 
-def _progress(reporter: Reporter, label: str, before: int, total: int) -> Report:
-    def report(done: int, step: int, lowest: float, highest: float) -> None:
+def _progress(reporter: Reporter, label: str, before: int, total: int) -> Progress:
+    def progress(done: int, step: int, lowest: float, highest: float) -> None:
         detail = f"runs finished · {label} · step {step}"
         if np.isfinite(highest):
             detail += f" · loss {lowest:.3g} to {highest:.3g}"
         reporter.update(before + done, total, detail)
 
-    return report
+    return progress
 
 
-def _train_piece(
-    job: Job, run_slice: RunSlice, report: Report, keep: Callable[[Position], None], saved: Groups
+def _train_slice(
+    job: Job,
+    run_slice: RunSlice,
+    progress: Progress,
+    save: Callable[[Position], None],
+    saved: Groups,
 ) -> Outcome:
     settings = run_slice.configuration.settings
     model, optimizer = settings.model, settings.optimizer
@@ -98,8 +102,8 @@ def _train_piece(
             initial,
             settings.stop,
             settings.trace,
-            report,
-            keep,
+            progress,
+            save,
             Position.from_groups(saved, device) if saved else None,
         )
 

@@ -50,7 +50,7 @@ class Results:
         """The dataset of an analysis, or `summary`."""
         return self._datasets(name)[""]
 
-    def report(self, done: int, total: int, detail: str = "") -> None:
+    def progress(self, done: int, total: int, detail: str = "") -> None:
         """Show that `done` of `total` parts of a long computation are finished. May be called
         often: at most one line every few seconds is written."""
         if self._reporter is not None:

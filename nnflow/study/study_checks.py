@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphlib import CycleError
 
 from nnflow.interfaces import Model
-from nnflow.study.types import STAGE_DATASETS, ConfigurationSettings, Study
+from nnflow.study.types import STAGE_DATASETS, Configuration, ConfigurationSettings, Study
 
 FLOAT32_REACH = 2.0**-20
 """What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
@@ -21,6 +21,7 @@ def check_whole(study: Study) -> None:
         _check_stop(configuration.settings)
         _check_manifold(configuration.settings)
         _check_precision(configuration.settings)
+        _check_models(study, configuration)
     _check_needs(study)
 
 
@@ -83,6 +84,19 @@ def _check_parts(settings: ConfigurationSettings) -> None:
     if given and given != parts:
         missing = sorted(parts - given)[0]
         raise ValueError(f"{missing}: this key is missing (a study that trains needs it)")
+
+
+def _check_models(study: Study, configuration: Configuration) -> None:
+    """Raise ValueError where an analysis does not know the model of a configuration."""
+    model = configuration.settings.model
+    names = {getattr(base, "name", "") for base in type(model).__mro__} if model else set()
+    for key, analysis in study.settings.analyses.items():
+        if analysis.models and not names & set(analysis.models):
+            given = f"{model.name!r}" if model else "none"
+            raise ValueError(
+                f"analyses.{key}: is about the model {' or '.join(map(repr, analysis.models))}"
+                f" (the study has {given} at {configuration.label})"
+            )
 
 
 def _check_stop(settings: ConfigurationSettings) -> None:

@@ -21,7 +21,7 @@ from nnflow.study.results import dataset_path
 from nnflow.study.sweep import SCALES
 from nnflow.study.types import ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.fingerprint import code_hash
-from nnflow.workflow.resources import Need, need
+from nnflow.workflow.resources import Request, resources_for
 
 T = TypeVar("T")
 CONFIG = Path("config/config.yaml")
@@ -170,12 +170,12 @@ class Plan:
     def _settings(self, stage: str, study: str) -> str:
         return self.loaded[study].settings_json(*SETTINGS[stage])
 
-    def need(self, stage: str, study: str) -> Need:
+    def resources_for(self, stage: str, study: str) -> Request:
         """What a job of the stage asks a scheduler for."""
-        return self._once("need", self._need, stage, study)
+        return self._once("resources", self._resources, stage, study)
 
-    def _need(self, stage: str, study: str) -> Need:
-        return need(self.loaded[study], stage)
+    def _resources(self, stage: str, study: str) -> Request:
+        return resources_for(self.loaded[study], stage)
 
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""

@@ -63,7 +63,7 @@ BALLS = 64
 
 
 @dataclass(frozen=True)
-class Need:
+class Request:
     """What one job needs: seconds and megabytes, both upper ends."""
 
     seconds: float
@@ -79,18 +79,18 @@ class Need:
         return math.ceil(self.megabytes) * round(GROWTH ** (attempt - 1))
 
 
-def need(study: Study, stage: str) -> Need:
+def resources_for(study: Study, stage: str) -> Request:
     """What a job of the stage needs in the study; one that is not told of here gets an hour
     and room for all datasets."""
-    return NEEDS.get(stage, _analyze)(study)
+    return REQUESTS.get(stage, _analyze)(study)
 
 
-def _initialize(study: Study) -> Need:
+def _initialize(study: Study) -> Request:
     runs = sum(configuration.settings.runs for configuration in study.configurations)
-    return Need(60 + 1e-4 * runs, IMPORTS_MB + _weights_mb(study) * READ_COPIES)
+    return Request(60 + 1e-4 * runs, IMPORTS_MB + _weights_mb(study) * READ_COPIES)
 
 
-def _train(study: Study) -> Need:
+def _train(study: Study) -> Request:
     def seconds(configuration: Configuration, runs: int) -> float:
         stop = configuration.settings.stop
         ends = stop.gradient_norm is not None or stop.basin or stop.loss is not None
@@ -101,23 +101,23 @@ def _train(study: Study) -> Need:
         numbers = COPIES * _size(configuration) + READ_COPIES * _traced(configuration)
         return _mb(runs * numbers)
 
-    return Need(60 + _largest(study, seconds), TORCH_MB + _largest(study, megabytes))
+    return Request(60 + _largest(study, seconds), TORCH_MB + _largest(study, megabytes))
 
 
-def _classify(study: Study) -> Need:
+def _classify(study: Study) -> Request:
     def megabytes(configuration: Configuration, runs: int) -> float:
         return _mb(runs * (COPIES * _size(configuration) + _traced(configuration)))
 
     seconds = _largest(study, lambda configuration, runs: runs * _ends(configuration.settings))
     hessians = max(_hessians_mb(configuration) for configuration in study.configurations)
-    return Need(60 + seconds, TORCH_MB + hessians + _largest(study, megabytes))
+    return Request(60 + seconds, TORCH_MB + hessians + _largest(study, megabytes))
 
 
-def _collect(study: Study) -> Need:
-    return Need(60 + 0.1 * _study_mb(study), IMPORTS_MB + READ_COPIES * _study_mb(study))
+def _collect(study: Study) -> Request:
+    return Request(60 + 0.1 * _study_mb(study), IMPORTS_MB + READ_COPIES * _study_mb(study))
 
 
-def _spectrum(study: Study) -> Need:
+def _spectrum(study: Study) -> Request:
     """At most `most` spectra of each configuration, and one dense one beside matrix-free ones."""
 
     def hessians(configuration: Configuration) -> float:
@@ -132,10 +132,10 @@ def _spectrum(study: Study) -> Need:
 
     seconds = sum(p.settings.spectrum.most * _ends(p.settings) for p in study.configurations)
     megabytes = READ_COPIES * _study_mb(study) + max(map(hessians, study.configurations))
-    return Need(60 + seconds, TORCH_MB + megabytes)
+    return Request(60 + seconds, TORCH_MB + megabytes)
 
 
-def _certify(study: Study) -> Need:
+def _certify(study: Study) -> Request:
     """All certificates of all configurations, one after another."""
     seconds = 0.0
     for configuration in study.configurations:
@@ -144,19 +144,19 @@ def _certify(study: Study) -> Need:
         proofs = min(configuration.settings.runs, families)
         seconds += PROOF * proofs * _size(configuration) ** 3
     balls = BALLS * max(_mb(_size(configuration) ** 2) for configuration in study.configurations)
-    return Need(60 + seconds, TORCH_MB + balls + READ_COPIES * _study_mb(study))
+    return Request(60 + seconds, TORCH_MB + balls + READ_COPIES * _study_mb(study))
 
 
-def _analyze(study: Study) -> Need:
+def _analyze(study: Study) -> Request:
     """An analysis may do anything: an hour after MARGIN."""
-    return Need(1800, 2000 + READ_COPIES * _study_mb(study))
+    return Request(1800, 2000 + READ_COPIES * _study_mb(study))
 
 
-def _table(study: Study) -> Need:
-    return Need(60, 500 + READ_COPIES * _study_mb(study))
+def _table(study: Study) -> Request:
+    return Request(60, 500 + READ_COPIES * _study_mb(study))
 
 
-NEEDS: dict[str, Callable[[Study], Need]] = {
+REQUESTS: dict[str, Callable[[Study], Request]] = {
     "initialize": _initialize,
     "train": _train,
     "classify": _classify,

@@ -50,14 +50,14 @@ def code(stage):
 
 def memory(stage, study=None):
     """Megabytes for a job of the stage, more at each attempt."""
-    return lambda wildcards, attempt: PLAN.need(stage, study or wildcards.study).memory(
+    return lambda wildcards, attempt: PLAN.resources_for(stage, study or wildcards.study).memory(
         attempt
     )
 
 
 def runtime(stage, study=None):
     """Minutes for a job of the stage, more at each attempt."""
-    return lambda wildcards, attempt: PLAN.need(
+    return lambda wildcards, attempt: PLAN.resources_for(
         stage, study or wildcards.study
     ).runtime(attempt)
 

@@ -49,13 +49,13 @@ def same(found, expected):
 
 
 def test_every_bit_comes_back(checkpoint):
-    checkpoint.keep(lambda: GROUPS)
+    checkpoint.save(lambda: GROUPS)
     same(checkpoint.load(), GROUPS)
 
 
 def test_nothing_is_written_before_it_is_time(tmp_path, lines):
     patient = Checkpoint(tmp_path / "train-0-abc.nc", 3600, lines.append)
-    patient.keep(lambda: pytest.fail("not due"))
+    patient.save(lambda: pytest.fail("not due"))
     assert patient.load() == {} and lines == []
 
 
@@ -71,7 +71,7 @@ def damage(kind, content):
 
 @pytest.mark.parametrize("kind", ["empty", "garbage", "cut short", "another file format"])
 def test_a_damaged_one_is_ignored_with_a_line(checkpoint, lines, kind):
-    checkpoint.keep(lambda: GROUPS)
+    checkpoint.save(lambda: GROUPS)
     checkpoint.path.write_bytes(damage(kind, checkpoint.path.read_bytes()))
     assert checkpoint.load() == {}
     (line,) = lines
@@ -80,7 +80,7 @@ def test_a_damaged_one_is_ignored_with_a_line(checkpoint, lines, kind):
 
 def test_one_changed_bit_is_noticed(checkpoint, lines):
     values = np.random.default_rng(0).standard_normal(1000)
-    checkpoint.keep(lambda: {"0 ends": {"weights": values}})
+    checkpoint.save(lambda: {"0 ends": {"weights": values}})
     content = bytearray(checkpoint.path.read_bytes())
     content[bytes(content).index(values[500].tobytes())] ^= 1
     checkpoint.path.write_bytes(content)
@@ -89,7 +89,7 @@ def test_one_changed_bit_is_noticed(checkpoint, lines):
 
 
 def test_those_of_other_keys_are_named_and_go_with_it(checkpoint, lines):
-    checkpoint.keep(lambda: GROUPS)
+    checkpoint.save(lambda: GROUPS)
     folder = checkpoint.path.parent
     for name in ("train-0-old.nc", ".train-0-abc.nc.x1.part", "train-1-abc.nc"):
         (folder / name).write_bytes(b"")
@@ -101,7 +101,7 @@ def test_those_of_other_keys_are_named_and_go_with_it(checkpoint, lines):
 
 def test_where_none_can_be_written_the_job_goes_on(tmp_path, lines):
     (tmp_path / "file").write_text("")
-    Checkpoint(tmp_path / "file" / "train-0-abc.nc", 1e-9, lines.append).keep(lambda: GROUPS)
+    Checkpoint(tmp_path / "file" / "train-0-abc.nc", 1e-9, lines.append).save(lambda: GROUPS)
     assert len(lines) == 1 and "can't be written" in lines[0]
 
 
@@ -109,9 +109,9 @@ def test_told_to_end_it_is_kept_at_once(tmp_path, lines):
     patient = Checkpoint(tmp_path / "train-0-abc.nc", 3600, lines.append)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped) as stopped, patient.at_the_end():
-        patient.keep(lambda: GROUPS)
+        patient.save(lambda: GROUPS)
         os.kill(os.getpid(), signal.SIGTERM)
-        patient.keep(lambda: GROUPS)
+        patient.save(lambda: GROUPS)
     assert stopped.value.code == 128 + signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) == before
     same(patient.load(), GROUPS)

@@ -149,11 +149,11 @@ def test_going_on_from_any_position_gives_the_same_bits(name):
     stop = Stop(gradient_norm=1e-9, steps=60, diverged_above=4, halvings=2, check_every=5)
     kept = []
 
-    def keep(position):
+    def save(position):
         groups = position.groups()
         kept.append({g: {n: a.copy() for n, a in groups[g].items()} for g in groups})
 
-    whole = train(objective, optimizer, initial, stop, Trace(), keep=keep)
+    whole = train(objective, optimizer, initial, stop, Trace(), save=save)
     for groups in kept[::3]:
         position = Position.from_groups(groups, initial.device)
         again = train(objective, optimizer, initial, stop, Trace(), resumed=position)

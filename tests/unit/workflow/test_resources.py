@@ -7,7 +7,7 @@ import pytest
 from nnflow.interfaces import registry
 from nnflow.study.loading import load_study
 from nnflow.workflow.plan import SETTINGS
-from nnflow.workflow.resources import LONGEST, SHORTEST, Need, need
+from nnflow.workflow.resources import LONGEST, SHORTEST, Request, resources_for
 
 STUDY = """
 title: A study
@@ -35,15 +35,15 @@ def study(tmp_path, monkeypatch, root):
 
 
 def test_each_retry_asks_for_twice_as_much():
-    hour = Need(seconds=1800, megabytes=1000.5)
+    hour = Request(seconds=1800, megabytes=1000.5)
     assert [hour.runtime(attempt) for attempt in (1, 2, 3)] == [60, 120, 240]
     assert [hour.memory(attempt) for attempt in (1, 2, 3)] == [1001, 2002, 4004]
 
 
 def test_time_has_a_floor_and_a_ceiling():
-    assert Need(seconds=0, megabytes=1).runtime() == SHORTEST
-    assert Need(seconds=1e9, megabytes=1).runtime() == LONGEST
-    assert Need(seconds=50_000, megabytes=1).runtime(attempt=3) == LONGEST
+    assert Request(seconds=0, megabytes=1).runtime() == SHORTEST
+    assert Request(seconds=1e9, megabytes=1).runtime() == LONGEST
+    assert Request(seconds=50_000, megabytes=1).runtime(attempt=3) == LONGEST
 
 
 @pytest.mark.parametrize(
@@ -62,17 +62,20 @@ def test_time_has_a_floor_and_a_ceiling():
 )
 def test_what_makes_a_job_larger_makes_it_ask_for_more(study, old, new, stage):
     assert STUDY.count(old) == 1
-    small, large = need(study(STUDY), stage), need(study(STUDY.replace(old, new)), stage)
+    small, large = (
+        resources_for(study(STUDY), stage),
+        resources_for(study(STUDY.replace(old, new)), stage),
+    )
     assert large.seconds > small.seconds
     assert large.megabytes >= small.megabytes
 
 
 def test_more_batches_leave_a_training_job_as_it_is(study):
     """The largest batch counts, wherever it is; so all batches ask for the same."""
-    once = need(study(STUDY), "train")
-    assert need(study(STUDY.replace("runs: 1000", "runs: 5500")), "train") == once
+    once = resources_for(study(STUDY), "train")
+    assert resources_for(study(STUDY.replace("runs: 1000", "runs: 5500")), "train") == once
     both = STUDY + "sweep: {model.k: [3, 6]}\n"
-    assert need(study(both), "train") == once
+    assert resources_for(study(both), "train") == once
 
 
 def test_data_and_matrix_free_spectra_are_told_apart(study):
@@ -80,24 +83,24 @@ def test_data_and_matrix_free_spectra_are_told_apart(study):
         "{name: relu_teacher_student, k: 6, n: 6}",
         "{name: mlp, widths: [64, 30, 10], activation: tanh, loss_function: squared}",
     ).replace("runs: 1000", "dataset: {name: digits}\nruns: 10")
-    found = need(study(network), "classify")
-    forced = need(study(network + "classify: {dense_up_to: 5000}\n"), "classify")
+    found = resources_for(study(network), "classify")
+    forced = resources_for(study(network + "classify: {dense_up_to: 5000}\n"), "classify")
     assert forced.megabytes > found.megabytes + 8 * 2350**2 * 8 / 2**20 / 2
 
 
 @pytest.mark.parametrize("stage", [*SETTINGS, "one_to_come"])
 def test_every_stage_asks_for_something_sane(study, stage):
-    asked = need(study(STUDY), stage)
+    asked = resources_for(study(STUDY), stage)
     assert SHORTEST <= asked.runtime() <= LONGEST
     assert 250 <= asked.memory() < 8000
 
 
 def test_a_study_that_does_not_train_asks_too(study):
     without = study("title: Only analyses\n")
-    asked = need(without, "analyze")
+    asked = resources_for(without, "analyze")
     assert asked.runtime() == 60
     assert asked.memory() == 2000
-    assert all(need(without, stage).runtime() >= SHORTEST for stage in SETTINGS)
+    assert all(resources_for(without, stage).runtime() >= SHORTEST for stage in SETTINGS)
 
 
 @pytest.mark.parametrize("scale", ["quick", "paper"])
@@ -106,6 +109,6 @@ def test_no_study_of_this_repository_asks_for_what_clusters_refuse(root, scale, 
     for file in sorted((root / "config" / "studies").glob("*.yaml")):
         study = load_study(file, scale)
         for stage in SETTINGS:
-            asked = need(study, stage)
+            asked = resources_for(study, stage)
             assert asked.runtime() < LONGEST, (file.stem, stage)
             assert asked.memory() < 32_000, (file.stem, stage)

@@ -116,7 +116,7 @@ class InPlane(Analysis):
         directions = np.stack([np.cos(alpha), np.sin(alpha)], axis=1)
         rows = []
         for number, one in enumerate(directions):
-            results.report(number, len(alpha), "rows of the map")
+            results.progress(number, len(alpha), "rows of the map")
             pairs = np.stack([np.broadcast_to(one, directions.shape), directions], axis=1)
             rows.append(best_norms(pairs, teachers)[1])
         return np.stack(rows)

@@ -67,7 +67,7 @@ class OutOfPlane(Analysis):
         seed = results.study.settings.seed
         found, orbit = [], None
         for place, (neurons, inputs) in enumerate(self.cases):
-            results.report(place, len(self.cases), "cases")
+            results.progress(place, len(self.cases), "cases")
             teachers = np.eye(neurons, inputs)
             w = find(self._starts(seed, neurons, inputs), teachers)
             found.append(self._described(w, teachers))

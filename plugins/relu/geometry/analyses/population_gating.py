@@ -69,7 +69,7 @@ class PopulationGating(Analysis):
         angle, angle_error, columns = self._by_angle(seed)
         by_samples = []
         for number, law in enumerate(ISOTROPIC):
-            results.report(1 + number, work, "parts")
+            results.progress(1 + number, work, "parts")
             errors, coefficients = self._by_samples(seed, law)
             by_samples.append(errors)
             columns |= _interval(f"{law}_coefficient", coefficients)
@@ -78,7 +78,7 @@ class PopulationGating(Analysis):
             columns |= _interval(f"{law}_slope", slopes)
         cube = []
         for number, inputs in enumerate(self.cube_inputs):
-            results.report(1 + len(ISOTROPIC) + number, work, "parts")
+            results.progress(1 + len(ISOTROPIC) + number, work, "parts")
             cube.append(self._cube(seed, inputs))
         cube_error, cube_scale, products = (np.stack(part) for part in zip(*cube, strict=True))
         limits = np.sqrt(np.maximum([mean(row) for row in products], 0))

@@ -57,7 +57,7 @@ class SeparationGrid(Analysis):
         for name, (rows, columns) in self.grids.items():
             found = scan(
                 Grid(rows, columns),
-                lambda row, done=done: results.report(done + row, total, "rows"),
+                lambda row, done=done: results.progress(done + row, total, "rows"),
             )
             done += rows
             at = found.pop("undecided_at")

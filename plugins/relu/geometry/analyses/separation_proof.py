@@ -36,7 +36,7 @@ class SeparationProof(Analysis):
         every = list(sheets())
         bounds, sheet_of, decided, areas = [], [], [], []
         for number, sheet in enumerate(every):
-            results.report(number, len(every), f"sheets, {len(bounds)} boxes")
+            results.progress(number, len(every), f"sheets, {len(bounds)} boxes")
             verdict = prove(sheet, self.precision, self.most_splits)
             found = verdict.decided + verdict.undecided
             bounds += found
