@@ -38,10 +38,10 @@ def collect(job: Job, dataset: str) -> None:
 def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     """The dataset with `family`, without the invariants that gave it."""
     kind = critical["kind"]
-    critical = ~flag_mask(kind, "not_critical")
+    reached = ~flag_mask(kind, "not_critical")
     isolated = np.isin(kind.values, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
     number = families(
-        np.where(critical, critical["loss"].values, np.nan),
+        np.where(reached, critical["loss"].values, np.nan),
         critical["invariant"].values,
         isolated,
         configuration.settings.classify.family_within,

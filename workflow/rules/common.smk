@@ -50,9 +50,9 @@ def code(stage):
 
 def memory(stage, study=None):
     """Megabytes for a job of the stage, more at each attempt."""
-    return lambda wildcards, attempt: PLAN.resources_for(stage, study or wildcards.study).memory(
-        attempt
-    )
+    return lambda wildcards, attempt: PLAN.resources_for(
+        stage, study or wildcards.study
+    ).memory(attempt)
 
 
 def runtime(stage, study=None):
