@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,16 +38,16 @@ EDGE = 6.2
 _LIGHT, _DARK = "#eef2f7", "#33506e"
 
 
-def imports(package: Path) -> dict[tuple[str, str], int]:
-    """{(room, room it imports from): number of modules that do} of a package's folder, imports
-    inside functions and for type checking included."""
-    found: Counter[tuple[str, str]] = Counter()
+def imports(package: Path) -> list[tuple[str, str]]:
+    """(room, room it imports from) of a package's folder, each pair once; imports inside functions
+    and for type checking included."""
+    found: set[tuple[str, str]] = set()
     for file in sorted(package.rglob("*.py")):
         room = file.relative_to(package).parts[0].removesuffix(".py")
         names = set(_imported(ast.parse(file.read_bytes()), package.name))
         found.update((room, name) for name in names if name != room)
     rooms = set(CONTENTS)
-    return {pair: count for pair, count in sorted(found.items()) if set(pair) <= rooms}
+    return sorted(pair for pair in found if set(pair) <= rooms)
 
 
 def _imported(tree: ast.AST, package: str) -> Iterator[str]:
@@ -66,14 +65,14 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
                 yield parts[1]
 
 
-def climbing(arrows: dict[tuple[str, str], int]) -> list[tuple[str, str]]:
+def climbing(arrows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The imports that do not run downhill."""
     floor = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
     return [(above, below) for above, below in arrows if floor[above] >= floor[below]]
 
 
-def draw(arrows: dict[tuple[str, str], int], file: Path) -> None:
-    """Write the picture: a box for each room, an arc for each pair with imports, thicker for more."""
+def draw(arrows: list[tuple[str, str]], file: Path) -> None:
+    """Write the picture: a box for each room, an arc for each pair with imports."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -83,7 +82,7 @@ def draw(arrows: dict[tuple[str, str], int], file: Path) -> None:
     rooms = [room for floor in FLOORS for room in floor]
     height = {room: len(rooms) - number for number, room in enumerate(rooms)}
     figure, axis = plt.subplots(figsize=(6.75, 4.2))
-    for (above, below), count in arrows.items():
+    for above, below in arrows:
         high, low = height[above], height[below]
         reach = 0.1 + 0.34 * (high - low)
         path = matplotlib.path.Path(
@@ -92,9 +91,8 @@ def draw(arrows: dict[tuple[str, str], int], file: Path) -> None:
             [1, 4, 4, 4],
         )  # fmt: skip
         arc = matplotlib.patches.FancyArrowPatch(
-            path=path, arrowstyle="-|>", mutation_scale=7, color=_DARK, alpha=0.6,
-            lw=0.5 + 0.15 * count,
-        )  # fmt: skip
+            path=path, arrowstyle="-|>", mutation_scale=7, color=_DARK, alpha=0.6, lw=0.8
+        )
         axis.add_patch(arc)
     for room, y in height.items():
         box = plt.Rectangle((0, y - 0.36), EDGE, 0.72, fc=_LIGHT, ec=_DARK, lw=0.8)
