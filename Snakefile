@@ -1,15 +1,24 @@
-configfile: "config/config.yaml"
+# The rules come with nnflow, from the clone or from the installed package: a copy of this file works
+# in any folder that has config/ and, if you like, plugins/.
+import os
+
+from nnflow.base.shipped import shipped
+
+RULES = shipped() / "workflow" / "rules"
+if os.path.exists("config/config.yaml"):
+
+    configfile: "config/config.yaml"
 
 
-include: "workflow/rules/common.smk"
-include: "workflow/rules/initialize.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/classify.smk"
-include: "workflow/rules/certify.smk"
-include: "workflow/rules/spectrum.smk"
-include: "workflow/rules/analyze.smk"
-include: "workflow/rules/draw.smk"
-include: "workflow/rules/report.smk"
+include: str(RULES / "common.smk")
+include: str(RULES / "initialize.smk")
+include: str(RULES / "train.smk")
+include: str(RULES / "classify.smk")
+include: str(RULES / "certify.smk")
+include: str(RULES / "spectrum.smk")
+include: str(RULES / "analyze.smk")
+include: str(RULES / "draw.smk")
+include: str(RULES / "report.smk")
 
 
 rule all:

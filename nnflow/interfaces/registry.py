@@ -23,6 +23,7 @@ import pluggy
 
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name, suggest
+from nnflow.base.shipped import shipped
 from nnflow.interfaces import KINDS, Plugin, hookspecs, plugin
 
 PACKAGE = "nnflow_plugins"
@@ -32,9 +33,11 @@ _CLASSES = {kind.kind: kind for kind in KINDS}
 
 
 def plugin_folders() -> list[Path]:
-    """./plugins, and the folders that the environment variable NNFLOW_PLUGINS lists."""
+    """The plugins that come with nnflow, ./plugins, and the folders that the environment variable
+    NNFLOW_PLUGINS lists."""
     further = os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep)
-    folders = [Path("plugins"), *(Path(folder) for folder in further if folder)]
+    named = (Path(folder) for folder in further if folder)
+    folders = [shipped() / "plugins", Path("plugins"), *named]
     return list(dict.fromkeys(folder.resolve() for folder in folders if folder.is_dir()))
 
 
@@ -51,8 +54,13 @@ class Registry:
         self.problems: dict[str, str] = {}
         self._refused: dict[tuple[str, str], str] = {}
         self._namesakes: dict[tuple[str, str], list[str]] = {}
+        built_in: set[bytes] = set()
         for package, folder in _open_packages(folders).items():
             for file in plugin_files(folder):
+                if file.read_bytes() in built_in:  # a copy, as in a copied project
+                    continue
+                if folder == shipped() / "plugins":
+                    built_in.add(file.read_bytes())
                 self._load(str(file), partial(_import, package, folder, file))
         for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
             self._load(f"{entry.value} (installed as {entry.name})", entry.load)

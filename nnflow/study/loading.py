@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from nnflow.base.errors import UserError
 from nnflow.base.settings import Settings, check_name, explain, first_problem, suggest
+from nnflow.base.shipped import shipped
 from nnflow.study.study_checks import check_whole
 from nnflow.study.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 from nnflow.study.types import Configuration, ConfigurationSettings, Study, StudySettings
@@ -32,9 +33,15 @@ def study_files(folder: Path = STUDIES) -> dict[str, Path]:
     return dict(sorted(files.items()))
 
 
+def built_in_studies() -> dict[str, Path]:
+    """The study files that come with nnflow, by name."""
+    return study_files(shipped() / STUDIES)
+
+
 def study_file(name: str, folder: Path = STUDIES) -> Path:
-    """The file of the study of that name. Raises UserError where there is none."""
-    files = study_files(folder)
+    """The file of the study of that name: below the folder or, if it is not there, among those that
+    come with nnflow. Raises UserError where there is none."""
+    files = {**built_in_studies(), **study_files(folder)}
     if name not in files:
         raise UserError(f"{folder / name}.yaml: no such study{suggest(name, sorted(files))}")
     return files[name]

@@ -129,10 +129,11 @@ def test_plugins_come_from_named_folders_only(tmp_path, monkeypatch, other_plugi
         (tmp_path / place / "evil.py").write_text(
             "import pathlib\n\npathlib.Path('pwned').touch()\n"
         )
-    assert plugin_folders() == [tmp_path / "plugins"]
+    assert plugin_folders() == [ROOT / "plugins", tmp_path / "plugins"]
     Registry(plugin_folders())
     assert not (tmp_path / "pwned").exists()
     monkeypatch.setenv("NNFLOW_PLUGINS", str(tmp_path / "elsewhere"))
-    assert plugin_folders() == [tmp_path / "plugins", tmp_path / "elsewhere"]
+    own = [tmp_path / "plugins", tmp_path / "elsewhere"]
+    assert plugin_folders() == [ROOT / "plugins", *own]
     Registry(plugin_folders())
     assert (tmp_path / "pwned").exists()

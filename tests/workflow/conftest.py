@@ -130,10 +130,8 @@ class Project:
         self.folder = folder
         self.snakefile = root / "Snakefile"
 
-    def fill(self, root: Path) -> None:
+    def fill(self) -> None:
         """Write plugins and a study."""
-        folder = self.folder
-        shutil.copytree(root / "plugins" / "general", folder / "plugins" / "general")
         self.write("plugins/models/bowl.py", BOWL)
         self.write("plugins/analyses/ends.py", ENDS)
         self.write("plugins/figures/ends_figure.py", FIGURE)
@@ -213,7 +211,7 @@ def new_project(root: Path) -> Callable[[Path], Project]:
 
     def make(folder: Path) -> Project:
         project = Project(folder, root)
-        project.fill(root)
+        project.fill()
         return project
 
     return make
@@ -229,7 +227,7 @@ def project(tmp_path: Path, new_project: Callable[[Path], Project]) -> Project:
 def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
     """A project of two studies whose workflow has run, on two cores."""
     project = Project(tmp_path_factory.mktemp("finished") / "project", root)
-    project.fill(root)
+    project.fill()
     project.study("plain", PLAIN)
     run = project.snakemake("--cores", "2")
     assert run.returncode == 0, run.stderr

@@ -115,11 +115,11 @@ FAULTS = {
 
 
 @pytest.fixture
-def run(project, monkeypatch, plugins):
+def run(project, monkeypatch, plugins, root):
     """All stages of the study valley, in this process."""
     monkeypatch.chdir(project.folder)
-    plugins_here = project.folder / "plugins"
-    monkeypatch.setattr("nnflow.interfaces.registry.plugin_folders", lambda: [plugins_here])
+    folders = [root / "plugins", project.folder / "plugins"]
+    monkeypatch.setattr("nnflow.interfaces.registry.plugin_folders", lambda: folders)
     for part, text in OURS.items():
         project.write(FILES[part], text)
     log = project.folder / "job.log"

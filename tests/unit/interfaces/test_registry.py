@@ -210,12 +210,15 @@ def test_an_installed_package_registers_through_its_entry_point(plugins, monkeyp
     }
 
 
-def test_the_folders_are_plugins_and_those_of_the_variable(tmp_path, monkeypatch):
+def test_the_folders_are_the_built_in_one_plugins_and_those_of_the_variable(
+    tmp_path, monkeypatch, root
+):
     for name in ("plugins", "more", "most"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(FOLDERS_VARIABLE, f"{tmp_path}/more:most:{tmp_path}/gone:plugins")
-    assert plugin_folders() == [tmp_path / name for name in ("plugins", "more", "most")]
+    own = [tmp_path / name for name in ("plugins", "more", "most")]
+    assert plugin_folders() == [root / "plugins", *own]
 
 
 def test_a_study_gets_the_plugin_by_name_or_mapping(plugins):
