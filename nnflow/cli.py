@@ -301,7 +301,7 @@ def list_studies() -> None:
 def _size(study: Study) -> str:
     if not study.trains:
         return f"{len(study.configurations)} configurations, no training"
-    runs = sum(configuration.settings.runs for configuration in study.configurations)
+    runs = sum(configuration.runs for configuration in study.configurations)
     return f"{len(study.configurations)} configurations, {runs} runs"
 
 

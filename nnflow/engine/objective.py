@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,16 +39,26 @@ class Objective:
     streams: the random streams of the runs at hand, for optimizers that draw.
     manifold: what the weights are bound to; the gradient and the Hessian are Riemannian there.
     None: derivatives in all weights.
+    varied: settings of the model that differ from run to run, (run,) each.
     """
 
     model: Model
     data: Data
     streams: Streams
     manifold: Manifold | None = None
+    varied: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> Objective:
         """The objective of the given runs (row numbers)."""
-        return replace(self, streams=self.streams.take(rows))
+        if not self.varied:
+            return replace(self, streams=self.streams.take(rows))
+        return replace(self, streams=self.streams.take(rows)).varying(
+            {name: values[torch.as_tensor(rows)] for name, values in self.varied.items()}
+        )
+
+    def varying(self, settings: dict[str, torch.Tensor]) -> Objective:
+        """The same objective with a model whose given settings are those of each run, (run,)."""
+        return replace(self, model=self.model.model_copy(update=settings), varied=settings)
 
     def minibatch(self, samples: torch.Tensor) -> Objective:
         """The loss over the given samples of each run, (run, sample) indices. Held-out
@@ -162,7 +172,15 @@ class Objective:
         return torch.cat(norms, dim=1).amax(dim=1)
 
     def _function(self, weights: torch.Tensor) -> torch.Tensor:
-        return self.model.loss(self.named(weights), self.data)
+        """L of weights that repeat each run equally often, as the columns of a Hessian do."""
+        repeated = self
+        for values in self.varied.values():
+            if len(values) != len(weights):
+                times = len(weights) // len(values)
+                settings = {n: v.repeat_interleave(times) for n, v in self.varied.items()}
+                repeated = self.varying(settings)
+                break
+        return repeated.model.loss(self.named(weights), self.data)
 
 
 def make_objective(
@@ -178,13 +196,17 @@ def make_objective(
     purpose: what the random streams are for. folder: where datasets keep files. precision: of
     the data's real numbers.
     """
-    settings = run_slice.configuration.settings
-    runs = np.arange(run_slice.start, run_slice.stop)
-    streams = Streams(study.settings.seed, run_slice.configuration.label, runs, purpose)
+    configuration = run_slice.configuration
+    settings, runs = configuration.settings, np.arange(run_slice.start, run_slice.stop)
+    starts = configuration.grid.start_of(runs)
+    streams = Streams(study.settings.seed, configuration.label, starts, purpose)
     arrays = _load(settings.dataset, folder) if settings.dataset else {}
     tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
     data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
-    return Objective(settings.model, data, streams, settings.model.manifold())
+    objective = Objective(settings.model, data, streams, settings.model.manifold())
+    values = configuration.grid.values("model", runs)
+    varied = {name: torch.as_tensor(v).to(device, precision) for name, v in values.items()}
+    return objective.varying(varied) if varied else objective
 
 
 @cache
@@ -198,6 +220,14 @@ def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
         if len(set(parts.values())) > 1:
             raise UserError(f"dataset {dataset.name!r}: arrays of different lengths: {parts}")
     return arrays
+
+
+def numpy_product(
+    objective: Objective, weights: torch.Tensor
+) -> Callable[[np.ndarray], np.ndarray]:
+    """v ↦ ∇²L v at the weights of one run (1, weight), for NumPy vectors."""
+    product = objective.hessian_vector(weights)
+    return lambda v: product(torch.as_tensor(v, device=weights.device)[None])[0].cpu().numpy()
 
 
 def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:

@@ -22,6 +22,7 @@ class Outcome:
 
     status, stopped_by: indices into STATUS and STOPPED_BY. restarts: how often the run
     began again with half the step. trace: {name: (run, trace_step, …)}, NaN after the end.
+    kept: (run, kept_step, weight), the weights at the steps `kept_step`, NaN after the end.
     """
 
     weights: torch.Tensor
@@ -32,10 +33,12 @@ class Outcome:
     stopped_by: np.ndarray
     restarts: np.ndarray
     trace_step: np.ndarray
+    kept_step: np.ndarray
+    kept: np.ndarray
     trace: dict[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, initial: torch.Tensor, trace_step: np.ndarray) -> Outcome:
+    def empty(cls, initial: torch.Tensor, trace_step: np.ndarray, kept_step: np.ndarray) -> Outcome:
         """Before the first step of any run."""
         runs = len(initial)
         return cls(
@@ -47,6 +50,8 @@ class Outcome:
             stopped_by=np.full(runs, RUNNING, dtype=np.int8),
             restarts=np.zeros(runs, dtype=np.int64),
             trace_step=trace_step,
+            kept_step=kept_step,
+            kept=np.full((runs, len(kept_step), initial.shape[1]), np.nan),
         )
 
     def groups(self) -> Groups:
@@ -67,8 +72,9 @@ class Outcome:
 class Position:
     """Where the runs of one configuration stand between two looks at the stop rules.
 
-    rows: numbers of the running runs; weights, state, next_test (the steepness at the next basin
-    test) are theirs. step: the last looked at, −1 before the first. halvings: of their step.
+    rows: numbers of the running runs; theirs are weights, state, next_test (the steepness at the
+    next basin test) and varied (settings of the optimizer that differ from run to run, (run, 1)).
+    step: the last looked at, −1 before the first. halvings: of their step.
     Random numbers need no place here: they are functions of run and step.
     """
 
@@ -77,6 +83,7 @@ class Position:
     weights: torch.Tensor
     state: State
     next_test: np.ndarray
+    varied: dict[str, torch.Tensor] = field(default_factory=dict)
     step: int = -1
     halvings: int = 0
 
@@ -88,20 +95,24 @@ class Position:
         outcome: Outcome,
         rows: np.ndarray,
         next_test: float,
+        varied: dict[str, torch.Tensor],
         halvings: int = 0,
     ) -> Position:
         """The given rows at their first weights."""
         outcome.restarts[rows] = halvings
         weights = initial[torch.as_tensor(rows)]
         scale = torch.full_like(weights[:, 0], 2.0**-halvings)
-        state = optimizer.start(weights, scale)
-        return cls(outcome, rows, weights, state, np.full(len(rows), next_test), halvings=halvings)
+        varied = {name: values[torch.as_tensor(rows)] for name, values in varied.items()}
+        state = with_settings(optimizer, varied).start(weights, scale)
+        tests = np.full(len(rows), next_test)
+        return cls(outcome, rows, weights, state, tests, varied, halvings=halvings)
 
     def select(self, mask: np.ndarray) -> None:
         """Leave out the runs that are not in the mask, (run,) bool."""
         chosen = torch.as_tensor(np.flatnonzero(mask))
         self.weights = self.weights[chosen]
         self.state = {name: value[chosen] for name, value in self.state.items()}
+        self.varied = {name: value[chosen] for name, value in self.varied.items()}
         self.rows, self.next_test = self.rows[mask], self.next_test[mask]
 
     def groups(self) -> Groups:
@@ -114,7 +125,8 @@ class Position:
             "halvings": np.array(self.halvings),
         }
         state = {name: _array(value) for name, value in self.state.items()}
-        return {**self.outcome.groups(), "running": running, "state": state}
+        varied = {name: _array(value) for name, value in self.varied.items()}
+        return {**self.outcome.groups(), "running": running, "state": state, "varied": varied}
 
     @classmethod
     def from_groups(cls, groups: Groups, device: torch.device) -> Position:
@@ -127,9 +139,15 @@ class Position:
             weights=torch.as_tensor(running["weights"]).to(device),
             state=state,
             next_test=running["next_test"],
+            varied={n: torch.as_tensor(a).to(device) for n, a in groups.get("varied", {}).items()},
             step=int(running["step"]),
             halvings=int(running["halvings"]),
         )
+
+
+def with_settings(optimizer: Optimizer, varied: dict[str, torch.Tensor]) -> Optimizer:
+    """The optimizer with the settings of each run, (run, 1), in place of its own."""
+    return optimizer.model_copy(update=varied) if varied else optimizer
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

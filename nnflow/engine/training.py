@@ -14,7 +14,7 @@ import torch
 
 from nnflow.engine.basin import basin_margin
 from nnflow.engine.objective import Objective
-from nnflow.engine.outcome import RUNNING, STATUS, STOPPED_BY, Outcome, Position
+from nnflow.engine.outcome import RUNNING, STATUS, STOPPED_BY, Outcome, Position, with_settings
 from nnflow.interfaces.optimizer import Optimizer, State
 from nnflow.study.types import Stop, Trace
 
@@ -38,11 +38,13 @@ BASIN_BYTES = 64 * 2**20
 Progress = Callable[[int, int, float, float], None]
 
 
-def trace_steps(limit: int, trace: Trace) -> np.ndarray:
-    """0, 1, … and then log-spaced steps up to `limit`, and `limit` itself."""
+def trace_steps(limit: int, per_decade: int | None) -> np.ndarray:
+    """0, 1, … and then log-spaced steps up to `limit`, and `limit` itself; none for None."""
+    if per_decade is None:
+        return np.empty(0, dtype=np.int64)
     decades = np.log10(limit) if limit > 1 else 0
-    exponents = np.arange(np.floor(decades * trace.points_per_decade) + 1)
-    steps = np.round(10 ** (exponents / trace.points_per_decade)).astype(np.int64)
+    exponents = np.arange(np.floor(decades * per_decade) + 1)
+    steps = np.round(10 ** (exponents / per_decade)).astype(np.int64)
     return np.unique(np.concatenate([[0], steps, [limit]]))
 
 
@@ -55,19 +57,22 @@ def train(
     progress: Progress = lambda finished, step, lowest, highest: None,
     save: Callable[[Position], None] = lambda position: None,
     resumed: Position | None = None,
+    varied: dict[str, torch.Tensor] | None = None,
 ) -> Outcome:
     """Train all runs until each has ended.
 
     initial: (run, weight) first weights, which are retracted onto the model's manifold.
     progress(finished runs, step, lowest and highest loss of the running ones) and save(position)
     are called at every look at the stop rules.
+    varied: settings of the optimizer that differ from run to run, (run, 1) each.
     resumed: a position that `save` was given earlier, to go on from; to the same bits.
     """
-    initial = objective.retract(initial)
+    initial, varied = objective.retract(initial), varied or {}
     if resumed is None:
-        outcome = Outcome.empty(initial, trace_steps(stop.steps, trace))
+        traced = trace_steps(stop.steps, trace.points_per_decade)
+        outcome = Outcome.empty(initial, traced, trace_steps(stop.steps, trace.weights))
         rows = np.arange(len(initial))
-        resumed = Position.at_start(optimizer, initial, outcome, rows, BASIN_TRIGGER)
+        resumed = Position.at_start(optimizer, initial, outcome, rows, BASIN_TRIGGER, varied)
     position = resumed
     while True:
         _descend(objective, optimizer, position, stop, progress, save)
@@ -75,7 +80,9 @@ def train(
         rows = np.flatnonzero(outcome.status == STATUS.index("diverged"))
         if len(rows) == 0 or halvings > stop.halvings:
             return outcome
-        position = Position.at_start(optimizer, initial, outcome, rows, BASIN_TRIGGER, halvings)
+        position = Position.at_start(
+            optimizer, initial, outcome, rows, BASIN_TRIGGER, varied, halvings
+        )
 
 
 def _descend(
@@ -89,16 +96,21 @@ def _descend(
     """Train the running rows to their ends, which are written into the outcome."""
     outcome = at.outcome
     place_of = {int(step): place for place, step in enumerate(outcome.trace_step)}
-    for station in _stations(stop, outcome.trace_step):
+    kept_at = {int(step): place for place, step in enumerate(outcome.kept_step)}
+    for station in _stations(stop, np.union1d(outcome.trace_step, outcome.kept_step)):
         if station <= at.step:
             continue
         running = objective.take(at.rows)
         steps = station - max(at.step, 0)
-        at.weights, at.state = _advance(running, optimizer, at.weights, at.state, steps)
+        _advance(running, optimizer, at, steps)
         at.step = station
         look = _look(running, at.weights, at.state, stop, at.next_test, station)
         if station in place_of:
             _record(running, outcome, at.rows, place_of[station], at.weights, look)
+        if station in kept_at:
+            if kept_at[station] == 0:
+                outcome.kept[at.rows] = np.nan
+            outcome.kept[at.rows, kept_at[station]] = at.weights.detach().cpu().numpy()
         ended = look.stopped_by != RUNNING
         if ended.any():
             gone = at.weights[_rows(ended)]
@@ -129,23 +141,21 @@ def _chunks(weights: torch.Tensor) -> list[slice]:
     return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
 
 
-def _advance(
-    objective: Objective, optimizer: Optimizer, weights: torch.Tensor, state: State, steps: int
-) -> tuple[torch.Tensor, State]:
+def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: int) -> None:
     """`steps` steps of all runs, chunk by chunk."""
     if steps == 0:
-        return weights, state
+        return
     moved, memories = [], []
-    for chunk in _chunks(weights):
+    for chunk in _chunks(at.weights):
         part = objective.take(np.arange(chunk.start, chunk.stop))
-        at, memory = weights[chunk], {name: value[chunk] for name, value in state.items()}
+        weights, memory = at.weights[chunk], {name: v[chunk] for name, v in at.state.items()}
+        mover = with_settings(optimizer, {name: v[chunk] for name, v in at.varied.items()})
         for _ in range(steps):
-            at, memory = optimizer.step(part, at, memory)
-        moved.append(at)
+            weights, memory = mover.step(part, weights, memory)
+        moved.append(weights)
         memories.append(memory)
-    return torch.cat(moved), {
-        name: torch.cat([memory[name] for memory in memories]) for name in state
-    }
+    at.weights = torch.cat(moved)
+    at.state = {name: torch.cat([memory[name] for memory in memories]) for name in at.state}
 
 
 @dataclass

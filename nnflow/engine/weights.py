@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import xarray as xr
 
@@ -22,3 +23,22 @@ def to_flat(model: Model, dataset: xr.Dataset, device: str) -> torch.Tensor:
     """The weights of a dataset, (run, weight), float64."""
     named = {name: torch.as_tensor(dataset[name].values) for name in model.shapes()}
     return flatten(named).to(device=device, dtype=torch.float64)
+
+
+def kept_from_flat(model: Model, kept: np.ndarray) -> dict[str, xr.Variable]:
+    """Weights along trajectories, (run, kept_step, weight), as variables kept_NAME."""
+    axes = weight_dimensions(model)
+    return {
+        f"kept_{name}": xr.Variable(
+            ("run", "kept_step", *axes[name]),
+            part.numpy(),
+            {"long_name": f"weight {name} along the trajectory"},
+        )
+        for name, part in unflatten(torch.as_tensor(kept), model).items()
+    }
+
+
+def kept_to_flat(model: Model, dataset: xr.Dataset, device: str) -> torch.Tensor:
+    """The inverse: (run, kept_step, weight), NaN after a run's end."""
+    parts = [torch.as_tensor(dataset[f"kept_{name}"].values).flatten(2) for name in model.shapes()]
+    return torch.cat(parts, dim=2).to(device=device, dtype=torch.float64)

@@ -29,6 +29,10 @@ class Plugin(Settings):
     """The kind of plugin, in the plural."""
     name: ClassVar[str] = ""
     """The registered name; set at registration."""
+    varies: ClassVar[tuple[str, ...]] = ()
+    """Settings that may differ from run to run (the key `vary` of a study). The methods of an
+    optimizer or an initializer then see an array (run, 1) in place of the number, a model's (run,):
+    a tensor, of an initializer a NumPy array."""
 
     @model_validator(mode="wrap")
     @classmethod

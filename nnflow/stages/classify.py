@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 import xarray as xr
@@ -20,12 +18,12 @@ from nnflow.engine.critical import (
     zero_range,
 )
 from nnflow.engine.eigenvalues import extreme_eigenvalues
-from nnflow.engine.objective import Objective, make_objective
+from nnflow.engine.objective import Objective, make_objective, numpy_product
 from nnflow.engine.polish import polish
 from nnflow.engine.weights import from_flat, to_flat
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
-from nnflow.stages.job import Job, pick_device, run_coordinate
+from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.study.types import Classify, RunSlice
 
 HESSIAN_BYTES = 16 * 2**20
@@ -113,7 +111,10 @@ def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.nda
     variables["kind"] = store.flags(kind, KINDS, long_name="kind of critical point")
     variables["is_global"] = store.flags(known, IS_GLOBAL, long_name="is the loss the infimum?")
     return xr.Dataset(
-        variables, run_coordinate(run_slice.start + rows[0], run_slice.start + rows[-1] + 1)
+        variables,
+        run_coordinates(
+            run_slice.configuration, run_slice.start + rows[0], run_slice.start + rows[-1] + 1
+        ),
     )
 
 
@@ -140,7 +141,7 @@ def _matrix_free(
     undetermined."""
     found = [
         extreme_eigenvalues(
-            _product(objective.take(np.array([row])), weights[row : row + 1]),
+            numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
             weights.shape[1],
             settings.extreme_eigenvalues,
         )
@@ -164,12 +165,6 @@ def _matrix_free(
             [np.concatenate([ends.lowest_residual, ends.highest_residual]) for ends in found]
         ),
     }
-
-
-def _product(objective: Objective, weights: torch.Tensor) -> Callable[[np.ndarray], np.ndarray]:
-    """v ↦ ∇²L v at the weights of one run (1, weight), for NumPy vectors."""
-    product = objective.hessian_vector(weights)
-    return lambda v: product(torch.as_tensor(v, device=weights.device)[None])[0].cpu().numpy()
 
 
 def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:

@@ -9,7 +9,8 @@ from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.interfaces.model import weight_dimensions
 from nnflow.stages.faults import blaming
-from nnflow.stages.job import Job, run_coordinate
+from nnflow.stages.job import Job, run_coordinates
+from nnflow.study.types import Configuration
 
 RESERVED = {
     "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
@@ -22,38 +23,55 @@ RESERVED = {
 
 def initialize(job: Job) -> None:
     """Draw the first weights of all runs of all configurations; writes initialization.nc."""
-    study = job.study
     datasets = {}
-    for configuration in study.configurations:
+    for configuration in job.study.configurations:
         settings = configuration.settings
-        streams = Streams(
-            study.settings.seed, configuration.label, np.arange(settings.runs), "initialize"
-        )
         with blaming(job, (settings.model, settings.initializer), configuration.label):
-            shapes = settings.model.shapes()
-            drawn = settings.initializer.draw(shapes, streams)
+            drawn = _drawn(job, configuration)
             axes = weight_dimensions(settings.model)
         variables = {}
-        for name, shape in shapes.items():
-            if name in RESERVED or name.startswith("trace_"):
-                raise UserError(
-                    f"{study.file}: model: {settings.model.name!r} calls a weight {name!r}, a"
-                    " name that the datasets use for something else; rename it"
-                )
-            if name not in drawn or drawn[name].shape != (settings.runs, *shape):
-                got = drawn[name].shape if name in drawn else "nothing"
-                raise UserError(
-                    f"{study.file}: {configuration.label}: initializer"
-                    f" {settings.initializer.name!r} gave {got} for the weight"
-                    f" {name!r}, not {(settings.runs, *shape)}"
-                )
-            if not np.isfinite(drawn[name]).all():
-                raise UserError(
-                    f"{study.file}: {configuration.label}: initializer"
-                    f" {settings.initializer.name!r} gave the weight {name!r} values"
-                    " that are not finite"
-                )
+        for name, shape in settings.model.shapes().items():
+            _check(job, configuration, name, shape, drawn)
             attributes = {"long_name": f"first weight {name}"}
             variables[name] = (("run", *axes[name]), drawn[name].astype(np.float64), attributes)
-        datasets[configuration.label] = xr.Dataset(variables, run_coordinate(0, settings.runs))
+        coordinates = run_coordinates(configuration, 0, configuration.runs)
+        datasets[configuration.label] = xr.Dataset(variables, coordinates)
     job.write(job.folder / "initialization.nc", datasets, "first weights")
+
+
+def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
+    """First weights of all runs. Starts that several settings share are drawn once."""
+    settings, grid = configuration.settings, configuration.grid
+    runs = np.arange(configuration.runs)
+    varied = grid.values("initializer", runs)
+    starts = grid.start_of(runs) if varied else np.arange(settings.runs)
+    streams = Streams(job.study.settings.seed, configuration.label, starts, "initialize")
+    bound = {name: values[:, None] for name, values in varied.items()}
+    initializer = settings.initializer.model_copy(update=bound)
+    drawn = initializer.draw(settings.model.shapes(), streams)
+    if varied or not grid.axes:
+        return drawn
+    return {name: np.asarray(values)[grid.start_of(runs)] for name, values in drawn.items()}
+
+
+def _check(
+    job: Job,
+    configuration: Configuration,
+    name: str,
+    shape: tuple[int, ...],
+    drawn: dict[str, np.ndarray],
+) -> None:
+    """Raise UserError where a weight is not what it has to be."""
+    study, settings = job.study, configuration.settings
+    if name in RESERVED or name.startswith(("trace_", "kept_")):
+        raise UserError(
+            f"{study.file}: model: {settings.model.name!r} calls a weight {name!r}, a"
+            " name that the datasets use for something else; rename it"
+        )
+    whose = f"{study.file}: {configuration.label}: initializer {settings.initializer.name!r}"
+    expected = (configuration.runs, *shape)
+    if name not in drawn or drawn[name].shape != expected:
+        got = drawn[name].shape if name in drawn else "nothing"
+        raise UserError(f"{whose} gave {got} for the weight {name!r}, not {expected}")
+    if not np.isfinite(drawn[name]).all():
+        raise UserError(f"{whose} gave the weight {name!r} values that are not finite")

@@ -18,7 +18,7 @@ from nnflow.base.progress import Reporter
 if TYPE_CHECKING:
     from nnflow.base.checkpoint import Checkpoint
     from nnflow.study.results import Results
-    from nnflow.study.types import RunSlice, Study
+    from nnflow.study.types import Configuration, RunSlice, Study
 
 CHECKPOINT_EVERY = 300.0
 """Seconds between two checkpoints: what a kill may cost. Studies of quick scale write none."""
@@ -99,15 +99,13 @@ class Job:
         return [found[run_slice.configuration.label] for run_slice in slices]
 
 
-def run_coordinate(start: int, stop: int) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
-    """The coordinate `run`."""
-    return {
-        "run": (
-            "run",
-            np.arange(start, stop),
-            {"long_name": "number of the run in its configuration"},
-        )
-    }
+def run_coordinates(
+    configuration: Configuration, start: int, stop: int
+) -> dict[str, tuple[str, np.ndarray, dict[str, str]]]:
+    """The coordinate `run`, and the settings that differ from run to run."""
+    runs = np.arange(start, stop)
+    text = {"long_name": "number of the run in its configuration"}
+    return {"run": ("run", runs, text), **configuration.grid.coordinates(runs)}
 
 
 def pick_device(gpus: int) -> str:

@@ -117,11 +117,7 @@ def _section(study: Study, folder: Path) -> dict[str, Any]:
 
 
 def _runs(study: Study) -> int:
-    return (
-        sum(configuration.settings.runs for configuration in study.configurations)
-        if study.trains
-        else 0
-    )
+    return sum(configuration.runs for configuration in study.configurations) if study.trains else 0
 
 
 # Claims

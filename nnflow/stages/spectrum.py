@@ -6,10 +6,10 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nnflow.engine.eigenvalues import dense_eigenvalues
+from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
 from nnflow.engine.families import NO_FAMILY
-from nnflow.engine.objective import Objective, flatten, make_objective
-from nnflow.engine.weights import from_flat, to_flat
+from nnflow.engine.objective import Objective, flatten, make_objective, numpy_product
+from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device
 from nnflow.study.types import Configuration, RunSlice
@@ -36,6 +36,8 @@ def spectrum(job: Job) -> None:
 
 def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     settings = configuration.settings.spectrum
+    if settings.at == "trace":
+        return _along_trajectories(job, configuration)
     if settings.at == "runs":
         axis, rows = "run", np.arange(min(settings.most, critical.sizes["run"]))
         labels = critical["run"].values[rows]
@@ -46,14 +48,13 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
     model = configuration.settings.model
     device = pick_device(job.gpus)
     weights = to_flat(model, chosen, device)
-    run_slice = RunSlice(configuration, 0, configuration.settings.runs)
+    run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
     if axis == "family" and len(rows):
         weights = flatten(model.canonical(objective.named(weights)))
     variables = from_flat(model, weights, axis)
     if "eigenvalue" not in chosen:
-        values, residuals = dense_eigenvalues(objective.hessian(weights))
-        variables |= _eigenvalues(axis, values.cpu().numpy(), residuals.cpu().numpy())
+        variables |= _eigenvalues(axis, *_dense(objective, weights))
         modes = np.arange(objective.dimension)
     else:
         count = chosen.sizes["mode"] // 2
@@ -71,6 +72,69 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
         "mode": ("mode", modes, {"long_name": "number of the eigenvalue, from below"}),
     }
     return xr.Dataset(variables, coordinates)
+
+
+def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
+    """Eigenvalues at the kept weights of the first runs, NaN after a run's end: all of them, or
+    both ends where Hessians are not formed."""
+    settings, device = configuration.settings, pick_device(job.gpus)
+    rows = np.arange(min(settings.spectrum.most, configuration.runs))
+    trained = job.read.at("training", configuration.label).isel(run=rows)
+    weights = kept_to_flat(settings.model, trained, device)
+    run_slice = RunSlice(configuration, 0, configuration.runs)
+    objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
+    dense = weights.shape[2] <= settings.classify.dense_up_to
+    count = settings.classify.extreme_eigenvalues
+    modes = np.arange(objective.dimension)
+    if not dense:
+        modes = np.concatenate([np.arange(count), np.arange(-count, 0)])
+    values = np.full((*weights.shape[:2], len(modes)), np.nan)
+    residuals = np.full_like(values, np.nan)
+    for step in range(weights.shape[1]):
+        at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
+        part = objective.take(at)
+        found = (_dense if dense else _extremes)(part, weights[torch.as_tensor(at), step], count)
+        values[at, step], residuals[at, step] = found
+    axes = ("run", "kept_step", "mode")
+    coordinates = {
+        **trained["run"].coords,
+        "kept_step": trained["kept_step"],
+        "mode": ("mode", modes, {"long_name": "number of the eigenvalue, from below"}),
+    }
+    return xr.Dataset(
+        {
+            "eigenvalue": (axes, values, {"long_name": "eigenvalue of the Hessian"}),
+            "residual": (axes, residuals, {"long_name": "norm of Hv - lambda v"}),
+        },
+        coordinates,
+    )
+
+
+def _dense(
+    objective: Objective, weights: torch.Tensor, count: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """All eigenvalues and their residuals, (run, mode)."""
+    if len(weights) == 0:  # no run reached a critical point; a model is not asked about no runs
+        return np.empty((0, objective.dimension)), np.empty((0, objective.dimension))
+    values, residuals = dense_eigenvalues(objective.hessian(weights))
+    return values.cpu().numpy(), residuals.cpu().numpy()
+
+
+def _extremes(
+    objective: Objective, weights: torch.Tensor, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and highest eigenvalues and their residuals, (run, mode)."""
+    found = [
+        extreme_eigenvalues(
+            numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
+            weights.shape[1],
+            count,
+        )
+        for row in range(len(weights))
+    ]
+    values = [np.concatenate([each.lowest, each.highest]) for each in found]
+    residuals = [np.concatenate([e.lowest_residual, e.highest_residual]) for e in found]
+    return np.array(values), np.array(residuals)
 
 
 def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:

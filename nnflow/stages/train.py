@@ -14,9 +14,9 @@ from nnflow.engine.objective import make_objective
 from nnflow.engine.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
 from nnflow.engine.training import Progress
 from nnflow.engine.training import train as train_ensemble
-from nnflow.engine.weights import from_flat, to_flat
+from nnflow.engine.weights import from_flat, kept_from_flat, to_flat
 from nnflow.stages.faults import blaming
-from nnflow.stages.job import Job, pick_device, run_coordinate
+from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.stages.runtime_contract import check_training
 from nnflow.study.types import ConfigurationSettings, RunSlice
 
@@ -105,7 +105,17 @@ def _train_slice(
             progress,
             save,
             Position.from_groups(saved, device) if saved else None,
+            _varied(run_slice, device, precision),
         )
+
+
+def _varied(
+    run_slice: RunSlice, device: torch.device, precision: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """The settings of the optimizer that differ from run to run, (run, 1) each."""
+    runs = np.arange(run_slice.start, run_slice.stop)
+    found = run_slice.configuration.grid.values("optimizer", runs)
+    return {n: torch.as_tensor(v).to(device, precision)[:, None] for n, v in found.items()}
 
 
 def _dataset(settings: ConfigurationSettings, run_slice: RunSlice, outcome: Outcome) -> xr.Dataset:
@@ -140,10 +150,14 @@ def _dataset(settings: ConfigurationSettings, run_slice: RunSlice, outcome: Outc
     for name, values in outcome.trace.items():
         axes = ("run", "trace_step", *(f"{name}_{i}" for i in range(values.ndim - 2)))
         variables[f"trace_{name}"] = (axes, values, {"long_name": f"{name} along the trajectory"})
-    coordinates = run_coordinate(run_slice.start, run_slice.stop)
+    coordinates = run_coordinates(run_slice.configuration, run_slice.start, run_slice.stop)
     coordinates["trace_step"] = (
         "trace_step",
         outcome.trace_step,
         {"long_name": "recorded steps", "units": "1"},
     )
+    if settings.trace.weights is not None:
+        variables |= kept_from_flat(settings.model, outcome.kept)
+        text = {"long_name": "steps at which weights are kept", "units": "1"}
+        coordinates["kept_step"] = ("kept_step", outcome.kept_step, text)
     return xr.Dataset(variables, coordinates)

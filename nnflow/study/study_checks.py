@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from graphlib import CycleError
 
+from pydantic import ValidationError
+
+from nnflow.base.settings import explain
 from nnflow.interfaces import Model
 from nnflow.study.types import STAGE_DATASETS, Configuration, ConfigurationSettings, Study
+from nnflow.study.vary import MOST, axis
 
+VARIED_PARTS = ("optimizer", "initializer", "model")
+"""The plugins whose settings may differ from run to run."""
 FLOAT32_REACH = 2.0**-20
 """What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
 rounded by up to ε/2 = 2⁻²⁴ of their size, and the sums behind a gradient add as much again per
@@ -22,7 +28,14 @@ def check_whole(study: Study) -> None:
         _check_manifold(configuration.settings)
         _check_precision(configuration.settings)
         _check_models(study, configuration)
+        _check_vary(configuration)
+        _check_trace(configuration.settings)
     _check_needs(study)
+
+
+def _check_trace(settings: ConfigurationSettings) -> None:
+    if settings.spectrum.at == "trace" and settings.trace.weights is None:
+        raise ValueError("spectrum.at: trace needs kept weights; set trace.weights, such as 5")
 
 
 def _check_certify(study: Study) -> None:
@@ -97,6 +110,36 @@ def _check_models(study: Study, configuration: Configuration) -> None:
                 f"analyses.{key}: is about the model {' or '.join(map(repr, analysis.models))}"
                 f" (the study has {given} at {configuration.label})"
             )
+
+
+def _check_vary(configuration: Configuration) -> None:
+    """Raise ValueError where a setting can't vary, or a number is out of range."""
+    settings = configuration.settings
+    for key, numbers in settings.vary.items():
+        part, _, name = key.partition(".")
+        plugin = getattr(settings, part, None) if part in VARIED_PARTS else None
+        if plugin is None:
+            raise ValueError(
+                f"vary.{key}: expected a setting of {', '.join(VARIED_PARTS)}, such as"
+                " optimizer.rate"
+            )
+        if name not in plugin.varies:
+            known = ", ".join(plugin.varies) or "none"
+            raise ValueError(
+                f"vary.{key}: this setting of {plugin.name!r} can't differ from run to run"
+                f" (those that can: {known})"
+            )
+        values = axis(numbers)
+        for value in (values.min(), values.max()):
+            whole = {key: getattr(plugin, key) for key in type(plugin).model_fields}
+            try:
+                type(plugin).model_validate({**whole, name: float(value)})
+            except ValidationError as error:
+                raise ValueError(f"vary.{key}: {explain(error)}") from None
+    if configuration.runs > MOST:
+        raise ValueError(f"vary: {configuration.runs} runs, of which {MOST} are the most")
+    if settings.certify is not None and any(key.startswith("model.") for key in settings.vary):
+        raise ValueError("vary: certificates are of one model; its settings can't be varied")
 
 
 def _check_stop(settings: ConfigurationSettings) -> None:

@@ -28,6 +28,7 @@ from nnflow.interfaces import (
     Plugin,
 )
 from nnflow.study.claims import Claim
+from nnflow.study.vary import Grid, Numbers
 
 STAGE_DATASETS = (
     "initialization", "training", "critical_points", "certificates", "spectra", "summary",
@@ -61,6 +62,8 @@ class Trace(Settings):
 
     points_per_decade: PositiveInt = 10
     """Recorded steps per factor of ten."""
+    weights: PositiveInt | None = None
+    """Steps per factor of ten at which the weights of every run are kept; null: they are not."""
 
 
 class Classify(Settings):
@@ -91,8 +94,9 @@ class Classify(Settings):
 class Spectrum(Settings):
     """Which Hessian spectra are computed."""
 
-    at: Literal["families", "runs"] = "families"
-    """At one point of each family, or at the end of every run."""
+    at: Literal["families", "runs", "trace"] = "families"
+    """At one point of each family, at the end of every run, or at the weights that `trace.weights`
+    keeps along the trajectories."""
     most: PositiveInt = 20
     """At most so many families (the most frequent ones) or runs per configuration."""
     compare_dense_up_to: PositiveInt = 2000
@@ -129,7 +133,10 @@ class ConfigurationSettings(Settings):
     optimizer: Optimizer | None = None
     """The rule that moves the weights."""
     runs: PositiveInt = 100
-    """Runs per configuration."""
+    """Runs per configuration; with `vary`, of each of its settings."""
+    vary: dict[str, Numbers] = {}
+    """Numbers of optimizer, initializer or model that differ from run to run: by dotted key, a list
+    or a range `{from, to, count, spacing}`; several keys make a grid."""
     precision: Literal["float64", "float32"] = "float64"
     """Numbers that runs are trained in. float32 is for accelerators, and refused where a stop
     rule can't be reached in it; classification and spectra are always in float64."""
@@ -185,6 +192,16 @@ class Configuration:
     parameters: dict[str, Any]
     settings: ConfigurationSettings
 
+    @cached_property
+    def grid(self) -> Grid:
+        """The settings that differ from run to run; without any, the runs alone."""
+        return Grid(self.settings.vary, self.settings.runs)
+
+    @property
+    def runs(self) -> int:
+        """All runs: those of every varied setting."""
+        return self.grid.runs
+
 
 @dataclass(frozen=True)
 class RunSlice:
@@ -222,11 +239,11 @@ class Study:
         room = self.settings.batch
         for configuration in self.configurations:
             start = 0
-            while start < configuration.settings.runs:
+            while start < configuration.runs:
                 if room == 0:
                     batches.append([])
                     room = self.settings.batch
-                stop = min(configuration.settings.runs, start + room)
+                stop = min(configuration.runs, start + room)
                 batches[-1].append(RunSlice(configuration, start, stop))
                 room -= stop - start
                 start = stop

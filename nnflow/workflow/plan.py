@@ -28,7 +28,7 @@ CONFIG = Path("config/config.yaml")
 KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
-    "initialize": ("seed", "model", "initializer", "runs"),
+    "initialize": ("seed", "model", "initializer", "runs", "vary"),
     "train": (
         "seed",
         "batch",
@@ -36,14 +36,15 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "dataset",
         "optimizer",
         "runs",
+        "vary",
         "precision",
         "stop",
         "trace",
     ),
-    "classify": ("seed", "batch", "model", "dataset", "runs", "classify"),
-    "collect": ("batch", "runs", "classify"),
+    "classify": ("seed", "batch", "model", "dataset", "runs", "vary", "classify"),
+    "collect": ("batch", "runs", "vary", "classify"),
     "certify": ("model", "certify"),
-    "spectrum": ("seed", "model", "dataset", "classify", "spectrum"),
+    "spectrum": ("seed", "model", "dataset", "runs", "vary", "classify", "spectrum"),
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
     "draw": ("figures",),

@@ -86,7 +86,7 @@ def resources_for(study: Study, stage: str) -> Request:
 
 
 def _initialize(study: Study) -> Request:
-    runs = sum(configuration.settings.runs for configuration in study.configurations)
+    runs = sum(configuration.runs for configuration in study.configurations)
     return Request(60 + 1e-4 * runs, IMPORTS_MB + _weights_mb(study) * READ_COPIES)
 
 
@@ -141,7 +141,7 @@ def _certify(study: Study) -> Request:
     for configuration in study.configurations:
         settings = configuration.settings.certify
         families = 0 if settings is None else settings.most * len(settings.kinds)
-        proofs = min(configuration.settings.runs, families)
+        proofs = min(configuration.runs, families)
         seconds += PROOF * proofs * _size(configuration) ** 3
     balls = BALLS * max(_mb(_size(configuration) ** 2) for configuration in study.configurations)
     return Request(60 + seconds, TORCH_MB + balls + READ_COPIES * _study_mb(study))
@@ -222,8 +222,7 @@ def _mb(numbers: float) -> float:
 def _weights_mb(study: Study) -> float:
     """The weights of all runs."""
     return sum(
-        _mb(configuration.settings.runs * _size(configuration))
-        for configuration in study.configurations
+        _mb(configuration.runs * _size(configuration)) for configuration in study.configurations
     )
 
 
@@ -232,7 +231,6 @@ def _study_mb(study: Study) -> float:
     if not study.trains:
         return 0.0
     traces = sum(
-        _mb(configuration.settings.runs * _traced(configuration))
-        for configuration in study.configurations
+        _mb(configuration.runs * _traced(configuration)) for configuration in study.configurations
     )
     return _weights_mb(study) + traces

@@ -27,15 +27,18 @@ class Normal(Initializer):
     """Variance of vectors beside matrices (biases); null: they follow the rule, with fans
     of 1. In a model without matrices vectors always follow it."""
 
+    varies = ("variance",)
+
     def draw(self, shapes, streams):
         matrices = any(len(shape) >= 2 for shape in shapes.values())
         return {
-            name: self._deviation(shape, matrices)
-            * streams.normal(math.prod(shape), draw=i).reshape(-1, *shape)
+            name: (
+                self._deviation(shape, matrices) * streams.normal(math.prod(shape), draw=i)
+            ).reshape(-1, *shape)
             for i, (name, shape) in enumerate(shapes.items())
         }
 
-    def _deviation(self, shape: tuple[int, ...], matrices: bool) -> float:
+    def _deviation(self, shape: tuple[int, ...], matrices: bool) -> float | np.ndarray:
         if len(shape) < 2 and matrices and self.bias_variance is not None:
             return math.sqrt(self.bias_variance)
         outputs, inputs = shape[-2:] if len(shape) >= 2 else (1, 1)
@@ -45,7 +48,7 @@ class Normal(Initializer):
             "fan_out": outputs,
             "fan_average": np.mean([inputs, outputs]),
         }
-        return math.sqrt(self.variance / fans[self.per])
+        return np.sqrt(self.variance / fans[self.per])
 
 
 @nnflow.hookimpl

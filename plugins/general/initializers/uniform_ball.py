@@ -20,6 +20,8 @@ class UniformBall(Initializer):
     center: Values = {}
     """Center W₀ by weight, in the weight's own shape; 0 for weights that are not named."""
 
+    varies = ("radius",)
+
     def draw(self, shapes, streams):
         check_names("uniform_ball.center", self.center, shapes)
         inside = uniform_in_ball(self.radius, shapes, streams)

@@ -22,6 +22,8 @@ class ToyValley(Model):
     epsilon: NonNegativeFloat = Field(examples=[0.1])
     """Slope ε of the valley's floor."""
 
+    varies = ("epsilon",)
+
     def shapes(self):
         return {"w": (2,)}
 

@@ -18,6 +18,7 @@ class GradientDescent(Optimizer):
     rate: PositiveFloat
     """Learning rate α."""
 
+    varies = ("rate",)
     is_gradient_descent = True
 
     def start(self, weights, scale):

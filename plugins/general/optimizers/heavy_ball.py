@@ -22,6 +22,8 @@ class HeavyBall(Optimizer):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     """Momentum coefficient β."""
 
+    varies = ("rate", "momentum")
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
 

@@ -64,6 +64,8 @@ class PerturbedGradientDescent(Optimizer):
     waiting_time: PositiveInt | None = None
     """t_thres, steps between noise and verdict, instead of the computed one (rounded up)."""
 
+    varies = ("rate", "radius")
+
     @model_validator(mode="after")
     def _complete(self):
         for name, constants in NEEDED.items():

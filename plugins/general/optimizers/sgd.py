@@ -36,6 +36,8 @@ class Sgd(Optimizer):
     milestones: list[Annotated[float, Field(gt=0, lt=1)]] = [0.5, 0.75]
     """Fractions of T at which step_decay lowers the rate."""
 
+    varies = ("momentum",)
+
     @model_validator(mode="after")
     def _covered(self):
         if self.schedule != "constant" and self.total_steps is None:

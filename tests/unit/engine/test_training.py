@@ -86,7 +86,7 @@ def test_the_trace_is_the_trajectory_and_empty_after_the_end():
 
 @given(st.integers(1, 10**7), st.integers(1, 20))
 def test_trace_steps_rise_from_zero_to_the_limit(limit, per_decade):
-    steps = trace_steps(limit, Trace(points_per_decade=per_decade))
+    steps = trace_steps(limit, per_decade)
     assert steps[0] == 0 and steps[-1] == limit
     assert (np.diff(steps) > 0).all()
 
