@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import torch
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
-from nnflow.interfaces.dataset import Dataset
+from nnflow.engine.samples import HELD_OUT, check_arrays, for_model, load_arrays
 from nnflow.interfaces.manifolds import Manifold
 from nnflow.interfaces.model import Data, Model, size
 
@@ -27,9 +26,6 @@ HESSIAN_BYTES = 256 * 2**20
 DATA_BYTES = 16 * 2**20
 """Most memory that the data would take if each of those columns had its own: what a network
 computes from its data is of their size, or a few times that."""
-
-HELD_OUT = "test_"
-"""What the names of held-out arrays begin with; no minibatch touches them."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +67,12 @@ class Objective:
 
     @property
     def samples(self) -> int:
-        """How many samples the loss is a mean over. Raises UserError where there is no data."""
-        if "inputs" not in self.data:
-            raise UserError("this optimizer draws samples, but the study names no dataset")
-        return self.data["inputs"].shape[-2]
+        """How many samples the loss is a mean over: the first axis of every array that is not held
+        out. Raises UserError where there is no data."""
+        for name, array in self.data.items():
+            if not name.startswith(HELD_OUT):
+                return len(array)
+        raise UserError("this optimizer draws samples, but the study names no dataset")
 
     def named(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
         """Flat weights by name, each (run, *shape); views, not copies."""
@@ -200,26 +198,15 @@ def make_objective(
     settings, runs = configuration.settings, np.arange(run_slice.start, run_slice.stop)
     starts = configuration.grid.start_of(runs)
     streams = Streams(study.settings.seed, configuration.label, starts, purpose)
-    arrays = _load(settings.dataset, folder) if settings.dataset else {}
+    arrays = load_arrays(settings.dataset, folder) if settings.dataset else {}
+    check_arrays(settings.model, settings.dataset, arrays)
+    arrays = for_model(settings.model, arrays)
     tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
     data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
     objective = Objective(settings.model, data, streams, settings.model.manifold())
     values = configuration.grid.values("model", runs)
     varied = {name: torch.as_tensor(v).to(device, precision) for name, v in values.items()}
     return objective.varying(varied) if varied else objective
-
-
-@cache
-def _load(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
-    arrays = dataset.load(folder)
-    for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise UserError(f"dataset {dataset.name!r}: {name!r} has values that are not finite")
-    for held_out in (False, True):
-        parts = {n: len(a) for n, a in arrays.items() if n.startswith(HELD_OUT) == held_out}
-        if len(set(parts.values())) > 1:
-            raise UserError(f"dataset {dataset.name!r}: arrays of different lengths: {parts}")
-    return arrays
 
 
 def numpy_product(

@@ -19,8 +19,12 @@ class Dataset(Plugin):
 
     kind: ClassVar[str] = "datasets"
 
+    gives: ClassVar[tuple[str, ...]] = ()
+    """Names of the arrays that are not held out, so that a model that needs others is refused
+    before any job; empty: not told."""
+
     def load(self, folder: Path) -> dict[str, np.ndarray]:
-        """The arrays, real ones in float64, at least `inputs` (sample, feature).
+        """The arrays; the first axis of each is the samples.
 
         folder: where files are kept and looked for; it may not exist yet.
         Raises UserError where the data can't be had.

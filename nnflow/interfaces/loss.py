@@ -15,6 +15,9 @@ class Loss(Plugin):
 
     kind: ClassVar[str] = "losses"
 
+    targets: ClassVar[str] = "any"
+    """What targets are: "real" numbers, "classes" counted from 0, or "any" of them."""
+
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, (…, sample), from outputs (…, sample, output) and targets
         (…, sample) or (…, sample, output)."""

@@ -55,6 +55,11 @@ class Model(Plugin):
         (run,), inf where there is none; None: not known for this model."""
         return None
 
+    def arrays(self) -> dict[str, str]:
+        """The arrays of a dataset that the loss reads, {name: "real" or "classes"}: real numbers,
+        or whole ones from 0. A study without them is refused before any job; empty: not told."""
+        return {}
+
     def manifold(self) -> Manifold | None:
         """What the flat weights, in the order of `shapes`, are bound to; None: nothing. Then
         the optimizer has to stay there, and gradients, kinds and spectra are those along it;

@@ -29,6 +29,7 @@ def check_whole(study: Study) -> None:
         _check_precision(configuration.settings)
         _check_models(study, configuration)
         _check_vary(configuration)
+        _check_arrays(configuration.settings)
         _check_trace(configuration.settings)
     _check_needs(study)
 
@@ -109,6 +110,23 @@ def _check_models(study: Study, configuration: Configuration) -> None:
             raise ValueError(
                 f"analyses.{key}: is about the model {' or '.join(map(repr, analysis.models))}"
                 f" (the study has {given} at {configuration.label})"
+            )
+
+
+def _check_arrays(settings: ConfigurationSettings) -> None:
+    """Raise ValueError where the dataset is known not to have what the model needs."""
+    model, dataset = settings.model, settings.dataset
+    needed = model.arrays() if model else {}
+    if dataset is None and needed:
+        raise ValueError(
+            f"dataset: the model {model.name!r} needs {', '.join(map(repr, needed))}, and the study"
+            " names no dataset"
+        )
+    for name in needed:
+        if dataset.gives and name not in dataset.gives:
+            raise ValueError(
+                f"dataset: the model {model.name!r} needs {name!r}; {dataset.name!r} has:"
+                f" {', '.join(dataset.gives)}"
             )
 
 

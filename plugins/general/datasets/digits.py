@@ -22,6 +22,8 @@ class Digits(Dataset):
     and `test_targets`.
     """
 
+    gives = ("inputs", "targets")
+
     scaling: Literal["unit", "standard"] = "unit"
     """Pixels divided by 16, so that they fill [0, 1], or standardized: mean 0 and variance 1
     over the training samples (a pixel that is constant there becomes 0)."""

@@ -12,6 +12,8 @@ from nnflow import Dataset, Streams
 class Gaussian(Dataset):
     """`inputs` (sample, dimension) with independent rows ~ N(0, I)."""
 
+    gives = ("inputs",)
+
     samples: PositiveInt = Field(examples=[1000])
     """Number of samples."""
     dimension: PositiveInt = Field(examples=[6])

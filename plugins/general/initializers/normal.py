@@ -22,7 +22,8 @@ class Normal(Initializer):
     """Variance of an entry, times what `per` says."""
     per: Literal["one", "fan_in", "fan_out", "fan_average"] = "fan_in"
     """What the variance is divided by: 1, the number of inputs of a matrix, of outputs, or
-    their mean. A weight that is no matrix has fans of 1."""
+    their mean; of a convolution's kernel (outputs, inputs, …) each times the size of its window. A
+    vector has fans of 1."""
     bias_variance: NonNegativeFloat | None = 0.0
     """Variance of vectors beside matrices (biases); null: they follow the rule, with fans
     of 1. In a model without matrices vectors always follow it."""
@@ -41,7 +42,7 @@ class Normal(Initializer):
     def _deviation(self, shape: tuple[int, ...], matrices: bool) -> float | np.ndarray:
         if len(shape) < 2 and matrices and self.bias_variance is not None:
             return math.sqrt(self.bias_variance)
-        outputs, inputs = shape[-2:] if len(shape) >= 2 else (1, 1)
+        inputs, outputs = _fans(shape)
         fans = {
             "one": 1,
             "fan_in": inputs,
@@ -49,6 +50,15 @@ class Normal(Initializer):
             "fan_average": np.mean([inputs, outputs]),
         }
         return np.sqrt(self.variance / fans[self.per])
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Inputs and outputs of one neuron; for a convolution's kernel (outputs, inputs, …) times the
+    size of its window (Glorot & Bengio 2010; He et al. 2015)."""
+    if len(shape) < 2:
+        return 1, 1
+    window = math.prod(shape[2:])
+    return shape[1] * window, shape[0] * window
 
 
 @nnflow.hookimpl

@@ -12,6 +12,8 @@ class CrossEntropy(Loss):
     It is positive, convex in o, and unchanged when a number is added to all logits.
     """
 
+    targets = "classes"
+
     def __call__(self, outputs, targets):
         classes = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
         return torch.logsumexp(outputs, dim=-1) - outputs.gather(-1, classes).squeeze(-1)

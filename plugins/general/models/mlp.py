@@ -39,6 +39,9 @@ class Mlp(Model):
             shapes[f"b{layer}"] = (self.widths[layer],)
         return shapes
 
+    def arrays(self):
+        return {"inputs": "real", "targets": self.loss_function.targets}
+
     def dimensions(self):
         hidden = [f"hidden{layer}" for layer in self.layers[:-1]]
         axes = ["input", *hidden, "output"]

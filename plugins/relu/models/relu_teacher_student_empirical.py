@@ -26,6 +26,9 @@ class ReluTeacherStudentEmpirical(Model):
     def shapes(self):
         return {"w": (self.n, self.k)}
 
+    def arrays(self):
+        return {"inputs": "real"}
+
     def dimensions(self):
         return {"w": ("neuron", "input")}
 
