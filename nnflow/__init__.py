@@ -27,6 +27,7 @@ from nnflow.interfaces import (
     Loss,
     Model,
     Optimizer,
+    Start,
 )
 from nnflow.interfaces import registry as _registry  # noqa: F401 - names of plugins can be looked up
 from nnflow.interfaces.hookspecs import hookimpl
@@ -49,6 +50,7 @@ __all__ = [
     "Optimizer",
     "Settings",
     "Spheres",
+    "Start",
     "Streams",
     "Table",
     "UserError",

@@ -5,7 +5,7 @@ from nnflow.interfaces.analysis import Analysis
 from nnflow.interfaces.dataset import Dataset
 from nnflow.interfaces.enclosure import Block, Enclosure
 from nnflow.interfaces.figure import Figure
-from nnflow.interfaces.initializer import Initializer
+from nnflow.interfaces.initializer import Initializer, Start
 from nnflow.interfaces.loss import Loss
 from nnflow.interfaces.model import Model
 from nnflow.interfaces.optimizer import Optimizer
@@ -22,4 +22,4 @@ KINDS: tuple[type[Plugin], ...] = (
     Figure,
 )
 
-__all__ = [kind.__name__ for kind in KINDS] + ["KINDS", "Block", "Enclosure", "Plugin"]
+__all__ = [kind.__name__ for kind in KINDS] + ["KINDS", "Block", "Enclosure", "Plugin", "Start"]

@@ -54,6 +54,10 @@ class Plugin(Settings):
         except ValidationError as error:
             raise ValueError(f"{found.name}: {explain(error, found)}") from None
 
+    def used_studies(self) -> tuple[str, ...]:
+        """Names of studies whose results it reads; the study's key `uses` has to name them."""
+        return ()
+
     @model_serializer(mode="wrap")
     def _describe(self, handler: Any) -> dict[str, Any]:
         return {"name": self.name, **handler(self)}

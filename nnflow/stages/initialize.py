@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import xarray as xr
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
+from nnflow.engine.samples import load_arrays
+from nnflow.interfaces import Start
 from nnflow.interfaces.model import weight_dimensions
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, run_coordinates
-from nnflow.study.types import Configuration
+from nnflow.study.types import Configuration, ConfigurationSettings
 
 RESERVED = {
     "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
@@ -48,10 +52,24 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
     streams = Streams(job.study.settings.seed, configuration.label, starts, "initialize")
     bound = {name: values[:, None] for name, values in varied.items()}
     initializer = settings.initializer.model_copy(update=bound)
-    drawn = initializer.draw(settings.model.shapes(), streams)
+    drawn = initializer.start(
+        Start(
+            settings.model.shapes(),
+            streams,
+            settings.model,
+            configuration.label,
+            partial(_arrays, job, settings),
+            {study.name: job.read.of(study.name) for study in job.study.used},
+        )
+    )
     if varied or not grid.axes:
         return drawn
     return {name: np.asarray(values)[grid.start_of(runs)] for name, values in drawn.items()}
+
+
+def _arrays(job: Job, settings: ConfigurationSettings) -> dict[str, np.ndarray]:
+    """The arrays of the configuration's dataset; {} where it has none."""
+    return dict(load_arrays(settings.dataset, job.data)) if settings.dataset else {}
 
 
 def _check(

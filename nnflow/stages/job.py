@@ -17,6 +17,7 @@ from nnflow.base.progress import Reporter
 
 if TYPE_CHECKING:
     from nnflow.base.checkpoint import Checkpoint
+    from nnflow.engine.landscape import Landscape
     from nnflow.study.results import Results
     from nnflow.study.types import Configuration, RunSlice, Study
 
@@ -52,7 +53,7 @@ class Job:
         """The study's datasets."""
         from nnflow.study.results import Results
 
-        return Results(self.study, self.folder, self.reporter)
+        return Results(self.study, self.folder, self.reporter, partial(landscape_of, self.data))
 
     def batch_path(self, dataset: str, batch: int) -> Path:
         """Where the part of a dataset that one batch carries is kept."""
@@ -97,6 +98,18 @@ class Job:
         if len(slices) == 1:
             return list(found.values())
         return [found[run_slice.configuration.label] for run_slice in slices]
+
+
+def landscape_of(data: Path, study: Study, configuration: Configuration) -> Landscape:
+    """The loss of a configuration with its data, on the CPU. data: where datasets keep files."""
+    from nnflow.engine.landscape import Landscape
+    from nnflow.engine.objective import make_objective
+    from nnflow.study.types import RunSlice
+
+    if configuration.settings.model is None:
+        raise UserError(f"{study.file}: the study names no model, so there is no loss")
+    first = RunSlice(configuration, 0, 1)
+    return Landscape(make_objective(study, first, "analyze", data, "cpu"))
 
 
 def run_coordinates(

@@ -45,7 +45,7 @@ def report(plan: Plan) -> None:
     results give the same bytes. Raises UserError where a file is missing or damaged.
     """
     folder = plan.results / plan.scale
-    sections = [_section(study, folder) for study in plan.loaded.values()]
+    sections = [_section(study, folder) for study in (plan.loaded[name] for name in plan.studies)]
     page = _page(plan.scale, sections)
     rows = [row for section in sections for row in section["rows"]]
     store.write_text(folder / "claims.csv", to_csv(rows))
@@ -59,7 +59,7 @@ def report_unfinished(plan: Plan) -> Path | None:
     a workflow in which a job failed; the next whole report removes it."""
     folder = plan.results / plan.scale
     sections, missing = [], {}
-    for study in plan.loaded.values():
+    for study in (plan.loaded[name] for name in plan.studies):
         try:
             sections.append(_section(study, folder))
         except UserError as error:

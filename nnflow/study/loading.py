@@ -47,10 +47,10 @@ def study_file(name: str, folder: Path = STUDIES) -> Path:
     return files[name]
 
 
-def load_study(file: Path, scale: str = "quick") -> Study:
-    """Read and validate a study file.
+def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) -> Study:
+    """Read and validate a study file, and those of the studies that it uses.
 
-    Raises UserError naming file, key and reason.
+    users: the studies on whose behalf it is read. Raises UserError naming file, key and reason.
     """
     name = file.stem
     try:
@@ -64,11 +64,23 @@ def load_study(file: Path, scale: str = "quick") -> Study:
         _check_keys(raw)
         settings = _validate(StudySettings, once)
         configurations = tuple(_configurations(raw, sweep))
-        study = Study(name, str(file), scale, settings, configurations)
+        used = tuple(_used(other, file, scale, (*users, name)) for other in settings.uses)
+        study = Study(name, str(file), scale, settings, configurations, used)
         check_whole(study)
     except ValueError as error:
         raise UserError(f"{file}: {error}") from None
     return study
+
+
+def _used(name: str, file: Path, scale: str, users: tuple[str, ...]) -> Study:
+    """A study that another one uses."""
+    if name in users:
+        circle = " uses ".join([*users[users.index(name) :], name])
+        raise ValueError(f"uses: a circle: {circle}")
+    beside = {**built_in_studies(), **study_files(), **study_files(file.parent)}
+    if name not in beside:
+        raise ValueError(f"uses: no study {name!r}{suggest(name, sorted(beside))}")
+    return load_study(beside[name], scale, users)
 
 
 def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import xarray as xr
 
 from nnflow.base import store
+from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.study.types import STAGE_DATASETS, Configuration, Study
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Results:
     """The datasets of a study, read when first asked for.
 
     folder: results/<scale>/<study>. reporter: of the job that reads them, if one does.
+    landscape: makes the loss of a configuration, for `objective`.
     """
 
-    def __init__(self, study: Study, folder: Path, reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        study: Study,
+        folder: Path,
+        reporter: Reporter | None = None,
+        landscape: Callable[[Study, Configuration], Any] | None = None,
+    ) -> None:
         self.study = study
         self.folder = folder
         self._reporter = reporter
+        self._landscape = landscape
         self._read: dict[str, dict[str, xr.Dataset]] = {}
 
     @cached_property
@@ -35,20 +49,65 @@ class Results:
         critical_points, certificates or spectra."""
         datasets = self._datasets(name)
         for configuration in self.configurations:
-            yield (
-                configuration,
-                datasets[configuration.label] if len(self.configurations) > 1 else datasets[""],
-            )
+            several = len(self.configurations) > 1
+            yield configuration, datasets[configuration.label] if several else datasets[""]
 
     def at(self, name: str, label: str) -> xr.Dataset:
-        """A stage's dataset at the configuration with this label."""
-        return next(
-            dataset for configuration, dataset in self.each(name) if configuration.label == label
-        )
+        """A stage's dataset at the configuration with this label. Raises UserError where the study
+        has none of that label."""
+        for configuration, dataset in self.each(name):
+            if configuration.label == label:
+                return dataset
+        known = ", ".join(configuration.label for configuration in self.configurations)
+        raise UserError(f"{self.study.file}: no configuration {label!r} (there are: {known})")
 
     def __getitem__(self, name: str) -> xr.Dataset:
         """The dataset of an analysis, or `summary`."""
         return self._datasets(name)[""]
+
+    def of(self, name: str) -> Results:
+        """The results of a study that this one uses. Raises UserError where it uses none of that
+        name."""
+        for study in self.study.used:
+            if study.name == name:
+                folder = self.folder.parent / name
+                return Results(study, folder, self._reporter, self._landscape)
+        raise UserError(f"{self.study.file}: uses: the study {name!r} is not named there")
+
+    def objective(self, configuration: Configuration) -> Any:
+        """The loss of a configuration with its data, and its derivatives, as a function of many
+        weights at once: an `engine.landscape.Landscape`."""
+        if self._landscape is None:
+            raise UserError("these results were opened without a way to the model")
+        return self._landscape(self.study, configuration)
+
+    def frame(self, name: str) -> pd.DataFrame:
+        """A stage's dataset as a table: one row per run (or family, or certificate), with the swept
+        parameters as first columns and categories by name. What has further axes is left out."""
+        import pandas as pd
+
+        parts = []
+        for configuration, dataset in self.each(name):
+            axis = next(iter(dataset.dims))
+            columns = {
+                key: _decoded(variable)
+                for key, variable in dataset.variables.items()
+                if variable.dims == (axis,)
+            }
+            swept = {
+                key: [value if isinstance(value, int | float | str) else str(value)]
+                for key, value in configuration.parameters.items()
+            }
+            repeated = {key: value * dataset.sizes[axis] for key, value in swept.items()}
+            parts.append(pd.DataFrame({**repeated, **columns}))
+        return pd.concat(parts, ignore_index=True)
+
+    def last(self, variable: str, label: str) -> np.ndarray:
+        """The last recorded value of `trace_VARIABLE` of each run, (run, …)."""
+        values = self.at("training", label)[f"trace_{variable}"].values
+        recorded = np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=2)
+        final = values.shape[1] - 1 - recorded[:, ::-1].argmax(axis=1)
+        return values[np.arange(len(values)), final]
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
         """Show that `done` of `total` parts of a long computation are finished. May be called
@@ -60,6 +119,14 @@ class Results:
         if name not in self._read:
             self._read[name] = store.read(dataset_path(self.folder, name))
         return self._read[name]
+
+
+def _decoded(variable: xr.Variable) -> np.ndarray:
+    """The values; categories by their names."""
+    if "flag_meanings" not in variable.attrs:
+        return variable.values
+    names = np.array(variable.attrs["flag_meanings"].split())
+    return names[variable.values]
 
 
 def dataset_path(folder: Path, name: str) -> Path:

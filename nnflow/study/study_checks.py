@@ -32,6 +32,16 @@ def check_whole(study: Study) -> None:
         _check_arrays(configuration.settings)
         _check_trace(configuration.settings)
     _check_needs(study)
+    _check_uses(study)
+
+
+def _check_uses(study: Study) -> None:
+    """Raise ValueError where a plugin reads a study that the key `uses` does not name."""
+    parts = ("model", "dataset", "initializer", "optimizer", "analyses", "figures")
+    for plugin in study.plugins(*parts):
+        for name in plugin.used_studies():
+            if name not in study.settings.uses:
+                raise ValueError(f"uses: {plugin.name!r} reads the study {name!r}; name it here")
 
 
 def _check_trace(settings: ConfigurationSettings) -> None:

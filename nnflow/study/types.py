@@ -174,6 +174,9 @@ class StudySettings(Settings):
     """The published text that is studied."""
     seed: NonNegativeInt = 0
     """Seed of all random streams."""
+    uses: list[str] = []
+    """Studies whose results this one starts from or compares with; they run first, at the same
+    scale."""
     batch: PositiveInt = 1000
     """Most runs that one job carries."""
     analyses: Annotated[dict[str, Analysis], BeforeValidator(_named)] = {}
@@ -221,6 +224,7 @@ class Study:
     scale: str
     settings: StudySettings
     configurations: tuple[Configuration, ...]
+    used: tuple[Study, ...] = ()
 
     @property
     def trains(self) -> bool:

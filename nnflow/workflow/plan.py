@@ -105,9 +105,15 @@ class Plan:
                 check_name(str(name))
             except ValueError as error:
                 raise UserError(f"{CONFIG}: studies: {error}") from None
-        return {
-            name: load_study(study_file(name, self.folder), self.scale) for name in self.studies
-        }
+        found: dict[str, Study] = {}
+        for name in self.studies:
+            _add(load_study(study_file(name, self.folder), self.scale), found)
+        return found
+
+    @cached_property
+    def all_studies(self) -> tuple[str, ...]:
+        """The studies, and those that they use."""
+        return tuple(self.loaded)
 
     def batches(self, study: str) -> range:
         """The numbers of a study's batches."""
@@ -128,6 +134,14 @@ class Plan:
         plugin = getattr(self.loaded[study].settings, part)[key]
         return [str(dataset_path(folder, need)) for need in plugin.needs]
 
+    def used_files(self, study: str) -> list[str]:
+        """The files of the studies that a study uses."""
+        return [
+            file
+            for used in self.loaded[study].used
+            for file in (*self.datasets(used.name), *self.analysis_files(used.name))
+        ]
+
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
         loaded = self.loaded[study]
@@ -144,7 +158,8 @@ class Plan:
 
     def figure_inputs(self, study: str) -> list[str]:
         """The files that a study's figures read."""
-        return self._all_needs(study, "figures", self.loaded[study].settings.figures)
+        read = self._all_needs(study, "figures", self.loaded[study].settings.figures)
+        return [*read, *self.used_files(study)]
 
     def analyses(self, study: str) -> list[str]:
         """The names of a study's analyses, each after those that it needs."""
@@ -159,7 +174,7 @@ class Plan:
         """The files that a study's analyses read, but for those that they write."""
         written = self.analysis_files(study)
         read = self._all_needs(study, "analyses", self.analyses(study))
-        return [file for file in read if file not in written]
+        return [*(file for file in read if file not in written), *self.used_files(study)]
 
     def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
@@ -200,6 +215,13 @@ class Plan:
     @cached_property
     def _done(self) -> dict[tuple, Any]:
         return {}
+
+
+def _add(study: Study, found: dict[str, Study]) -> None:
+    """Add a study after those that it uses."""
+    for used in study.used:
+        _add(used, found)
+    found.setdefault(study.name, study)
 
 
 def _checked_results(named: Any) -> Path:

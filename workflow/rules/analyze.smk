@@ -1,6 +1,6 @@
 # One rule per study, as each has analyses of its own; one job, as most of each analysis
 # alone would be the start of Python and reading the same datasets.
-for study in PLAN.studies:
+for study in PLAN.all_studies:
     if PLAN.analyses(study):
 
         rule:

@@ -25,7 +25,7 @@ if "checkpoint" in config:
 
 wildcard_constraints:
     scale=PLAN.scale,
-    study="|".join(PLAN.studies),
+    study="|".join(PLAN.all_studies),
     batch=r"\d+",
 
 

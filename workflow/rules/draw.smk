@@ -1,6 +1,6 @@
 # One rule per study, as each has figures of its own; one job, as most of a drawing job
 # is the start of Python and matplotlib.
-for study in PLAN.studies:
+for study in PLAN.all_studies:
 
     rule:
         name:

@@ -1,4 +1,6 @@
 rule initialize:
+    input:
+        lambda wildcards: PLAN.used_files(wildcards.study),
     output:
         f"{STUDY}/initialization.nc",
     log:

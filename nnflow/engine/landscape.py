@@ -1,0 +1,88 @@
+"""A loss with its data as a function of many weights at once, for analyses and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+
+from nnflow.engine.objective import Objective, flatten
+
+CHUNK_BYTES = 64 * 2**20
+"""Memory for the weights that are evaluated together, each beside what it makes of the data."""
+HESSIAN_BYTES = 64 * 2**20
+"""Memory for the Hessians that are formed together."""
+
+Points = np.ndarray | Mapping[str, np.ndarray]
+"""Weights of many networks: (point, weight), or by name, each (point, *shape)."""
+
+
+class Landscape:
+    """L with its derivatives; NumPy in, NumPy out, float64.
+
+    Weights are given flat, in the order of the model's `shapes`, or by name, and evaluated in
+    chunks, so that memory stays bounded however many there are.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        self._objective = objective
+        read = sum(array.numel() for array in objective.data.values())
+        self._per_point = 8 * (objective.dimension + read)
+
+    def flat(self, weights: Points) -> np.ndarray:
+        """Weights as (point, weight)."""
+        if isinstance(weights, Mapping):
+            named = {
+                name: torch.as_tensor(weights[name]) for name in self._objective.model.shapes()
+            }
+            return flatten(named).double().numpy()
+        return np.atleast_2d(np.asarray(weights, dtype=np.float64))
+
+    def loss(self, weights: Points) -> np.ndarray:
+        """L, (point,)."""
+        return self._mapped(self._objective.loss, weights, CHUNK_BYTES, self._per_point)
+
+    def gradient(self, weights: Points) -> np.ndarray:
+        """∇L, (point, weight)."""
+        return self._mapped(self._objective.gradient, weights, CHUNK_BYTES, self._per_point)
+
+    def hessian(self, weights: Points) -> np.ndarray:
+        """∇²L, (point, weight, weight)."""
+        size = 8 * self._objective.dimension**2
+        return self._mapped(self._objective.hessian, weights, HESSIAN_BYTES, size)
+
+    def hessian_vector(self, weights: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """∇²L(w) v for one point w, (weight,), and vectors (vector, weight)."""
+        vectors = np.atleast_2d(np.asarray(vectors, dtype=np.float64))
+        at = torch.as_tensor(np.broadcast_to(weights, vectors.shape).copy())
+        return self._objective.hessian_vector(at)(torch.as_tensor(vectors)).cpu().numpy()
+
+    def plane(
+        self,
+        center: np.ndarray,
+        first: np.ndarray,
+        second: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
+    ) -> np.ndarray:
+        """L(center + x·first + y·second), (y, x), on the grid of two coordinates. NaN and infinite
+        losses stay what they are."""
+        rows = [center + b * second + np.outer(x, first) for b in y]
+        return self.loss(np.concatenate(rows)).reshape(len(y), len(x))
+
+    def line(self, start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """L((1 − t)·start + t·end), (t,)."""
+        return self.loss(np.outer(1 - t, start) + np.outer(t, end))
+
+    def _mapped(
+        self,
+        function: Callable[[torch.Tensor], torch.Tensor],
+        weights: Points,
+        memory: int,
+        size: int,
+    ) -> np.ndarray:
+        flat = self.flat(weights)
+        length = max(1, memory // size)
+        parts = np.split(flat, range(length, len(flat), length))
+        return np.concatenate([function(torch.as_tensor(part)).cpu().numpy() for part in parts])
