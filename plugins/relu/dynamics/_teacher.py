@@ -10,5 +10,5 @@ polishing leaves (1e-9) and far below the distance of w* from its next image (1)
 
 
 def at_teacher(weights: np.ndarray) -> np.ndarray:
-    """(run,) bool: are these weights (run, K, K) those of K orthonormal teachers, in their order?"""
+    """(run,) bool: are these weights (run, K, K) those of K orthonormal teachers, in order?"""
     return np.abs(weights - np.eye(weights.shape[1])).max(axis=(1, 2)) < NEAR

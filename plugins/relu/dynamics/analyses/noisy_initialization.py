@@ -1,4 +1,4 @@
-"""Where noisy starts near the teacher's direction end: at the teacher, at an image, or elsewhere."""
+"""Where noisy starts end: at the teacher, at an image of it, or elsewhere."""
 
 from __future__ import annotations
 
