@@ -71,3 +71,29 @@ def mass_and_asymmetry(angle: np.ndarray, moment: float) -> tuple[np.ndarray, np
     value = moment / (2 * np.pi) * weights * open_for / 2 * np.cos(turn - angle[..., None])
     along, across = (value * np.cos(turn)).sum(-1), (value * np.sin(turn)).sum(-1)
     return across / np.sin(angle), along - across / np.tan(angle)
+
+
+def square_gating(e: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """E F(e, w) of one sample for inputs uniform on the square [−√3, √3]² and unit vectors at
+    these angles, |e − w| < π; (…, 2).
+
+    In polar coordinates it is 1/12 ∫ cos(ψ − w) (cos ψ, sin ψ) R(ψ)⁴/4 dψ over the ψ at which both
+    gates are open, with R = √3/max(|cos ψ|, |sin ψ|), by Gauss–Legendre quadrature between the
+    square's corners.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    low, high = np.maximum(e, w) - np.pi / 2, np.minimum(e, w) + np.pi / 2
+    total = 0.0
+    first = int(np.floor(low.min() / (np.pi / 2))) - 1
+    last = int(np.ceil(high.max() / (np.pi / 2))) + 1
+    for side in range(first, last + 1):
+        start, end = (
+            np.clip(angle, (side - 0.5) * np.pi / 2, (side + 0.5) * np.pi / 2)
+            for angle in (low, high)
+        )
+        half = np.maximum(end - start, 0)[..., None] / 2
+        turn = start[..., None] + half * (nodes + 1)
+        reach = np.sqrt(3) / np.maximum(np.abs(np.cos(turn)), np.abs(np.sin(turn)))
+        value = weights * half * np.cos(turn - w[..., None]) * reach**4 / 48
+        total = total + np.stack([(value * f(turn)).sum(axis=-1) for f in (np.cos, np.sin)], -1)
+    return total

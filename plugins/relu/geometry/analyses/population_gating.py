@@ -13,7 +13,14 @@ from nnflow import Analysis, Streams, mean
 from ..._population import asymmetry, mass
 from ..._population import gating as expected_gating
 from ..._population import gradient as expected_gradient
-from ._input_distributions import ISOTROPIC, draw, gating, mass_and_asymmetry, plane_moment
+from ._input_distributions import (
+    ISOTROPIC,
+    draw,
+    gating,
+    mass_and_asymmetry,
+    plane_moment,
+    square_gating,
+)
 
 BLOCK = 200_000
 """Numbers drawn at once."""
@@ -57,6 +64,7 @@ class PopulationGating(Analysis):
         "cube_scale_unscaled": "coefficient for the cube [−½, ½]^d at the largest d",
         "cube_limit_first": "relative error for N → ∞ on the cube at the least d",
         "cube_limit_last": "relative error for N → ∞ on the cube at the largest d",
+        "square_limit": "relative error for N → ∞ on the square, d = 2, by quadrature",
     }
 
     inputs: Annotated[int, Field(ge=2)] = 10
@@ -84,6 +92,7 @@ class PopulationGating(Analysis):
         cube = self._by_dimension(seed, results)
         table.everywhere(
             equation_6=_equation_6(seed),
+            square_limit=_square_limit(),
             **_of_angle(by_angle),
             **_of_samples(by_samples, coefficients),
             **_of_cube(cube),
@@ -267,6 +276,21 @@ def _quadrature() -> dict[str, float]:
     ends = mass_and_asymmetry(np.array([1e-6, np.pi - 1e-6]), plane_moment("student", 10))
     names = "mass_at_0", "mass_at_pi", "asymmetry_at_0", "asymmetry_at_pi"
     return {"law_difference": worst, **dict(zip(names, np.ravel(ends), strict=True))}
+
+
+def _square_limit() -> float:
+    """The root mean square of |cE F − F|/|F| over all orientations and θ ∈ [0, π/2], F of the
+    square, c the constant that fits best."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    angle, weights = np.pi / 4 * (nodes + 1), weights / 2
+    turn = np.broadcast_to(2 * np.pi * np.arange(400)[:, None] / 400, (400, len(angle)))
+    square = square_gating(turn, turn + angle)
+    e, w = (np.stack([np.cos(at), np.sin(at)], axis=-1) for at in (turn, turn + angle))
+    expected = expected_gating(e, w)
+    product, own = (((expected * one).sum(axis=-1) @ weights).mean() for one in (square, expected))
+    error = np.linalg.norm(product / own * expected - square, axis=-1)
+    relative = error / np.linalg.norm(square, axis=-1)
+    return float(np.sqrt((relative**2 @ weights).mean()))
 
 
 def _equation_6(seed: int) -> float:

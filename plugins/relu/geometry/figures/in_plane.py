@@ -13,8 +13,8 @@ class InPlane(Figure):
     positive (red) inside of their cone, negative (blue) elsewhere. Middle: least gradient norm over
     the neurons' norms, by their directions; hatched: Theorem 4 excludes critical points, but for
     parallel neurons (dashed); marks are those reached from random starts. Teachers are at the
-    dotted lines. Right: all Hessian eigenvalues on the line of collinear saddles; the zero one is the
-    line's own."""
+    dotted lines. Right: all Hessian eigenvalues on the line of collinear saddles; the zero one is
+    the line's own."""
 
     needs = ("in_plane",)
 
