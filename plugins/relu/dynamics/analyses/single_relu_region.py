@@ -130,12 +130,17 @@ def _runs(results, configuration) -> dict[str, float | tuple[float, float, float
     }
 
 
+def form(angle: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """b and c of −dV/dt = ½ρ² − bρ + ½c."""
+    sine, cosine = np.sin(angle), np.cos(angle)
+    b = cosine * (1 - angle / (2 * np.pi)) + sine / (2 * np.pi)
+    return b, 1 - (angle - sine * cosine) / np.pi
+
+
 def quadratic_form(count: int) -> dict[str, float]:
     """Is −dV/dt = ½ρ² − bρ + ½c positive at all ρ > 0, for each of `count` angles of (0, π]?"""
     angle = np.linspace(LEAST_ANGLE, np.pi, count)
-    sine, cosine = np.sin(angle), np.cos(angle)
-    b = cosine * (1 - angle / (2 * np.pi)) + sine / (2 * np.pi)
-    c = 1 - (angle - sine * cosine) / np.pi
+    b, c = form(angle)
     margin = (c - b**2)[b > 0] / angle[b > 0] ** 2
     return {"form_violations": int((margin <= 0).sum()), "form_margin": margin.min()}
 
