@@ -20,7 +20,7 @@ from nnflow.engine.objective import Objective, automatic_gradient, automatic_hes
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
-STUDIES = Path(__file__).parents[2] / "config" / "studies"
+STUDIES = Path(__file__).parents[3] / "config" / "studies"
 WIDTHS = range(2, 21)
 
 
