@@ -335,6 +335,25 @@ def test_columns_of_out_of_plane(monkeypatch):
     assert dataset["smallest_outside"].item() == math.inf
 
 
+def test_ranks_and_orbits_of_out_of_plane(monkeypatch):
+    inside = np.eye(3, 6)
+    w = np.array([inside + 0.1 * np.roll(inside, 3, axis=1), inside, inside])
+    w[1, 2, 3] = w[1, 1, 4] = 0.3  # two of three neurons leave the plane
+    w[2, 1] = 2 * w[2, 0]
+    monkeypatch.setattr(module("out_of_plane"), "find", lambda start, teachers: w)
+    dataset = analysis("out_of_plane", cases=[(3, 6)], starts=2).compute(Handmade())
+    assert dataset["rank"].values.tolist() == [3, 2, 0]
+    assert dataset["orbit_dimension"].values.tolist() == [9 - 6, 6 - 3, 0]
+    assert dataset["parallel"].values.tolist() == [0, 0, 1]
+    np.testing.assert_allclose(dataset["outside"], [np.sqrt(0.03), np.sqrt(0.18), 0])
+    population = module("_population")
+    np.testing.assert_array_equal(dataset["loss"], population.loss(w, inside))
+    slope = np.linalg.norm(population.gradient(w, inside), axis=(1, 2))
+    np.testing.assert_array_equal(dataset["gradient_norm"], slope)
+    assert dataset["neurons"].values.tolist() == [3] * 3
+    assert dataset["inputs"].values.tolist() == [6] * 3
+
+
 def test_a_gradient_without_symmetry_is_seen(monkeypatch):
     part = module("out_of_plane")
     right, tilt = part.gradient, np.array([0, 0, 0, 0.1])
