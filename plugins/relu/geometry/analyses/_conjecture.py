@@ -208,7 +208,7 @@ def _natural_sheet(name, shows, sign, x, t, angles) -> Sheet:
 
 def _between() -> Iterator[Sheet]:
     pi, middle = arb.pi, (NEAR, ABOVE_PI - NEAR)
-    beside = (-STRIP, STRIP)
+    strip = (-STRIP, STRIP)
 
     def inside(x, t):
         return x, STRIP + t * (x - 2 * STRIP)
@@ -217,8 +217,8 @@ def _between() -> Iterator[Sheet]:
         return x, x + STRIP + t * (2 * pi() - x - 2 * STRIP)
 
     # at φ = 0 nothing happens as θ → π
-    yield _natural_sheet("e* near e1", "slope", 1, (NEAR, ABOVE_PI), beside, lambda x, t: (x, t))
-    yield _natural_sheet("e* near e2", "slope", -1, middle, beside, lambda x, t: (x, x + t))
+    yield _natural_sheet("e* near e1", "slope", 1, (NEAR, ABOVE_PI), strip, lambda x, t: (x, t))
+    yield _natural_sheet("e* near e2", "slope", -1, middle, strip, lambda x, t: (x, x + t))
     yield _natural_sheet("inside", "value", 1, middle, (0, 1), inside)
     yield _natural_sheet("outside", "value", -1, middle, (0, 1), outside)
 
