@@ -251,7 +251,7 @@ def test_map_is_zero_at_critical_points_alone(done):
     found = done.read["in_plane"]
     residual, excluded = found["residual"], found["excluded"].astype(bool)
     diagonal = np.eye(found.sizes["alpha"], dtype=bool)
-    # the map's least values are beside minima, at the corners of the excluded region
+    # the map's least values are next to minima, at the corners of the excluded region
     assert float(residual.min()) < 0.02
     center = excluded & ~diagonal
     assert float(residual.values[center].min()) > 0

@@ -20,7 +20,7 @@ from nnflow.engine.objective import Objective, automatic_gradient, automatic_hes
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
-STUDIES = Path(__file__).parents[2] / "config" / "studies"
+STUDIES = Path(__file__).parents[3] / "config" / "studies"
 WIDTHS = range(2, 21)
 
 
@@ -196,7 +196,7 @@ def test_saddle(k):
         assert float((values - value).abs().min()) < 1e-7
 
 
-def test_hessian_beside_the_saddle_by_differences():
+def test_hessian_near_the_saddle_by_differences():
     # the angle between neurons has a kink at x = y, the loss has none
     problem = objective("symmetric_relu", k=5)
     weights, step = torch.tensor([[0.3, 0.6]], dtype=torch.float64), 1e-6

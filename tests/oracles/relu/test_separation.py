@@ -10,9 +10,6 @@ from studies import module
 
 from nnflow.interfaces.registry import registry
 
-FOLDED = ("from e2, θ near 0", "from -e2, θ near 0", "to e2, θ near π")
-
-
 # Two neurons
 
 
@@ -33,10 +30,10 @@ def test_determinant_is_equation_14(theta, phi):
     e = np.array([np.cos(phi), np.sin(phi)])
     general = module("_normal_equation").separation(two_neurons(theta), e)
     closed = module("_two_neurons").separation
-    angle, way = np.array(theta), np.array(phi)
+    angle, direction = np.array(theta), np.array(phi)
     tolerance = 1e-13 / theta**2
-    assert closed(angle, way) == pytest.approx(general[0, 1], abs=tolerance)
-    assert closed(angle, angle - way) == pytest.approx(general[1, 0], abs=tolerance)
+    assert closed(angle, direction) == pytest.approx(general[0, 1], abs=tolerance)
+    assert closed(angle, angle - direction) == pytest.approx(general[1, 0], abs=tolerance)
 
 
 @given(theta=st.floats(1e-6, np.pi - 1e-6))
@@ -109,7 +106,7 @@ def test_counterexamples_would_be_counted(monkeypatch):
         module("_two_neurons"),
         module("separation_grid"),
     )
-    fair = grid_module.scan(two.Grid(200, 400))
+    fair, _ = grid_module.scan(two.Grid(200, 400))
     assert fair["counterexamples"] == fair["undecided"] == 0
     assert fair["points"] == 80_000 and 0 <= fair["edge"] < 1e-14
     honest = two.Grid.row
@@ -121,7 +118,7 @@ def test_counterexamples_would_be_counted(monkeypatch):
         return out
 
     monkeypatch.setattr(two.Grid, "row", lying)
-    found = grid_module.scan(two.Grid(200, 400))
+    found, _ = grid_module.scan(two.Grid(200, 400))
     assert (found["counterexamples"], found["undecided"]) == (2, 1)
 
 
@@ -167,7 +164,7 @@ def test_enclosures_hold_what_they_enclose(seed):
             found = sheet.enclosure(conjecture.ball(*low), conjecture.ball(*high))
             x, t = random.uniform(*low), random.uniform(*high)
             theta, phi = (
-                np.array(float(one)) for one in sheet.place(conjecture.arb(x), conjecture.arb(t))
+                np.array(float(one)) for one in sheet.angles(conjecture.arb(x), conjecture.arb(t))
             )
         size = two.kernel_gap(theta) / np.sin(theta) * two.separation(theta, phi)
         order = {"θ near 0": 3, "to -e1, θ near π": 2}.get(sheet.name.split(", ", 1)[-1], 0)
@@ -191,12 +188,12 @@ def test_slopes_are_slopes(seed):
             continue  # the latter encloses a bound
         x, t = random.uniform(max(sheet.x[0], 0.05), sheet.x[1]), random.uniform(*sheet.t)
         with ctx.workdps(50):
-            theta, phi = sheet.place(arb(x), arb(t))
+            theta, phi = sheet.angles(arb(x), arb(t))
             step = arb(10) ** -15
             found = sheet.enclosure(arb(x), arb(t))
             slope = (value(theta, phi + step) - value(theta, phi - step)) / (2 * step)
         order = 3 if sheet.name.endswith("θ near 0") else int(sheet.name.startswith("from e2, θ"))
-        if sheet.name in FOLDED and t < x:
+        if sheet.half and t < x:
             continue  # beyond its domain, where the branch is continued
         expected = float(slope) / x**order
         slack = 1e-9 * (1 + abs(expected))
@@ -215,11 +212,11 @@ def test_bounds_at_pi_are_bounds():
     with ctx.workdps(40):
         for x, t in random.uniform(1e-3, 0.5, size=(200, 2)):
             sheet = sheets["from -e1, θ near π"]
-            theta, phi = sheet.place(arb(x), arb(t))
+            theta, phi = sheet.angles(arb(x), arb(t))
             bound = conjecture.slope(theta, 1) * sheet.enclosure(arb(x), arb(t))
             assert value(theta, phi) < bound < 0
             sheet = sheets["to e2, θ near π"]
-            theta, phi = sheet.place(arb(x), arb(x + t))
+            theta, phi = sheet.angles(arb(x), arb(x + t))
             assert slope(theta, phi) < (x + t) * sheet.enclosure(arb(x), arb(x + t)) < 0
 
 
@@ -238,7 +235,7 @@ def test_lower_orders_vanish():
         middle = (sheet.t[0] + sheet.t[1]) / 2
         with ctx.workdps(120):
             x = arb(10) ** -12
-            exact = value(*sheet.place(x, arb(middle))) / x**order
+            exact = value(*sheet.angles(x, arb(middle))) / x**order
             expanded = sheet.enclosure(x, arb(middle))
             assert float(exact) == pytest.approx(float(expanded), rel=1e-9), sheet.name
 
@@ -250,10 +247,10 @@ def test_sheets_cover_the_domain():
     for sheet in conjecture.sheets():
         grid = np.stack(np.meshgrid(np.linspace(*sheet.x, 60), np.linspace(*sheet.t, 60)), -1)
         flat = grid.reshape(-1, 2)
-        if sheet.name in FOLDED:  # their branch holds for t ≥ x only, and is continued below
+        if sheet.half:  # their branch holds for t ≥ x only, and is continued below
             flat = flat[flat[:, 1] >= flat[:, 0]]
         places = [
-            tuple(map(float, sheet.place(conjecture.arb(x), conjecture.arb(t)))) for x, t in flat
+            tuple(map(float, sheet.angles(conjecture.arb(x), conjecture.arb(t)))) for x, t in flat
         ]
         corners.append(np.array(places))
     everything = np.concatenate(corners)
@@ -268,8 +265,8 @@ def test_a_wrong_sign_is_not_proved():
     """The proof's own machine fails where the statement is wrong."""
     conjecture = module("_conjecture")
     sheet = next(s for s in conjecture.sheets() if s.name == "inside, θ near π")
-    verdict = conjecture.prove(dataclasses.replace(sheet, sign=-1), 64, most_splits=8)
-    assert not verdict.decided and len(verdict.undecided) == 2**8
+    partition = conjecture.prove(dataclasses.replace(sheet, sign=-1), 64, most_splits=8)
+    assert not partition.decided and len(partition.undecided) == 2**8
     # nor where Δ vanishes inside: across the line e* = e2
     wide = next(s for s in conjecture.sheets() if s.name == "inside")
     across = dataclasses.replace(wide, t=(0.0, 1.2))
@@ -279,9 +276,11 @@ def test_a_wrong_sign_is_not_proved():
 @pytest.mark.parametrize("precision", [30, 200])
 def test_the_conjecture_is_proved_at_any_precision(precision):
     conjecture = module("_conjecture")
-    verdicts = [conjecture.prove(sheet, precision, most_splits=40) for sheet in conjecture.sheets()]
-    assert not any(verdict.undecided for verdict in verdicts)
-    for sheet, verdict in zip(conjecture.sheets(), verdicts, strict=True):
-        box = np.array(verdict.decided)
+    partitions = [
+        conjecture.prove(sheet, precision, most_splits=40) for sheet in conjecture.sheets()
+    ]
+    assert not any(partition.undecided for partition in partitions)
+    for sheet, partition in zip(conjecture.sheets(), partitions, strict=True):
+        box = np.array(partition.decided)
         area = ((box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2])).sum()
         assert area == pytest.approx((sheet.x[1] - sheet.x[0]) * (sheet.t[1] - sheet.t[0]))

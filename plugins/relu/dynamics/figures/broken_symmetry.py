@@ -19,7 +19,7 @@ class BrokenSymmetry(Figure):
     """Left: flow of (x, y) for K = 2; the reflection at x = y (dashed) maps the field to itself,
     but the end of a start above the line (minimum 2) to that of its image (minimum 1). Right:
     (‖u‖² − 1)², a Mexican hat: rotations map the landscape to itself, but the end of each start
-    beside the top to another one of the circle of minima."""
+    near the top to another one of the circle of minima."""
 
     needs = ("symmetric_dynamics",)
 
@@ -67,15 +67,16 @@ def _hat(axis) -> None:
     )
     begun = 2 * np.pi * (np.arange(STARTS) + 0.5) / STARTS
     u = NEAR * np.stack([np.cos(begun), np.sin(begun)])
-    path = [u]
+    trajectory = [u]
     rate, steps = ROUND
     for _ in range(steps):
-        path.append(path[-1] - rate * path[-1] * ((path[-1] ** 2).sum(axis=0) - 1))
-    path = np.stack(path)
-    loss = ((path**2).sum(axis=1) - 1) ** 2
+        u = trajectory[-1]
+        trajectory.append(u - rate * u * ((u**2).sum(axis=0) - 1))
+    trajectory = np.stack(trajectory)
+    loss = ((trajectory**2).sum(axis=1) - 1) ** 2
     for run in range(STARTS):
-        axis.plot(*path[:, :, run].T, loss[:, run] + 0.01, color="C3", lw=1.4, zorder=10)
-        axis.plot(*path[-1, :, run], 0.01, "*", color="C3", ms=8, zorder=11)
+        axis.plot(*trajectory[:, :, run].T, loss[:, run] + 0.01, color="C3", lw=1.4, zorder=10)
+        axis.plot(*trajectory[-1, :, run], 0.01, "*", color="C3", ms=8, zorder=11)
     axis.view_init(elev=38, azim=-60)
     axis.set_box_aspect((4, 4, 3), zoom=0.82)
     axis.set(xlabel=r"$u_1$", ylabel=r"$u_2$", zlabel="loss")

@@ -10,6 +10,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, flag_mask
 
+from .._teacher import at_teacher
+
 FLOOR = 1e-12
 """Losses below are drawn at this one: rounding."""
 MOST_COLUMNS = 4
@@ -17,25 +19,25 @@ MOST_COLUMNS = 4
 
 
 class NoisyCurves(Figure):
-    """Loss of single runs against steps, from 10⁻³w* with noise. Upper row: K neurons with top
-    weights 1, by K; colours are noise levels in units of 10⁻³. Below: by top weights a; blue
-    runs end at w*, orange ones at another network of the same function, grey ones are on their
-    way or elsewhere at the last step. Curves end where a run is decided: for some, where it is
+    """Loss of single runs against steps, from x₀w* with noise. Upper row: K neurons with top
+    weights 1, by K; colours are noise levels in units of x₀. Below: by top weights a; blue
+    runs end at w*, orange ones at another network of the same function, grey ones have not
+    converged or end elsewhere. Curves end where a run is decided: for some, where it is
     proved to be in the basin of a minimum."""
 
     needs = ("training", "critical_points", "noisy_initialization")
 
     most: PositiveInt = 8
-    """Runs drawn of each point."""
+    """Runs drawn of each configuration."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["noisy_initialization"]
-        split = dict(zip(found["configuration"].values, found["split"].values, strict=True))
+        analysis = results["noisy_initialization"]
+        split = dict(zip(analysis["configuration"].values, analysis["split"].values, strict=True))
         upper, lower = {}, []
         for configuration in results.configurations:
-            if configuration.settings.model.name == "relu_top_weights":
+            if getattr(configuration.settings.model, "top", None):
                 lower.append(configuration)
             elif split[configuration.label] == 1:
                 upper.setdefault(configuration.settings.model.k, []).append(configuration)
@@ -50,7 +52,7 @@ class NoisyCurves(Figure):
             _noise(axis, results, configurations, self.most)
             axis.set_title(f"K = {count}", fontsize="medium")
         for axis, configuration in zip(axes[1:].flat, lower, strict=False):
-            _top(axis, results, found, configuration, self.most)
+            _top(axis, results, configuration, self.most)
         for axis in axes.flat:
             axis.set_xscale("symlog", linthresh=10)
             axis.set_yscale("log")
@@ -75,13 +77,13 @@ def _noise(axis, results, configurations, most: int) -> None:
     axis.legend(title="noise", fontsize="x-small", title_fontsize="x-small", loc="lower left")
 
 
-def _top(axis, results, found, configuration, most: int) -> None:
+def _top(axis, results, configuration, most: int) -> None:
     axis.set_visible(True)
-    trained, ends = (
+    trained, critical = (
         results.at(name, configuration.label) for name in ("training", "critical_points")
     )
-    reached = flag_mask(ends["is_global"], "yes") & flag_mask(trained["status"], "converged")
-    home = np.abs(ends["w"].values - np.eye(ends["w"].shape[1])).max(axis=(1, 2)) < 1e-3
+    reached = flag_mask(critical["is_global"], "yes") & flag_mask(trained["status"], "converged")
+    home = at_teacher(critical["w"].values)
     for run in range(min(most, trained.sizes["run"])):
         color = "0.6" if not reached[run] else "C0" if home[run] else "C1"
         _curve(axis, trained, run, color=color)

@@ -16,28 +16,28 @@ FIELDS = 2
 class SymmetricDynamics(Figure):
     """Upper row: gradient flow of (x, y) for symmetric networks of K neurons (grey), with the
     invariant line x = y (dashed), its saddle (cross), the teacher (1, 0) (star) and runs of
-    gradient descent (red); starts in the shaded region do not end at the teacher. Lower row: runs
-    from (10⁻³, 0) with dots every 100 steps and lines from the saddle to the teacher; their error
-    (x − 1)² + (K − 1)y²."""
+    gradient descent (red); starts in the shaded region do not end at the teacher. Lower row: the
+    first run of each K with dots every 100 steps and lines from the saddle to the teacher; its
+    error (x − 1)² + (K − 1)y²."""
 
     needs = ("training", "symmetric_dynamics")
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["symmetric_dynamics"]
+        analysis = results["symmetric_dynamics"]
         figure, axes = plt.subplots(2, 2, figsize=(7.2, 6.0), layout="constrained")
         pairs = list(results.each("training"))
         for axis, (configuration, trained) in zip(axes[0], pairs[:FIELDS], strict=False):
             _field(
                 axis,
                 configuration.settings.model.k,
-                found.sel(configuration=configuration.label),
+                analysis.sel(configuration=configuration.label),
                 trained,
             )
-        for place, (configuration, trained) in enumerate(pairs):
-            k, color = configuration.settings.model.k, f"C{place}"
-            at = found.sel(configuration=configuration.label)
+        for number, (configuration, trained) in enumerate(pairs):
+            k, color = configuration.settings.model.k, f"C{number}"
+            at = analysis.sel(configuration=configuration.label)
             _path(axes[1, 0], k, at, trained, color)
             step = trained["trace_step"].values
             shown = step <= STEPS

@@ -1,4 +1,4 @@
-"""Square weight matrices with one number on the diagonal, another one beside it, and noise."""
+"""Square weight matrices with one number on the diagonal, another one off it, and noise."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The sign of L₁₂ is that of Δ (`_two_neurons`), for 0 < θ < π: it must be positive for 0 < φ < θ and
 negative for θ < φ < 2π. Natural enclosures of Δ decide the sign where it is not small. Elsewhere:
 
-- Δ vanishes on the lines φ = 0 and φ = θ for every θ (Prop. 1). Beside them the sign of ∂Δ/∂φ is
+- Δ vanishes on the lines φ = 0 and φ = θ for every θ (Prop. 1). Near them the sign of ∂Δ/∂φ is
   proved instead, up to and across the line, which gives that of Δ on both sides.
 - Δ vanishes at θ = 0, to the order θ³ at a fixed φ, as u = −h' makes the terms in θ² cancel, and
   to θ⁴ where φ or φ − π is a fixed multiple of θ. So Δ/θ³ or Δ/θ⁴ is enclosed, by Taylor
@@ -11,15 +11,15 @@ negative for θ < φ < 2π. Natural enclosures of Δ decide the sign where it is
 - At θ = π it vanishes at φ = π only. With ε = π − θ and φ = π − tε it is Δ/ε² that is enclosed,
   and (∂Δ/∂φ)/ε; and beyond, signs of factors.
 
-A *sheet* is a rectangle of two coordinates on which one expression must have one sign; together the
-sheets cover 0 < θ < π, 0 ≤ φ ≤ 2π, so that the conjecture is proved without an exception where no
-box is left undecided.
+A *sheet* (a chart) is a rectangle of two coordinates on which one expression must have one sign;
+together the sheets cover 0 < θ < π, 0 ≤ φ ≤ 2π, so that the conjecture is proved without an
+exception where no box is left undecided. `_coverage` measures from the boxes whether they do.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,8 +47,10 @@ Enclosure = Callable[[Any, Any], Any]
 class Sheet:
     """An expression of (x, t) that must have one sign on a rectangle.
 
-    place: (x, t) ↦ (θ, φ). shows: "value" where it has the sign of Δ, "slope" where that of ∂Δ/∂φ
-    beside a line on which Δ vanishes (or, at φ = π, is known to have the right sign).
+    angles: (x, t) ↦ (θ, φ), affine in x at each t and in t at each x. shows: "value" where the
+    expression has the sign of Δ, "slope" where it has that of ∂Δ/∂φ near a line on which Δ
+    vanishes (or, at φ = π, is known to have the right sign). half: the expression is Δ's for
+    t ≥ x only, and is continued below.
     """
 
     name: str
@@ -57,37 +59,38 @@ class Sheet:
     x: tuple[float, float]
     t: tuple[float, float]
     enclosure: Enclosure
-    place: Callable[[Any, Any], tuple[Any, Any]]
+    angles: Callable[[Any, Any], tuple[Any, Any]]
+    half: bool = False
 
 
 @dataclass
-class Verdict:
+class Partition:
     """Boxes (x_low, x_high, t_low, t_high) of a sheet: decided ones, and those that were not."""
 
     decided: list[tuple[float, float, float, float]] = field(default_factory=list)
     undecided: list[tuple[float, float, float, float]] = field(default_factory=list)
 
 
-def prove(sheet: Sheet, precision: int, most_splits: int) -> Verdict:
+def prove(sheet: Sheet, precision: int, most_splits: int) -> Partition:
     """Halve the sheet until each box is decided, or was halved `most_splits` times. precision:
     bits of the ball arithmetic."""
-    verdict = Verdict()
+    boxes = Partition()
     width, height = sheet.x[1] - sheet.x[0], sheet.t[1] - sheet.t[0]
     todo = [(*sheet.x, *sheet.t, 0)]
     with _arithmetic(precision):
         while todo:
             a, b, c, d, splits = todo.pop()
             if sheet.sign * sheet.enclosure(ball(a, b), ball(c, d)) > 0:
-                verdict.decided.append((a, b, c, d))
+                boxes.decided.append((a, b, c, d))
             elif splits == most_splits:
-                verdict.undecided.append((a, b, c, d))
+                boxes.undecided.append((a, b, c, d))
             elif (b - a) * height >= (d - c) * width:
                 middle = (a + b) / 2
                 todo += [(a, middle, c, d, splits + 1), (middle, b, c, d, splits + 1)]
             else:
                 middle = (c + d) / 2
                 todo += [(a, b, c, middle, splits + 1), (a, b, middle, d, splits + 1)]
-    return verdict
+    return boxes
 
 
 @contextmanager
@@ -141,20 +144,20 @@ def determinant_slope(theta, slope_phi, bend_phi, slope_apart):
 
 def _anywhere(function, angle: arb) -> arb:
     """h, u or u' over a ball of angles in [−2π, 2π], which may lie across 0 or ±π."""
-    found = None
+    total = None
     for turns, side, low, high in ((0, 1, 0, 1), (0, -1, -1, 0), (-2, -1, 1, 2), (2, 1, -2, -1)):
         if angle < low * arb.pi() or angle > high * arb.pi():
             continue
         part = function(angle + turns * arb.pi(), side)
-        found = part if found is None else found.union(part)
-    return found
+        total = part if total is None else total.union(part)
+    return total
 
 
-def _natural(place, shows: str) -> Enclosure:
-    """Δ or ∂Δ/∂φ at place(x, t) = (θ, φ)."""
+def _natural(angles, shows: str) -> Enclosure:
+    """Δ or ∂Δ/∂φ at angles(x, t) = (θ, φ)."""
 
     def enclose(x, t):
-        theta, phi = place(x, t)
+        theta, phi = angles(x, t)
         apart = phi - theta
         if shows == "slope":
             return determinant_slope(
@@ -199,13 +202,13 @@ def sheets() -> Iterator[Sheet]:
     yield from _at_pi()
 
 
-def _natural_sheet(name, shows, sign, x, t, place) -> Sheet:
-    return Sheet(name, shows, sign, x, t, _natural(place, shows), place)
+def _natural_sheet(name, shows, sign, x, t, angles) -> Sheet:
+    return Sheet(name, shows, sign, x, t, _natural(angles, shows), angles)
 
 
 def _between() -> Iterator[Sheet]:
     pi, middle = arb.pi, (NEAR, ABOVE_PI - NEAR)
-    beside = (-STRIP, STRIP)
+    strip = (-STRIP, STRIP)
 
     def inside(x, t):
         return x, STRIP + t * (x - 2 * STRIP)
@@ -214,8 +217,8 @@ def _between() -> Iterator[Sheet]:
         return x, x + STRIP + t * (2 * pi() - x - 2 * STRIP)
 
     # at φ = 0 nothing happens as θ → π
-    yield _natural_sheet("e* near e1", "slope", 1, (NEAR, ABOVE_PI), beside, lambda x, t: (x, t))
-    yield _natural_sheet("e* near e2", "slope", -1, middle, beside, lambda x, t: (x, x + t))
+    yield _natural_sheet("e* near e1", "slope", 1, (NEAR, ABOVE_PI), strip, lambda x, t: (x, t))
+    yield _natural_sheet("e* near e2", "slope", -1, middle, strip, lambda x, t: (x, x + t))
     yield _natural_sheet("inside", "value", 1, middle, (0, 1), inside)
     yield _natural_sheet("outside", "value", -1, middle, (0, 1), outside)
 
@@ -251,18 +254,20 @@ def _at_zero() -> Iterator[Sheet]:
         ("to e1", behind, "slope", 3, 1, (far, ABOVE_PI)),
     ):
         enclosure = _expanded(branch, shows, order)
-        place = _turned(branch)
-        yield Sheet(f"{name}, θ near 0", shows, sign, (0, NEAR), t, enclosure, place)
+        half = name in ("from e2", "from -e2")
+        yield Sheet(
+            f"{name}, θ near 0", shows, sign, (0, NEAR), t, enclosure, _angles(branch), half
+        )
 
 
-def _turned(branch):
+def _angles(branch):
     """(x, t) ↦ (θ, φ) of a branch, with φ in [0, 2π]."""
 
-    def place(x, t):
+    def angles(x, t):
         theta, phi, side, *_ = branch(x, t)
         return theta, phi if side > 0 else phi + 2 * arb.pi()
 
-    return place
+    return angles
 
 
 def _at_pi() -> Iterator[Sheet]:
@@ -301,18 +306,18 @@ def _at_pi() -> Iterator[Sheet]:
         ("to -e1, θ near π", "value", 2, (0, 0.5)),
     ):
         enclosure = _expanded(scaled, shows, order)
-        yield Sheet(name, shows, -1, near, t, enclosure, _turned(scaled))
-    yield Sheet("to e2, θ near π", "slope", -1, near, (0, CORNER), fall, to_e2)
+        yield Sheet(name, shows, -1, near, t, enclosure, _angles(scaled))
+    yield Sheet("to e2, θ near π", "slope", -1, near, (0, CORNER), fall, to_e2, half=True)
     yield Sheet("from -e1, θ near π", "value", -1, near, (0, CORNER), bracket, beyond)
 
 
-def corners(every: list[Sheet], number: np.ndarray, boxes: np.ndarray) -> tuple:
-    """θ and φ of the four corners of boxes (box, bound) on the sheets of those numbers (box,), in
+def corners(every: Sequence[Sheet], sheet: np.ndarray, boxes: np.ndarray) -> tuple:
+    """θ and φ of the four corners of boxes (box, bound) on the sheets of those indices (box,), in
     turn around each box, to float64: (box, corner) twice."""
-    ends = boxes[:, [[0, 2], [1, 2], [1, 3], [0, 3]]]
-    found = [
-        [tuple(map(float, every[sheet].place(arb(x), arb(t)))) for x, t in box]
-        for sheet, box in zip(number.tolist(), ends.tolist(), strict=True)
+    points = boxes[:, [[0, 2], [1, 2], [1, 3], [0, 3]]]
+    angles = [
+        [tuple(map(float, every[index].angles(arb(x), arb(t)))) for x, t in box]
+        for index, box in zip(sheet.tolist(), points.tolist(), strict=True)
     ]
-    theta, phi = np.moveaxis(np.array(found), 2, 0)
+    theta, phi = np.moveaxis(np.array(angles), 2, 0)
     return theta, phi

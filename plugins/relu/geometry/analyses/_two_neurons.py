@@ -114,7 +114,7 @@ class Grid:
         return -(-self.rows // self.stride)
 
     def _at(self, units: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """h, u and |sin| at whole numbers of units, to the last digits also beside 0 and ±π, which
+        """h, u and |sin| at whole numbers of units, to the last digits also near 0 and ±π, which
         is 2·rows units: their distance from π is a whole number too."""
         half = 2 * self.rows
         signed = (units + half) % (2 * half) - half
@@ -155,10 +155,10 @@ class Grid:
             slope_apart[row % self.stride, window],
         )
         own, sine, ratio = (values[row] for values in self._at_theta)
-        for place, (rise, near, far, sign) in enumerate(
+        for index, (rise, near, far, sign) in enumerate(
             ((slope_at_phi, at_phi, apart, 1), (slope_apart, apart, at_phi, -1))
         ):
-            line = np.multiply(rise, sign * sine, out=out[place])
+            line = np.multiply(rise, sign * sine, out=out[index])
             line += np.multiply(near, ratio * own, out=spare)
             line -= np.multiply(far, ratio * np.pi, out=spare)
         return out

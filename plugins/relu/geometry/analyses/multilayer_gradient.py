@@ -1,4 +1,4 @@
-"""The gradient of deep ReLU networks, layer by layer, beside automatic differentiation."""
+"""The gradient of deep ReLU networks, layer by layer, against automatic differentiation."""
 
 from __future__ import annotations
 
@@ -30,9 +30,13 @@ class MultilayerGradient(Analysis):
     Arrays over `depth`, `width`, `network`: `error`, the largest difference between the formula
     and automatic differentiation over the largest entry of the gradient, over all layers; and
     `residual_error`, the largest difference between Σ_{j'}(…) and g − g*, over max|g − g*|.
-    Columns: the largest of either, `identity_error` and `residual_error_most`, and `networks`,
-    how many were tried.
     """
+
+    columns = {
+        "identity_error": "largest relative difference from automatic differentiation",
+        "residual_error_most": "largest relative difference of a layer's sum from g − g*",
+        "networks": "random pairs of student and teacher",
+    }
 
     depths: tuple[PositiveInt, ...] = (1, 2, 3, 4, 6)
     """Numbers of hidden layers."""
@@ -46,43 +50,24 @@ class MultilayerGradient(Analysis):
     """Random pairs of student and teacher of each depth and width."""
 
     def compute(self, results):
-        import xarray as xr
-
         seed = results.study.settings.seed
-        shape = (len(self.depths), len(self.widths), self.networks)
         pairs = itertools.product(self.depths, self.widths)
         errors = np.array([self._errors(depth, width, seed) for depth, width in pairs])
-        errors = errors.reshape(*shape[:2], 2, self.networks)
-        axes = ("depth", "width", "network")
-        largest = {
-            "identity_error": errors[:, :, 0].max(),
-            "residual_error_most": errors[:, :, 1].max(),
-        }
-        largest["networks"] = int(np.prod(shape))
-        columns = {
-            name: (
-                "configuration",
-                np.full(len(results.configurations), value),
-                {"long_name": TEXTS[name]},
-            )
-            for name, value in largest.items()
-        }
-        return xr.Dataset(
-            {
-                **columns,
-                "error": (axes, errors[:, :, 0], {"long_name": TEXTS["identity_error"]}),
-                "residual_error": (
-                    axes,
-                    errors[:, :, 1],
-                    {"long_name": TEXTS["residual_error_most"]},
-                ),
-            },
-            {
-                "configuration": [configuration.label for configuration in results.configurations],
-                "depth": list(self.depths),
-                "width": list(self.widths),
-            },
+        shape = (len(self.depths), len(self.widths), 2, self.networks)
+        error, residual_error = np.moveaxis(errors.reshape(shape), 2, 0)
+        table = nnflow.Table(results, self.columns)
+        table.everywhere(
+            identity_error=error.max(),
+            residual_error_most=residual_error.max(),
+            networks=error.size,
         )
+        axes = ("depth", "width", "network")
+        arrays = {
+            "error": (axes, error, {"long_name": "relative difference of the gradients"}),
+            "residual_error": (axes, residual_error, {"long_name": "that of the layers' sums"}),
+        }
+        axes_values = {"depth": list(self.depths), "width": list(self.widths)}
+        return table.dataset().assign(arrays).assign_coords(axes_values)
 
     def _errors(self, depth: int, width: int, seed: int) -> np.ndarray:
         """Both errors of each network, (2, network)."""
@@ -97,11 +82,11 @@ class MultilayerGradient(Analysis):
             ]
             for part in (0, 1)
         )
-        found, sums, difference = layered_gradient(student, teacher, data)
-        expected = _automatic(student, teacher, data)
+        layered, sums, difference = layered_gradient(student, teacher, data)
+        automatic = _automatic(student, teacher, data)
         error = [
             (one - other).abs().amax((1, 2)) / other.abs().amax((1, 2)).clamp_min(TINY)
-            for one, other in zip(found, expected, strict=True)
+            for one, other in zip(layered, automatic, strict=True)
         ]
         scale = difference.abs().amax(1).clamp_min(TINY)
         residual = [(one - difference).abs().amax(1) / scale for one in sums]
@@ -110,11 +95,6 @@ class MultilayerGradient(Analysis):
 
 TINY = 1e-300
 """Keeps the gradient of a layer whose nodes are all dead, which is 0 in both, from 0/0."""
-TEXTS = {
-    "identity_error": "largest relative difference from automatic differentiation",
-    "residual_error_most": "largest relative difference of a layer's sum from g − g*",
-    "networks": "random pairs of student and teacher",
-}
 
 
 def layered_gradient(student, teacher, data):
@@ -128,8 +108,8 @@ def layered_gradient(student, teacher, data):
     above, teacher_above = (_above(*part) for part in ((student, gates), (teacher, teacher_gates)))
     gradients, sums = [], []
     for layer, below in enumerate(fed):
-        own = (above[layer] * outputs[layer]).sum(2)
-        total = own - (teacher_above[layer] * teacher_outputs[layer]).sum(2)
+        student_sum = (above[layer] * outputs[layer]).sum(2)
+        total = student_sum - (teacher_above[layer] * teacher_outputs[layer]).sum(2)
         gradients.append(below.mT @ (gates[layer] * above[layer] * total[..., None]))
         sums.append(total)
     return gradients, sums, outputs[-1].sum(2) - teacher_outputs[-1].sum(2)
@@ -149,10 +129,10 @@ def _forward(weights, data):
 
 def _above(weights, gates):
     """The diagonals of Q by layer, each (run, sample, node)."""
-    found = [torch.ones_like(gates[-1])]
-    for matrix, gate in zip(weights[:0:-1], gates[:0:-1], strict=True):
-        found.append((gate * found[-1]) @ matrix.mT)
-    return found[::-1]
+    diagonals = [torch.ones_like(gates[-1])]
+    for matrix, gate in zip(reversed(weights[1:]), reversed(gates[1:]), strict=True):
+        diagonals.append((gate * diagonals[-1]) @ matrix.mT)
+    return diagonals[::-1]
 
 
 def _automatic(student, teacher, data):

@@ -20,28 +20,33 @@ PARALLEL = 1e-5
 class OutOfPlane(Analysis):
     """Tian's Theorem 2: out-of-plane critical points are not isolated for d ≥ K + 2 inputs.
 
-    K students learn K orthonormal teachers, which span the plane Π*. From random starts critical
-    points of any kind are found. A rotation that fixes Π* carries one to another; if its parts
+    K students learn K orthonormal teachers, which span the plane Π*. Critical points of any kind
+    are sought from random starts. A rotation that fixes Π* carries one to another; if its parts
     outside of Π* span r dimensions, those images fill r(d − K) − r(r + 1)/2 dimensions, as
     r-frames in d − K dimensions do, and the Hessian has as many zero modes at least: none for
-    d = K + 1. Of neurons that are parallel only the sum of their norms counts, so that each beside
-    the first adds one more. Each point has (critical_point,) `neurons`, `inputs`, `outside`, the
-    norm of the part outside of Π*, its `rank` r, `index`, `nullity`, `orbit_dimension`,
-    `parallel`, the neurons parallel to an earlier one, `loss`, `gradient_norm`.
+    d = K + 1. Of neurons that are parallel only the sum of their norms counts, so that each beyond
+    the first adds one more. Of each point the arrays of `POINTS` are kept, over `critical_point`.
 
-    The first out-of-plane point with d = K + 2 is turned by angles `turn`: `orbit` (turn, neuron,
-    input) within the complement of Π*, with `orbit_gradient`, and `tilted_gradient` where the turn
-    is in a plane that meets Π*, which is no symmetry.
-
-    Columns: `out_of_plane_points`, those with d ≥ K + 2; `isolated_points`, how many of these have
-    no zero mode; `other_nullities`, how many have more or less than the orbit's dimension and the
-    parallel neurons say, with the gap of the eigenvalues, `largest_zero` and `smallest_other`
-    (relative to the largest one); `parallel_points`, how many have parallel neurons;
-    `nullity_below`, the largest nullity less parallel neurons of those with d = K + 1;
-    `minima_outside`, those of index 0; `largest_inside` and `smallest_outside`, the norms of the
-    parts outside of Π* on either side of `outside_above`; `largest_orbit_gradient`; and
-    `equivariance_error`, the largest entry of ∇(RW) − R∇(W) at random W and rotations R.
+    The first out-of-plane point with d = K + 2 is rotated by angles `turn`: `orbit` (turn, neuron,
+    input) within the complement of Π*, with `orbit_gradient`, and `tilted_gradient` where the
+    rotation is in a plane that meets Π*, which is no symmetry.
     """
+
+    columns = {
+        "out_of_plane_points": "critical points out of plane, d ≥ K + 2",
+        "isolated_points": "of these, those without a zero mode",
+        "other_nullities": "of these, those whose nullity is not the orbit's dimension and the"
+        " number of parallel neurons",
+        "parallel_points": "of these, those with parallel neurons",
+        "nullity_below": "largest nullity out of plane where d = K + 1, less parallel neurons",
+        "largest_inside": "largest norm of the part outside of the plane of in-plane points",
+        "smallest_outside": "smallest one of out-of-plane points",
+        "minima_outside": "critical points out of plane of index 0",
+        "largest_zero": "largest relative eigenvalue counted as zero, d ≥ K + 2",
+        "smallest_other": "smallest relative eigenvalue not counted as zero, d ≥ K + 2",
+        "largest_orbit_gradient": "largest gradient norm on the orbit",
+        "equivariance_error": "largest entry of ∇(RW) − R∇(W) at random W and rotations R",
+    }
 
     cases: Annotated[list[tuple[PositiveInt, PositiveInt]], Field(min_length=1)] = [
         (2, 3), (2, 4), (2, 5), (3, 5),
@@ -62,52 +67,27 @@ class OutOfPlane(Analysis):
         return cases
 
     def compute(self, results):
-        import xarray as xr
-
         seed = results.study.settings.seed
-        found, orbit = [], None
-        for place, (neurons, inputs) in enumerate(self.cases):
-            results.progress(place, len(self.cases), "cases")
-            teachers = np.eye(neurons, inputs)
-            w = find(self._starts(seed, neurons, inputs), teachers)
-            found.append(self._described(w, teachers))
-            outside = found[-1]["outside"] > self.outside_above
-            if orbit is None and inputs == neurons + 2 and outside.any():
-                orbit = _orbit(w[outside][0], teachers)
-        configurations = {name: np.concatenate([one[name] for one in found]) for name in found[0]}
-        columns = self._columns(configurations) | {"equivariance_error": self._equivariance(seed)}
-        variables = {
-            name: ("critical_point", configurations[name], {"long_name": POINTS[name]})
-            for name in configurations
+        weights = self._critical_points(seed, results)
+        points = self._described(weights)
+        table = nnflow.Table(results, self.columns)
+        table.everywhere(equivariance_error=self._equivariance(seed), **self.counts(points))
+        arrays = {
+            name: ("critical_point", points[name], {"long_name": meaning})
+            for name, meaning in POINTS.items()
         }
-        if orbit is not None:
-            columns["largest_orbit_gradient"] = orbit["orbit_gradient"].max()
-            variables |= {
-                "orbit": (("turn", "neuron", "input"), orbit["orbit"], {"long_name": "weights"}),
-                "orbit_gradient": (
-                    "turn",
-                    orbit["orbit_gradient"],
-                    {"long_name": "gradient norm on the orbit"},
-                ),
-                "tilted_gradient": (
-                    "turn",
-                    orbit["tilted_gradient"],
-                    {"long_name": "gradient norm off the orbit"},
-                ),
-                "turn": (
-                    "turn",
-                    orbit["turn"],
-                    {"long_name": "angle of the rotation", "units": "rad"},
-                ),
-            }
-        count = len(results.configurations)
-        for name, text in COLUMNS.items():
-            value = columns.get(name, np.nan)
-            variables[name] = ("configuration", np.full(count, value), {"long_name": text})
-        return xr.Dataset(
-            variables,
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
+        orbit = self._orbit(weights)
+        if orbit:
+            table.everywhere(largest_orbit_gradient=orbit["orbit_gradient"][1].max())
+        return table.dataset().assign(arrays | orbit)
+
+    def _critical_points(self, seed: int, results) -> list[np.ndarray]:
+        """Of each case, (critical_point, neuron, input)."""
+        weights = []
+        for number, (neurons, inputs) in enumerate(self.cases):
+            results.progress(number, len(self.cases), "cases")
+            weights.append(find(self._starts(seed, neurons, inputs), np.eye(neurons, inputs)))
+        return weights
 
     def _starts(self, seed: int, neurons: int, inputs: int) -> np.ndarray:
         """(run, neuron, input), normal, so that neurons have norms around 1."""
@@ -115,35 +95,50 @@ class OutOfPlane(Analysis):
         drawn = streams.normal(neurons * inputs).reshape(-1, neurons, inputs)
         return drawn / np.sqrt(inputs)
 
-    def _described(self, w: np.ndarray, teachers: np.ndarray) -> dict[str, np.ndarray]:
+    def _described(self, weights: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """The arrays of `POINTS`, and `modes`' of eigenvalues next to zero, of all cases one after
+        another."""
+        each = [
+            self._described_case(w, np.eye(*case))
+            for w, case in zip(weights, self.cases, strict=True)
+        ]
+        return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+
+    def _described_case(self, w: np.ndarray, teachers: np.ndarray) -> dict[str, np.ndarray]:
         neurons, inputs = teachers.shape
         rest = w[..., neurons:]
-        singular = np.linalg.svd(rest, compute_uv=False)
-        rank = (singular > self.outside_above).sum(axis=1)
-        slope = gradient(w, teachers)
-        found = modes(w, teachers)
-        return found | {
+        rank = (np.linalg.svd(rest, compute_uv=False) > self.outside_above).sum(axis=1)
+        return modes(w, teachers) | {
             "neurons": np.full(len(w), neurons),
             "inputs": np.full(len(w), inputs),
-            "outside": np.linalg.norm(rest, axis=(1, 2)),
+            "outside": _outside(w),
             "rank": rank,
             "orbit_dimension": rank * (inputs - neurons) - rank * (rank + 1) // 2,
             "parallel": np.tril(angles(w, w) < PARALLEL, -1).any(axis=2).sum(axis=1),
             "loss": loss(w, teachers),
-            "gradient_norm": np.linalg.norm(slope, axis=(1, 2)),
+            "gradient_norm": np.linalg.norm(gradient(w, teachers), axis=(1, 2)),
         }
 
-    def _columns(self, points: dict[str, np.ndarray]) -> dict[str, float]:
+    def _orbit(self, weights: list[np.ndarray]) -> dict:
+        """Arrays of the first out-of-plane point with d = K + 2; none where there is no such."""
+        for w, (neurons, inputs) in zip(weights, self.cases, strict=True):
+            outside = _outside(w) > self.outside_above
+            if inputs == neurons + 2 and outside.any():
+                return _orbit_of(w[outside][0], np.eye(neurons, inputs))
+        return {}
+
+    def counts(self, points: dict[str, np.ndarray]) -> dict[str, float]:
+        """Columns, from those arrays."""
         outside = points["outside"] > self.outside_above
         room = points["inputs"] - points["neurons"]
         free, below = outside & (room >= 2), outside & (room == 1)
-        own = points["nullity"] - points["parallel"]
+        unexplained = points["nullity"] - points["parallel"]
         return {
             "out_of_plane_points": free.sum(),
             "isolated_points": (free & (points["nullity"] == 0)).sum(),
-            "other_nullities": (free & (own != points["orbit_dimension"])).sum(),
+            "other_nullities": (free & (unexplained != points["orbit_dimension"])).sum(),
             "parallel_points": (free & (points["parallel"] > 0)).sum(),
-            "nullity_below": own[below].max() if below.any() else np.nan,
+            "nullity_below": unexplained[below].max() if below.any() else np.nan,
             "largest_inside": points["outside"][~outside].max(initial=0),
             "smallest_outside": points["outside"][outside].min(initial=np.inf),
             "minima_outside": ((free | below) & (points["index"] == 0)).sum(),
@@ -157,10 +152,10 @@ class OutOfPlane(Analysis):
             w = self._starts(seed, neurons, inputs)
             streams = Streams(seed, f"K={neurons},d={inputs}", np.arange(len(w)), "rotations")
             drawn = streams.normal(inputs * inputs).reshape(-1, inputs, inputs)
-            turn = np.broadcast_to(np.eye(inputs), drawn.shape).copy()
-            turn[:, neurons:, neurons:] = np.linalg.qr(drawn[:, neurons:, neurons:])[0]
+            rotation = np.broadcast_to(np.eye(inputs), drawn.shape).copy()
+            rotation[:, neurons:, neurons:] = np.linalg.qr(drawn[:, neurons:, neurons:])[0]
             teachers = np.eye(neurons, inputs)
-            back = turn.swapaxes(1, 2)
+            back = rotation.swapaxes(1, 2)
             apart = gradient(w @ back, teachers) - gradient(w, teachers) @ back
             worst = max(worst, np.abs(apart).max())
         return worst
@@ -175,43 +170,37 @@ POINTS = {
     "parallel": "neurons parallel to an earlier one",
     "index": "negative Hessian eigenvalues",
     "nullity": "zero Hessian eigenvalues",
-    "largest_zero": "largest relative eigenvalue counted as zero",
-    "smallest_other": "smallest relative eigenvalue not counted as zero",
     "loss": "loss of one sample",
     "gradient_norm": "gradient norm",
 }
-COLUMNS = {
-    "out_of_plane_points": "critical points out of plane, d ≥ K + 2",
-    "isolated_points": "of these, those without a zero mode",
-    "other_nullities": "of these, those whose nullity is not explained",
-    "parallel_points": "of these, those with parallel neurons",
-    "nullity_below": "largest nullity out of plane where d = K + 1, less parallel neurons",
-    "largest_inside": "largest norm of the part outside of the plane of in-plane points",
-    "smallest_outside": "smallest one of out-of-plane points",
-    "minima_outside": "critical points out of plane of index 0",
-    "largest_zero": "largest relative eigenvalue counted as zero",
-    "smallest_other": "smallest relative eigenvalue not counted as zero",
-    "largest_orbit_gradient": "largest gradient norm on the orbit",
-    "equivariance_error": "largest entry of ∇(RW) − R∇(W)",
-}
 
 
-def _orbit(w: np.ndarray, teachers: np.ndarray) -> dict[str, np.ndarray]:
-    """The point turned in the last two inputs; and in the first and the last, for contrast."""
+def _outside(w: np.ndarray) -> np.ndarray:
+    """The norm of what K neurons have outside of the first K inputs, (critical_point,)."""
+    return np.linalg.norm(w[..., w.shape[1] :], axis=(1, 2))
+
+
+def _orbit_of(w: np.ndarray, teachers: np.ndarray) -> dict:
+    """The point rotated in the last two inputs; and in the first and the last, for contrast."""
     turn = np.linspace(0, 2 * np.pi, 181)
-    orbit, tilted = (_turned(w, turn, plane) for plane in ((-2, -1), (0, -1)))
+    orbit, tilted = (_rotated(w, turn, plane) for plane in ((-2, -1), (0, -1)))
     norms = [np.linalg.norm(gradient(one, teachers), axis=(1, 2)) for one in (orbit, tilted)]
-    return {"turn": turn, "orbit": orbit, "orbit_gradient": norms[0], "tilted_gradient": norms[1]}
+    return {
+        "turn": ("turn", turn, {"long_name": "angle of the rotation", "units": "rad"}),
+        "orbit": (("turn", "neuron", "input"), orbit, {"long_name": "weights"}),
+        "orbit_gradient": ("turn", norms[0], {"long_name": "gradient norm on the orbit"}),
+        "tilted_gradient": ("turn", norms[1], {"long_name": "gradient norm off the orbit"}),
+    }
 
 
-def _turned(w: np.ndarray, turn: np.ndarray, plane: tuple[int, int]) -> np.ndarray:
+def _rotated(w: np.ndarray, turn: np.ndarray, plane: tuple[int, int]) -> np.ndarray:
     """w rotated by each angle in the plane of two inputs, (turn, neuron, input)."""
-    found = np.repeat(w[None], len(turn), axis=0)
+    rotated = np.repeat(w[None], len(turn), axis=0)
     one, other = (w[:, axis] for axis in plane)
     cosine, sine = np.cos(turn)[:, None], np.sin(turn)[:, None]
-    found[..., plane[0]] = cosine * one - sine * other
-    found[..., plane[1]] = sine * one + cosine * other
-    return found
+    rotated[..., plane[0]] = cosine * one - sine * other
+    rotated[..., plane[1]] = sine * one + cosine * other
+    return rotated
 
 
 @nnflow.hookimpl

@@ -13,7 +13,14 @@ from nnflow import Analysis, Streams, mean
 from ..._population import asymmetry, mass
 from ..._population import gating as expected_gating
 from ..._population import gradient as expected_gradient
-from ._input_laws import ISOTROPIC, LAWS, draw, gating, mass_and_asymmetry, plane_moment
+from ._input_distributions import (
+    ISOTROPIC,
+    draw,
+    gating,
+    mass_and_asymmetry,
+    plane_moment,
+    square_gating,
+)
 
 BLOCK = 200_000
 """Numbers drawn at once."""
@@ -24,25 +31,41 @@ class PopulationGating(Analysis):
 
     In each *trial* new samples are drawn, and pairs of directions e, w with uniform angles θ. The
     relative error is |E F − F̂|/|F̂|, over the empirical F as in the paper. N, d and the numbers of
-    trials are ours: the paper gives none. All laws are scaled to E xxᵀ = I.
+    trials are ours: the paper gives none. All distributions are scaled to E xxᵀ = I. A coefficient
+    is what a term must be multiplied by to fit samples best, a mean over trials with its interval.
 
     `angle_error` (trial, pair) with `angle`, θ ∈ [0, π], Gaussian. `samples_error` (law, trial,
-    samples), the root mean square over pairs with θ ∈ [0, π/2]. For inputs uniform on the cube
-    `cube_error` (inputs, trial), the same for N = `cube_samples`, with E F multiplied by the
-    constant that fits best, `cube_scale` (inputs, trial); and `cube_limit` (inputs,) with its
-    interval, what is left for N → ∞: the root of the mean product of the deviations of two
-    independent halves, in which the sampling error averages out.
-
-    Columns: `mass_coefficient` and `asymmetry_coefficient`, what the two terms of Eq. 5 must be
-    multiplied by to fit the Gaussian samples best; for each isotropic law LAW `LAW_coefficient`,
-    the same for their sum, and `LAW_slope`, the slope of log error in log N, means over trials with
-    intervals; `angle_growth`, the share of 9 steps between tenths of [0, π] in which the median
-    error grows; `law_difference`, the largest of |A − (π−θ)/2π|, |B − sin θ/2π| over θ and the
-    isotropic laws, A and B by quadrature; `mass_at_0`, `mass_at_pi`, `asymmetry_at_0`,
-    `asymmetry_at_pi`, those values for the Student law; `equation_6`, the largest difference of
-    Eqs. 6 and 8 for one neuron; `cube_scale_unscaled`, the constant for the cube [−½, ½]^d at the
-    largest d; `cube_limit_first` and `cube_limit_last`, the limits at the least and the largest d.
+    samples), the root mean square over pairs with θ ∈ [0, π/2], by distribution of the inputs. For
+    inputs uniform on the cube `cube_error` (inputs, trial), the same for N = `cube_samples`, with
+    E F multiplied by the constant that fits best, `cube_scale` (inputs, trial); and `cube_limit`
+    (inputs,) with its interval, what is left for N → ∞: the root of the mean product of the
+    deviations of two independent halves, in which the sampling error averages out.
     """
+
+    columns = {
+        "mass_coefficient": "coefficient of the mass term of Eq. 5, Gaussian inputs",
+        "asymmetry_coefficient": "coefficient of the asymmetric term of Eq. 5, Gaussian inputs",
+        "angle_growth": "share of 9 steps between tenths of [0, π] in which the median error grows",
+        **{
+            f"{one}_{name}": f"{meaning}, inputs: {one}"
+            for one in ISOTROPIC
+            for name, meaning in (
+                ("coefficient", "coefficient of E F at the largest N"),
+                ("slope", "slope of log error in log N"),
+            )
+        },
+        "law_difference": "largest |A − (π−θ)/2π|, |B − sin θ/2π| over θ and the isotropic"
+        " distributions, A and B by quadrature",
+        "mass_at_0": "A(0) of the Student distribution",
+        "mass_at_pi": "A(π) of the Student distribution",
+        "asymmetry_at_0": "B(0) of the Student distribution",
+        "asymmetry_at_pi": "B(π) of the Student distribution",
+        "equation_6": "largest difference of Eqs. 6 and 8 for one neuron",
+        "cube_scale_unscaled": "coefficient for the cube [−½, ½]^d at the largest d",
+        "cube_limit_first": "relative error for N → ∞ on the cube at the least d",
+        "cube_limit_last": "relative error for N → ∞ on the cube at the largest d",
+        "square_limit": "relative error for N → ∞ on the square, d = 2, by quadrature",
+    }
 
     inputs: Annotated[int, Field(ge=2)] = 10
     """d, but for the cube."""
@@ -62,65 +85,27 @@ class PopulationGating(Analysis):
     """N for these."""
 
     def compute(self, results):
-        import xarray as xr
-
         seed = results.study.settings.seed
-        work = len(ISOTROPIC) + len(self.cube_inputs) + 1
-        angle, angle_error, columns = self._by_angle(seed)
-        by_samples = []
-        for number, law in enumerate(ISOTROPIC):
-            results.progress(1 + number, work, "parts")
-            errors, coefficients = self._by_samples(seed, law)
-            by_samples.append(errors)
-            columns |= _interval(f"{law}_coefficient", coefficients)
-            log = np.log(np.array(self.samples))
-            slopes = np.polyfit(log, np.log(errors).T, 1)[0]
-            columns |= _interval(f"{law}_slope", slopes)
-        cube = []
-        for number, inputs in enumerate(self.cube_inputs):
-            results.progress(1 + len(ISOTROPIC) + number, work, "parts")
-            cube.append(self._cube(seed, inputs))
-        cube_error, cube_scale, products = (np.stack(part) for part in zip(*cube, strict=True))
-        limits = np.sqrt(np.maximum([mean(row) for row in products], 0))
-        columns |= _quadrature() | {"equation_6": _equation_6(seed)}
-        columns |= _interval("cube_scale_unscaled", cube_scale[-1] / 12)
-        for name, row in (("cube_limit_first", limits[0]), ("cube_limit_last", limits[-1])):
-            columns |= dict(zip((name, f"{name}_low", f"{name}_high"), row, strict=True))
-        variables = {
-            "angle": (("trial", "pair"), angle, {"long_name": "angle θ", "units": "rad"}),
-            "angle_error": (("trial", "pair"), angle_error, {"long_name": "relative error"}),
-            "samples_error": (
-                ("law", "trial", "samples"),
-                np.stack(by_samples),
-                {"long_name": "relative root mean square error"},
-            ),
-            "cube_error": (("inputs", "trial"), cube_error, {"long_name": "relative error"}),
-            "cube_scale": (("inputs", "trial"), cube_scale, {"long_name": "fitted constant"}),
-        }
-        for place, end in enumerate(("", "_low", "_high")):
-            text = "relative error for N → ∞" + (f", {end[1:]} end" if end else "")
-            variables[f"cube_limit{end}"] = ("inputs", limits[:, place], {"long_name": text})
-        for name, value in columns.items():
-            text = name.replace("_", " ")
-            variables[name] = (
-                "configuration",
-                np.full(len(results.configurations), value),
-                {"long_name": text},
-            )
-        return xr.Dataset(
-            variables,
-            {
-                "configuration": [configuration.label for configuration in results.configurations],
-                "law": list(ISOTROPIC),
-                "samples": self.samples,
-                "inputs": self.cube_inputs,
-            },
+        table = nnflow.Table(results, self.columns)
+        by_angle = self._by_angle(seed)
+        by_samples, coefficients = self._by_samples(seed, results)
+        cube = self._by_dimension(seed, results)
+        table.everywhere(
+            equation_6=_equation_6(seed),
+            square_limit=_square_limit(),
+            **_of_angle(by_angle),
+            **_of_samples(by_samples, coefficients),
+            **_of_cube(cube),
+            **_quadrature(),
+        )
+        return (
+            table.dataset().merge(by_angle[["angle", "angle_error"]]).merge(by_samples).merge(cube)
         )
 
-    def _trials(self, seed: int, law: str, inputs: int, most: float, purpose: str):
+    def _trials(self, seed: int, distribution: str, inputs: int, most: float, purpose: str):
         """For each trial its random numbers, angles, and directions e and w of its pairs."""
         for trial in range(self.trials):
-            label = f"{law},d={inputs},trial={trial}"
+            label = f"{distribution},d={inputs},trial={trial}"
             generator = _generator(Streams(seed, label, np.arange(1), purpose))
             angle = most * generator.random(self.pairs)
             drawn = generator.standard_normal((2, self.pairs, inputs))
@@ -131,36 +116,83 @@ class PopulationGating(Analysis):
             yield generator, angle, e, w
 
     def _by_angle(self, seed: int):
-        angles, errors, factors = [], [], []
+        """Gaussian errors of each pair, and the coefficients of both terms in each trial."""
+        import xarray as xr
+
+        angles, errors, coefficients = [], [], []
         for generator, angle, e, w in self._trials(seed, "gaussian", self.inputs, np.pi, "angle"):
-            found = _sampled("gaussian", generator, [self.angle_samples], e, w)[0]
+            sampled = _sampled("gaussian", generator, [self.angle_samples], e, w)[0]
             terms = mass(angle)[:, None] * w, asymmetry(angle)[:, None] * e
             angles.append(angle)
-            errors.append(_relative(terms[0] + terms[1], found))
+            errors.append(_relative(terms[0] + terms[1], sampled))
             design = np.stack([term.ravel() for term in terms], axis=1)
-            factors.append(np.linalg.lstsq(design, found.ravel(), rcond=None)[0])
-        angles, errors, factors = map(np.array, (angles, errors, factors))
-        columns = _interval("mass_coefficient", factors[:, 0])
-        columns |= _interval("asymmetry_coefficient", factors[:, 1])
-        part = np.minimum((angles / np.pi * 10).astype(int), 9)
-        medians = [np.median(errors[part == number]) for number in range(10)]
-        return angles, errors, columns | {"angle_growth": (np.diff(medians) > 0).mean()}
+            coefficients.append(np.linalg.lstsq(design, sampled.ravel(), rcond=None)[0])
+        axes = ("trial", "pair")
+        return xr.Dataset(
+            {
+                "angle": (axes, angles, {"long_name": "angle θ", "units": "rad"}),
+                "angle_error": (axes, errors, {"long_name": "relative error"}),
+                "coefficient": (("trial", "term"), coefficients),
+            }
+        )
 
-    def _by_samples(self, seed: int, law: str):
+    def _by_samples(self, seed: int, results):
+        """Errors by N of each isotropic distribution; {distribution: coefficients (trial,)}."""
+        import xarray as xr
+
+        errors, coefficients = [], {}
+        for number, distribution in enumerate(ISOTROPIC):
+            results.progress(1 + number, self._parts, "parts")
+            error, coefficients[distribution] = self._of_distribution(seed, distribution)
+            errors.append(error)
+        text = {"long_name": "relative root mean square error"}
+        return xr.Dataset(
+            {"samples_error": (("law", "trial", "samples"), np.stack(errors), text)},
+            {"law": list(ISOTROPIC), "samples": self.samples},
+        ), coefficients
+
+    def _of_distribution(self, seed: int, distribution: str):
         """Errors (trial, samples), and coefficients (trial,) at the largest N."""
         errors, coefficients = [], []
-        for generator, _, e, w in self._trials(seed, law, self.inputs, np.pi / 2, "samples"):
+        trials = self._trials(seed, distribution, self.inputs, np.pi / 2, "samples")
+        for generator, _, e, w in trials:
             expected = expected_gating(e, w)
-            found = _sampled(law, generator, self.samples, e, w)
-            errors.append([np.sqrt((_relative(expected, f) ** 2).mean()) for f in found])
-            coefficients.append((found[-1] * expected).sum() / (expected**2).sum())
+            sampled = _sampled(distribution, generator, self.samples, e, w)
+            errors.append([np.sqrt((_relative(expected, one) ** 2).mean()) for one in sampled])
+            coefficients.append((sampled[-1] * expected).sum() / (expected**2).sum())
         return np.array(errors), np.array(coefficients)
 
-    def _cube(self, seed: int, inputs: int):
-        """Errors, fitted constants, and products of the halves' deviations, each (trial,)."""
+    def _by_dimension(self, seed: int, results):
+        """On cubes of each dimension."""
+        import xarray as xr
+
+        cubes = []
+        for number, inputs in enumerate(self.cube_inputs):
+            results.progress(1 + len(ISOTROPIC) + number, self._parts, "parts")
+            cubes.append(self._cube(seed, inputs))
+        error, scale, products = np.moveaxis(np.array(cubes), 1, 0)
+        limits = np.sqrt(np.maximum([mean(row) for row in products], 0)).T
+        text = "relative error for N → ∞"
+        return xr.Dataset(
+            {
+                "cube_error": (("inputs", "trial"), error, {"long_name": "relative error"}),
+                "cube_scale": (("inputs", "trial"), scale, {"long_name": "fitted constant"}),
+                "cube_limit": ("inputs", limits[0], {"long_name": text}),
+                "cube_limit_low": ("inputs", limits[1], {"long_name": f"{text}, low end"}),
+                "cube_limit_high": ("inputs", limits[2], {"long_name": f"{text}, high end"}),
+            },
+            {"inputs": self.cube_inputs},
+        )
+
+    @property
+    def _parts(self) -> int:
+        return 1 + len(ISOTROPIC) + len(self.cube_inputs)
+
+    def _cube(self, seed: int, inputs: int) -> np.ndarray:
+        """Errors, fitted constants, and products of the halves' deviations, (3, trial)."""
         rows = []
         half = self.cube_samples // 2
-        for generator, _, e, w in self._trials(seed, LAWS[-1], inputs, np.pi / 2, "cube"):
+        for generator, _, e, w in self._trials(seed, "uniform", inputs, np.pi / 2, "cube"):
             expected = expected_gating(e, w)
             first, both = _sampled("uniform", generator, [half, 2 * half], e, w)
             second = 2 * both - first
@@ -169,7 +201,40 @@ class PopulationGating(Analysis):
             size = (first * second).sum(axis=1)
             error = np.sqrt((_relative(scale * expected, both) ** 2).mean())
             rows.append((error, scale, ((apart[0] * apart[1]).sum(axis=1) / size).mean()))
-        return tuple(np.array(rows).T)
+        return np.array(rows).T
+
+
+def _of_angle(by_angle) -> dict:
+    """Columns of the errors by angle."""
+    angle, error = (by_angle[name].values for name in ("angle", "angle_error"))
+    mass_coefficient, asymmetry_coefficient = by_angle["coefficient"].values.T
+    tenth = np.minimum((angle / np.pi * 10).astype(int), 9)
+    medians = [np.median(error[tenth == number]) for number in range(10)]
+    return {
+        "mass_coefficient": mean(mass_coefficient),
+        "asymmetry_coefficient": mean(asymmetry_coefficient),
+        "angle_growth": (np.diff(medians) > 0).mean(),
+    }
+
+
+def _of_samples(by_samples, coefficients: dict[str, np.ndarray]) -> dict:
+    """Columns of the errors by N."""
+    log, columns = np.log(by_samples["samples"].values), {}
+    for distribution, values in coefficients.items():
+        error = by_samples["samples_error"].sel(law=distribution).values
+        columns[f"{distribution}_coefficient"] = mean(values)
+        columns[f"{distribution}_slope"] = mean(np.polyfit(log, np.log(error).T, 1)[0])
+    return columns
+
+
+def _of_cube(cube) -> dict:
+    """Columns of the cubes."""
+    limits = np.stack([cube[f"cube_limit{end}"].values for end in ("", "_low", "_high")], axis=1)
+    return {
+        "cube_scale_unscaled": mean(cube["cube_scale"].values[-1] / 12),
+        "cube_limit_first": tuple(limits[0]),
+        "cube_limit_last": tuple(limits[-1]),
+    }
 
 
 def _generator(streams: Streams) -> np.random.Generator:
@@ -178,41 +243,54 @@ def _generator(streams: Streams) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=np.array(streams.key, dtype=np.uint64)))
 
 
-def _sampled(law: str, generator, samples: list[int], e: np.ndarray, w: np.ndarray) -> np.ndarray:
+def _sampled(
+    distribution: str, generator, samples: list[int], e: np.ndarray, w: np.ndarray
+) -> np.ndarray:
     """F̂/N (samples, pair, input) over the first N samples, for each N; N rising."""
     inputs = e.shape[1]
-    total, before, found = np.zeros_like(e), 0, []
+    total, before, means = np.zeros_like(e), 0, []
     for count in samples:
         while before < count:
             block = min(count - before, max(1, BLOCK // inputs))
-            total = total + gating(draw(law, generator, block, inputs), e, w)
+            total = total + gating(draw(distribution, generator, block, inputs), e, w)
             before += block
-        found.append(total / count)
-    return np.array(found)
+        means.append(total / count)
+    return np.array(means)
 
 
-def _relative(expected: np.ndarray, found: np.ndarray) -> np.ndarray:
+def _relative(expected: np.ndarray, sampled: np.ndarray) -> np.ndarray:
     """|E F − F̂|/|F̂| of each pair; infinite where no sample passes both gates."""
-    size = np.linalg.norm(found, axis=1)
-    error = np.linalg.norm(expected - found, axis=1)
+    size = np.linalg.norm(sampled, axis=1)
+    error = np.linalg.norm(expected - sampled, axis=1)
     return np.divide(error, size, out=np.full(len(size), np.inf), where=size > 0)
 
 
-def _interval(name: str, values: np.ndarray) -> dict[str, float]:
-    return dict(zip((name, f"{name}_low", f"{name}_high"), mean(values), strict=True))
-
-
 def _quadrature() -> dict[str, float]:
-    """A and B by quadrature for each isotropic law, against the Gaussian's closed form."""
+    """A and B by quadrature for each isotropic distribution, against the Gaussian's closed form."""
     angle = np.linspace(1e-3, np.pi - 1e-3, 400)
     worst = 0.0
-    for law in ISOTROPIC:
-        found = mass_and_asymmetry(angle, plane_moment(law, 10))
-        for value, closed in zip(found, (mass(angle), asymmetry(angle)), strict=True):
+    for distribution in ISOTROPIC:
+        values = mass_and_asymmetry(angle, plane_moment(distribution, 10))
+        for value, closed in zip(values, (mass(angle), asymmetry(angle)), strict=True):
             worst = max(worst, np.abs(value - closed).max())
     ends = mass_and_asymmetry(np.array([1e-6, np.pi - 1e-6]), plane_moment("student", 10))
     names = "mass_at_0", "mass_at_pi", "asymmetry_at_0", "asymmetry_at_pi"
     return {"law_difference": worst, **dict(zip(names, np.ravel(ends), strict=True))}
+
+
+def _square_limit() -> float:
+    """The root mean square of |cE F − F|/|F| over all orientations and θ ∈ [0, π/2], F of the
+    square, c the constant that fits best."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    angle, weights = np.pi / 4 * (nodes + 1), weights / 2
+    turn = np.broadcast_to(2 * np.pi * np.arange(400)[:, None] / 400, (400, len(angle)))
+    square = square_gating(turn, turn + angle)
+    e, w = (np.stack([np.cos(at), np.sin(at)], axis=-1) for at in (turn, turn + angle))
+    expected = expected_gating(e, w)
+    product, own = (((expected * one).sum(axis=-1) @ weights).mean() for one in (square, expected))
+    error = np.linalg.norm(product / own * expected - square, axis=-1)
+    relative = error / np.linalg.norm(square, axis=-1)
+    return float(np.sqrt((relative**2 @ weights).mean()))
 
 
 def _equation_6(seed: int) -> float:
@@ -223,8 +301,8 @@ def _equation_6(seed: int) -> float:
     angle = np.arccos((w * teacher).sum(axis=1) / (size * size_of_teacher))
     turned = angle[:, None] * teacher - (size_of_teacher / size * np.sin(angle))[:, None] * w
     printed = (w - teacher) / 2 + turned / (2 * np.pi)
-    whole = expected_gradient(w[:, None], teacher[:, None])[:, 0]
-    return float(np.abs(printed - whole).max())
+    equation_8 = expected_gradient(w[:, None], teacher[:, None])[:, 0]
+    return float(np.abs(printed - equation_8).max())
 
 
 @nnflow.hookimpl

@@ -18,15 +18,13 @@ class SeparationGrid(Analysis):
     """Where e* lies inside the cone of e₁ and e₂ L₁₂ and L₂₁ should be positive, elsewhere
     negative: looked at on grids of cell centres in θ₁₂ ∈ [0, π] and the angle φ ∈ [0, 2π] of e*.
 
-    A point is *undecided* where |L| is below a tolerance that scales with the terms of L, a
+    A value is *undecided* where |L| is below a tolerance that scales with the terms of L, a
     *counterexample* where L is beyond it with the wrong sign. Points with e* = e₂, where L = 0
     (Prop. 1), are known exactly, and left out of both.
 
-    Columns of each grid NAME: `NAME_points`, `NAME_counterexamples` and `NAME_undecided`, over
-    L₁₂ and L₂₁, `NAME_margin`, the smallest |L| over the tolerance, and `NAME_edge`, the largest
-    |L| where e* = e₂ (NaN where no point lies there). Besides `NAME_undecided_at` (factor,), the
-    undecided for tolerances `factor` times as large. For pictures: `curve` (theta_shown, function,
-    phi) of L₁₂ and L₂₁, and `map` (theta, phi) of L₁₂.
+    Arrays: `NAME_undecided_at` (factor,) of each grid NAME, the undecided for tolerances `factor`
+    times as large; for the figure, `curve` (theta_shown, function, phi) of L₁₂ and L₂₁, and `map`
+    (theta, phi) of L₁₂.
     """
 
     grids: dict[str, tuple[PositiveInt, PositiveInt]] = Field(
@@ -48,65 +46,51 @@ class SeparationGrid(Analysis):
                 )
         return grids
 
-    def compute(self, results):
-        import xarray as xr
+    @property
+    def columns(self):
+        """Those of each grid, which begin with its name."""
+        return {
+            f"{name}_{key}": f"{meaning}, {rows} × {columns} cells"
+            for name, (rows, columns) in self.grids.items()
+            for key, meaning in COUNTS.items()
+        }
 
-        variables = {}
-        total = sum(rows for rows, _ in self.grids.values())
-        done = 0
+    def compute(self, results):
+        table, undecided = nnflow.Table(results, self.columns), {}
+        total, done = sum(rows for rows, _ in self.grids.values()), 0
         for name, (rows, columns) in self.grids.items():
-            found = scan(
+            counts, at = scan(
                 Grid(rows, columns),
                 lambda row, done=done: results.progress(done + row, total, "rows"),
             )
             done += rows
-            at = found.pop("undecided_at")
+            table.everywhere(**{f"{name}_{key}": value for key, value in counts.items()})
             text = "values below so many times the tolerance"
-            variables[f"{name}_undecided_at"] = ("factor", at, {"long_name": text})
-            for key, value in found.items():
-                text = f"{COLUMNS[key]}, {rows} × {columns} cells"
-                variables[f"{name}_{key}"] = (
-                    "configuration",
-                    np.full(len(results.configurations), value),
-                    {"long_name": text},
-                )
-        phi = np.linspace(0, 2 * np.pi, 721)
-        theta = np.array(self.shown)[:, None] * np.pi
-        curves = np.stack([separation(theta, phi), separation(theta, theta - phi)], axis=1)
-        cells = Grid(self.map_size, 2 * self.map_size)
-        centres = cells.phi_units * cells.unit
-        area = separation(cells.theta[:, None], centres)
-        long_name = {"long_name": "L"}
-        variables["curve"] = (("theta_shown", "function", "phi"), curves, long_name)
-        variables["map"] = (("theta", "map_phi"), area, {"long_name": "L₁₂"})
-        return xr.Dataset(
-            variables,
-            {
-                "configuration": [configuration.label for configuration in results.configurations],
-                "factor": np.array(FACTORS),
-                "theta_shown": theta[:, 0],
-                "function": ["L12", "L21"],
-                "phi": phi,
-                "theta": cells.theta,
-                "map_phi": centres,
-            },
-            {"tolerance": ROUNDING},
+            undecided[f"{name}_undecided_at"] = ("factor", at, {"long_name": text})
+        return (
+            table.dataset()
+            .assign(undecided)
+            .assign_coords(factor=np.array(FACTORS))
+            .assign_attrs(tolerance=ROUNDING)
+            .merge(_curves(np.array(self.shown) * np.pi))
+            .merge(_map(Grid(self.map_size, 2 * self.map_size)))
         )
 
 
-COLUMNS = {
-    "points": "points",
+COUNTS = {
+    "points": "points whose signs were judged, or that have e* = e₂",
     "counterexamples": "values of L₁₂ or L₂₁ of the wrong sign",
     "undecided": "values of L₁₂ or L₂₁ that may be rounding",
     "margin": "smallest |L| over the tolerance",
-    "edge": "largest |L| where e* = e₂",
+    "edge": "largest |L| where e* = e₂ (NaN where no point lies there)",
 }
 
 
-def scan(grid: Grid, progress=lambda row: None) -> dict:
-    """Counts over a grid, row by row, in the memory of a few rows."""
+def scan(grid: Grid, progress=lambda row: None) -> tuple[dict[str, float], np.ndarray]:
+    """Counts over a grid, and the undecided values by `FACTORS`; row by row, in the memory of a
+    few rows."""
     values, spare = np.empty((2, grid.columns)), np.empty(grid.columns)
-    wrong, margin, edge = 0, np.inf, np.nan
+    points, wrong, margin, edge = 0, 0, np.inf, np.nan
     undecided = np.zeros(len(FACTORS), dtype=int)
     for row in range(grid.rows):
         if row % 100 == 0:
@@ -116,8 +100,8 @@ def scan(grid: Grid, progress=lambda row: None) -> dict:
         _, last = grid.inside(row)
         if (on := grid.edge(row)) is not None:
             edge = np.fmax(edge, np.abs(values[:, on]).max())
-            values[:, on] = np.inf
         inside, outside = values[:, :last], values[:, last + (on is not None) :]
+        points += inside.shape[1] + outside.shape[1] + (on is not None)
         least = min(inside.min(initial=np.inf), -outside.max(initial=-np.inf))
         margin = min(margin, least / tolerance)
         if least < FACTORS[-1] * tolerance:
@@ -125,14 +109,39 @@ def scan(grid: Grid, progress=lambda row: None) -> dict:
             wrong += int((signed < -1).sum())
             undecided += [int((np.abs(signed) <= factor).sum()) for factor in FACTORS]
     progress(grid.rows)
-    return {
-        "points": grid.rows * grid.columns,
+    counts = {
+        "points": points,
         "counterexamples": wrong,
         "undecided": int(undecided[0]),
         "margin": margin,
         "edge": edge,
-        "undecided_at": undecided,
     }
+    return counts, undecided
+
+
+def _curves(theta: np.ndarray):
+    """L₁₂ and L₂₁ by φ at these angles θ₁₂."""
+    import xarray as xr
+
+    phi = np.linspace(0, 2 * np.pi, 721)
+    at = theta[:, None]
+    curve = np.stack([separation(at, phi), separation(at, at - phi)], axis=1)
+    return xr.Dataset(
+        {"curve": (("theta_shown", "function", "phi"), curve, {"long_name": "L"})},
+        {"theta_shown": theta, "function": ["L12", "L21"], "phi": phi},
+    )
+
+
+def _map(cells: Grid):
+    """L₁₂ at the centres of the cells."""
+    import xarray as xr
+
+    phi = cells.phi_units * cells.unit
+    values = separation(cells.theta[:, None], phi)
+    return xr.Dataset(
+        {"map": (("theta", "map_phi"), values, {"long_name": "L₁₂"})},
+        {"theta": cells.theta, "map_phi": phi},
+    )
 
 
 @nnflow.hookimpl

@@ -10,18 +10,26 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Analysis
 
+from ._coverage import uncovered_domain, uncovered_share
+
 
 class SeparationProof(Analysis):
     """L₁₂ > 0 for 0 < φ < θ and L₁₂ < 0 for θ < φ < 2π, for every θ ∈ (0, π): signs proved on
-    boxes, which are kept with the verdict on each. The method is told in `_conjecture`. As
+    boxes, which are kept with the result on each. The method is described in `_conjecture`. As
     L₂₁(θ, φ) = L₁₂(θ, θ − φ), the same holds for L₂₁.
 
-    Of each box: `sheet`, its bounds `box` (box, bound) in the sheet's own coordinates, and its
-    corners `theta` and `phi` (box, corner); of each sheet: `sign`, `shows` (value: the sign of
-    L₁₂, slope: that of its change with φ beside a line where it vanishes), `boxes`, `undecided`.
-    Columns: `boxes`, `undecided_boxes`, and `uncovered`, the largest share of a sheet's area that
-    its boxes leave open.
+    Arrays of each box: the index of its `sheet`, its bounds `box` (box, bound) in the sheet's own
+    coordinates, whether it is `decided`, and its corners `theta` and `phi` (box, corner); of each
+    sheet: `sign`, `shows` (value: the sign of L₁₂, slope: that of its change with φ near a line
+    where it vanishes), `sheet_boxes`, `sheet_undecided`.
     """
+
+    columns = {
+        "boxes": "boxes",
+        "undecided_boxes": "boxes whose sign is not proved",
+        "uncovered": "largest share of a sheet without a box",
+        "uncovered_domain": "share of 0 < θ < π, 0 ≤ φ ≤ 2π in no box with a proved sign",
+    }
 
     precision: Annotated[int, Field(ge=24)] = 64
     """Bits of the ball arithmetic; with 30 and with 200 bits all boxes are decided too."""
@@ -29,59 +37,81 @@ class SeparationProof(Analysis):
     """A box that is undecided after so many halvings is given up."""
 
     def compute(self, results):
-        import xarray as xr
+        from ._conjecture import prove, sheets  # python-flint is needed here alone
 
-        from ._conjecture import corners, prove, sheets  # python-flint is needed here alone
-
-        every = list(sheets())
-        bounds, sheet_of, decided, areas = [], [], [], []
+        every, partitions, count = list(sheets()), [], 0
         for number, sheet in enumerate(every):
-            results.progress(number, len(every), f"sheets, {len(bounds)} boxes")
-            verdict = prove(sheet, self.precision, self.most_splits)
-            found = verdict.decided + verdict.undecided
-            bounds += found
-            sheet_of += [number] * len(found)
-            decided += [True] * len(verdict.decided) + [False] * len(verdict.undecided)
-            areas.append(_uncovered(sheet, np.array(found)))
-        bounds, sheet_of, decided = map(np.array, (bounds, sheet_of, decided))
-        theta, phi = corners(every, sheet_of, bounds)
-        counts = [np.bincount(sheet_of[rows], minlength=len(every)) for rows in (decided, ~decided)]
-        variables = {
-            "sheet": ("box", sheet_of.astype(np.int16), {"long_name": "number of the sheet"}),
+            results.progress(number, len(every), f"sheets, {count} boxes")
+            partitions.append(prove(sheet, self.precision, self.most_splits))
+            count += len(partitions[-1].decided) + len(partitions[-1].undecided)
+        boxes = _boxes(every, partitions)
+        table = nnflow.Table(results, self.columns)
+        table.everywhere(**_totals(every, boxes))
+        return (
+            table.dataset()
+            .merge(boxes)
+            .merge(_of_sheets(every, partitions))
+            .assign_attrs(precision=self.precision)
+        )
+
+
+def _boxes(every, partitions):
+    """All boxes of all sheets, with their corners."""
+    import xarray as xr
+
+    from ._conjecture import corners
+
+    counts = [(len(one.decided), len(one.undecided)) for one in partitions]
+    bounds = np.array([box for one in partitions for box in one.decided + one.undecided])
+    sheet = np.repeat(np.arange(len(every)), [sum(pair) for pair in counts])
+    decided = np.repeat([1, 0] * len(every), np.ravel(counts))
+    theta, phi = corners(every, sheet, bounds)
+    return xr.Dataset(
+        {
+            "sheet": ("box", sheet.astype(np.int16), {"long_name": "index of the sheet"}),
             "box": (("box", "bound"), bounds, {"long_name": "bounds in the sheet's coordinates"}),
             "decided": ("box", decided.astype(np.int8), {"long_name": "1: the sign is proved"}),
             "theta": (("box", "corner"), theta, {"long_name": "θ at the corners", "units": "rad"}),
             "phi": (("box", "corner"), phi, {"long_name": "φ at the corners", "units": "rad"}),
+        },
+        {"bound": ["x_low", "x_high", "t_low", "t_high"]},
+    )
+
+
+def _of_sheets(every, partitions):
+    """What each sheet proves, on how many boxes."""
+    import xarray as xr
+
+    decided, undecided = (
+        [len(one.decided) for one in partitions],
+        [len(one.undecided) for one in partitions],
+    )
+    return xr.Dataset(
+        {
             "sign": ("sheets", [s.sign for s in every], {"long_name": "sign that is proved"}),
             "shows": ("sheets", [s.shows for s in every], {"long_name": "what has that sign"}),
-            "sheet_boxes": ("sheets", counts[0], {"long_name": "decided boxes"}),
-            "sheet_undecided": ("sheets", counts[1], {"long_name": "undecided boxes"}),
-        }
-        for name, value, text in (
-            ("boxes", len(bounds), "boxes"),
-            ("undecided_boxes", (~decided).sum(), "boxes whose sign is not proved"),
-            ("uncovered", max(areas), "largest share of a sheet without a box"),
-        ):
-            variables[name] = (
-                "configuration",
-                np.full(len(results.configurations), value),
-                {"long_name": text},
-            )
-        return xr.Dataset(
-            variables,
-            {
-                "configuration": [configuration.label for configuration in results.configurations],
-                "sheets": [sheet.name for sheet in every],
-                "bound": ["x_low", "x_high", "t_low", "t_high"],
-            },
-            {"precision": self.precision},
-        )
+            "sheet_boxes": ("sheets", decided, {"long_name": "decided boxes"}),
+            "sheet_undecided": ("sheets", undecided, {"long_name": "undecided boxes"}),
+        },
+        {"sheets": [sheet.name for sheet in every]},
+    )
 
 
-def _uncovered(sheet, bounds: np.ndarray) -> float:
-    area = (sheet.x[1] - sheet.x[0]) * (sheet.t[1] - sheet.t[0])
-    covered = (bounds[:, 1] - bounds[:, 0]) * (bounds[:, 3] - bounds[:, 2])
-    return abs(1 - covered.sum() / area)
+def _totals(every, boxes) -> dict[str, float]:
+    """The columns."""
+    bounds, theta, phi = (boxes[name].values for name in ("box", "theta", "phi"))
+    decided, sheet = boxes["decided"].values == 1, boxes["sheet"].values
+    areas = [(one.x[1] - one.x[0]) * (one.t[1] - one.t[0]) for one in every]
+    half = np.array([one.half for one in every])[sheet]
+    proved = (part[decided] for part in (bounds, theta, phi, half))
+    return {
+        "boxes": len(bounds),
+        "undecided_boxes": (~decided).sum(),
+        "uncovered": max(
+            uncovered_share(area, bounds[sheet == index]) for index, area in enumerate(areas)
+        ),
+        "uncovered_domain": uncovered_domain(*proved),
+    }
 
 
 @nnflow.hookimpl

@@ -1,4 +1,4 @@
-"""The layered gradient of deep ReLU networks beside automatic differentiation."""
+"""The layered gradient of deep ReLU networks against automatic differentiation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import nnflow
 from nnflow import Figure
 
 SPREAD = 0.16
-"""Distance in layers at which the widths are drawn beside one another."""
+"""Distance in layers at which the widths are drawn next to one another."""
 
 
 class MultilayerGradient(Figure):
@@ -25,11 +25,11 @@ class MultilayerGradient(Figure):
         error = results["multilayer_gradient"]["error"]
         figure, axis = plt.subplots(figsize=(4.8, 3.2))
         widths = error["width"].values
-        for place, width in enumerate(widths):
+        for number, width in enumerate(widths):
             part = np.maximum(error.sel(width=width).values, np.finfo(float).eps / 4)
-            moved = error["depth"].values + SPREAD * (place - (len(widths) - 1) / 2)
+            moved = error["depth"].values + SPREAD * (number - (len(widths) - 1) / 2)
             depth = np.repeat(moved, part.shape[1])
-            axis.plot(depth, part.ravel(), "o", ms=3, alpha=0.6, color=f"C{place}", label=width)
+            axis.plot(depth, part.ravel(), "o", ms=3, alpha=0.6, color=f"C{number}", label=width)
         axis.axhline(np.finfo(float).eps, color="black", lw=0.8, ls="--")
         axis.set(yscale="log", ylim=(3e-17, 2e-13), xlabel="layers", ylabel="relative difference")
         axis.set_xticks(error["depth"].values)

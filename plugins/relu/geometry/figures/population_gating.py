@@ -13,44 +13,44 @@ TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 class PopulationGating(Figure):
     """Relative error of E F(e, w) in closed form against samples. Left: Gaussian inputs, one dot
     for each pair of directions, with the median in each tenth of [0, π]. Middle: root mean square
-    error over pairs with θ ≤ π/2, for isotropic laws; dots are single sets of samples, lines the
-    geometric mean, and the dashed line falls as N^(−½). Right: inputs uniform on a cube, up to a
-    constant; bars are 99 % intervals, a triangle is an upper end where no error is left."""
+    error over pairs with θ ≤ π/2, for isotropic distributions; dots are single sets of samples,
+    lines the geometric mean, and the dashed line falls as N^(−½). Right: inputs uniform on a cube,
+    up to a constant; bars are 99 % intervals, a triangle is an upper end where no error is left."""
 
     needs = ("population_gating",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["population_gating"]
+        analysis = results["population_gating"]
         settings = results.study.settings.analyses["population_gating"]
         figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.6, 3.1))
-        _angles(left, found, settings)
-        _samples(middle, found, settings)
-        _cube(right, found, settings)
+        _angles(left, analysis, settings)
+        _samples(middle, analysis, settings)
+        _cube(right, analysis, settings)
         return figure
 
 
-def _angles(axis, found, settings) -> None:
-    angle, error = (found[name].values.ravel() for name in ("angle", "angle_error"))
+def _angles(axis, analysis, settings) -> None:
+    angle, error = (analysis[name].values.ravel() for name in ("angle", "angle_error"))
     axis.plot(angle / np.pi, error, ".", ms=3, color="C0", alpha=0.5, rasterized=True)
-    part = np.minimum((angle / np.pi * 10).astype(int), 9)
-    middles = [np.median(error[part == number]) for number in range(10)]
+    tenth = np.minimum((angle / np.pi * 10).astype(int), 9)
+    middles = [np.median(error[tenth == number]) for number in range(10)]
     axis.plot((np.arange(10) + 0.5) / 10, middles, "o-", ms=4, color="C1", label="median")
     axis.set(yscale="log", xlabel="angle θ / π", ylabel="relative error", xlim=(0, 1))
     axis.set_title(f"(a) N = {settings.angle_samples:,}, d = {settings.inputs}")
     axis.legend()
 
 
-def _samples(axis, found, settings) -> None:
-    counts = found["samples"].values
-    for number, law in enumerate(found["law"].values):
-        errors = found["samples_error"].sel(law=law)
+def _samples(axis, analysis, settings) -> None:
+    counts = analysis["samples"].values
+    for number, distribution in enumerate(analysis["law"].values):
+        errors = analysis["samples_error"].sel(law=distribution)
         shift = 1.06 ** (number - 1)
-        places = np.broadcast_to(counts * shift, errors.shape)
-        axis.plot(places, errors, ".", ms=2, color=f"C{number}", alpha=0.4)
+        across = np.broadcast_to(counts * shift, errors.shape)
+        axis.plot(across, errors, ".", ms=2, color=f"C{number}", alpha=0.4)
         middle = np.exp(np.log(errors).mean("trial"))
-        axis.plot(counts, middle, color=f"C{number}", lw=1.2, label=str(law))
+        axis.plot(counts, middle, color=f"C{number}", lw=1.2, label=str(distribution))
     guide = float(middle[0]) * 2 * np.sqrt(counts[0] / counts)
     axis.plot(counts, guide, color="0.3", lw=0.9, ls="--", label="N$^{-1/2}$")
     axis.set(xscale="log", yscale="log", xlabel="samples N", ylabel="relative error")
@@ -58,11 +58,11 @@ def _samples(axis, found, settings) -> None:
     axis.legend(loc="lower left")
 
 
-def _cube(axis, found, settings) -> None:
-    inputs = found["inputs"].values
-    error = found["cube_error"].mean("trial")
+def _cube(axis, analysis, settings) -> None:
+    inputs = analysis["inputs"].values
+    error = analysis["cube_error"].mean("trial")
     axis.plot(inputs, error, "s-", ms=4, color="C0", label=f"N = {settings.cube_samples:,}")
-    limit, low, high = (found[f"cube_limit{end}"].values for end in ("", "_low", "_high"))
+    limit, low, high = (analysis[f"cube_limit{end}"].values for end in ("", "_low", "_high"))
     seen = low > 0
     bars = [(limit - low)[seen], (high - limit)[seen]]
     axis.errorbar(inputs[seen], limit[seen], bars, fmt="o-", ms=4, color="C1", label="N → ∞")

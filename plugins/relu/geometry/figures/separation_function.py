@@ -18,29 +18,29 @@ class SeparationFunction(Figure):
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["separation_grid"]
+        analysis = results["separation_grid"]
         figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.1))
-        for axis, theta, letter in zip(axes, found["theta_shown"].values, "ab", strict=False):
-            _curves(axis, found.sel(theta_shown=theta), theta, letter)
-        _map(figure, axes[2], found)
+        for axis, theta, letter in zip(axes, analysis["theta_shown"].values, "ab", strict=False):
+            _curves(axis, analysis.sel(theta_shown=theta), theta, letter)
+        _map(figure, axes[2], analysis)
         return figure
 
 
-def _curves(axis, found, theta: float, letter: str) -> None:
-    phi = found["phi"].values / np.pi
+def _curves(axis, analysis, theta: float, letter: str) -> None:
+    phi = analysis["phi"].values / np.pi
     axis.axvspan(0, theta / np.pi, color="0.9", lw=0)
     axis.axhline(0, color="0.4", lw=0.7)
     for name, label in (("L12", "$L_{12}$"), ("L21", "$L_{21}$")):
-        axis.plot(phi, found["curve"].sel(function=name), label=label)
+        axis.plot(phi, analysis["curve"].sel(function=name), label=label)
     axis.set(xlabel="φ / π", ylabel="L", xlim=(0, 2))
     axis.set_title(f"({letter}) θ$_{{12}}$ = {theta / np.pi:g} π")
     axis.legend(loc="upper right")
 
 
-def _map(figure, axis, found) -> None:
-    values = found["map"]
+def _map(figure, axis, analysis) -> None:
+    values = analysis["map"]
     values = values / np.abs(values).max("map_phi")
-    theta, phi = found["theta"].values / np.pi, found["map_phi"].values / np.pi
+    theta, phi = analysis["theta"].values / np.pi, analysis["map_phi"].values / np.pi
     mesh = axis.pcolormesh(
         phi,
         theta,

@@ -1,0 +1,483 @@
+"""Every column of the analyses of critical points and gradients, on hand-made data."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from handmade import Between, Handmade, analysis, assert_columns
+from studies import module
+
+from nnflow import mean
+
+ROUNDING = Between(0, 1e-12)
+
+
+# separation_grid
+
+
+def judged(rows, columns, factor=1):
+    """Margin, edge and undecided values by the closed form, point by point."""
+    two = module("_two_neurons")
+    grid = two.Grid(rows, columns)
+    margins, edge = [], math.nan
+    for row, theta in enumerate(grid.theta):
+        for phi in grid.phi_units * grid.unit:
+            pair = [two.separation(theta, np.array(at)) for at in (phi, theta - phi)]
+            if abs(phi - theta) < 1e-9:
+                edge = np.fmax(edge, np.abs(pair).max())
+                continue
+            sign = 1 if phi < theta else -1
+            margins += [sign * float(value) / grid.tolerance(row) for value in pair]
+    return min(margins), edge
+
+
+def test_columns_of_separation_grid():
+    sizes = {"coarse": (4, 4), "fine": (6, 12)}
+    expected = {}
+    for name, (rows, columns) in sizes.items():
+        margin, edge = judged(rows, columns)
+        expected |= {
+            f"{name}_points": [rows * columns],
+            f"{name}_counterexamples": [0],
+            f"{name}_undecided": [0],
+            f"{name}_margin": [pytest.approx(margin, rel=1e-6)],
+            f"{name}_edge": [math.nan if math.isnan(edge) else Between(0, 1e-14)],
+        }
+    plugin = analysis("separation_grid", grids=sizes, shown=(0.5,), map_size=3)
+    dataset = assert_columns(plugin, Handmade(), expected)
+    assert math.isnan(expected["coarse_edge"][0]) != math.isnan(judged(*sizes["fine"])[1])
+    assert dataset["fine_undecided_at"].values.tolist() == [0] * 7
+    assert dataset["map"].shape == (3, 6) and dataset["curve"].shape == (1, 2, 721)
+
+
+def test_wrong_signs_and_rounding_are_columns(monkeypatch):
+    two = module("_two_neurons")
+    honest = two.Grid.row
+
+    def lying(self, row, out, spare):
+        honest(self, row, out, spare)
+        if row == 4:
+            out[0, 0], out[1, -1], out[0, -1] = -0.1, 0.2, -2 * self.tolerance(row)
+        if row == 5:
+            out[1, 0] = 0.5 * self.tolerance(row)
+        return out
+
+    monkeypatch.setattr(two.Grid, "row", lying)
+    dataset = analysis("separation_grid", grids={"a": (8, 8)}).compute(Handmade())
+    assert dataset["a_counterexamples"].item() == 2
+    assert dataset["a_undecided"].item() == 1
+    assert dataset["a_undecided_at"].values[:2].tolist() == [1, 2]
+    assert dataset["a_margin"].item() < -1000
+    assert dataset["a_points"].item() == 64
+
+
+# separation_proof
+
+
+def sheet(name, theta, t, sign=1, half=False):
+    """φ = t over these θ; the expression is t − 1."""
+    conjecture = module("_conjecture")
+    return conjecture.Sheet(
+        name, "value", sign, theta, t, lambda x, t: t - 1, lambda x, t: (x, t), half
+    )
+
+
+def test_columns_of_separation_proof(monkeypatch):
+    conjecture = module("_conjecture")
+    pi = conjecture.ABOVE_PI
+    # proved: 2 ≤ φ ≤ 2π; wrong sign: φ ≤ 1/2; nothing in between
+    made = [
+        sheet("right", (0, pi), (2.0, 2 * pi)),
+        sheet("wrong", (0, pi), (0.0, 0.5)),
+        sheet("negative", (0, 1.5), (0.5, 0.75), sign=-1),
+    ]
+    monkeypatch.setattr(conjecture, "sheets", lambda: iter(made))
+    expected = {
+        "boxes": [1 + 8 + 1],
+        "undecided_boxes": [8],
+        "uncovered": [0],
+        "uncovered_domain": [pytest.approx((2 - 0.25 * 1.5 / math.pi) / (2 * math.pi))],
+    }
+    dataset = assert_columns(analysis("separation_proof", most_splits=3), Handmade(), expected)
+    assert dataset["sheet_boxes"].values.tolist() == [1, 0, 1]
+    assert dataset["sheet_undecided"].values.tolist() == [0, 8, 0]
+    assert dataset["sign"].values.tolist() == [1, 1, -1]
+
+
+def test_a_sheet_with_a_hole_is_uncovered(monkeypatch):
+    conjecture = module("_conjecture")
+    monkeypatch.setattr(conjecture, "sheets", lambda: iter([sheet("a", (0, 2.0), (1.5, 3.5))]))
+
+    def with_a_hole(sheet, precision, most_splits):
+        return conjecture.Partition([(0, 1, 1.5, 3.5), (1, 2, 1.5, 2.5)])
+
+    monkeypatch.setattr(conjecture, "prove", with_a_hole)
+    dataset = analysis("separation_proof").compute(Handmade())
+    assert dataset["uncovered"].item() == 0.25
+    assert dataset["undecided_boxes"].item() == 0
+    assert dataset["uncovered_domain"].item() == pytest.approx(1 - 3 / (2 * math.pi**2))
+
+
+@pytest.fixture(scope="module")
+def proof():
+    """The boxes of the conjecture's proof."""
+    dataset = analysis("separation_proof").compute(Handmade())
+    half = np.array([one.half for one in module("_conjecture").sheets()])
+    return dataset, half[dataset["sheet"].values]
+
+
+def test_the_proof_leaves_nothing_open(proof):
+    dataset, _ = proof
+    columns = {name: dataset[name].item() for name in analysis("separation_proof").columns}
+    assert columns.pop("boxes") > 10_000 and columns.pop("undecided_boxes") == 0
+    assert max(columns.values()) < 1e-14
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_no_sheet_can_be_left_out(proof, number):
+    dataset, half = proof
+    kept = dataset["sheet"].values != number
+    arrays = (dataset[name].values[kept] for name in ("box", "theta", "phi"))
+    left_open = module("_coverage").uncovered_domain(*arrays, half[kept])
+    assert left_open > 1e-4, dataset["sheets"].values[number]
+
+
+def test_half_of_a_sheet_covers_half():
+    corners = np.array([[0, math.pi, math.pi, 0.0]]), np.array([[0, 0, math.pi, math.pi]])
+    box = np.array([[0, math.pi, 0, math.pi]])
+    share = module("_coverage").uncovered_domain
+    assert share(box, *corners, np.array([False])) == pytest.approx(1 / 2)
+    assert share(box, *corners, np.array([True])) == pytest.approx(3 / 4)
+
+
+# in_plane
+
+
+def directions(*degrees):
+    """Unit neurons, (neuron, 2)."""
+    turn = np.radians(degrees)
+    return np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+
+FOUND = {
+    "teachers": directions(0, 90),
+    "opposite, on the bisector": directions(45, 225),
+    "both in the cone": directions(30, 80),
+    "none in the cone": directions(100, 200),
+    "parallel, in the cone": directions(45, 45),
+    "parallel, on the other side": directions(225, 225),
+}
+
+
+def test_columns_of_in_plane(monkeypatch):
+    monkeypatch.setattr(module("in_plane"), "find", lambda start, t: np.array([*FOUND.values()]))
+    saddle = math.sqrt(2) * 2 * ((3 * math.pi / 4) * math.sqrt(0.5) + math.sqrt(0.5)) / math.pi
+    saddle /= math.sqrt(2)
+    expected = {
+        "critical_points": [4],
+        "theorem_4_exceptions": [2],
+        "edge_points": [1],
+        "collinear_points": [2],
+        "collinear_in_region": [2],
+        "sign_exceptions": [0],
+        "theorem_3_points": [4],
+        "theorem_3_exceptions": [2],
+        "normal_equation_error": [ROUNDING],
+        "projection_error": [ROUNDING],
+        "separable_error": [ROUNDING],
+        "separation_at_neurons": [ROUNDING],
+        "separation_diagonal": [ROUNDING],
+        "saddle_norm": [saddle],
+        "line_gradient_norm": [ROUNDING],
+        "line_index": [1],
+        "line_nullity": [1],
+        "line_not_saddles": [0],
+        "unequal_gradient": [3 / 8],
+        "unequal_mended": [ROUNDING],
+    }
+    plugin = analysis("in_plane", size=12, most_neurons=2)
+    dataset = assert_columns(plugin, Handmade(), expected)
+    assert dataset["critical_collinear"].values.tolist() == [0, 0, 0, 0, 1, 1]
+    assert dataset.attrs["cone_angle"] == pytest.approx(3 * math.pi / 8)
+    # (π + 2·2)/4π·… of Theorem 7: 2√2 (1 + 3π/4)/(2π)
+    assert saddle == pytest.approx(2 * math.sqrt(2) * (1 + 3 * math.pi / 4) / (2 * math.pi))
+
+
+@pytest.mark.parametrize(
+    "function, wrong, turned",
+    [
+        ("normal_equation", lambda y, b: (y, 1.001 * b), {"normal_equation_error"}),
+        ("projections", lambda m, n: (m, 1.001 * n), {"projection_error", "separable_error"}),
+        ("radial", lambda m, n: (m, 1.001 * n), {"separable_error"}),
+        (
+            "separation",
+            lambda *parts: np.array(parts) + 1e-3,
+            {"separable_error", "separation_at_neurons", "separation_diagonal"},
+        ),
+    ],
+)
+def test_wrong_equations_are_seen(monkeypatch, function, wrong, turned):
+    part = module("in_plane")
+    right = getattr(part, function)
+    monkeypatch.setattr(part, function, lambda *given: wrong(*right(*given)))
+    errors = part.identities(1)
+    assert {name for name, error in errors.items() if error > 1e-8} == turned
+
+
+def test_regions_and_signs_that_disagree_are_counted(monkeypatch):
+    part = module("in_plane")
+    monkeypatch.setattr(
+        part, "separation_of_two", lambda theta, phi: np.ones(np.shape(theta + phi))
+    )
+    monkeypatch.setattr(part, "find", lambda start, t: np.array([*FOUND.values()]))
+    dataset = analysis("in_plane", size=8, most_neurons=2).compute(Handmade())
+    # L₁₂ > 0 everywhere: all directions with one neuron in the cone of 2 of 8 cells disagree, but
+    # for the opposite ones
+    assert dataset["sign_exceptions"].item() == 2 * 2 * 6 - 2 * 2
+
+
+# out_of_plane
+
+
+def out_of_plane_points():
+    """Hand-made arrays of five points: in plane; and out of it with d = K + 2 and d = K + 1."""
+    return {
+        "neurons": np.array([2, 2, 2, 3, 2]),
+        "inputs": np.array([4, 4, 4, 5, 3]),
+        "outside": np.array([1e-9, 0.5, 0.7, 0.2, 0.4]),
+        "rank": np.array([0, 1, 1, 1, 1]),
+        "orbit_dimension": np.array([0, 1, 1, 1, 0]),
+        "parallel": np.array([0, 0, 1, 0, 1]),
+        "index": np.array([0, 1, 2, 0, 0]),
+        "nullity": np.array([0, 1, 2, 0, 3]),
+        "largest_zero": np.array([1e-3, 1e-16, 3e-16, 0, 1e-2]),
+        "smallest_other": np.array([1e-9, 1e-2, 1e-3, 0.5, 1e-8]),
+    }
+
+
+COUNTS = {
+    "out_of_plane_points": 3,
+    "isolated_points": 1,
+    "other_nullities": 1,
+    "parallel_points": 1,
+    "nullity_below": 2,
+    "largest_inside": 1e-9,
+    "smallest_outside": 0.2,
+    "minima_outside": 2,
+    "largest_zero": 3e-16,
+    "smallest_other": 1e-3,
+}
+
+
+def test_counts_of_out_of_plane():
+    assert analysis("out_of_plane").counts(out_of_plane_points()) == COUNTS
+
+
+def closed_form(inputs, turn=0.0):
+    """The out-of-plane point of two neurons and two teachers, as test_critical_geometry derives it;
+    rotated by this angle in the last two inputs."""
+    from scipy.optimize import brentq
+
+    def norm(beta):
+        star = np.arccos(np.cos(beta) / np.sqrt(2))
+        return 2 * np.sin(star) / (2 * beta + np.sin(2 * beta))
+
+    def left(beta):
+        star = np.arccos(np.cos(beta) / np.sqrt(2))
+        return 2 * norm(beta) * np.cos(beta) * (np.pi - 2 * beta) - np.sqrt(2) * (np.pi - star)
+
+    beta = brentq(left, 0.1, 1.5, xtol=1e-15)
+    along, out = norm(beta) * np.array([np.cos(beta) / np.sqrt(2), np.sin(beta)])
+    w = np.zeros((2, inputs))
+    w[:, :2] = along
+    w[:, 2] = out * np.array([1, -1])
+    if inputs > 3:
+        w[:, 3] = np.sin(turn) * w[:, 2]
+        w[:, 2] *= np.cos(turn)
+    return w
+
+
+def test_columns_of_out_of_plane(monkeypatch):
+    found = {
+        3: np.array([closed_form(3), np.eye(2, 3)]),
+        4: np.array([np.eye(2, 4), closed_form(4, 0.3)]),
+        5: np.array([closed_form(5)]),
+    }
+    part = module("out_of_plane")
+    monkeypatch.setattr(part, "find", lambda start, teachers: found[teachers.shape[1]])
+    outside = float(np.hypot(*closed_form(3)[:, 2]))
+    expected = {
+        "out_of_plane_points": [2],
+        "isolated_points": [0],
+        "other_nullities": [0],
+        "parallel_points": [0],
+        "nullity_below": [0],
+        "largest_inside": [0],
+        "smallest_outside": [outside],
+        "minima_outside": [0],
+        "largest_zero": [Between(0, 1e-13)],
+        "smallest_other": [Between(1e-3, 1)],
+        "largest_orbit_gradient": [Between(0, 1e-14)],
+        "equivariance_error": [Between(1e-17, 1e-14)],
+    }
+    plugin = analysis("out_of_plane", cases=[(2, 3), (2, 4), (2, 5)], starts=5)
+    dataset = assert_columns(plugin, Handmade(), expected)
+    assert dataset["nullity"].values.tolist() == [0, 0, 0, 1, 2]
+    assert dataset["orbit_dimension"].values.tolist() == [0, 0, 0, 1, 2]
+    np.testing.assert_allclose(dataset["orbit"].values[0], closed_form(4, 0.3), atol=1e-15)
+    assert dataset["tilted_gradient"].values.max() > 0.1
+    # in-plane points have no orbit
+    monkeypatch.setattr(part, "find", lambda start, teachers: np.eye(2, teachers.shape[1])[None])
+    dataset = plugin.compute(Handmade())
+    assert np.isnan(dataset["largest_orbit_gradient"].item()) and "orbit" not in dataset
+    assert dataset["smallest_outside"].item() == math.inf
+
+
+def test_ranks_and_orbits_of_out_of_plane(monkeypatch):
+    inside = np.eye(3, 6)
+    w = np.array([inside + 0.1 * np.roll(inside, 3, axis=1), inside, inside])
+    w[1, 2, 3] = w[1, 1, 4] = 0.3  # two of three neurons leave the plane
+    w[2, 1] = 2 * w[2, 0]
+    monkeypatch.setattr(module("out_of_plane"), "find", lambda start, teachers: w)
+    dataset = analysis("out_of_plane", cases=[(3, 6)], starts=2).compute(Handmade())
+    assert dataset["rank"].values.tolist() == [3, 2, 0]
+    assert dataset["orbit_dimension"].values.tolist() == [9 - 6, 6 - 3, 0]
+    assert dataset["parallel"].values.tolist() == [0, 0, 1]
+    np.testing.assert_allclose(dataset["outside"], [np.sqrt(0.03), np.sqrt(0.18), 0])
+    population = module("_population")
+    np.testing.assert_array_equal(dataset["loss"], population.loss(w, inside))
+    slope = np.linalg.norm(population.gradient(w, inside), axis=(1, 2))
+    np.testing.assert_array_equal(dataset["gradient_norm"], slope)
+    assert dataset["neurons"].values.tolist() == [3] * 3
+    assert dataset["inputs"].values.tolist() == [6] * 3
+
+
+def test_a_gradient_without_symmetry_is_seen(monkeypatch):
+    part = module("out_of_plane")
+    right, tilt = part.gradient, np.array([0, 0, 0, 0.1])
+    monkeypatch.setattr(part, "gradient", lambda w, teachers: right(w, teachers) + tilt)
+    plugin = analysis("out_of_plane", cases=[(2, 4)], starts=20)
+    assert plugin.compute(Handmade())["equivariance_error"].item() > 0.01
+
+
+# population_gating
+
+
+def sampled(distribution, generator, samples, e, w):
+    """Hand-made F̂ with known errors. By angle: twice the mass term and three times the other. By
+    samples: an error of a power of N. On the cube: a factor, and for d = 2 a deviation across E F
+    that does not depend on N."""
+    population = module("_population")
+    expected = population.gating(e, w)
+    if len(samples) == 1:
+        angle = population.angles(e[:, None], w[:, None])[:, 0]
+        return 2 * population.mass(angle) * w[None] + 3 * population.asymmetry(angle) * e[None]
+    if distribution == "uniform":
+        across = np.zeros_like(expected)
+        if e.shape[1] == 2:
+            across[:, 0], across[:, 1] = -expected[:, 1] / 4, expected[:, 0] / 4
+        return np.array([1.5 * expected + across] * len(samples))
+    power = {"gaussian": 0.5, "sphere": 1.0, "student": 0.25}[distribution]
+    return np.array([expected / (1 - float(n) ** -power) for n in samples])
+
+
+def test_columns_of_population_gating(monkeypatch):
+    part = module("population_gating")
+    monkeypatch.setattr(part, "_sampled", sampled)
+    plugin = analysis(
+        "population_gating",
+        inputs=4,
+        trials=3,
+        pairs=40,
+        samples=[16, 256, 4096],
+        cube_inputs=[2, 3],
+    )
+    dataset_of = plugin.compute(Handmade())
+    angle = dataset_of["angle"].values
+    # |E F − F̂|/|F̂| with F̂ = 2A w + 3B e in each tenth of [0, π]
+    a, b, c = (np.pi - angle) / (2 * np.pi), np.sin(angle) / (2 * np.pi), np.cos(angle)
+    error = np.sqrt((a * a + 4 * b * b + 4 * a * b * c) / (4 * a * a + 9 * b * b + 12 * a * b * c))
+    tenth = np.minimum((angle / np.pi * 10).astype(int), 9)
+    medians = [np.median(error[tenth == number]) for number in range(10)]
+    grows = sum(later > before for before, later in itertools.pairwise(medians)) / 9
+    # F̂ = 1.5 E F + n with n ⊥ E F and |n| = |E F|/4
+    left = 0.25 / math.sqrt(1.5**2 + 0.25**2)
+    expected = {
+        "mass_coefficient": [exactly(2)],
+        "asymmetry_coefficient": [exactly(3)],
+        "angle_growth": [grows],
+        "gaussian_coefficient": [exactly(1 / (1 - 1 / 64))],
+        "gaussian_slope": [exactly(-0.5)],
+        "sphere_coefficient": [exactly(1 / (1 - 1 / 4096))],
+        "sphere_slope": [exactly(-1)],
+        "student_coefficient": [exactly(1 / (1 - 1 / 8))],
+        "student_slope": [exactly(-0.25)],
+        "law_difference": [Between(1e-17, 1e-12)],
+        "mass_at_0": [Between(0.5 - 1e-6, 0.5)],
+        "mass_at_pi": [Between(0, 1e-6)],
+        "asymmetry_at_0": [Between(0, 1e-6)],
+        "asymmetry_at_pi": [Between(0, 1e-6)],
+        "equation_6": [Between(1e-17, 1e-13)],
+        "cube_scale_unscaled": [exactly(1.5 / 12)],
+        "cube_limit_first": [exactly(left)],
+        "cube_limit_last": [(Between(0, 1e-7),) * 3],
+        "square_limit": [pytest.approx(0.08675, abs=5e-6)],
+    }
+    dataset = assert_columns(plugin, Handmade(), expected)
+    np.testing.assert_allclose(dataset["angle_error"].values, error, rtol=1e-12)
+    np.testing.assert_allclose(dataset["cube_error"].values[0], left, rtol=1e-12)
+
+
+def exactly(value):
+    """An interval without width."""
+    return (value, value, value)
+
+
+def test_intervals_are_those_of_means_over_trials(monkeypatch):
+    part = module("population_gating")
+    trials = itertools.cycle([1.0, 2.0, 4.0])
+
+    def drifting(distribution, generator, samples, e, w):
+        return next(trials) * sampled(distribution, generator, samples, e, w)
+
+    monkeypatch.setattr(part, "_sampled", drifting)
+    plugin = analysis("population_gating", trials=3, pairs=40, cube_inputs=[2], samples=[16, 256])
+    dataset = plugin.compute(Handmade())
+    for name, value in (("mass_coefficient", 2), ("cube_scale_unscaled", 1.5 / 12)):
+        found = [dataset[name + end].item() for end in ("", "_low", "_high")]
+        assert found == pytest.approx(mean(value * np.array([1.0, 2.0, 4.0])), rel=1e-9)
+
+
+def test_wrong_quadrature_is_seen(monkeypatch):
+    part = module("population_gating")
+    monkeypatch.setattr(part, "plane_moment", lambda distribution, inputs: 2.02)
+    assert part._quadrature()["law_difference"] == pytest.approx(0.01 * 0.5, rel=2e-3)
+
+
+# multilayer_gradient
+
+
+def test_columns_of_multilayer_gradient(monkeypatch):
+    plugin = analysis("multilayer_gradient", depths=(1, 2), widths=(3,), networks=4, samples=6)
+    expected = {
+        "identity_error": [Between(0, 1e-13)],
+        "residual_error_most": [Between(0, 1e-13)],
+        "networks": [8],
+    }
+    assert_columns(plugin, Handmade(), expected)
+    part = module("multilayer_gradient")
+    right = part.layered_gradient
+
+    def wrong(student, teacher, data):
+        gradients, sums, difference = right(student, teacher, data)
+        if len(student) == 2:
+            gradients[0] = 1.25 * gradients[0]
+            sums[1] = sums[1] + 0.5 * difference.abs().amax(1, keepdim=True)
+        return gradients, sums, difference
+
+    monkeypatch.setattr(part, "layered_gradient", wrong)
+    expected |= {"identity_error": [0.25], "residual_error_most": [0.5]}
+    dataset = assert_columns(plugin, Handmade(), expected)
+    assert torch.as_tensor(dataset["error"].sel(depth=1).values).max() < 1e-13
