@@ -36,6 +36,15 @@ from nnflow.study.table import Table
 
 __version__ = "0.1.0"
 
+
+def open(study, scale="quick", results="results"):
+    """The results of a study of the project in the working folder, as analyses see them:
+    datasets, tables (`frame`), the loss itself (`objective`)."""
+    from nnflow.stages.opening import open_results
+
+    return open_results(study, scale, results)
+
+
 __all__ = [
     "Activation",
     "Analysis",
@@ -57,6 +66,7 @@ __all__ = [
     "flag_mask",
     "hookimpl",
     "mean",
+    "open",
     "share",
     "torch",
 ]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import functools
+import inspect
 import sys
+import typing
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nnflow.base.errors import UserError
+from nnflow.workflow.project import require_project
 
 if TYPE_CHECKING:
+    from nnflow.stages.job import Job
     from nnflow.study.types import Study
 
 app = typer.Typer(
@@ -33,11 +38,25 @@ Batch = Annotated[int | None, typer.Option(help="The batch; all, and then collec
 AnalysisNames = Annotated[
     list[str] | None, typer.Argument(metavar="[ANALYSIS]...", help="Analyses; all if left out.")
 ]
+FigureNames = Annotated[
+    list[str] | None, typer.Option("--figure", help="A figure (repeatable); all if left out.")
+]
+Formats = Annotated[
+    list[str] | None, typer.Option("--format", help="pdf, svg or png (repeatable); svg and png.")
+]
 Studies = Annotated[list[str] | None, typer.Argument(help="Studies; all if left out.")]
 Configured = Annotated[
     list[str] | None, typer.Argument(help="Studies; those of config.yaml if left out.")
 ]
 RESULTS = Path("results")
+STAGE_OPTIONS = (
+    ("scale", Scale, "quick"),
+    ("results", ResultsFolder, RESULTS),
+    ("data", DataFolder, None),
+    ("log", Log, None),
+    ("gpus", Gpus, 0),
+)
+"""The options of every stage: name, type, default."""
 
 
 def main() -> None:
@@ -49,210 +68,148 @@ def main() -> None:
         sys.exit(2)
 
 
-def _job(
-    stage: str,
-    study: str,
-    scale: str,
-    results: Path,
-    data: Path | None,
-    log: Path | None,
-    gpus: int = 0,
-    detail: str = "",
-):
-    from nnflow.base.checkpoint import key
-    from nnflow.base.progress import Reporter
-    from nnflow.stages.job import Job
-    from nnflow.workflow.fingerprint import git_commit, package_versions
-    from nnflow.workflow.plan import Plan, read_config
-    from nnflow.workflow.runner import join_run
-
-    join_run()
-    plan = Plan((study,), scale, results)
-    loaded = plan.loaded[study]
-    provenance = {
-        "study": study,
-        "scale": scale,
-        "provenance": {
-            "settings": plan.all_settings(study),
-            "seed": loaded.settings.seed,
-            "code": plan.code(stage, study),
-            "packages": package_versions(),
-            "commit": git_commit(),
-        },
-    }
-    title = f"{stage} {study}{detail}"
-    config = read_config()
-    folder = data_folder(data, config)
-    depends = key(
-        plan.settings(stage, study),
-        provenance["provenance"]["code"],
-        sorted(package_versions().items()),
-    )
-    reporter = Reporter(title, log)
-    every = checkpoint_interval(config)
-    return Job(loaded, results, folder, gpus, provenance, reporter, depends, every)
+Options = Callable[..., None]
 
 
-def checkpoint_interval(config: dict) -> float:
-    """Seconds between two checkpoints: NNFLOW_CHECKPOINT, the key `checkpoint`, or 300."""
-    from nnflow.stages.job import CHECKPOINT_EVERY
-    from nnflow.workflow.plan import checked_interval
+def stage_command(function: Options) -> Options:
+    """A command for a stage: STUDY and further arguments of its own, and the options of all stages.
 
-    return checked_interval(
-        os.environ.get("NNFLOW_CHECKPOINT", config.get("checkpoint", CHECKPOINT_EVERY))
+    The function gets `open_job(detail="")`, which opens the stage's job, before its own arguments.
+    """
+    name = function.__name__
+    types = typing.get_type_hints(function, include_extras=True)
+    own = [
+        parameter.replace(annotation=types[parameter.name])
+        for parameter in list(inspect.signature(function).parameters.values())[1:]
+    ]
+    shared = [
+        inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for key, kind, default in STAGE_OPTIONS
+    ]
+    study = inspect.Parameter(
+        "study", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=StudyName
     )
 
+    @functools.wraps(function)
+    def command(study: str, **given: Any) -> None:
+        from nnflow.stages.opening import open_job
 
-def data_folder(option: Path | None, config: dict) -> Path:
-    """Where datasets keep files: the option, NNFLOW_DATA, the key `data`, or the cache."""
-    import pooch
+        options = {key: given.pop(key) for key, *_ in STAGE_OPTIONS}
+        function(functools.partial(open_job, name, study, **options), **given)
 
-    named = option or os.environ.get("NNFLOW_DATA") or config.get("data")
-    return Path(named) if named else Path(pooch.os_cache("nnflow"))
+    keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    command.__signature__ = inspect.Signature([study, *keyword, *shared])
+    command.__annotations__ = {p.name: p.annotation for p in [study, *keyword, *shared]}
+    return app.command(name=name)(command)
 
 
-@app.command()
-def initialize(
-    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
-) -> None:
+@stage_command
+def initialize(open_job) -> None:
     """Draw the first weights of all runs."""
     from nnflow.stages.initialize import initialize as stage
 
-    stage(_job("initialize", study, scale, results, None, log))
+    stage(open_job())
 
 
-@app.command()
-def train(
-    study: StudyName,
-    batch: Batch = None,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    data: DataFolder = None,
-    log: Log = None,
-    gpus: Gpus = 0,
-) -> None:
+@stage_command
+def train(open_job, batch: Batch = None) -> None:
     """Train the runs of a batch."""
     from nnflow.stages.train import train as stage
 
-    job = _job("train", study, scale, results, data, log, gpus, detail=_part(batch))
-    _each_batch(job, batch, "training", lambda number: stage(job, number))
+    _each_batch(open_job(detail=_part(batch)), batch, "training", stage)
 
 
-@app.command()
-def classify(
-    study: StudyName,
-    batch: Batch = None,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    data: DataFolder = None,
-    log: Log = None,
-    gpus: Gpus = 0,
-) -> None:
+@stage_command
+def classify(open_job, batch: Batch = None) -> None:
     """Find out what kind of critical point each run of a batch reached."""
     from nnflow.stages.classify import classify as stage
 
-    job = _job("classify", study, scale, results, data, log, gpus, detail=_part(batch))
-    _each_batch(job, batch, "critical_points", lambda number: stage(job, number))
+    _each_batch(open_job(detail=_part(batch)), batch, "critical_points", stage)
 
 
 def _part(batch: int | None) -> str:
     return "" if batch is None else f" batch {batch}"
 
 
-def _each_batch(job, batch: int | None, dataset: str, work: Callable[[int], None]) -> None:
+def _each_batch(
+    job: Job, batch: int | None, dataset: str, stage: Callable[[Job, int], None]
+) -> None:
     from nnflow.stages.collect import collect as join
+    from nnflow.stages.opening import open_job
 
     count = len(job.study.batches)
     if batch is not None and not 0 <= batch < count:
         raise UserError(f"{job.study.name}: there is no batch {batch} (there are 0 to {count - 1})")
     for number in range(count) if batch is None else [batch]:
-        work(number)
+        stage(job, number)
     if batch is None:
-        join(job, dataset)
+        # a stage of its own: what it writes says so
+        opened = open_job("collect", job.study.name, job.study.scale, job.results, job.data)
+        join(replace(opened, reporter=job.reporter), dataset)
 
 
-@app.command()
-def collect(
-    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
-) -> None:
+@stage_command
+def collect(open_job) -> None:
     """Join the batches of training and classification into the study's datasets."""
     from nnflow.stages.collect import TITLES
     from nnflow.stages.collect import collect as stage
 
-    job = _job("collect", study, scale, results, None, log)
+    job = open_job()
     for dataset in TITLES:
         stage(job, dataset)
 
 
-@app.command()
-def certify(
-    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
-) -> None:
+@stage_command
+def certify(open_job) -> None:
     """Prove what kind of critical point the runs reached."""
     from nnflow.stages.certify import certify as stage
 
-    job = _job("certify", study, scale, results, None, log)
+    job = open_job()
     if not job.study.certifies:
-        raise UserError(f"{study}: this study asks for no certificates (key certify)")
+        raise UserError(f"{job.study.name}: this study asks for no certificates (key certify)")
     stage(job)
 
 
-@app.command()
-def spectrum(
-    study: StudyName,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    data: DataFolder = None,
-    log: Log = None,
-    gpus: Gpus = 0,
-) -> None:
+@stage_command
+def spectrum(open_job) -> None:
     """Compute Hessian spectra at the critical points."""
     from nnflow.stages.spectrum import spectrum as stage
 
-    stage(_job("spectrum", study, scale, results, data, log, gpus))
+    stage(open_job())
 
 
-@app.command()
-def analyze(
-    study: StudyName,
-    analyses: AnalysisNames = None,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    data: DataFolder = None,
-    log: Log = None,
-) -> None:
+@stage_command
+def analyze(open_job, analyses: AnalysisNames = None) -> None:
     """Condense a study's datasets, each analysis into one."""
     from nnflow.stages.analyze import analyze as stage
     from nnflow.workflow.fingerprint import code_hash
 
-    job = _job("analyze", study, scale, results, data, log)
+    job = open_job()
     known = job.study.analyses_in_order
     for name in analyses or []:
         if name not in known:
-            raise UserError(f"{study}: no analysis {name!r} (there are: {', '.join(known)})")
+            raise UserError(
+                f"{job.study.name}: no analysis {name!r} (there are: {', '.join(known)})"
+            )
     chosen = [name for name in known if not analyses or name in analyses]
     plugins = job.study.settings.analyses
     stage(job, {name: code_hash("analyze", plugins[name].plugins()) for name in chosen})
 
 
-@app.command()
-def summarize(
-    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
-) -> None:
+@stage_command
+def summarize(open_job) -> None:
     """Gather a study's table, and judge its claims."""
     from nnflow.stages.summarize import summarize as stage
 
-    stage(_job("summarize", study, scale, results, None, log))
+    stage(open_job())
 
 
-@app.command()
-def draw(
-    study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS, log: Log = None
-) -> None:
+@stage_command
+def draw(open_job, figure: FigureNames = None, form: Formats = None) -> None:
     """Draw a study's figures."""
     from nnflow.stages.draw import draw as stage
 
-    stage(_job("draw", study, scale, results, None, log))
+    stage(open_job(), figure or None, form or None)
 
 
 @app.command()
@@ -281,11 +238,12 @@ def report(
 @app.command(name="list")
 def list_studies() -> None:
     """List the studies: configurations and runs at each scale."""
-    from nnflow.study.loading import load_study, study_files
+    from nnflow.study.loading import built_in_studies, load_study, study_files
     from nnflow.study.sweep import SCALES
 
+    require_project()
     mistakes = 0
-    for file in study_files().values():
+    for file in {**built_in_studies(), **study_files()}.values():
         try:
             found = {scale: load_study(file, scale) for scale in SCALES}
         except UserError as error:
@@ -311,10 +269,12 @@ def validate(studies: Studies = None) -> None:
     from nnflow.study.loading import load_study, study_file, study_files
     from nnflow.study.sweep import SCALES
 
+    if not studies:
+        require_project()
     mistakes = 0
     for name in studies or study_files():
         try:
-            file = study_file(name)
+            file = Path(name) if name.endswith((".yaml", ".yml")) else study_file(name)
             for scale in SCALES:
                 load_study(file, scale)
             typer.echo(f"{file}: valid")
@@ -334,8 +294,9 @@ def list_plugins(
     from rich.console import Console
 
     from nnflow.checks import plugin_report as checking
-    from nnflow.workflow.plan import read_config
+    from nnflow.workflow.plan import data_folder, read_config
 
+    require_project()
     console = Console(highlight=False)
     if check:
         folder = data_folder(data, read_config())
@@ -344,6 +305,29 @@ def list_plugins(
         good = checking.list_plugins(console)
     if not good:
         raise typer.Exit(2)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or an empty folder.")],
+) -> None:
+    """Start a project: a folder with a Snakefile, config/ and plugins/."""
+    from nnflow.workflow.project import new_project
+
+    for file in new_project(folder):
+        typer.echo(f"wrote {file}")
+    typer.echo(f"run it with:\n    cd {folder} && nnflow run")
+
+
+@app.command()
+def why(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS) -> None:
+    """Say what of a study would be made again, and because of which setting or code."""
+    from nnflow.workflow.freshness import why as reasons
+    from nnflow.workflow.plan import Plan
+
+    lines = reasons(Plan((study,), scale, results), study)
+    for line in lines or [f"{study}: everything is up to date"]:
+        typer.echo(line)
 
 
 new = typer.Typer(help="Start a plugin of your own.", no_args_is_help=True)
@@ -357,7 +341,7 @@ def new_model(name: Annotated[str, typer.Argument(help="Its name in study files.
 
     file = write(name, Path())
     typer.echo(f"wrote {file} and config/studies/{name}.yaml; run it with:")
-    typer.echo(f"    snakemake --cores 2 --config studies={name}")
+    typer.echo(f"    nnflow run {name}")
 
 
 certificate = typer.Typer(help="Certificates that a study has written.", no_args_is_help=True)
@@ -397,10 +381,21 @@ def install(
 
 @app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    options_metavar="[ARGUMENTS OF SNAKEMAKE]",
+    options_metavar="[STUDY]... [--set KEY=VALUE --as NAME] [ARGUMENTS OF SNAKEMAKE]",
 )
 def run(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
-    """Run the workflow, or go on with one that was stopped, whatever stopped it."""
+    """Run the workflow, or go on with one that was stopped, whatever stopped it.
+
+    Without a study: those of config/config.yaml. `--set optimizer.rate=0.05 --as NAME` derives a
+    study from the one that is named, and runs it.
+    """
+    from nnflow.workflow.arguments import config_of, for_snakemake
+    from nnflow.workflow.freshness import discard_stale
+    from nnflow.workflow.plan import Plan
     from nnflow.workflow.runner import run as start
 
-    raise typer.Exit(start(arguments or []))
+    require_project()
+    passed = for_snakemake(arguments or [])
+    if not {"-n", "--dry-run", "--dryrun", "-d", "--directory"} & set(passed):
+        discard_stale(Plan.from_config(config_of(passed)))
+    raise typer.Exit(start(passed))

@@ -114,6 +114,17 @@ def read(path: Path) -> dict[str, xr.Dataset]:
         ) from None
 
 
+def attributes(path: Path) -> dict[str, Any]:
+    """The attributes of a file, without its variables; {} where it can't be read."""
+    import netCDF4
+
+    try:
+        with netCDF4.Dataset(path) as file:
+            return {name: file.getncattr(name) for name in file.ncattrs()}
+    except OSError:
+        return {}
+
+
 def flags(values: np.ndarray, meanings: tuple[str, ...], **attributes: str) -> xr.Variable:
     """A categorical variable over `run`, with CF's flag_values and flag_meanings."""
     return xr.Variable(

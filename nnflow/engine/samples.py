@@ -18,9 +18,11 @@ HELD_OUT = "test_"
 
 
 @cache
-def load_arrays(dataset: Dataset, folder: Path) -> dict[str, np.ndarray]:
+def load_arrays(dataset: Dataset, folder: Path | None) -> dict[str, np.ndarray]:
     """The arrays of a dataset: real numbers as float64, integers as int64, in native byte order and
     C order. Raises UserError, naming dataset, array and reason, for what can't be trained on."""
+    if folder is None:
+        raise _refused(dataset, "no folder for data: set NNFLOW_DATA, as there is no home folder")
     given = dataset.load(folder)
     if not isinstance(given, Mapping):
         raise _refused(dataset, f"gave no mapping of arrays, but {type(given).__name__}")

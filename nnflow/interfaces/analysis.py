@@ -29,8 +29,8 @@ class Analysis(Plugin):
     settings decide. `nnflow.Table(results, self.columns)` makes them."""
 
     needs: ClassVar[tuple[str, ...]] = ()
-    """Datasets read: any of initialization, training, critical_points, certificates, spectra, and
-    the names of other analyses of the study."""
+    """What is read: any of initialization, training, critical_points, certificates, spectra, the
+    names of other analyses of the study, and `objective`, the loss with the data."""
 
     def compute(self, results: Results) -> xr.Dataset:
         """The result. `results.configurations` are those of the study,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,7 +18,6 @@ from nnflow.base.progress import Reporter
 
 if TYPE_CHECKING:
     from nnflow.base.checkpoint import Checkpoint
-    from nnflow.engine.landscape import Landscape
     from nnflow.study.results import Results
     from nnflow.study.types import Configuration, RunSlice, Study
 
@@ -32,6 +32,7 @@ class Job:
     results: the folder results/. data: where datasets keep their files. gpus: how many
     GPUs the job was given. provenance: attributes for what it writes. depends: a hash of the
     settings, code and packages that its numbers depend on. checkpoint_every: in seconds.
+    landscape, check: what `Results` needs.
     """
 
     study: Study
@@ -42,6 +43,8 @@ class Job:
     reporter: Reporter
     depends: str = ""
     checkpoint_every: float = CHECKPOINT_EVERY
+    landscape: Callable[[Study, Configuration], Any] | None = None
+    check: Callable[[str, Path], None] = lambda study, file: None
 
     @property
     def folder(self) -> Path:
@@ -53,7 +56,7 @@ class Job:
         """The study's datasets."""
         from nnflow.study.results import Results
 
-        return Results(self.study, self.folder, self.reporter, partial(landscape_of, self.data))
+        return Results(self.study, self.folder, self.reporter, self.landscape, self.check)
 
     def batch_path(self, dataset: str, batch: int) -> Path:
         """Where the part of a dataset that one batch carries is kept."""
@@ -94,22 +97,11 @@ class Job:
 
     def read_slices(self, path: Path, slices: tuple[RunSlice, ...]) -> list[xr.Dataset]:
         """The datasets of a batch's slices, in order."""
+        self.check(self.study.name, path)
         found = store.read(path)
         if len(slices) == 1:
             return list(found.values())
         return [found[run_slice.configuration.label] for run_slice in slices]
-
-
-def landscape_of(data: Path, study: Study, configuration: Configuration) -> Landscape:
-    """The loss of a configuration with its data, on the CPU. data: where datasets keep files."""
-    from nnflow.engine.landscape import Landscape
-    from nnflow.engine.objective import make_objective
-    from nnflow.study.types import RunSlice
-
-    if configuration.settings.model is None:
-        raise UserError(f"{study.file}: the study names no model, so there is no loss")
-    first = RunSlice(configuration, 0, 1)
-    return Landscape(make_objective(study, first, "analyze", data, "cpu"))
 
 
 def run_coordinates(

@@ -23,7 +23,8 @@ class Results:
     """The datasets of a study, read when first asked for.
 
     folder: results/<scale>/<study>. reporter: of the job that reads them, if one does.
-    landscape: makes the loss of a configuration, for `objective`.
+    landscape: makes the loss of a configuration, for `objective`. check: raises UserError where a
+    file does not belong to the study as it is.
     """
 
     def __init__(
@@ -32,8 +33,10 @@ class Results:
         folder: Path,
         reporter: Reporter | None = None,
         landscape: Callable[[Study, Configuration], Any] | None = None,
+        check: Callable[[str, Path], None] = lambda study, file: None,
     ) -> None:
         self.study = study
+        self._check = check
         self.folder = folder
         self._reporter = reporter
         self._landscape = landscape
@@ -71,7 +74,7 @@ class Results:
         for study in self.study.used:
             if study.name == name:
                 folder = self.folder.parent / name
-                return Results(study, folder, self._reporter, self._landscape)
+                return Results(study, folder, self._reporter, self._landscape, self._check)
         raise UserError(f"{self.study.file}: uses: the study {name!r} is not named there")
 
     def objective(self, configuration: Configuration) -> Any:
@@ -117,7 +120,9 @@ class Results:
 
     def _datasets(self, name: str) -> dict[str, xr.Dataset]:
         if name not in self._read:
-            self._read[name] = store.read(dataset_path(self.folder, name))
+            path = dataset_path(self.folder, name)
+            self._check(self.study.name, path)
+            self._read[name] = store.read(path)
         return self._read[name]
 
 

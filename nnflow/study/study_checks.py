@@ -8,7 +8,13 @@ from pydantic import ValidationError
 
 from nnflow.base.settings import explain
 from nnflow.interfaces import Model
-from nnflow.study.types import STAGE_DATASETS, Configuration, ConfigurationSettings, Study
+from nnflow.study.types import (
+    OBJECTIVE,
+    STAGE_DATASETS,
+    Configuration,
+    ConfigurationSettings,
+    Study,
+)
 from nnflow.study.vary import MOST, axis
 
 VARIED_PARTS = ("optimizer", "initializer", "model")
@@ -189,6 +195,8 @@ def _check_stop(settings: ConfigurationSettings) -> None:
 def _check_needs(study: Study) -> None:
     """Raise ValueError where an analysis or a figure needs what there is not."""
     stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
+    if study.trains:
+        stages |= {OBJECTIVE}
     if study.certifies:
         stages |= {"certificates"}
     analyses = set(study.settings.analyses)

@@ -30,6 +30,8 @@ from nnflow.interfaces import (
 from nnflow.study.claims import Claim
 from nnflow.study.vary import Grid, Numbers
 
+OBJECTIVE = "objective"
+"""What an analysis or a figure that evaluates the loss names among its needs."""
 STAGE_DATASETS = (
     "initialization", "training", "critical_points", "certificates", "spectra", "summary",
 )  # fmt: skip

@@ -38,19 +38,22 @@ PACKAGES = (
 _HOME = Path(nnflow.__file__).parent
 
 
-def code_hash(stage: str, plugins: Iterable[Plugin]) -> str:
-    """Hash of the code behind `nnflow.stages.<stage>` and the plugins' classes."""
-    files = code_files(stage, plugins)
+def code_hash(stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()) -> str:
+    """Hash of the code behind `nnflow.stages.<stage>`, the plugins' classes and further modules."""
+    files = code_files(stage, plugins, modules)
     digest = hashlib.sha256()
     for module in sorted(files):
         digest.update(module.encode() + b"\0" + _content(files[module]))
     return digest.hexdigest()[:16]
 
 
-def code_files(stage: str, plugins: Iterable[Plugin]) -> dict[str, Path]:
+def code_files(
+    stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()
+) -> dict[str, Path]:
     """The files that `code_hash` covers, by module; a stage's templates among them."""
     files: dict[str, Path] = {}
-    waiting = [f"nnflow.stages.{stage}", *(type(plugin).__module__ for plugin in plugins)]
+    classes = (type(plugin).__module__ for plugin in plugins)
+    waiting = [f"nnflow.stages.{stage}", *classes, *modules]
     while waiting:
         module = waiting.pop()
         if module in files or module in READING_SETTINGS:

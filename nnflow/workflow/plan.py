@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from nnflow.interfaces.model import size
 from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path
 from nnflow.study.sweep import SCALES
-from nnflow.study.types import ConfigurationSettings, Study, StudySettings
+from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.fingerprint import code_hash
 from nnflow.workflow.resources import Request, resources_for
 
@@ -132,7 +133,7 @@ class Plan:
         """The files that an analysis or a figure reads."""
         folder = self.results / self.scale / study
         plugin = getattr(self.loaded[study].settings, part)[key]
-        return [str(dataset_path(folder, need)) for need in plugin.needs]
+        return [str(dataset_path(folder, need)) for need in plugin.needs if need != OBJECTIVE]
 
     def used_files(self, study: str) -> list[str]:
         """The files of the studies that a study uses."""
@@ -203,7 +204,15 @@ class Plan:
         return self._once("code", self._code, stage, study)
 
     def _code(self, stage: str, study: str) -> str:
-        return code_hash(stage, self.loaded[study].plugins(*PLUGINS.get(stage, ())))
+        loaded, parts, modules = self.loaded[study], PLUGINS.get(stage, ()), ()
+        if stage in ("analyze", "draw") and self._evaluates(study, *parts):
+            parts, modules = (*parts, "model", "dataset"), ("nnflow.engine.landscape",)
+        return code_hash(stage, loaded.plugins(*parts), modules)
+
+    def _evaluates(self, study: str, part: str) -> bool:
+        """Does an analysis or a figure evaluate the loss itself?"""
+        plugins = getattr(self.loaded[study].settings, part).values()
+        return any(OBJECTIVE in plugin.needs for plugin in plugins)
 
     def _once(self, what: str, work: Callable[..., T], *arguments: str) -> T:
         """Work done at the first call: all batches of a study have the same parameters."""
@@ -233,7 +242,10 @@ def _checked_results(named: Any) -> Path:
             f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
             " can't have in a path; rename the folder"
         )
-    return Path(named)
+    try:
+        return Path(named).expanduser()
+    except RuntimeError:
+        raise UserError(f"{CONFIG}: results: there is no home folder for ~") from None
 
 
 def checked_interval(value: Any) -> float:
@@ -266,3 +278,22 @@ def read_config(file: Path = CONFIG) -> dict[str, Any]:
         return {}
     except (OSError, yaml.YAMLError) as error:
         raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def checkpoint_interval(config: Mapping[str, Any]) -> float:
+    """Seconds between two checkpoints: NNFLOW_CHECKPOINT, the key `checkpoint`, or 300: what a kill
+    may cost. Studies of quick scale write none."""
+    return checked_interval(os.environ.get("NNFLOW_CHECKPOINT", config.get("checkpoint", 300.0)))
+
+
+def data_folder(option: Path | None, config: Mapping[str, Any]) -> Path | None:
+    """Where datasets keep files: the option, NNFLOW_DATA, the key `data`, or the user's cache; the
+    folder may not exist yet. None where there is no home folder to have a cache in."""
+    if named := option or os.environ.get("NNFLOW_DATA") or config.get("data"):
+        return Path(named).expanduser()
+    import pooch
+
+    try:
+        return Path(pooch.os_cache("nnflow"))
+    except RuntimeError:
+        return None

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from nnflow.base.errors import UserError
+from nnflow.base.shipped import shipped
 
 try:
     import fcntl
@@ -23,6 +24,8 @@ except ImportError:  # Windows
 
 LOCK = Path(".nnflow", "run.lock")
 JOBS = Path(".nnflow", "jobs.lock")
+SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
+"""Where Snakemake looks for one."""
 NO_LOCK = (
     "nnflow: no file locks here; see to it yourself that only one workflow runs in this folder"
 )
@@ -37,7 +40,10 @@ def run(arguments: list[str]) -> int:
     so that signals reach it and the lock lives as long as it does; the function returns
     the exit status elsewhere only. Raises UserError while another workflow runs here.
     """
-    folder = _options(arguments).directory or Path()
+    options = _options(arguments)
+    folder = options.directory or Path()
+    if options.snakefile is None and not any((folder / name).exists() for name in SNAKEFILES):
+        arguments = ["--snakefile", str(shipped() / "Snakefile"), *arguments]
     environment = _environment()
     _hold_alone(folder)
     if any((folder / ".snakemake" / "locks").glob("*.lock")):
@@ -125,6 +131,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("-c", "--cores", nargs="?", const="all")
     parser.add_argument("-j", "--jobs", nargs="?", const="all")
     parser.add_argument("--profile")
+    parser.add_argument("-s", "--snakefile")
     parser.add_argument("--workflow-profile")
     parser.add_argument("-d", "--directory", type=Path)
     return parser.parse_known_args(arguments)[0]

@@ -306,6 +306,8 @@ def test_the_command_exits_with_2_where_a_plugin_fails(plugins, tmp_path, root):
 
     text = MODEL.replace("return 0.0", "return 99.0") + HOOK.format(kind="models")
     file = plugins.write("models/it.py", HEAD + text)
+    assert nnflow("plugins").returncode == 2  # no project yet
+    (tmp_path / "config").mkdir()
     listed = nnflow("plugins")
     assert listed.returncode == 0 and "A valley." in listed.stdout
     checked = nnflow("plugins", "--check")

@@ -200,6 +200,7 @@ def test_an_unwritable_folder_is_a_user_error(tmp_path, monkeypatch):
 )
 def test_arguments_override_the_defaults(tmp_path, monkeypatch, arguments, cores):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "Snakefile").touch()
     monkeypatch.setattr(runner, "fcntl", None)
     calls = []
     monkeypatch.setattr(runner.subprocess, "call", lambda command, env: calls.append(command) or 7)

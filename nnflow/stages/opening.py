@@ -1,0 +1,89 @@
+"""Opening a job: a stage's study with its folders, provenance, progress and checks.
+
+Only the command line imports this: what is here is no part of what a stage computes, so it must
+not be part of the hash of a stage's code.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nnflow.base.checkpoint import key
+from nnflow.base.errors import UserError
+from nnflow.base.progress import Reporter
+from nnflow.stages.job import Job
+from nnflow.study.results import Results
+from nnflow.study.types import Configuration, RunSlice, Study
+from nnflow.workflow.fingerprint import git_commit, package_versions
+from nnflow.workflow.freshness import check_fresh, codes
+from nnflow.workflow.plan import Plan, checkpoint_interval, data_folder, read_config
+from nnflow.workflow.runner import join_run
+
+if TYPE_CHECKING:
+    from nnflow.engine.landscape import Landscape
+
+
+def open_job(
+    stage: str,
+    study: str,
+    scale: str = "quick",
+    results: Path = Path("results"),
+    data: Path | None = None,
+    log: Path | None = None,
+    gpus: int = 0,
+    detail: str = "",
+) -> Job:
+    """The job of a stage in the working folder.
+
+    data: where datasets keep their files; None: what the environment or config.yaml says. log: a
+    file that gets each line of progress. detail: which part of the stage, for the log.
+    """
+    join_run()
+    plan, config = Plan((study,), scale, results), read_config()
+    loaded, code = plan.loaded[study], plan.code(stage, study)
+    provenance = {
+        "settings": plan.all_settings(study),
+        "seed": loaded.settings.seed,
+        "code": code,
+        "codes": codes(plan, stage, study),
+        "packages": package_versions(),
+        "commit": git_commit(),
+    }
+    folder = data_folder(data, config)
+    return Job(
+        loaded,
+        results,
+        folder,
+        gpus,
+        {"study": study, "scale": scale, "provenance": provenance},
+        Reporter(f"{stage} {study}{detail}", log),
+        key(plan.settings(stage, study), code, sorted(package_versions().items())),
+        checkpoint_interval(config),
+        partial(landscape_of, folder),
+        partial(check_fresh, plan),
+    )
+
+
+def open_results(
+    study: str, scale: str = "quick", results: Path | str = "results", data: Path | None = None
+) -> Results:
+    """The results of a study of the project in the working folder, outside of any job:
+    `nnflow.open("himmelblau").frame("critical_points")`. Raises UserError where a file that is read
+    is missing, or was made with other settings."""
+    plan = Plan((study,), scale, Path(results))
+    landscape = partial(landscape_of, data_folder(data, read_config()))
+    folder = plan.results / scale / study
+    return Results(plan.loaded[study], folder, None, landscape, partial(check_fresh, plan))
+
+
+def landscape_of(data: Path | None, study: Study, configuration: Configuration) -> Landscape:
+    """The loss of a configuration with its data, on the CPU. data: where datasets keep files."""
+    from nnflow.engine.landscape import Landscape
+    from nnflow.engine.objective import make_objective
+
+    if configuration.settings.model is None:
+        raise UserError(f"{study.file}: the study names no model, so there is no loss")
+    first = RunSlice(configuration, 0, 1)
+    return Landscape(make_objective(study, first, "analyze", data, "cpu"))

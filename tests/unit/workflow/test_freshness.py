@@ -1,0 +1,148 @@
+"""A file of results belongs to the study as it is, or is refused with what has changed."""
+
+import pytest
+
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.stages.analyze import analyze
+from nnflow.stages.classify import classify
+from nnflow.stages.collect import collect
+from nnflow.stages.initialize import initialize
+from nnflow.stages.opening import open_job, open_results
+from nnflow.stages.spectrum import spectrum
+from nnflow.stages.summarize import summarize
+from nnflow.stages.train import train
+from nnflow.workflow import fingerprint
+from nnflow.workflow.freshness import check_fresh, differences, discard_stale, files, why
+from nnflow.workflow.plan import Plan
+
+STUDY = """
+title: A valley
+model: {name: toy_valley, epsilon: 0.1}
+initializer: {name: normal}
+optimizer: {name: gradient_descent, rate: 0.02}
+runs: 3
+stop: {steps: 50}
+classify: {zero_below: 1.0e-7}
+analyses: [critical_point_counts]
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config/studies").mkdir(parents=True)
+
+    def write(old="", new=""):
+        assert old in STUDY
+        (tmp_path / "config/studies/valley.yaml").write_text(STUDY.replace(old, new))
+
+    write()
+    return write
+
+
+def run(stage, *arguments):
+    names = {initialize: "initialize", train: "train", classify: "classify", collect: "collect",
+             spectrum: "spectrum", summarize: "summarize"}  # fmt: skip
+    stage(open_job(names[stage], "valley"), *arguments)
+
+
+def whole():
+    run(initialize)
+    run(train, 0)
+    run(classify, 0)
+    for dataset in ("training", "critical_points"):
+        run(collect, dataset)
+    run(spectrum)
+    analyze(open_job("analyze", "valley"), {"critical_point_counts": ""})
+    run(summarize)
+
+
+def test_nothing_to_say_where_nothing_has_changed(project):
+    whole()
+    assert why(Plan(("valley",)), "valley") == []
+
+
+def test_old_results_are_not_stamped_with_new_settings(project):
+    """The gravest fault that users met: a stage that was run by hand, then another rate."""
+    run(initialize)
+    run(train, 0)
+    run(classify, 0)
+    project("rate: 0.02", "rate: 0.01")
+    with pytest.raises(UserError) as caught:
+        run(collect, "training")
+    text = str(caught.value)
+    assert "training-0.nc: made with other settings" in text
+    assert "optimizer.rate 0.02 → 0.01" in text and "nnflow train valley" in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ("rate: 0.02", "rate: 0.01", {"training-0", "critical_points-0", "training",
+                                      "critical_points", "spectra", "critical_point_counts",
+                                      "summary"}),
+        ("zero_below: 1.0e-7", "zero_below: 1.0e-8",
+         {"critical_points-0", "training", "critical_points", "spectra",
+          "critical_point_counts", "summary"}),
+        ("title: A valley", "title: Another", set()),
+        ("runs: 3", "runs: 3\nspectrum: {most: 2}",
+         {"spectra", "critical_point_counts", "summary"}),
+        ("initializer: {name: normal}", "initializer: {name: uniform_ball, radius: 1}",
+         {"initialization", "training-0", "critical_points-0", "training", "critical_points",
+          "spectra", "critical_point_counts", "summary"}),
+    ],
+)  # fmt: skip
+def test_what_a_change_makes_stale(project, old, new, stale):
+    whole()
+    project(old, new)
+    plan = Plan(("valley",))
+    assert {f.stem for f in files(plan, "valley") if differences(plan, "valley", f)} == stale
+    for file in files(plan, "valley"):
+        if file.stem in stale:
+            with pytest.raises(UserError, match="made with other settings or code"):
+                check_fresh(plan, "valley", file)
+        else:
+            check_fresh(plan, "valley", file)
+
+
+def test_a_new_run_makes_stale_files_again(project, capsys):
+    whole()
+    project("rate: 0.02", "rate: 0.01")
+    discard_stale(Plan(("valley",)))
+    assert [f.stem for f in files(Plan(("valley",)), "valley") if f.exists()] == ["initialization"]
+    assert "optimizer.rate 0.02 → 0.01" in capsys.readouterr().err
+
+
+def test_other_code_is_seen(project, monkeypatch):
+    whole()
+    content = fingerprint._content
+    monkeypatch.setattr(
+        fingerprint, "_content", lambda file: b"x" if file.name == "training.py" else content(file)
+    )
+    lines = why(Plan(("valley",)), "valley")
+    assert lines[0] == "batches/training-0.nc: the code of train"
+    assert not any(line.startswith("initialization.nc") for line in lines)
+
+
+def test_results_outside_of_a_job(project):
+    whole()
+    results = open_results("valley")
+    frame = results.frame("critical_points")
+    assert list(frame["run"]) == [0, 1, 2] and set(frame["kind"]) == {"minimum"}
+    (configuration,) = results.configurations
+    critical = results.at("critical_points", "all")
+    loss = results.objective(configuration).loss({"w": critical["w"].values})
+    assert loss.tolist() == critical["loss"].values.tolist()
+    project("runs: 3", "runs: 4")
+    with pytest.raises(UserError, match="runs 3 → 4"):
+        open_results("valley").frame("critical_points")
+
+
+def test_a_file_without_provenance_is_taken_as_it_is(project):
+    whole()
+    plan = Plan(("valley",))
+    (first, *_) = files(plan, "valley")
+    (dataset,) = store.read(first).values()
+    store.write(first, {"": dataset.drop_attrs()}, {"title": "mine"})
+    check_fresh(plan, "valley", first)
