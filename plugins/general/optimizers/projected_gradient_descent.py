@@ -17,6 +17,7 @@ class ProjectedGradientDescent(Optimizer):
     rate: PositiveFloat = Field(examples=[0.1])
     """Learning rate α."""
 
+    varies = ("rate",)
     is_gradient_descent = True
     keeps_constraints = True
 
