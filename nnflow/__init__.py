@@ -16,6 +16,14 @@ from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
+from nnflow.engine.density import density
+from nnflow.engine.newton import (
+    Damping,
+    LevenbergMarquardtSteps,
+    find_critical,
+    levenberg_marquardt_step,
+    newton_step,
+)
 from nnflow.interfaces import (
     Activation,
     Analysis,
@@ -30,7 +38,9 @@ from nnflow.interfaces import (
     Start,
 )
 from nnflow.interfaces import registry as _registry  # noqa: F401 - names of plugins can be looked up
+from nnflow.interfaces.constraints import Ball, Box, ConvexSet, Halfspaces, Simplex
 from nnflow.interfaces.hookspecs import hookimpl
+from nnflow.interfaces.kinks import Kinks
 from nnflow.interfaces.manifolds import Manifold, Spheres
 from nnflow.study.table import Table
 
@@ -48,24 +58,36 @@ def open(study, scale="quick", results="results"):
 __all__ = [
     "Activation",
     "Analysis",
+    "Ball",
     "Block",
+    "Box",
+    "ConvexSet",
+    "Damping",
     "Dataset",
     "Enclosure",
     "Figure",
+    "Halfspaces",
     "Initializer",
+    "Kinks",
+    "LevenbergMarquardtSteps",
     "Loss",
     "Manifold",
     "Model",
     "Optimizer",
     "Settings",
+    "Simplex",
     "Spheres",
     "Start",
     "Streams",
     "Table",
     "UserError",
+    "density",
+    "find_critical",
     "flag_mask",
     "hookimpl",
+    "levenberg_marquardt_step",
     "mean",
+    "newton_step",
     "open",
     "share",
     "torch",

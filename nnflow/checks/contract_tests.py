@@ -17,6 +17,7 @@ import torch
 from nnflow.base.streams import Streams
 from nnflow.engine.objective import Objective, automatic_gradient, automatic_hessian, flatten
 from nnflow.interfaces import Activation, Initializer, Loss, Model, Optimizer
+from nnflow.interfaces.constraints import Ball
 from nnflow.interfaces.model import Shapes, size
 
 RUNS = 4
@@ -92,6 +93,8 @@ def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     """Shapes, derivatives and symmetries at random normal weights."""
     objective = Objective(model, data, Streams(0, "check", np.arange(RUNS), "check"))
     weights = model_weights(model)
+    if model.constraints() is not None:
+        weights = model.constraints().project(weights)
     before = weights.clone()
     loss, gradient = objective.loss(weights), objective.gradient(weights)
     yield _shaped("loss: shape", loss, (RUNS,))
@@ -102,6 +105,7 @@ def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     yield from _model_bound(objective, weights)
     yield from _model_symmetry(objective, weights, loss)
     yield from _model_parts(objective, weights, loss)
+    yield from _model_set(model, weights)
     yield Finding("arguments are left as they are", torch.equal(weights, before))
 
 
@@ -220,6 +224,22 @@ def _model_parts(objective, weights, loss) -> Findings:
         yield Finding("observables: run is the first axis", not wrong, ", ".join(wrong))
 
 
+def _model_set(model, weights) -> Findings:
+    held = model.constraints()
+    if held is None:
+        return
+    far = 10 * _normal(*weights.shape, draw=2000)
+    nearest = held.project(far)
+    yield _shaped("constraints: shape of the projection", nearest, tuple(weights.shape))
+    yield _close("constraints: projected twice", _error(held.project(nearest), nearest), ROUNDING)
+    # the plane through the nearest point parts the set from what was projected
+    products = (far - nearest) @ (weights - nearest).mT
+    scale = float(far.square().sum(1).max())
+    yield Finding("constraints: nearest points", bool((products.diag() <= ROUNDING * scale).all()))
+    lengths = torch.linalg.vector_norm(held.normals(nearest), dim=2)[held.active(nearest)]
+    yield Finding("constraints: normals of length 1", bool((lengths - 1).abs().lt(1e-12).all()))
+
+
 def _function(objective: Objective) -> Callable[[torch.Tensor], torch.Tensor]:
     return lambda weights: objective.model.loss(objective.named(weights), objective.data)
 
@@ -251,10 +271,14 @@ def check_optimizer(optimizer: Optimizer) -> Findings:
     """A few steps on least squares: pure, repeatable, and blind to the batch."""
     data = {"inputs": _normal(SAMPLES, 3, draw=1), "targets": _normal(SAMPLES, 1)[:, 0]}
     streams = Streams(0, "check", np.arange(RUNS), "train")
-    objective = Objective(LeastSquares(), data, streams)
-    weights = _normal(RUNS, 3, draw=2)
+    held = Ball((0.0, 0.0, 0.0), 1.0) if optimizer.keeps_constraints else None
+    objective = Objective(LeastSquares(), data, streams, None, held)
+    weights = objective.retract(_normal(RUNS, 3, draw=2))
     moved, state, kept = _steps(objective, optimizer, weights)
     yield _shaped("step: shape", moved, tuple(weights.shape))
+    if held is not None:
+        away = _error(held.project(moved), moved)
+        yield Finding("constraints are kept", away <= ROUNDING, f"{away:.1e} outside")
     yield Finding("step: arguments are left as they are", kept)
     wrong = [name for name, value in state.items() if value.shape[:1] != (RUNS,)]
     yield Finding("state: run is the first axis", not wrong, ", ".join(wrong))

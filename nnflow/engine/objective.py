@@ -14,6 +14,7 @@ import torch
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.engine.samples import HELD_OUT, check_arrays, for_model, load_arrays
+from nnflow.interfaces.constraints import ConvexSet
 from nnflow.interfaces.manifolds import Manifold
 from nnflow.interfaces.model import Data, Model, size
 
@@ -35,6 +36,8 @@ class Objective:
     streams: the random streams of the runs at hand, for optimizers that draw.
     manifold: what the weights are bound to; the gradient and the Hessian are Riemannian there.
     None: derivatives in all weights.
+    constraints: the convex set that the weights are confined to; derivatives are those in all
+    weights. None: they are free.
     varied: settings of the model that differ from run to run, (run,) each.
     """
 
@@ -42,6 +45,7 @@ class Objective:
     data: Data
     streams: Streams
     manifold: Manifold | None = None
+    constraints: ConvexSet | None = None
     varied: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> Objective:
@@ -89,7 +93,9 @@ class Objective:
         return size(self.model) if self.manifold is None else self.manifold.dimension
 
     def retract(self, weights: torch.Tensor) -> torch.Tensor:
-        """Weights near the manifold onto it, (run, weight)."""
+        """Weights onto the manifold, or to the nearest point of the convex set, (run, weight)."""
+        if self.constraints is not None:
+            return self.constraints.project(weights)
         return weights if self.manifold is None else self.manifold.retract(weights)
 
     def from_tangent(self, weights: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
@@ -108,6 +114,14 @@ class Objective:
         """∇L, (run, weight); tangent to the manifold."""
         gradient = self._gradient(weights)
         return gradient if self.manifold is None else self.manifold.project(weights, gradient)
+
+    def stationarity(self, weights: torch.Tensor) -> torch.Tensor:
+        """What vanishes at a critical point, (run, weight): the gradient, or with constraints the
+        projected step W − P(W − ∇L), which is ∇L inside the set."""
+        gradient = self.gradient(weights)
+        if self.constraints is None:
+            return gradient
+        return weights - self.constraints.project(weights - gradient)
 
     def _gradient(self, weights: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
@@ -203,7 +217,8 @@ def make_objective(
     arrays = for_model(settings.model, arrays)
     tensors = {name: torch.as_tensor(array).to(device) for name, array in arrays.items()}
     data = {n: a.to(precision) if a.is_floating_point() else a for n, a in tensors.items()}
-    objective = Objective(settings.model, data, streams, settings.model.manifold())
+    model = settings.model
+    objective = Objective(model, data, streams, model.manifold(), model.constraints())
     values = configuration.grid.values("model", runs)
     varied = {name: torch.as_tensor(v).to(device, precision) for name, v in values.items()}
     return objective.varying(varied) if varied else objective

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 
-from nnflow.engine.objective import Objective
+from nnflow.engine.newton import Damping, Problem, find_critical, regularized_step
 
 POLISHED = 1e-13
 """Gradient norm at which polishing ends: rounding of the gradient itself is near 1e-14."""
 ITERATIONS = 50
 """At most so many steps; convergence is quadratic, ten are typical."""
-DAMPING = 3.0
-"""Smallest c. Where the minimum is not isolated, less of it lets a run slide along the flat
-directions, farther than gradient descent would go."""
-GIVE_UP = 1e9
-"""Value of c at which a run's polishing ends: no step lowers its gradient any more."""
+DAMPING = Damping(least=3.0, rise=8.0, fall=8.0, give_up=1e9)
+"""Values of c. Where the minimum is not isolated, less than the least lets a run slide along the
+flat directions, farther than gradient descent would go; at the largest no step lowers the gradient
+any more."""
 TRUST = 0.5
 """The new gradient may differ by this fraction of the old one from what the quadratic model
 foretold; a step that passes over a ridge does not foretell what is behind it."""
@@ -27,7 +28,7 @@ ROUNDING = 1e-12
 hundreds of terms (3e-14 was seen at a loss of 0.02)."""
 
 
-def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.Tensor:
+def polish(objective: Problem, weights: torch.Tensor, radius: float) -> torch.Tensor:
     """Regularized Newton steps p = (H + c‖g‖I)⁻¹g until ‖g‖ ≤ 1e-13.
 
     The regularization vanishes with the gradient, so convergence is quadratic, also to
@@ -41,49 +42,34 @@ def polish(objective: Objective, weights: torch.Tensor, radius: float) -> torch.
 
     weights: (run, weight). Returns (run, weight).
     """
-    start, weights = weights, weights.clone()
-    gradient, loss = objective.gradient(weights).clone(), objective.loss(weights).clone()
-    factor = torch.full_like(loss, DAMPING)
-    for _ in range(ITERATIONS):
+    moved = find_critical(objective, weights, CautiousSteps(), ITERATIONS, POLISHED)
+    near = torch.linalg.vector_norm(moved - weights, dim=1) <= radius
+    return torch.where(near[:, None], moved, weights)
+
+
+@dataclass(frozen=True)
+class CautiousSteps:
+    """The steps of `polish`."""
+
+    damping: Damping = DAMPING
+
+    def trial(self, problem, weights, gradient, loss, factor):
         norm = torch.linalg.vector_norm(gradient, dim=1)
-        rows = torch.nonzero((norm > POLISHED) & (factor < GIVE_UP)).squeeze(1)
-        if len(rows) == 0:
-            break
-        part = objective.take(rows.cpu().numpy())
-        hessian = part.hessian(weights[rows])
-        damping = (factor[rows] * norm[rows])[:, None]
+        hessian = problem.hessian(weights)
+        damping = (factor * norm)[:, None]
         hessian.diagonal(dim1=1, dim2=2).add_(damping)
-        at = weights[rows]
-        step, convex, failed = _solve(hessian, part.to_tangent(at, gradient[rows]))
-        step = part.from_tangent(at, step)
-        moved = part.retract(at - step)
-        new_gradient, new_loss = part.gradient(moved), part.loss(moved)
+        step, convex, failed = regularized_step(hessian, problem.to_tangent(weights, gradient))
+        step = problem.from_tangent(weights, step)
+        moved = problem.retract(weights - step)
+        new_gradient, new_loss = problem.gradient(moved), problem.loss(moved)
         length = torch.linalg.vector_norm(step, dim=1)
         surprise = torch.linalg.vector_norm(new_gradient - damping * step, dim=1)
-        slack = torch.where(length < NEAR, norm[rows] * length, 0.0)
+        slack = torch.where(length < NEAR, norm * length, 0.0)
         better = (
             ~failed
             & (convex | (length < NEAR))
-            & (torch.linalg.vector_norm(new_gradient, dim=1) < norm[rows])
-            & (surprise <= TRUST * norm[rows])
-            & (new_loss <= loss[rows] + slack + ROUNDING * (1 + loss[rows].abs()))
+            & (torch.linalg.vector_norm(new_gradient, dim=1) < norm)
+            & (surprise <= TRUST * norm)
+            & (new_loss <= loss + slack + ROUNDING * (1 + loss.abs()))
         )
-        taken = rows[better]
-        weights[taken] = moved[better]
-        gradient[taken], loss[taken] = new_gradient[better], new_loss[better]
-        factor[rows] = torch.where(better, (factor[rows] / 8).clamp_min(DAMPING), factor[rows] * 8)
-    near = torch.linalg.vector_norm(weights - start, dim=1) <= radius
-    return torch.where(near[:, None], weights, start)
-
-
-def _solve(
-    hessian: torch.Tensor, gradient: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """H⁻¹g, (run, weight), where H is positive definite, and where it is singular, (run,)."""
-    factor, info = torch.linalg.cholesky_ex(hessian)
-    convex, failed = info == 0, torch.zeros_like(info, dtype=torch.bool)
-    step = torch.cholesky_solve(gradient[..., None], factor).squeeze(-1)
-    if not convex.all():  # LU takes twice as long
-        step[~convex], info = torch.linalg.solve_ex(hessian[~convex], gradient[~convex])
-        failed[~convex] = info != 0
-    return step, convex, failed
+        return moved, new_gradient, new_loss, better

@@ -61,7 +61,8 @@ def train(
 ) -> Outcome:
     """Train all runs until each has ended.
 
-    initial: (run, weight) first weights, which are retracted onto the model's manifold.
+    initial: (run, weight) first weights, which are retracted onto the model's manifold, or
+    projected onto its convex set.
     progress(finished runs, step, lowest and highest loss of the running ones) and save(position)
     are called at every look at the stop rules.
     varied: settings of the optimizer that differ from run to run, (run, 1) each.
@@ -180,7 +181,7 @@ def _look(
 ) -> _Look:
     """Loss and gradient norm, and which rule ends which run. next_test: (run,) the steepness
     below which the basin test is made, updated."""
-    gradient = torch.cat([objective.gradient(weights[chunk]) for chunk in _chunks(weights)])
+    gradient = torch.cat([objective.stationarity(weights[chunk]) for chunk in _chunks(weights)])
     losses = torch.cat([objective.loss(weights[chunk]) for chunk in _chunks(weights)])
     measure = objective.neuron_norms if stop.norm == "neuron" else _frobenius
     loss, norm = losses.cpu().numpy(), measure(gradient).cpu().numpy()

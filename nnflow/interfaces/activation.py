@@ -18,6 +18,10 @@ class Activation(Plugin):
     smooth: ClassVar[bool] = True
     """Is σ twice differentiable everywhere?"""
 
+    jump: ClassVar[float | None] = None
+    """For a σ whose only kink is at 0: what its slope grows by there. Its derivative at 0 must be
+    that of the negative side."""
+
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """σ(values), same shape."""
         raise NotImplementedError

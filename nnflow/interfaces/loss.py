@@ -26,3 +26,16 @@ class Loss(Plugin):
     def smooth(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
         """(…, sample) bool: is ℓ twice differentiable around these outputs? None: everywhere."""
         return None
+
+    @property
+    def smooth_everywhere(self) -> bool:
+        """Is ℓ twice differentiable at all outputs?"""
+        return type(self).smooth is Loss.smooth
+
+    def kinks(
+        self, outputs: torch.Tensor, targets: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Numbers s and jumps, (…, sample, kink) each, such that ℓ = a differentiable function
+        + Σ ½ jump |s|, and its derivative takes |s|' to be 0 at s = 0; no kinks where ℓ is
+        differentiable. None: not known, as of a loss that has its own `smooth` alone."""
+        return (outputs[..., :0], outputs[..., :0]) if self.smooth_everywhere else None

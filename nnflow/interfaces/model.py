@@ -12,6 +12,8 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
+    from nnflow.interfaces.constraints import ConvexSet
+    from nnflow.interfaces.kinks import Kinks
     from nnflow.interfaces.manifolds import Manifold
 
 Shapes = dict[str, tuple[int, ...]]
@@ -66,8 +68,20 @@ class Model(Plugin):
         `loss`, `gradient` and `hessian` stay those of all weights."""
         return None
 
+    def constraints(self) -> ConvexSet | None:
+        """The closed convex set that the flat weights, in the order of `shapes`, are confined to;
+        None: they are free. Then the optimizer has to keep them there, and what vanishes at a
+        critical point is W − P(W − ∇L), with the projection P; `loss`, `gradient` and `hessian`
+        stay those of all weights, and are asked for in the set only."""
+        return None
+
     def smooth(self, weights: Weights, data: Data) -> torch.Tensor | None:
         """(run,) bool: is L twice differentiable around W? None: everywhere."""
+        return None
+
+    def kinks(self, weights: Weights, data: Data, within: float) -> list[Kinks | None] | None:
+        """For each run the kinks of L whose surfaces pass W at a distance of at most `within`, to
+        first order; an entry is None where they can't be said. None: the model does not say."""
         return None
 
     def canonical(self, weights: Weights) -> dict[str, torch.Tensor]:

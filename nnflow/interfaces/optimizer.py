@@ -35,6 +35,14 @@ class Optimizer(Plugin):
     """True if the weights stay on the objective's manifold, by `objective.retract(…)`. Only such
     an optimizer can train a model whose weights are bound to one."""
 
+    keeps_constraints: ClassVar[bool] = False
+    """True if the weights stay in the convex set `objective.constraints`, by its projection or its
+    linear minimization. Only such an optimizer can train a model whose weights are confined to
+    one."""
+
+    needs_constraints: ClassVar[bool] = False
+    """True if there is no step without a convex set."""
+
     def start(self, weights: torch.Tensor, scale: torch.Tensor) -> State:
         """State before the first step.
 

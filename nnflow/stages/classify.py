@@ -7,14 +7,19 @@ import torch
 import xarray as xr
 
 from nnflow.base import store
+from nnflow.engine.clarke import ClarkeTest, clarke_test
+from nnflow.engine.constrained import OnFace
+from nnflow.engine.constrained import judge as judge_on_faces
 from nnflow.engine.critical import (
     IS_GLOBAL,
     KINDS,
     UNDETERMINED,
+    check_infimum,
     indefinite,
     inertia,
     is_global,
     kinds,
+    second_order,
     zero_range,
 )
 from nnflow.engine.eigenvalues import extreme_eigenvalues
@@ -63,51 +68,29 @@ def _groups(run_slice: RunSlice) -> list[np.ndarray]:
 
 
 def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
+    """The columns of the given rows. Runs that are not finite have nothing to be known: their
+    numbers are NaN and their counts −1."""
     configured = run_slice.configuration.settings
-    settings, model = configured.classify, configured.model
+    model = configured.model
     device = pick_device(job.gpus)
     objective = make_objective(job.study, run_slice, "classify", job.data, device).take(rows)
     last = to_flat(model, ends.isel(run=rows), device)
-    dense = last.shape[1] <= settings.dense_up_to
-    finite = torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))
-    # runs that are not finite are blanked below; until then something finite stands for them
-    anything = 0.0 if objective.manifold is None else objective.retract(torch.ones_like(last))
-    weights = torch.where(finite[:, None], last, anything)
-    if dense and settings.polish == "newton":
-        weights = polish(objective, weights, settings.polish_radius)
-    judged = (_dense if dense else _matrix_free)(objective, weights, settings)
-    gradient_norm = torch.linalg.vector_norm(objective.gradient(weights), dim=1)
-    loss = objective.loss(weights)
-    values = {
-        "loss": loss,
-        "gradient_norm": gradient_norm,
-        "distance": torch.linalg.vector_norm(
-            weights - torch.where(finite[:, None], last, 0), dim=1
-        ),
-    }
-    values = {name: value.cpu().numpy() for name, value in values.items()} | judged
-    kind = kinds(
-        values.pop("both_signs"),
-        values["index"],
-        values["nullity"],
-        objective.dimension,
-        values["gradient_norm"],
-        objective.smooth(weights).cpu().numpy(),
-        settings,
-    )
-    kind[~finite.cpu().numpy()] = KINDS.index("not_critical")
-    for name, value in values.items():
-        if value.dtype.kind == "f":
-            values[name] = np.where(
-                finite.cpu().numpy().reshape(-1, *[1] * (value.ndim - 1)), value, np.nan
-            )
-    # after the losses of runs that are not finite are gone: they are those of W = 0
-    known = is_global(values["loss"], model.infimum(), settings.global_within)
-    variables = from_flat(model, torch.where(finite[:, None], weights, last))
-    invariants = model.invariants(objective.named(weights))
-    invariants = weights if invariants is None else invariants
-    variables["invariant"] = (("run", "number"), invariants.cpu().numpy())
-    variables |= _described(values)
+    finite = (torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))).cpu().numpy()
+    # of a group without finite runs one is judged elsewhere, for the columns' shapes
+    chosen = np.flatnonzero(finite) if finite.any() else np.array([0])
+    start = last[chosen] if finite.any() else objective.retract(torch.ones_like(last[:1]))
+    weights, columns = _judged(objective.take(chosen), start, configured.classify)
+    if finite.any() and not objective.varied:  # the infimum is that of the settings in the file
+        runs = run_slice.start + rows[chosen]
+        check_infimum(columns["loss"], model.infimum(), runs, model.name)
+    columns = {name: _scattered(value, finite, name) for name, value in columns.items()}
+    everywhere = last.clone()
+    everywhere[torch.as_tensor(finite)] = weights[: finite.sum()]
+    variables = from_flat(model, everywhere)
+    variables["invariant"] = (("run", "number"), columns.pop("invariant"))
+    kind = columns.pop("kind")
+    variables |= _described(columns)
+    known = is_global(columns["loss"], model.infimum(), configured.classify.global_within)
     variables["kind"] = store.flags(kind, KINDS, long_name="kind of critical point")
     variables["is_global"] = store.flags(known, IS_GLOBAL, long_name="is the loss the infimum?")
     return xr.Dataset(
@@ -118,6 +101,83 @@ def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.nda
     )
 
 
+def _scattered(values: np.ndarray, finite: np.ndarray, name: str) -> np.ndarray:
+    """Values of the finite runs among all runs (run, …)."""
+    missing = np.nan if values.dtype.kind == "f" else UNDETERMINED
+    if name == "kind":
+        missing = KINDS.index("not_critical")
+    whole = np.full((len(finite), *values.shape[1:]), missing, dtype=values.dtype)
+    whole[finite] = values[: finite.sum()]
+    return whole
+
+
+def _judged(
+    objective: Objective, start: torch.Tensor, settings: Classify
+) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+    """Weights after polishing, and the columns of runs whose weights and losses are finite."""
+    model, dense = objective.model, start.shape[1] <= settings.dense_up_to
+    weights = start
+    if dense and settings.polish == "newton":
+        weights = _polished(objective, start, settings.polish_radius)
+    values = {
+        "loss": objective.loss(weights),
+        "gradient_norm": torch.linalg.vector_norm(objective.stationarity(weights), dim=1),
+        "distance": torch.linalg.vector_norm(weights - start, dim=1),
+    }
+    columns = {name: value.cpu().numpy() for name, value in values.items()}
+    if objective.constraints is not None:
+        columns |= judge_on_faces(objective, weights, settings)
+        columns["kkt_residual"] = columns["gradient_norm"]
+    else:
+        columns |= (_dense if dense else _matrix_free)(objective, weights, settings)
+    smooth = objective.smooth(weights).cpu().numpy()
+    columns["kind"] = kinds(columns.pop("second_order"), columns["gradient_norm"], smooth, settings)
+    columns |= _at_kinks(objective, weights, columns["kind"], settings)
+    invariants = model.invariants(objective.named(weights))
+    columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
+    return weights, columns
+
+
+def _polished(objective: Objective, start: torch.Tensor, radius: float) -> torch.Tensor:
+    if objective.constraints is None:
+        return polish(objective, start, radius)
+    # a critical point along a face may be none of the set: the loss may fall on the way off it
+    moved = polish(OnFace(objective), start, radius)
+    before, after = (
+        torch.linalg.vector_norm(objective.stationarity(at), dim=1) for at in (start, moved)
+    )
+    return torch.where((after < before)[:, None], moved, start)
+
+
+def _at_kinks(
+    objective: Objective, weights: torch.Tensor, kind: np.ndarray, settings: Classify
+) -> dict[str, np.ndarray]:
+    """Clarke's test at the runs whose kind is `nonsmooth`, and at those that are not critical but
+    beside a kink: they are `nonsmooth` where they pass. At others NaN, and 0 cells. Nothing where
+    the model gives no kinks."""
+    tried = np.flatnonzero(np.isin(kind, [KINDS.index(k) for k in ("nonsmooth", "not_critical")]))
+    rows = torch.as_tensor(tried if len(tried) else [0], device=weights.device)
+    named = objective.take(rows.cpu().numpy()).named(weights[rows])
+    with torch.no_grad():
+        kinked = objective.model.kinks(named, objective.data, settings.kinks_within)
+    if kinked is None:
+        return {}
+    kind, tests = kind.copy(), [ClarkeTest(np.nan, np.nan, 0)] * len(kind)
+    for run, kinks_here in zip(tried, kinked, strict=False):
+        stuck = kind[run] == KINDS.index("not_critical")
+        if stuck and (kinks_here is None or len(kinks_here.normals) == 0):
+            continue
+        tests[run] = clarke_test(kinks_here)
+        if tests[run].residual < settings.critical_below:
+            kind[run] = KINDS.index("nonsmooth")
+    return {
+        "kind": kind,
+        "clarke_residual": np.array([test.residual for test in tests]),
+        "steepest_descent": np.array([test.descent for test in tests]),
+        "cells": np.array([test.cells for test in tests]),
+    }
+
+
 def _dense(
     objective: Objective, weights: torch.Tensor, settings: Classify
 ) -> dict[str, np.ndarray]:
@@ -125,7 +185,9 @@ def _dense(
     values = torch.linalg.eigvalsh(objective.hessian(weights)).cpu().numpy()
     index, nullity = inertia(values, settings.zero_below)
     return {
-        "both_signs": indefinite(values, settings.zero_below),
+        "second_order": second_order(
+            indefinite(values, settings.zero_below), index, nullity, objective.dimension
+        ),
         "index": index,
         "nullity": nullity,
         "min_eigenvalue": values[:, 0],
@@ -153,10 +215,14 @@ def _matrix_free(
     index, nullity = inertia(values, settings.zero_below)
     scale = settings.zero_below * np.nanmax(np.abs(values), axis=1)
     determined = lowest[:, -1] > scale
+    index = np.where(determined, index, UNDETERMINED)
+    nullity = np.where(determined, nullity, UNDETERMINED)
     return {
-        "both_signs": indefinite(values, settings.zero_below),
-        "index": np.where(determined, index, UNDETERMINED),
-        "nullity": np.where(determined, nullity, UNDETERMINED),
+        "second_order": second_order(
+            indefinite(values, settings.zero_below), index, nullity, objective.dimension
+        ),
+        "index": index,
+        "nullity": nullity,
         "min_eigenvalue": lowest[:, 0],
         "max_eigenvalue": highest[:, -1],
         "zero_range": zero_range(values, settings.zero_below),
@@ -179,6 +245,12 @@ def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:
         "zero_range": "relative zero thresholds that judge alike",
         "eigenvalue": "lowest and highest eigenvalues of the Hessian",
         "residual": "norm of Hv - lambda v",
+        "kkt_residual": "length of W - P(W - gradient), with the projection P",
+        "active": "active constraints, equations apart (-1: not determined)",
+        "least_multiplier": "lowest multiplier of the active constraints",
+        "clarke_residual": "norm of the shortest generalized gradient",
+        "steepest_descent": "steepest fall of the loss per length, to first order",
+        "cells": "smooth pieces that meet there (0: not tested, -1: not known)",
     }
     second = {"zero_range": "bound"}
     return {

@@ -20,7 +20,8 @@ RESERVED = {
     "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
     "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue", "zero_range",
     "is_global", "family", "eigenvalue", "residual", "dense_eigenvalue", "count", "mode",
-    "invariant",
+    "invariant", "kkt_residual", "active", "least_multiplier", "clarke_residual",
+    "steepest_descent", "cells", "density_node", "density_weight", "probe", "node",
 }  # fmt: skip
 """Names that the datasets give to other things than weights."""
 

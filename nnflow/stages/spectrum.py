@@ -6,13 +6,14 @@ import numpy as np
 import torch
 import xarray as xr
 
+from nnflow.engine import constrained, density
 from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
 from nnflow.engine.families import NO_FAMILY
 from nnflow.engine.objective import Objective, flatten, make_objective, numpy_product
 from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device
-from nnflow.study.types import Configuration, RunSlice
+from nnflow.study.types import Classify, Configuration, RunSlice
 
 
 def spectrum(job: Job) -> None:
@@ -54,7 +55,10 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
         weights = flatten(model.canonical(objective.named(weights)))
     variables = from_flat(model, weights, axis)
     if "eigenvalue" not in chosen:
-        variables |= _eigenvalues(axis, *_dense(objective, weights))
+        values, residuals = _dense(objective, weights, configuration.settings.classify)
+        variables |= _eigenvalues(axis, values, residuals)
+        if settings.density == "exact":
+            variables |= density.variables((axis,), *density.exact(values))
         modes = np.arange(objective.dimension)
     else:
         count = chosen.sizes["mode"] // 2
@@ -92,8 +96,8 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     residuals = np.full_like(values, np.nan)
     for step in range(weights.shape[1]):
         at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
-        part = objective.take(at)
-        found = (_dense if dense else _extremes)(part, weights[torch.as_tensor(at), step], count)
+        part, there = objective.take(at), weights[torch.as_tensor(at), step]
+        found = (_dense if dense else _extremes)(part, there, settings.classify)
         values[at, step], residuals[at, step] = found
     axes = ("run", "kept_step", "mode")
     coordinates = {
@@ -101,34 +105,37 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
         "kept_step": trained["kept_step"],
         "mode": ("mode", modes, {"long_name": "number of the eigenvalue, from below"}),
     }
-    return xr.Dataset(
-        {
-            "eigenvalue": (axes, values, {"long_name": "eigenvalue of the Hessian"}),
-            "residual": (axes, residuals, {"long_name": "norm of Hv - lambda v"}),
-        },
-        coordinates,
-    )
+    variables = {
+        "eigenvalue": (axes, values, {"long_name": "eigenvalue of the Hessian"}),
+        "residual": (axes, residuals, {"long_name": "norm of Hv - lambda v"}),
+    }
+    if settings.spectrum.density == "exact":
+        variables |= density.variables(axes[:2], *density.exact(values))
+    return xr.Dataset(variables, coordinates)
 
 
 def _dense(
-    objective: Objective, weights: torch.Tensor, count: int = 0
+    objective: Objective, weights: torch.Tensor, settings: Classify
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All eigenvalues and their residuals, (run, mode)."""
+    """All eigenvalues and their residuals, (run, mode); with constraints those of the reduced
+    Hessians, then NaN."""
     if len(weights) == 0:  # no run reached a critical point; a model is not asked about no runs
         return np.empty((0, objective.dimension)), np.empty((0, objective.dimension))
+    if objective.constraints is not None:
+        return constrained.spectra(objective, weights, settings.critical_below)
     values, residuals = dense_eigenvalues(objective.hessian(weights))
     return values.cpu().numpy(), residuals.cpu().numpy()
 
 
 def _extremes(
-    objective: Objective, weights: torch.Tensor, count: int
+    objective: Objective, weights: torch.Tensor, settings: Classify
 ) -> tuple[np.ndarray, np.ndarray]:
     """The lowest and highest eigenvalues and their residuals, (run, mode)."""
     found = [
         extreme_eigenvalues(
             numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
             weights.shape[1],
-            count,
+            settings.extreme_eigenvalues,
         )
         for row in range(len(weights))
     ]

@@ -1,180 +1,163 @@
-"""Claims: published statements beside what was measured here."""
+"""Claims: what is stated, by whom, and which column of the summary measures it."""
 
 from __future__ import annotations
 
 import csv
 import io
-import math
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 
-from nnflow.base.settings import Settings, suggest
-from nnflow.base.statistics import CONFIDENCE, two_binomials_agree
-
-if TYPE_CHECKING:
-    import xarray as xr
+from nnflow.base.settings import Settings
 
 COLUMNS = (
-    "claim", "study", "source", "statement", "published",
-    "measured", "low", "high", "verdict", "note",
+    "claim", "study", "kind", "source", "statement", "configuration", "column", "comparison",
+    "published", "tolerance", "measured", "low", "high", "verdict", "note",
 )  # fmt: skip
-VERDICTS = ("reproduced", "differs", "corrected", "not_measured")
+KINDS = ("number", "statement", "bound", "cross_check")
+VERDICTS = (
+    "reproduced", "proved", "not_contradicted", "undecided", "differs", "corrected", "not_measured",
+)  # fmt: skip
+COMPARISONS = {
+    "published": "=", "at_most": "≤", "at_least": "≥", "below": "<", "above": ">", "trend": "trend",
+}  # fmt: skip
+"""The keys of which a claim has exactly one, with their signs."""
+TRENDS = ("increasing", "decreasing")
+
 Row = dict[str, Any]
+Numbers = float | dict[str, float]
 
 
 class Correction(Settings):
-    """What holds where the published number is wrong."""
+    """What holds where the printed number is wrong."""
 
-    value: float
-    """The right number."""
+    value: float | None = None
+    """The right number; null: the data exclude what is printed, and another claim says what holds."""
+    printed: str
+    """The printed words that are wrong, quoted."""
+    document: str
+    """Where they are printed: the lecture or paper, with page, equation or section."""
     note: str
-    """Why the published one is wrong."""
+    """Why the printed number is wrong, and what proves the right one."""
 
 
 class Claim(Settings):
-    """A published number, or one for each configuration of a study."""
+    """A statement that a column of the summary decides, at one configuration or at each."""
 
     claim: str
     """A short name, unique in the study."""
     statement: str
     """What is claimed; {k} stands for the swept parameter k."""
     source: str
-    """Where it is published: paper, table or equation."""
+    """Where it is published: paper, table or equation; or what it is derived from."""
     value: str
     """The column of the summary that measures it; its interval is in the columns
     VALUE_low and VALUE_high."""
-    published: float | dict[str, float]
-    """The published number, or one for each configuration's label."""
+    published: Numbers | None = None
+    """The number that is stated, or one for each configuration's label."""
+    at_most: Numbers | None = None
+    """An upper bound, which may be attained."""
+    at_least: Numbers | None = None
+    """A lower bound, which may be attained."""
+    below: Numbers | None = None
+    """A strict upper bound."""
+    above: Numbers | None = None
+    """A strict lower bound."""
+    trend: Literal["increasing", "decreasing"] | None = None
+    """How the column changes from each configuration to the next; judged over all of them."""
+    along: list[str] = []
+    """For a trend: labels of the configurations, in order; empty: all of the scale, as swept."""
     within: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = 0.0
-    """What the rounding of the published number leaves open: on both sides alike, or
-    [below, above]. A number that may have been cut off instead of rounded has a whole unit of
-    its last digit above, and half a unit below."""
-    stretch: Annotated[float, Field(ge=1)] = 1.0
-    """Factor by which our interval is widened about our value before the two are compared: √2
-    where the published number is a mean over as many random runs as ours, and has an interval of
-    its own."""
+    """For `published`: what its rounding leaves open, on both sides alike, or [below, above]. A
+    number that may have been cut off instead of rounded has a whole unit of its last digit above,
+    and half a unit below."""
+    basis: Literal["printed", "derived", "ours"] = "printed"
+    """Printed by the source; derived from it by us; or a formula of ours against a computation of
+    ours. Only what is printed counts as published."""
+    kind: Literal["number", "statement", "bound"] | None = None
+    """null: a bound where there is an inequality, a statement where there is a trend, else a
+    number. A count of exceptions is a `statement`: trying can contradict it, and not prove it."""
+    published_runs: PositiveInt | None = None
+    """Runs that the printed mean is over: it has an interval of its own, so that ours is widened by
+    √(1 + our runs / their runs) before the two are compared. Our runs are in `runs_column`."""
+    runs_column: str = "runs"
+    """The column that holds the number of our runs."""
     trials: PositiveInt | None = None
-    """For a share: the published number of trials. Both shares are then compared as
-    binomials at 99 %; the summary's column `runs` holds our trials."""
+    """For a share: the printed number of trials. Both shares are then compared as binomials at
+    99 %."""
+    proof: bool = False
+    """Is the column what a certificate proves? Then the verdict is `proved`."""
+    counts_as: str = ""
+    """A name that claims share, also of several studies, which test one statement; it is counted
+    once. Empty: the claim is a statement of its own."""
     corrected: dict[str, Correction] = Field(default_factory=dict)
-    """By configuration: published numbers known to be wrong, and what holds instead."""
+    """By configuration: printed numbers that are wrong, and what holds instead."""
     note: str = ""
     """Said beside the verdict."""
 
+    @model_validator(mode="after")
+    def _one_comparison(self):
+        given = [key for key in COMPARISONS if getattr(self, key) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"{self.claim}: exactly one of {', '.join(COMPARISONS)} is needed"
+                f" (there are: {', '.join(given) or 'none'})"
+            )
+        if self.within and given != ["published"]:
+            raise ValueError(
+                f"{self.claim}: within goes with `published`; a bound has no tolerance"
+            )
+        if self.corrected and self.basis != "printed":
+            raise ValueError(f"{self.claim}: corrected: only what is printed can be corrected")
+        return self
 
-def judge(study: str, claims: list[Claim], summary: xr.Dataset) -> list[Row]:
-    """One row per published number.
+    @property
+    def comparison(self) -> str:
+        """The key of the comparison: published, at_most, …"""
+        return next(key for key in COMPARISONS if getattr(self, key) is not None)
 
-    summary: columns over `configuration`, whose coordinate holds the labels. The verdict is
-    `reproduced` where the measured interval [low, high], stretched, meets published ± within
-    (for shares: where two binomials agree), `corrected` where it meets the corrected number and
-    either misses the published one or lies nearer to the corrected one, else `differs`.
-    Nothing is measured where there is no value, or one without an interval that misses.
-    """
-    return [row for claim in claims for row in _rows(study, claim, summary)]
+    @property
+    def category(self) -> str:
+        """number, statement, bound or cross_check."""
+        if self.basis != "printed":
+            return "cross_check"
+        if self.kind is not None:
+            return self.kind
+        return {"published": "number", "trend": "statement"}.get(self.comparison, "bound")
 
+    @property
+    def below_above(self) -> tuple[float, float]:
+        """The tolerance on both sides of a published number."""
+        return self.within if isinstance(self.within, tuple) else (self.within,) * 2
 
-def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
-    published = claim.published
-    per_point = isinstance(published, Mapping)
-    for label, number in published.items() if per_point else [("all", published)]:
-        row = {
-            "claim": f"{claim.claim}[{label}]" if per_point else claim.claim,
-            "study": study,
-            "source": claim.source,
-            "statement": _filled(claim.statement, label),
-            "published": number,
-            "measured": math.nan,
-            "low": math.nan,
-            "high": math.nan,
-            "verdict": "not_measured",
-            "note": claim.note,
-        }
-        if label not in summary.configuration.values:
-            yield {**row, "note": _join("this configuration is not part of this scale", claim.note)}
-            continue
-        at = {
-            k: v.item()
-            for k, v in summary.sel(configuration=label).variables.items()
-            if v.ndim == 0
-        }
-        if claim.value not in at:
-            columns = sorted(name for name in at if name != "configuration")
-            reason = f"the summary has no column {claim.value!r}{suggest(claim.value, columns)}"
-            yield {**row, "note": _join(reason, claim.note)}
-            continue
-        measured = at[claim.value]
-        row |= {
-            "measured": measured,
-            "low": at.get(f"{claim.value}_low", measured),
-            "high": at.get(f"{claim.value}_high", measured),
-        }
-        if math.isnan(measured):
-            yield {**row, "note": _join("no run of this sample to measure it on", claim.note)}
-            continue
-        yield row | _verdict(claim, row, label, number, at)
-
-
-def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, Any]) -> Row:
-    """Verdict and note on a number that was measured."""
-    agrees = _agrees(claim, row, number, at)
-    correction = claim.corrected.get(label)
-    if correction is not None and _agrees(claim, row, correction.value, at):
-        # few runs may not tell the two numbers apart: then the nearer one decides
-        nearer = abs(row["measured"] - correction.value) < abs(row["measured"] - number)
-        if nearer or not agrees:
-            return {"verdict": "corrected", "note": _join(correction.note, claim.note)}
-    if agrees:
-        return {"verdict": "reproduced"}
-    if _boundless(row):
-        return {"note": _join("too few runs for an interval", claim.note)}
-    return {"verdict": "differs"}
-
-
-def _boundless(row: Row) -> bool:
-    """Is the interval the whole line?"""
-    return row["low"] == -math.inf and row["high"] == math.inf
-
-
-def _agrees(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> bool:
-    if claim.trials:
-        runs = int(at["runs"])
-        ours, theirs = round(row["measured"] * runs), round(number * claim.trials)
-        return two_binomials_agree(ours, runs, theirs, claim.trials, CONFIDENCE)
-    measured = row["measured"]
-    low = measured - claim.stretch * (measured - row["low"])
-    high = measured + claim.stretch * (row["high"] - measured)
-    if _boundless(row):  # it would agree with every number
-        low = high = measured
-    below, above = claim.within if isinstance(claim.within, tuple) else (claim.within,) * 2
-    # keeps a number that was rounded exactly half-way inside
-    slack = 1e-12 * abs(number)
-    return (
-        low <= number + above * (1 + 1e-9) + slack and high >= number - below * (1 + 1e-9) - slack
-    )
-
-
-def _filled(statement: str, label: str) -> str:
-    """The statement with {k} replaced by the configuration's k; other braces stay."""
-    for pair in label.split(","):
-        name, equals, value = pair.partition("=")
-        if equals:
-            statement = statement.replace(f"{{{name}}}", value)
-    return statement
-
-
-def _join(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
+    def expected(self, labels: Annotated[list[str], "of the scale"]) -> dict[str, float]:
+        """{label: number} that is compared at each configuration; one number means every one."""
+        numbers = getattr(self, self.comparison)
+        return numbers if isinstance(numbers, dict) else dict.fromkeys(labels, numbers)
 
 
 def to_csv(rows: list[Row]) -> str:
-    """Rows as CSV with the columns `COLUMNS`; numbers to 10 significant digits."""
+    """Rows as CSV with the columns `COLUMNS`; numbers to 10 significant digits. A text that a
+    spreadsheet would take for a formula begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        shown = {k: f"{v:.10g}" if isinstance(v, float) else v for k, v in row.items()}
-        writer.writerow({k: "" if v == "nan" else v for k, v in shown.items()})
+        writer.writerow({key: _cell(key, row[key]) for key in COLUMNS})
     return text.getvalue()
+
+
+def _cell(key: str, value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.10g}"
+    text = str(value)
+    formula = text.startswith(("=", "+", "-", "@", "\t", "\r")) and key != "comparison"
+    return f"'{text}" if formula and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

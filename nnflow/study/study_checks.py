@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from nnflow.base.settings import explain
 from nnflow.interfaces import Model
+from nnflow.interfaces.model import size
 from nnflow.study.types import (
     OBJECTIVE,
     STAGE_DATASETS,
@@ -32,6 +33,8 @@ def check_whole(study: Study) -> None:
         _check_parts(configuration.settings)
         _check_stop(configuration.settings)
         _check_manifold(configuration.settings)
+        _check_constraints(configuration.settings)
+        _check_density(configuration.settings)
         _check_precision(configuration.settings)
         _check_models(study, configuration)
         _check_vary(configuration)
@@ -88,6 +91,53 @@ def _check_manifold(settings: ConfigurationSettings) -> None:
         raise ValueError(
             f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
             " bound to a manifold"
+        )
+
+
+def _check_constraints(settings: ConfigurationSettings) -> None:
+    model, optimizer = settings.model, settings.optimizer
+    if model is None:
+        return
+    if model.constraints() is None:
+        if optimizer.needs_constraints:
+            raise ValueError(
+                f"optimizer: {optimizer.name!r} needs constraints, and the weights of the model"
+                f" {model.name!r} have none"
+            )
+        return
+    if not optimizer.keeps_constraints:
+        raise ValueError(
+            f"optimizer: {optimizer.name!r} leaves the convex set that the weights of the model"
+            f" {model.name!r} are confined to"
+        )
+    if model.manifold() is not None:
+        raise ValueError(
+            f"model: the weights of {model.name!r} are bound to a manifold and confined to a convex"
+            " set; only one of them is possible"
+        )
+    if settings.stop.basin:
+        raise ValueError(
+            f"stop.basin: no basin can be proved where the weights of the model {model.name!r} are"
+            " confined to a convex set"
+        )
+    if settings.certify is not None:
+        raise ValueError(
+            f"certify: nothing can be proved where the weights of the model {model.name!r} are"
+            " confined to a convex set"
+        )
+    if size(model) > settings.classify.dense_up_to:
+        raise ValueError(
+            f"classify.dense_up_to: must be at least {size(model)}, as the Hessians of the model"
+            f" {model.name!r} are restricted to faces of its convex set"
+        )
+
+
+def _check_density(settings: ConfigurationSettings) -> None:
+    model, most = settings.model, settings.classify.dense_up_to
+    if model is not None and settings.spectrum.density == "exact" and size(model) > most:
+        raise ValueError(
+            f"spectrum.density: exact takes whole Hessians; classify.dense_up_to must be at least"
+            f" {size(model)}"
         )
 
 

@@ -87,6 +87,10 @@ class Classify(Settings):
     """A point is global when its loss exceeds the model's infimum by less than this."""
     family_within: PositiveFloat = 1e-6
     """Two points are of one family when their invariants differ by less than this."""
+    kinks_within: PositiveFloat = 1e-9
+    """Kinks of the loss count at a point when they pass it at a distance of at most this, where
+    the model says which. Descent with a fixed rate does not come to rest at a kink: its runs end
+    about as far from it as a step is long."""
     dense_up_to: PositiveInt = 1000
     """Most weights for which Hessians are formed; above, they are used matrix-free."""
     extreme_eigenvalues: PositiveInt = 4
@@ -101,6 +105,8 @@ class Spectrum(Settings):
     keeps along the trajectories."""
     most: PositiveInt = 20
     """At most so many families (the most frequent ones) or runs per configuration."""
+    density: Literal["exact"] | None = None
+    """A spectral density beside the eigenvalues: `exact` from all of them; null: none."""
     compare_dense_up_to: PositiveInt = 2000
     """Up to so many weights, matrix-free eigenvalues are compared with the dense ones at
     the first run of each point."""

@@ -13,13 +13,15 @@ from nnflow.base.streams import Streams
 from nnflow.checks.contract_tests import LeastSquares
 from nnflow.checks.plugin_report import SAMPLES, _from_studies, _with_defaults
 from nnflow.engine.basin import inside_basin
+from nnflow.engine.constrained import OnFace, judge
 from nnflow.engine.objective import Objective
 from nnflow.engine.polish import polish
 from nnflow.engine.training import train
 from nnflow.interfaces import Model, Optimizer
+from nnflow.interfaces.constraints import Ball, Box, Halfspaces, Simplex
 from nnflow.interfaces.registry import registry
 from nnflow.stages.runtime_contract import check_training
-from nnflow.study.types import Stop, Trace
+from nnflow.study.types import Classify, Stop, Trace
 
 RUNS = 3
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,12 +35,20 @@ for _name, _plugin in registry().plugins["optimizers"].items():
         SUBJECTS.setdefault(f"optimizers/{_name}", _subject)
 
 
-def objectives(model, arrays):
-    """The model's objective here and on the pretended device."""
+SETS = {
+    "box": Box((-0.5, 0.0, -9.0), (0.5, 0.25, 9.0)),
+    "ball": Ball((0.5, 0.0, 0.0), 0.5),
+    "simplex": Simplex(3),
+    "polyhedron": Halfspaces(((1.0, 1.0, 0.0), (0.0, -1.0, 1.0)), (0.25, 0.5)),
+}
+
+
+def objectives(model, arrays, held=None):
+    """The model's objective here and on the pretended device, on a convex set."""
     streams = Streams(0, "device", np.arange(RUNS), "train")
     data = {name: torch.as_tensor(array) for name, array in arrays.items()}
     away = {name: there(array) for name, array in data.items()}
-    return Objective(model, data, streams), Objective(model, away, streams)
+    return tuple(Objective(model, part, streams, None, held) for part in (data, away))
 
 
 def weights_of(model):
@@ -100,6 +110,12 @@ def test_models(name):
             assert (found is None) == (expected is None)
             if expected is not None:
                 same(found, expected)
+        kinked = model.kinks(plain, here.data, 1e-3)
+        if kinked is not None:
+            for one, other in zip(model.kinks(named, away.data, 1e-3), kinked, strict=True):
+                assert (one is None) == (other is None)
+                if other is not None:
+                    np.testing.assert_allclose(one.normals, other.normals, atol=1e-12)
         for method, arguments in (("canonical", ()), ("observables", ("data",))):
             found = getattr(model, method)(named, *(away.data for _ in arguments))
             expected = getattr(model, method)(plain, *(here.data for _ in arguments))
@@ -111,7 +127,8 @@ def test_models(name):
 def test_optimizers(name):
     optimizer = SUBJECTS[name].plugin
     draw = Streams(2, "device", np.arange(512), "data").normal(4)
-    here, away = objectives(LeastSquares(), {"inputs": draw[:, :3], "targets": draw[:, 3]})
+    held = SETS["simplex"] if optimizer.keeps_constraints else None
+    here, away = objectives(LeastSquares(), {"inputs": draw[:, :3], "targets": draw[:, 3]}, held)
     weights = weights_of(here.model)
     stop, trace = Stop(steps=30, check_every=7), Trace()
     expected = train(here, optimizer, weights, stop, trace)
@@ -121,6 +138,24 @@ def test_optimizers(name):
         same(found.weights, expected.weights)
     np.testing.assert_array_equal(found.status, expected.status)
     np.testing.assert_allclose(found.trace["loss"], expected.trace["loss"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_convex_sets(name):
+    draw = Streams(2, "device", np.arange(512), "data").normal(4)
+    arrays = {"inputs": draw[:, :3], "targets": draw[:, 3]}
+    here, away = objectives(LeastSquares(), arrays, SETS[name])
+    weights = here.retract(weights_of(here.model))
+    expected = judge(here, polish(OnFace(here), weights, 1.0), Classify())
+    with Pretended():
+        moved = there(weights)
+        same(away.retract(3 * moved), here.retract(3 * weights))
+        same(away.stationarity(moved), here.stationarity(weights))
+        if name in ("ball", "simplex"):
+            same(SETS[name].extreme(moved), SETS[name].extreme(weights))
+        found = judge(away, polish(OnFace(away), moved, 1.0), Classify())
+    for column, values in expected.items():
+        np.testing.assert_allclose(found[column], values, atol=1e-12)
 
 
 def test_the_basin_rule():

@@ -10,6 +10,7 @@ class Relu(Activation):
     """σ(t) = max(t, 0), with a kink at 0."""
 
     smooth = False
+    jump = 1.0
 
     def __call__(self, values):
         return torch.relu(values)

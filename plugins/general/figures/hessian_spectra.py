@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
@@ -64,7 +65,8 @@ class HessianSpectra(Figure):
                 f"F = {loss_text(float(spectra['loss'].values[place]))} ({kind_of(spectra, place)})"
             )
             axis.stairs(row, baseline=None, color=color, linewidth=1.3, label=text)
-        if values.size and values.min() < LINEAR:
+        # on a face of a convex set there are fewer eigenvalues than weights, then NaN
+        if np.min(values, initial=np.inf, where=np.isfinite(values)) < LINEAR:
             axis.set_yscale("symlog", linthresh=LINEAR)
         else:
             axis.set_yscale("log")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss
+from nnflow import Loss, torch
 
 from ._targets import deviations, sizes
 
@@ -20,6 +20,10 @@ class Absolute(Loss):
 
     def smooth(self, outputs, targets):
         return (deviations(outputs, targets) != 0).all(dim=-1)
+
+    def kinks(self, outputs, targets):
+        error = deviations(outputs, targets)
+        return error, torch.full_like(error, 2.0)
 
 
 @nnflow.hookimpl

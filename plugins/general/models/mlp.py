@@ -9,6 +9,8 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Activation, Loss, Model, torch
 
+from ._mlp_kinks import kinks_of_run
+
 
 class Mlp(Model):
     """Fully connected networks with biases, trained on samples.
@@ -65,6 +67,17 @@ class Mlp(Model):
         for sums in hidden:
             smooth &= (sums != 0).flatten(1).all(dim=1)
         return smooth
+
+    def kinks(self, weights, data, within):
+        """Where a hidden neuron's input is 0 at a sample, or an output meets a kink of ℓ."""
+        if self.activation.smooth and self.loss_function.smooth_everywhere:
+            return None
+        if not self.activation.smooth and self.activation.jump is None:
+            return None
+        return [
+            kinks_of_run(self, {n: w[run : run + 1] for n, w in weights.items()}, data, within)
+            for run in range(len(weights["b1"]))
+        ]
 
     def invariants(self, weights):
         """Sorted magnitudes of each matrix's and each bias's entries."""

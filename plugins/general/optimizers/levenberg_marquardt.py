@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveFloat
 
 import nnflow
-from nnflow import Optimizer, torch
+from nnflow import Damping, LevenbergMarquardtSteps, Optimizer, torch
 
 RAISE, LOWER = 8.0, 4.0
 """Factors by which c rises after a step that was refused and falls after one that was not."""
@@ -28,19 +28,11 @@ class LevenbergMarquardt(Optimizer):
         return {"damping": self.damping / scale[:, None]}
 
     def step(self, objective, weights, state):
-        gradient = objective.gradient(weights)
-        values, vectors = torch.linalg.eigh(objective.hessian(weights))
-        along = (vectors.mT @ gradient[..., None]).squeeze(-1)
-        size = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        curvature = values.square() + state["damping"] * size.square()
-        # at a critical point all of it is 0, and so is the step
-        along = torch.where(curvature > 0, values * along / curvature, 0.0)
-        moved = weights - (vectors @ along[..., None]).squeeze(-1)
-        new = torch.linalg.vector_norm(objective.gradient(moved), dim=1, keepdim=True)
-        better = new < size
-        lower = (state["damping"] / LOWER).clamp_min(self.damping)
-        damping = torch.where(better, lower, state["damping"] * RAISE)
-        return torch.where(better, moved, weights), {"damping": damping}
+        method = LevenbergMarquardtSteps(Damping(self.damping, RAISE, LOWER))
+        factor, gradient = state["damping"].squeeze(1), objective.gradient(weights)
+        moved, _, _, better = method.trial(objective, weights, gradient, None, factor)
+        damping = method.damping.after(factor, better)[:, None]
+        return torch.where(better[:, None], moved, weights), {"damping": damping}
 
 
 @nnflow.hookimpl

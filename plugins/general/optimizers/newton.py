@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, PositiveFloat
 
 import nnflow
-from nnflow import Optimizer, torch
+from nnflow import Optimizer, newton_step, torch
 
 
 class Newton(Optimizer):
@@ -29,12 +29,8 @@ class Newton(Optimizer):
         return {"rate": self.rate * scale[:, None]}
 
     def step(self, objective, weights, state):
-        values, vectors = torch.linalg.eigh(objective.hessian(weights))
-        along = (vectors.mT @ objective.gradient(weights)[..., None]).squeeze(-1)
-        size = values.abs()
-        regular = size > self.singular_below * size.amax(dim=1, keepdim=True)
-        along = torch.where(regular, along / torch.where(regular, values, 1.0), 0.0)
-        step = state["rate"] * (vectors @ along[..., None]).squeeze(-1)
+        hessian, gradient = objective.hessian(weights), objective.gradient(weights)
+        step = state["rate"] * newton_step(hessian, gradient, self.singular_below)
         if self.longest_step is not None:
             length = torch.linalg.vector_norm(step, dim=1, keepdim=True)
             step = step * (self.longest_step / length).clamp(max=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field, PositiveInt
 
 import nnflow
-from nnflow import Model, UserError, torch
+from nnflow import Kinks, Model, UserError, torch
 
 
 class ReluTeacherStudentEmpirical(Model):
@@ -67,6 +67,15 @@ class ReluTeacherStudentEmpirical(Model):
         touching = (_sums(weights, inputs).abs() <= TOUCHING * reach) & (length > 0)
         return ~touching.flatten(1).any(dim=1)
 
+    def kinks(self, weights, data, within):
+        """Where wᵢ·xₛ = 0: F grows by ½(rₛ/N)|wᵢ·xₛ| there, beside what is smooth."""
+        inputs = self._inputs(weights, data)
+        sums = _sums(weights, inputs)
+        excess = (torch.relu(sums).sum(2) - _targets(inputs)) / inputs.shape[1]
+        gradient = self.gradient(weights, data)["w"].flatten(1)
+        near = sums.abs() <= within * torch.linalg.vector_norm(inputs, dim=2)[..., None]
+        return [_kinks(*one) for one in zip(inputs, sums, excess, gradient, near, strict=True)]
+
     def canonical(self, weights):
         """Students in the order of the teachers along or against which they point most;
         students without a teacher follow by falling norm."""
@@ -104,6 +113,16 @@ def _sums(weights, inputs):
 def _targets(inputs):
     """The teacher's outputs, (run, sample)."""
     return torch.relu(inputs).sum(2)
+
+
+def _kinks(inputs, sums, excess, gradient, near):
+    """The kinks of one run; near (sample, n) says which count."""
+    samples, neurons = torch.nonzero(near, as_tuple=True)
+    normals = inputs.new_zeros(len(samples), sums.shape[1], inputs.shape[1])
+    normals[torch.arange(len(samples)), neurons] = inputs[samples]
+    signs = torch.where(sums[samples, neurons] > 0, 1.0, -1.0)
+    parts = gradient, normals.flatten(1), excess[samples], signs
+    return Kinks(*(part.detach().cpu().double().numpy() for part in parts))
 
 
 def _second_moment(features):

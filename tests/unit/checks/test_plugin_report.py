@@ -8,8 +8,10 @@ import sys
 import pytest
 from rich.console import Console
 
+from nnflow.checks.contract_tests import check_model, check_optimizer
 from nnflow.checks.plugin_report import check_plugin, check_plugins, list_plugins
 from nnflow.interfaces import registry
+from nnflow.interfaces.constraints import Box
 
 HEAD = """
 import torch as T
@@ -315,3 +317,34 @@ def test_the_command_exits_with_2_where_a_plugin_fails(plugins, tmp_path, root):
     file.write_text("1 +\n", encoding="utf-8")
     broken = nnflow("plugins")
     assert broken.returncode == 2 and "syntax error" in broken.stdout
+
+
+class Halved(Box):
+    """A box whose projection goes too far."""
+
+    def project(self, weights):
+        return super().project(weights) / 2
+
+
+def failures(found):
+    return [finding.check for finding in found if finding.passed is False]
+
+
+def test_convex_sets_are_checked(monkeypatch):
+    settings = {"matrix": [[1, 0], [0, -1]], "slope": [1, 0], "box": [[-1, 2], [0, 3]]}
+    model = registry.registry().get("models", "quadratic_program")(**settings)
+    found = list(check_model(model, {}))
+    assert not failures(found)
+    assert sum(finding.check.startswith("constraints:") for finding in found) == 4
+    wrong = Halved((-1.0, 0.0), (2.0, 3.0))
+    monkeypatch.setattr(type(model), "constraints", lambda self: wrong)
+    assert "constraints: projected twice" in failures(check_model(model, {}))
+
+
+def test_an_optimizer_that_leaves_the_set_fails():
+    class Loose(registry.registry().get("optimizers", "gradient_descent")):
+        keeps_constraints = True
+
+    assert "constraints are kept" in failures(check_optimizer(Loose(rate=5.0)))
+    kept = registry.registry().get("optimizers", "projected_gradient_descent")(rate=5.0)
+    assert not failures(check_optimizer(kept))

@@ -9,6 +9,7 @@ from landscapes import Descent, DoubleWell, Quadratic, objective_of
 
 from nnflow.engine.basin import BARELY, basin_margin, inside_basin
 from nnflow.engine.training import train
+from nnflow.interfaces import Model
 from nnflow.study.types import Stop, Trace
 
 
@@ -67,3 +68,37 @@ def test_no_margin_where_the_hessian_is_indefinite():
     objective = objective_of(DoubleWell(), 1)
     rate = torch.full((1,), 0.1, dtype=torch.float64)
     assert basin_margin(objective, torch.zeros(1, 2, dtype=torch.float64), rate).isnan().all()
+
+
+class Cubic(Model):
+    """L = ½w² + w³/6, whose third derivative is 1 everywhere, so that the bound B = 1 is sharp;
+    a minimum at 0, a maximum at −2."""
+
+    def shapes(self):
+        return {"w": (1,)}
+
+    def loss(self, weights, data):
+        w = weights["w"][:, 0]
+        return w**2 / 2 + w**3 / 6
+
+    def third_derivative_bound(self, weights, radius):
+        return torch.ones_like(radius)
+
+
+def test_the_proof_ends_where_half_the_bound_eats_up_the_curvature():
+    """λ > Bρ/2 with λ = B = 1 at the minimum: at the distance ρ = 2 from it, which is known to
+    about 1e-4 ρ."""
+    objective = objective_of(Cubic(), 2)
+    weights = torch.tensor([[1.99], [2.01]], dtype=torch.float64)
+    rate = torch.full((2,), 0.01, dtype=torch.float64)
+    assert inside_basin(objective, weights, rate).tolist() == [True, False]
+    # where −2 is the maximum the gradient vanishes, so the proof could not reach farther
+    assert objective.gradient(torch.full((2, 1), -2.0, dtype=torch.float64)).abs().max() == 0
+
+
+def test_the_proof_ends_where_the_step_is_too_long_for_the_steepest_curvature():
+    """α(Λ + Bρ/2) < 2 with Λ = B = 1, ρ = 1: α < 4/3."""
+    objective = objective_of(Cubic(), 2)
+    weights = torch.ones(2, 1, dtype=torch.float64)
+    rate = torch.tensor([1.33, 1.34], dtype=torch.float64)
+    assert inside_basin(objective, weights, rate).tolist() == [True, False]

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from nnflow.engine import eigenvalues
-from nnflow.engine.eigenvalues import TOLERANCE, dense_eigenvalues, extreme_eigenvalues
+from nnflow.engine.eigenvalues import TOLERANCE, _ritz, dense_eigenvalues, extreme_eigenvalues
 
 rng = np.random.default_rng(20)
 
@@ -111,3 +111,13 @@ def test_dense_eigenvalues_of_a_batch_with_their_residuals():
     np.testing.assert_allclose(values.numpy(), spectra, atol=1e-14)
     assert residuals.shape == values.shape
     assert 0 < residuals.max() < 1e-13
+
+
+@pytest.mark.parametrize(("side", "expected"), [(-1, [1, 2, np.nan]), (1, [np.nan, 8, 9])])
+def test_missing_eigenvalues_are_missing_at_the_inner_end(side, expected):
+    """Two vectors where three were wanted."""
+    exact = np.array([1.0, 2.0, 5.0, 8.0, 9.0])
+    vectors = np.eye(5)[:, [0, 1] if side < 0 else [3, 4]]
+    values, residuals = _ritz(lambda v: exact * v, vectors, side, 3)
+    np.testing.assert_array_equal(values, expected)
+    np.testing.assert_array_equal(np.isnan(residuals), np.isnan(expected))

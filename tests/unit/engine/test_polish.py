@@ -7,7 +7,8 @@ import pytest
 import torch
 from landscapes import DoubleWell, Quadratic, objective_of
 
-from nnflow.engine.polish import _solve, polish
+from nnflow.engine.newton import regularized_step
+from nnflow.engine.polish import polish
 from nnflow.interfaces import Model
 
 
@@ -92,8 +93,35 @@ def test_systems_are_solved_whatever_their_signs():
     indefinite, singular = np.diag([1.0, -2.0, 3.0, 4.0]), np.diag([1.0, 0.0, 1.0, 1.0])
     matrices = torch.from_numpy(np.concatenate([positive, [indefinite, singular]]))
     right = torch.from_numpy(rng.standard_normal((5, 4)))
-    step, convex, failed = _solve(matrices, right)
+    step, convex, failed = regularized_step(matrices, right)
     assert convex.tolist() == [True] * 3 + [False] * 2
     assert failed.tolist() == [False] * 4 + [True]
     residual = (matrices @ step[..., None]).squeeze(-1) - right
     assert residual[:4].abs().max() < 1e-13
+
+
+class Slope(Model):
+    """L = −cos(10w)/100 + t w/10: valleys one below the other, for t < 1."""
+
+    tilt: float
+
+    def shapes(self):
+        return {"w": (1,)}
+
+    def loss(self, weights, data):
+        w = weights["w"][:, 0]
+        return -torch.cos(10 * w) / 100 + self.tilt * w / 10
+
+
+def test_a_step_over_ridges_is_not_taken_though_it_lowers_gradient_and_loss():
+    """Where the curvature is near 0 the first steps lead into other valleys, farther down."""
+    objective = objective_of(Slope(tilt=0.6), 3)
+    start = torch.tensor([[-0.3], [-0.2984], [-0.2968]], dtype=torch.float64)
+    ridge, valley = -np.pi + np.arcsin(0.6), -np.arcsin(0.6)
+    ends = 10 * polish(objective, start, radius=100.0)[:, 0].numpy()
+    # beyond the ridge a run descends into the valley that lies there, or stays
+    assert (ends < ridge).all() and (ends >= valley - 2 * np.pi - 1e-9).all()
+    objective = objective_of(Slope(tilt=0.2), 2)
+    start = torch.tensor([[0.1583], [0.1598]], dtype=torch.float64)
+    ends = 10 * polish(objective, start, radius=100.0)[:, 0].numpy()
+    np.testing.assert_allclose(ends, -np.arcsin(0.2), atol=1e-10)

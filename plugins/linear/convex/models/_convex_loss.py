@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nnflow import Loss, Model, torch
 
+from ....general._nearby_kinks import nearby_kinks
 from ..._chain import products, pulled_back, pulled_hessian
 
 NEWTON_STEPS = 200
@@ -72,6 +73,40 @@ class LinearNetworkLoss(Model):
         outputs = _outputs(products(weights.values())[-1], inputs)
         known = self.loss_function.smooth(outputs, targets)
         return None if known is None else known.all(dim=1)
+
+    def kinks(self, weights, data, within):
+        """Where outputs meet the kinks of ℓ."""
+        if self.loss_function.smooth_everywhere:
+            return None
+        runs = range(len(weights["w1"]))
+        return [
+            self._kinks_of({name: part[run : run + 1] for name, part in weights.items()}, within)
+            for run in runs
+        ]
+
+    def _kinks_of(self, weights, within):
+        """The kinks of one run; None where ℓ does not say."""
+        inputs, targets = self._data(weights["w1"])
+        gradient = self.gradient(weights, {})
+        factors = {name: part.detach().requires_grad_(True) for name, part in weights.items()}
+        with torch.enable_grad():
+            outputs = _outputs(products(factors.values())[-1], inputs)
+            known = self.loss_function.kinks(outputs, targets)
+            if known is None:
+                return None
+            values, jumps = known
+            return nearby_kinks(
+                list(factors.values()),
+                torch.cat([part.flatten() for part in gradient.values()]),
+                values.flatten(),
+                jumps.flatten() * self.share(),
+                values.flatten().sign(),
+                within,
+            )
+
+    def share(self):
+        """What a sample's ℓ counts for in L."""
+        return 1 / len(self.samples()[0])
 
     def convex(self, maps):
         """g, (run,), of linear maps (run, d_K, d₀)."""

@@ -29,6 +29,9 @@ class LaurentVonBrecht(LinearNetworkLoss):
     def infimum(self):
         return 0.0  # at W_2W_1 = Y
 
+    def share(self):
+        return 1.0
+
     def convex(self, maps):
         return 2 * super().convex(maps)  # the sum over two samples
 

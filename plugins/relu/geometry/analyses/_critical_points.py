@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+import nnflow
+from nnflow import torch
+
 from ..._population import gradient, hessian
 
 CRITICAL = 1e-12
@@ -14,37 +17,54 @@ VANISHED = 1e-3
 """Norm below which a neuron counts as gone, where the gradient is not continuous."""
 
 
+STEPS = nnflow.LevenbergMarquardtSteps(
+    nnflow.Damping(least=0.0, rise=10.0, fall=10.0, give_up=1e12), power=0, floor=1e-14
+)
+"""Zero modes make the square of the Hessian singular, to rounding: damping is never below that."""
+
+
 def find(start: np.ndarray, teachers: np.ndarray, steps: int = 300) -> np.ndarray:
     """Critical points reached from start (run, neuron, input) by Levenberg–Marquardt on |∇L|².
 
     A step −(H² + μI)⁻¹H∇L is taken where it lowers |∇L|; μ falls tenfold after it and grows
     tenfold after a step refused. Runs that do not converge, or lose a neuron, are dropped.
     """
-    w, damping = start.copy(), np.full(len(start), 1e-2)
-    slope = gradient(w, teachers).reshape(len(w), -1)
-    size = np.linalg.norm(slope, axis=1)
-    active = np.arange(len(w))
-    for _ in range(steps):
-        there = np.linalg.norm(w[active], axis=2).min(axis=1) > VANISHED
-        active = active[there & (size[active] > 1e-15) & (damping[active] < 1e12)]
-        if not len(active):
-            break
-        curvature = hessian(w[active], teachers)
-        square = curvature @ curvature
-        own = np.arange(square.shape[-1])
-        # zero modes make the square singular, to rounding: damping is never below that
-        least = 1e-14 * np.trace(square, axis1=1, axis2=2)
-        square[:, own, own] += np.maximum(damping[active], least)[:, None]
-        step = -np.linalg.solve(square, curvature @ slope[active][..., None])[..., 0]
-        tried = w[active] + step.reshape(w[active].shape)
-        there = gradient(tried, teachers).reshape(len(active), -1)
-        better = np.linalg.norm(there, axis=1) < size[active]
-        damping[active] *= np.where(better, 0.1, 10)
-        moved = active[better]
-        w[moved], slope[moved] = tried[better], there[better]
-        size[moved] = np.linalg.norm(there[better], axis=1)
-    kept = (size < CRITICAL) & (np.linalg.norm(w, axis=2).min(axis=1) > VANISHED)
-    return w[kept]
+    population = _Population(start.shape[1:], teachers)
+    flat = torch.from_numpy(start.reshape(len(start), -1))
+    w = nnflow.find_critical(population, flat, STEPS, steps, converged=1e-15, first=1e-2)
+    size = torch.linalg.vector_norm(population.gradient(w), dim=1).numpy()
+    w = population.neurons(w)
+    return w[(size < CRITICAL) & ~_vanished(w)]
+
+
+class _Population:
+    """The population loss, as the problem of `nnflow.find_critical`."""
+
+    def __init__(self, shape: tuple[int, int], teachers: np.ndarray) -> None:
+        self.shape, self.teachers = shape, teachers
+
+    def take(self, rows):
+        return self
+
+    def neurons(self, weights):
+        return weights.numpy().reshape(-1, *self.shape)
+
+    def loss(self, weights):
+        return torch.zeros(len(weights), dtype=weights.dtype)  # no step looks at it
+
+    def gradient(self, weights):
+        """∇L; 0 where a neuron has vanished, which ends the run."""
+        w = self.neurons(weights)
+        slope = gradient(w, self.teachers)
+        slope[_vanished(w)] = 0
+        return torch.from_numpy(slope.reshape(len(w), -1))
+
+    def hessian(self, weights):
+        return torch.from_numpy(hessian(self.neurons(weights), self.teachers))
+
+
+def _vanished(w: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(w, axis=2).min(axis=1) <= VANISHED
 
 
 def modes(w: np.ndarray, teachers: np.ndarray) -> dict[str, np.ndarray]:

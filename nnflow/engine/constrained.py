@@ -1,0 +1,293 @@
+"""Critical points on a convex set: faces, multipliers, and kinds on the critical cone.
+
+At a point w with w = P(w − ∇L) there are multipliers μ ≥ 0 of the active constraints with
+∇L + Σ μᵢnᵢ = 0. A constraint is held strongly where some such μᵢ is positive, otherwise weakly.
+The directions that neither leave the set nor raise the loss to first order form the critical cone
+
+    K = {d : nᵢ·d = 0 for i held strongly, nᵢ·d ≤ 0 for i held weakly},
+
+on which the Hessian of the Lagrangian, H = ∇²L + Σ μᵢ∇²gᵢ, decides: w is a strict local minimum
+where dᵀHd > 0 for all d ≠ 0 of K, and none where dᵀHd < 0 for one (Nocedal & Wright 2006,
+Section 12.5). Where no constraint is held weakly K is a subspace and eigenvalues decide; else it
+is a question of copositivity, which is decided for a few constraints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import torch
+
+from nnflow.base.least_squares import nonnegative
+from nnflow.engine.critical import KINDS, UNDETERMINED, inertia, zero_range
+from nnflow.engine.objective import Objective
+from nnflow.study.types import Classify
+
+DEPENDENT = 1e-10
+"""Relative singular value below which normals count as linearly dependent."""
+SUPPORT = 1e-6
+"""Multiplier above which a linear program, exact to 1e-7, shows that a constraint is held."""
+WEAK = 10
+"""Most weakly held constraints for which copositivity is decided: it takes 2 to their number
+of small linear systems."""
+
+
+@dataclass(frozen=True)
+class OnFace:
+    """An objective along the faces in which its points lie, as `polish` wants it.
+
+    Gradient and Hessian are those along the tangent space of the active constraints, in all
+    coordinates; across it the Hessian is the identity and the gradient 0. A point at which a step
+    meets a further constraint goes on along the smaller face.
+    """
+
+    objective: Objective
+
+    def take(self, rows):
+        return replace(self, objective=self.objective.take(rows))
+
+    def loss(self, weights):
+        return self.objective.loss(weights)
+
+    def gradient(self, weights):
+        tangent, _ = self._tangent(weights)
+        return (tangent @ self.objective.gradient(weights)[..., None]).squeeze(-1)
+
+    def hessian(self, weights):
+        tangent, normals = self._tangent(weights)
+        gradient = self.objective.gradient(weights)
+        multipliers = -(torch.linalg.pinv(normals.mT, rtol=DEPENDENT) @ gradient[..., None])
+        bending = self.objective.constraints.bending(weights, multipliers.squeeze(-1))
+        whole = self.objective.hessian(weights) + bending
+        eye = torch.eye(weights.shape[1], dtype=weights.dtype, device=weights.device)
+        return tangent @ whole @ tangent + eye - tangent
+
+    def to_tangent(self, weights, vectors):
+        return vectors
+
+    def from_tangent(self, weights, vectors):
+        return vectors
+
+    def retract(self, weights):
+        return self.objective.retract(weights)
+
+    def _tangent(self, weights):
+        """Projections onto the tangent spaces of the faces (run, weight, weight), and the normals
+        (run, constraint, weight), 0 where a constraint is not active."""
+        held = self.objective.constraints
+        normals = held.normals(weights) * held.active(weights)[..., None]
+        eye = torch.eye(weights.shape[1], dtype=weights.dtype, device=weights.device)
+        return eye - torch.linalg.pinv(normals, rtol=DEPENDENT) @ normals, normals
+
+
+@dataclass(frozen=True)
+class Held:
+    """The active constraints of one point, with multipliers.
+
+    strong, weak: normals (constraint, weight) of those held strongly and weakly; equations are
+    among the first. multipliers: (constraint,) of all constraints, 0 where one is not active.
+    least: the lowest multiplier of the active inequalities, by least squares where their normals
+    are independent: negative where the loss falls on the way off one; NaN where none is active.
+    rises: does the loss rise to first order on some way into the set?
+    """
+
+    strong: np.ndarray
+    weak: np.ndarray
+    multipliers: np.ndarray
+    active: int
+    least: float
+    rises: bool
+
+
+def held_constraints(
+    gradient: np.ndarray, normals: np.ndarray, active: np.ndarray, equal: np.ndarray, zero: float
+) -> Held:
+    """Multipliers of one point's constraints.
+
+    gradient: (weight,). normals: (constraint, weight). active, equal: (constraint,) bool.
+    zero: a multiplier up to this counts as zero.
+    """
+    # an equation is two inequalities that face each other
+    rows = np.concatenate([np.flatnonzero(active), np.flatnonzero(equal)])
+    signs = np.where(np.arange(len(rows)) < active.sum(), 1.0, -1.0)
+    cone = (signs[:, None] * normals[rows]).T
+    shares, _ = nonnegative(cone, -gradient)
+    _, away = nonnegative(cone, gradient)
+    multipliers = np.zeros(len(normals))
+    np.add.at(multipliers, rows, signs * shares)
+    chosen = np.flatnonzero(active)
+    independent = _rank(normals[chosen]) == len(chosen)
+    if independent:
+        strong = multipliers[chosen] > zero
+        estimate = np.linalg.lstsq(normals[chosen].T, -gradient)[0] if len(chosen) else shares
+    else:
+        strong = np.array([_can_hold(cone, -gradient, number) for number in range(len(chosen))])
+        estimate = multipliers[chosen]
+    strong |= equal[chosen]
+    inequalities = ~equal[chosen]
+    return Held(
+        strong=normals[chosen[strong]],
+        weak=normals[chosen[~strong]],
+        multipliers=multipliers,
+        active=int(inequalities.sum()),
+        least=float(estimate[inequalities].min()) if inequalities.any() else np.nan,
+        rises=bool(away > zero),
+    )
+
+
+def _can_hold(cone: np.ndarray, pull: np.ndarray, number: int) -> bool:
+    """Is there a μ ≥ 0 with cone·μ = pull in which the given entry is positive?"""
+    from scipy.optimize import linprog
+
+    wanted = np.zeros(cone.shape[1])
+    wanted[number] = -1
+    found = linprog(wanted, A_eq=cone, b_eq=pull)
+    unbounded = 3
+    return found.status == unbounded or (found.x is not None and found.x[number] > SUPPORT)
+
+
+def _rank(rows: np.ndarray) -> int:
+    return int(np.linalg.matrix_rank(rows, rtol=DEPENDENT)) if rows.size else 0
+
+
+def null_space(rows: np.ndarray, size: int) -> np.ndarray:
+    """Orthonormal basis of {d : rows·d = 0} in its columns, (size, dimension)."""
+    if not len(rows):
+        return np.eye(size)
+    _, values, vectors = np.linalg.svd(rows)
+    rank = int((values > DEPENDENT * values[0]).sum()) if values[0] > 0 else 0
+    return vectors[rank:].T
+
+
+def reduced(
+    objective: Objective, weights: torch.Tensor, zero: float
+) -> list[tuple[np.ndarray, Held, np.ndarray, float]]:
+    """For each run: the Lagrangian's Hessian BᵀHB on the null space of the strongly held normals
+    (mode, mode), the constraints, that space's basis B (weight, mode), and ‖H‖."""
+    held_by = objective.constraints
+    gradient, normals = objective.gradient(weights), held_by.normals(weights)
+    active = held_by.active(weights).cpu().numpy()
+    count = active.shape[1]
+    equal = np.zeros(count, bool) if held_by.equations is None else held_by.equations
+    held = [
+        held_constraints(*one, equal, zero)
+        for one in zip(gradient.cpu().numpy(), normals.cpu().numpy(), active, strict=True)
+    ]
+    multipliers = torch.as_tensor(np.stack([one.multipliers for one in held])).to(weights)
+    whole = objective.hessian(weights) + held_by.bending(weights, multipliers)
+    norms = torch.linalg.matrix_norm(whole, ord=2).cpu().numpy()
+    found = []
+    for one, hessian, norm in zip(held, whole.cpu().numpy(), norms, strict=True):
+        basis = null_space(one.strong, weights.shape[1])
+        small = basis.T @ hessian @ basis
+        found.append(((small + small.T) / 2, one, basis, float(norm)))
+    return found
+
+
+def spectra(
+    objective: Objective, weights: torch.Tensor, zero: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of the reduced Hessians and residuals, (run, mode), ascending; NaN where a run
+    has fewer of them than weights."""
+    from nnflow.engine.eigenvalues import dense_eigenvalues
+
+    values = np.full(tuple(weights.shape), np.nan)
+    residuals = values.copy()
+    for run, (hessian, *_) in enumerate(reduced(objective, weights, zero)):
+        if len(hessian):
+            found = dense_eigenvalues(torch.as_tensor(hessian)[None])
+            values[run, : len(hessian)], residuals[run, : len(hessian)] = (p[0] for p in found)
+    return values, residuals
+
+
+def judge(objective: Objective, weights: torch.Tensor, settings: Classify) -> dict[str, np.ndarray]:
+    """Kinds on the critical cone and what they rest on, (run,) each.
+
+    index and nullity are those of the reduced Hessian where no constraint is held weakly, or
+    where it is positive definite; else not determined. A vertex whose constraints are all held
+    strongly has no modes: it is a minimum, with index and nullity 0.
+    """
+    found = reduced(objective, weights, settings.critical_below)
+    values = np.full(tuple(weights.shape), np.nan)
+    for run, (hessian, *_) in enumerate(found):
+        values[run, : len(hessian)] = np.linalg.eigvalsh(hessian)
+    norms = np.array([norm for *_, norm in found])
+    index, nullity = inertia(values, settings.zero_below, norms)
+    known = np.array([not len(held.weak) for _, held, *_ in found])
+    known |= (index == 0) & (nullity == 0)
+    zeros = settings.zero_below * norms
+    return {
+        "second_order": np.array(
+            [
+                _kind(hessian, held, basis, zero)
+                for (hessian, held, basis, _), zero in zip(found, zeros, strict=True)
+            ]
+        ),
+        "index": np.where(known, index, UNDETERMINED),
+        "nullity": np.where(known, nullity, UNDETERMINED),
+        "min_eigenvalue": np.fmin.reduce(values, axis=1),
+        "max_eigenvalue": np.fmax.reduce(values, axis=1),
+        "zero_range": zero_range(values, settings.zero_below, norms),
+        "active": np.array([held.active for _, held, *_ in found]),
+        "least_multiplier": np.array([held.least for _, held, *_ in found]),
+    }
+
+
+def _kind(hessian: np.ndarray, held: Held, basis: np.ndarray, zero: float) -> int:
+    """Index into KINDS of a point that is critical to first order."""
+    weak = held.weak @ basis
+    sign = sign_on_cone(hessian, weak, zero)
+    if sign > 0:
+        return KINDS.index("minimum")
+    if sign == 0:
+        return KINDS.index("degenerate")
+    if held.rises:
+        return KINDS.index("saddle")
+    # the loss falls in a direction of K, and K is the whole tangent cone
+    opposite = sign_on_cone(-hessian, weak, zero)
+    return KINDS.index({1: "maximum", 0: "degenerate", -1: "saddle"}[opposite])
+
+
+def sign_on_cone(hessian: np.ndarray, weak: np.ndarray, zero: float) -> int:
+    """1: dᵀHd > 0 for all d ≠ 0 with weak·d ≤ 0; −1: dᵀHd < 0 for one; 0: not decided.
+
+    hessian: (mode, mode). weak: (constraint, mode). zero: curvatures up to this count as zero.
+    """
+    values = np.linalg.eigvalsh(hessian)
+    if (values > zero).all():
+        return 1
+    free = null_space(weak, len(hessian))
+    along = free.T @ hessian @ free
+    values, vectors = np.linalg.eigh(along)
+    if (values < -zero).any():
+        return -1
+    if (values <= zero).any() or _rank(weak) < len(weak) or len(weak) > WEAK:
+        return 0
+    # d = free·a − R·t with weak·R = I, t ≥ 0; a is best for t where along·a = freeᵀHR·t
+    rays = np.linalg.pinv(weak)
+    mixed = (vectors / np.sqrt(values)).T @ free.T @ hessian @ rays
+    return _copositive(rays.T @ hessian @ rays - mixed.T @ mixed, zero)
+
+
+def _copositive(matrix: np.ndarray, zero: float) -> int:
+    """1: tᵀMt > 0 for all t ≥ 0 but 0; −1: tᵀMt < 0 for one; 0: not decided.
+
+    The least value on the simplex Σt = 1 is taken inside one of its faces, at a stationary point
+    there: M_II t = value·1.
+    """
+    size = len(matrix)
+    least, decided = np.inf, True
+    for count in range(1, size + 1):
+        for face in combinations(range(size), count):
+            part = matrix[np.ix_(face, face)]
+            if np.abs(np.linalg.eigvalsh(part)).min() <= zero:
+                decided = False
+                continue
+            shares = np.linalg.solve(part, np.ones(count))
+            if shares.sum() != 0 and (shares / shares.sum() >= 0).all():
+                least = min(least, 1 / shares.sum())
+    if least < -zero:
+        return -1
+    return int(decided and least > zero)

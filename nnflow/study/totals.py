@@ -1,0 +1,63 @@
+"""Counting claims: each statement once, by kind, and how many would differ by chance."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+from nnflow.base.statistics import CONFIDENCE
+from nnflow.study.claims import KINDS, VERDICTS, Claim, Row
+
+WORST_FIRST = (
+    "differs", "undecided", "corrected", "not_contradicted", "reproduced", "proved", "not_measured",
+)  # fmt: skip
+"""A statement that several rows test has the first of these verdicts that any of them has."""
+
+
+def statements(
+    rows: Iterable[Row], names: Mapping[tuple[str, str], str]
+) -> dict[str, tuple[str, str]]:
+    """{statement: (kind, verdict)}; rows of one statement are counted once.
+
+    names: {(study, claim): the name under which it is counted}, from `counted_as`.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for row in rows:
+        key = (row["study"], row["claim"])
+        name = names.get(key, "/".join(key))
+        kind, verdict = found.get(name, (row["kind"], "not_measured"))
+        worst = min((verdict, row["verdict"]), key=WORST_FIRST.index)
+        found[name] = (kind, worst)
+    return found
+
+
+def counted_as(study: str, claims: Iterable[Claim]) -> dict[tuple[str, str], str]:
+    """{(study, claim): name} of the claims that share a statement."""
+    return {(study, claim.claim): claim.counts_as for claim in claims if claim.counts_as}
+
+
+def totals(found: Mapping[str, tuple[str, str]]) -> dict[str, Counter[str]]:
+    """{kind: {verdict: number of statements}}, never added up over the kinds."""
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
+    for kind, verdict in found.values():
+        counts[kind][verdict] += 1
+    return counts
+
+
+def expected_false(rows: Iterable[Row]) -> float:
+    """How many `differs` are to be expected by chance if every claim holds: each row with an
+    interval misses at the level 1 − 99 %, a one-sided bound at half of it."""
+    level = 1 - CONFIDENCE
+    measured = [row for row in rows if row["low"] < row["high"] and row["verdict"] != "undecided"]
+    return sum(level if row["comparison"] == "=" else level / 2 for row in measured)
+
+
+def sentence(counts: Mapping[str, Mapping[str, int]]) -> str:
+    """The totals in words, kind by kind: "12 numbers: 10 reproduced, 2 differ; …"."""
+    parts = []
+    for kind in KINDS:
+        found = [(verdict, counts[kind][verdict]) for verdict in VERDICTS if counts[kind][verdict]]
+        if found:
+            told = ", ".join(f"{number} {verdict.replace('_', ' ')}" for verdict, number in found)
+            parts.append(f"{kind.replace('_', '-')}s: {told}")
+    return "; ".join(parts)
