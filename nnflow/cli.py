@@ -231,8 +231,8 @@ def report(
         if page := stage.report_unfinished(plan):
             Reporter("report", log).line(f"wrote {page}")
         return
-    stage.report(plan)
-    Reporter("report", log).line(f"wrote {results / scale / 'report.html'}")
+    said = stage.report(plan)
+    Reporter("report", log).line(f"{said}; wrote {results / scale / 'report.html'}")
 
 
 @app.command(name="list")
@@ -328,6 +328,24 @@ def why(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESUL
     lines = reasons(Plan((study,), scale, results), study)
     for line in lines or [f"{study}: everything is up to date"]:
         typer.echo(line)
+
+
+@app.command()
+def claims(
+    studies: Configured = None,
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    every: Annotated[bool, typer.Option("--all", help="Also those that agree.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 where a claim differs.")] = False,
+) -> None:
+    """Print the verdicts on claims: totals by kind, and what differs or is undecided."""
+    from nnflow.stages.report import print_claims
+    from nnflow.workflow.plan import Plan, read_config
+
+    names = tuple(studies or Plan.from_config(read_config()).studies)
+    differing = print_claims(Plan(names, scale, results), every)
+    if strict and differing:
+        raise typer.Exit(1)
 
 
 new = typer.Typer(help="Start a plugin of your own.", no_args_is_help=True)

@@ -19,8 +19,9 @@ import nnflow
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.notation import number, span, with_interval
-from nnflow.study.claims import COLUMNS, VERDICTS, to_csv
+from nnflow.study.claims import COLUMNS, KINDS, VERDICTS, described, to_csv
 from nnflow.study.results import dataset_path
+from nnflow.study.totals import counted_as, expected_false, sentence, statements, totals
 from nnflow.study.types import Study
 from nnflow.workflow.fingerprint import git_commit, package_versions
 from nnflow.workflow.plan import Plan
@@ -31,15 +32,17 @@ LISTED = 8
 """Most values of a swept setting that are listed one by one."""
 INCH = 0.0254
 """Metres."""
-ORDER = ("reproduced", "corrected", "differs", "not_measured")
-"""Verdicts, as the report counts them."""
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
-MARKS = {"reproduced": "✓", "corrected": "↻", "differs": "≠", "not_measured": "–"}
+MARKS = {
+    "reproduced": "✓", "proved": "∎", "not_contradicted": "~", "undecided": "?", "differs": "≠",
+    "corrected": "↻", "not_measured": "–",
+}  # fmt: skip
 """Verdicts in one sign, so that none is told by colour alone."""
 
 
-def report(plan: Plan) -> None:
-    """Write results/<scale>/report.html and results/<scale>/claims.csv.
+def report(plan: Plan) -> str:
+    """Write results/<scale>/report.html and results/<scale>/claims.csv. Returns the totals of the
+    claims in words.
 
     The page holds its figures and its style, and needs nothing else to be read. The same
     results give the same bytes. Raises UserError where a file is missing or damaged.
@@ -51,6 +54,22 @@ def report(plan: Plan) -> None:
     store.write_text(folder / "claims.csv", to_csv(rows))
     store.write_text(folder / "report.html", page)
     (folder / UNFINISHED).unlink(missing_ok=True)
+    return sentence(_totals(sections)) or "no claims"
+
+
+def print_claims(plan: Plan, every: bool) -> int:
+    """Print the totals of the plan's studies and the claims that differ or are undecided, or every
+    claim that was measured. Returns how many differ."""
+    folder = plan.results / plan.scale
+    rows, names = [], {}
+    for study in (plan.loaded[name] for name in plan.studies):
+        rows += _read_claims(folder / study.name / "claims.csv")
+        names |= counted_as(study.name, study.settings.claims)
+    for row in rows:
+        if row["verdict"] in ("differs", "undecided") or every:
+            print(f"{MARKS[row['verdict']]} {row['study']}: {described(row)}")
+    print(sentence(totals(statements(rows, names))) or "no claims")
+    return sum(row["verdict"] == "differs" for row in rows)
 
 
 def report_unfinished(plan: Plan) -> Path | None:
@@ -87,8 +106,13 @@ def _page(
         packages=package_versions(),
         sections=sections,
         missing=missing,
-        total=sum((section["counts"] for section in sections), Counter()),
-        order=ORDER,
+        totals=_totals(sections),
+        expected=expected_false(row for section in sections for row in section["rows"]),
+        differing=[
+            c for section in sections for c in section["claims"] if c["verdict"] == "differs"
+        ],
+        kinds=KINDS,
+        order=VERDICTS,
         words=WORDS,
         marks=MARKS,
     )
@@ -111,9 +135,17 @@ def _section(study: Study, folder: Path) -> dict[str, Any]:
         "tables": _tables(_columns(study, summary, rows)),
         "figures": [_figure(here, name, plugin) for name, plugin in settings.figures.items()],
         "rows": rows,
+        "names": counted_as(study.name, settings.claims),
         "claims": [_claim(row) for row in rows],
-        "counts": Counter(row["verdict"] for row in rows),
+        "counts": Counter(v for _, v in statements(rows, {}).values()),
     }
+
+
+def _totals(sections: Iterable[Mapping[str, Any]]) -> dict[str, Counter[str]]:
+    """{kind: {verdict: statements}} over all studies, each statement once."""
+    rows = [row for section in sections for row in section["rows"]]
+    names = {key: name for section in sections for key, name in section["names"].items()}
+    return totals(statements(rows, names))
 
 
 def _runs(study: Study) -> int:
@@ -147,10 +179,13 @@ def _read_claims(file: Path) -> list[dict[str, Any]]:
 
 
 def _claim(row: dict[str, Any]) -> dict[str, str]:
-    shown = {key: row[key] for key in ("claim", "statement", "source", "verdict", "note")}
+    keys = ("claim", "study", "kind", "configuration", "statement", "source", "verdict", "note")
+    sign = {"=": "", "trend": ""}.get(row["comparison"], f"{row['comparison']} ")
     return {
-        **shown,
-        "published": number(row["published"]),
+        **{key: row[key].removeprefix("'") for key in keys},
+        "published": row["comparison"]
+        if sign == "" and row["comparison"] != "="
+        else sign + number(row["published"]),
         "measured": with_interval(row["measured"], row["low"], row["high"]),
     }
 
@@ -243,45 +278,29 @@ def _whole(value: Any) -> str:
 def _published(
     study: Study, summary: xr.Dataset, name: str, rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The published numbers that claims hold against the column `name`: one column, or more
-    where several are published for one configuration."""
-    found = {row["claim"]: row for row in rows}
-    labels = [str(label) for label in summary.configuration.values]
-    columns: list[dict[str, Any]] = []
+    """What claims hold against the column `name`: a column for each claim."""
+    labels = [str(label) for label in summary["configuration"].values]
+    columns = []
     for claim in study.settings.claims:
-        # a claim of one number bears its plain name, one of many the configuration's label too
-        plain = [claim.claim] if len(labels) == 1 else []
-        names = [[f"{claim.claim}[{label}]", *plain] for label in labels]
-        matched = [next((found[n] for n in some if n in found), None) for some in names]
-        if claim.value != name or not any(matched):
-            continue
-        free = (c for c in columns if not any(map(_both, c["rows"], matched)))
-        column = next(free, None)
-        if column is None:
-            column = {"rows": [None] * len(labels), "sources": []}
-            columns.append(column)
-        column["rows"] = [a or b for a, b in zip(column["rows"], matched, strict=True)]
-        column["sources"].append(claim.source)
-    return [
-        {
-            "head": "published",
-            "units": "",
-            "meaning": f"{name.replace('_', ' ')}: {'; '.join(dict.fromkeys(column['sources']))}",
-            "published": True,
-            "cells": [_published_cell(row) for row in column["rows"]],
-        }
-        for column in columns
-    ]
-
-
-def _both(first: Any, second: Any) -> bool:
-    return first is not None and second is not None
+        found = {row["configuration"]: row for row in rows if row["claim"] == claim.claim}
+        if claim.value == name and claim.comparison != "trend" and found.keys() & set(labels):
+            columns.append(
+                {
+                    "head": "published" if claim.basis == "printed" else claim.basis,
+                    "units": "",
+                    "meaning": f"{name.replace('_', ' ')}: {claim.source}",
+                    "published": True,
+                    "cells": [_published_cell(found.get(label)) for label in labels],
+                }
+            )
+    return columns
 
 
 def _published_cell(row: dict[str, Any] | None) -> dict[str, str]:
     if row is None:
         return {"text": "", "verdict": "", "note": ""}
-    return {"text": number(row["published"]), "verdict": row["verdict"], "note": row["note"]}
+    shown = _claim(row)
+    return {"text": shown["published"], "verdict": row["verdict"], "note": row["note"]}
 
 
 # Figures

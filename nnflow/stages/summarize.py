@@ -8,7 +8,9 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.stages.job import Job
-from nnflow.study.claims import judge, to_csv
+from nnflow.study.claims import described, to_csv
+from nnflow.study.totals import sentence, statements, totals
+from nnflow.study.verdicts import judge
 
 
 def summarize(job: Job) -> None:
@@ -24,7 +26,8 @@ def summarize(job: Job) -> None:
         columns, {"configuration": ("configuration", labels, {"long_name": "configuration"})}
     )
     for claim in study.settings.claims:
-        for column in (claim.value, *(["runs"] if claim.trials else [])):
+        counted = claim.trials or claim.published_runs
+        for column in (claim.value, *([claim.runs_column] if counted else [])):
             if column not in summary:
                 raise UserError(
                     f"{study.file}: claims.{claim.claim}: no analysis gives the column {column!r}"
@@ -33,3 +36,8 @@ def summarize(job: Job) -> None:
     job.write(job.folder / "summary.nc", {"": summary}, "summary")
     rows = judge(study.name, study.settings.claims, summary)
     store.write_text(job.folder / "claims.csv", to_csv(rows))
+    if rows:
+        job.reporter.line(sentence(totals(statements(rows, {}))))
+    for row in rows:
+        if row["verdict"] == "differs":
+            job.reporter.line(f"differs: {described(row)}")

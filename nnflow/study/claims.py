@@ -32,7 +32,7 @@ class Correction(Settings):
     """What holds where the printed number is wrong."""
 
     value: float | None = None
-    """The right number; null: the data exclude what is printed, and another claim says what holds."""
+    """The right number; null: the data exclude what is printed, and another claim holds instead."""
     printed: str
     """The printed words that are wrong, quoted."""
     document: str
@@ -161,3 +161,15 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def described(row: Row) -> str:
+    """A row in one line: claim, what is stated and what was measured."""
+    at = f" at {row['configuration']}" if row["configuration"] else ""
+    stated = (
+        row["comparison"]
+        if row["comparison"] == "trend"
+        else (f"{row['comparison']} {row['published']:.6g}")
+    )
+    interval = f" ({row['low']:.4g} to {row['high']:.4g})" if row["low"] < row["high"] else ""
+    return f"{row['claim']}{at}: {stated}, measured {row['measured']:.6g}{interval}"

@@ -57,7 +57,8 @@ def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) ->
         check_name(name)
         if scale not in SCALES:
             raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
-        raw = with_scale(read_yaml(file), scale)
+        whole = read_yaml(file)
+        raw = with_scale(whole, scale)
         sweep = raw.pop("sweep", {})
         own = set(StudySettings.model_fields)
         once = {key: raw.pop(key) for key in list(raw) if key in own}
@@ -67,6 +68,7 @@ def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) ->
         used = tuple(_used(other, file, scale, (*users, name)) for other in settings.uses)
         study = Study(name, str(file), scale, settings, configurations, used)
         check_whole(study)
+        _check_labels(study, whole)
     except ValueError as error:
         raise UserError(f"{file}: {error}") from None
     return study
@@ -81,6 +83,25 @@ def _used(name: str, file: Path, scale: str, users: tuple[str, ...]) -> Study:
     if name not in beside:
         raise ValueError(f"uses: no study {name!r}{suggest(name, sorted(beside))}")
     return load_study(beside[name], scale, users)
+
+
+def _check_labels(study: Study, whole: dict[str, Any]) -> None:
+    """Raise ValueError where a claim is about a configuration that no scale has."""
+    known = {
+        label(parameters)
+        for scale in SCALES
+        for parameters in combinations(with_scale(whole, scale).get("sweep", {}))
+    }
+    for claim in study.settings.claims:
+        labels = [*claim.corrected, *claim.along]
+        numbers = getattr(claim, claim.comparison)
+        labels += numbers if isinstance(numbers, dict) else []
+        for named in labels:
+            if named not in known:
+                raise ValueError(
+                    f"claims.{claim.claim}: no configuration {named!r}"
+                    f"{suggest(named, sorted(known))}"
+                )
 
 
 def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:

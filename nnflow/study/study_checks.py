@@ -6,7 +6,7 @@ from graphlib import CycleError
 
 from pydantic import ValidationError
 
-from nnflow.base.settings import explain
+from nnflow.base.settings import explain, suggest
 from nnflow.interfaces import Model
 from nnflow.interfaces.model import size
 from nnflow.study.types import (
@@ -42,6 +42,25 @@ def check_whole(study: Study) -> None:
         _check_trace(configuration.settings)
     _check_needs(study)
     _check_uses(study)
+    _check_claims(study)
+
+
+def _check_claims(study: Study) -> None:
+    """Raise ValueError for two claims of one name, and for a column that no analysis announces."""
+    seen: set[str] = set()
+    analyses = study.settings.analyses.values()
+    announced = all(plugin.columns for plugin in analyses)
+    columns = {name for plugin in analyses for name in plugin.columns}
+    columns |= {f"{name}_{end}" for name in columns for end in ("low", "high")}
+    for claim in study.settings.claims:
+        if claim.claim in seen:
+            raise ValueError(f"claims: two are named {claim.claim!r}; rename one")
+        seen.add(claim.claim)
+        if announced and claim.value not in columns:
+            raise ValueError(
+                f"claims.{claim.claim}: no analysis gives the column {claim.value!r}"
+                f"{suggest(claim.value, sorted(columns))}"
+            )
 
 
 def _check_uses(study: Study) -> None:

@@ -11,9 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nnflow.base.settings import suggest
+from nnflow.base.strict_yaml import read_yaml_file
 
 SCALES = ("quick", "paper")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.+=,-]+")
@@ -22,14 +21,10 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.+=,-]+")
 def read_yaml(file: Path) -> dict[str, Any]:
     """The mapping that a YAML file holds."""
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raw = read_yaml_file(file)
     except FileNotFoundError:
         known = sorted(other.stem for other in file.parent.glob("*.yaml"))
         raise ValueError(f"no such study{suggest(file.stem, known)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"can't be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ValueError(f"not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(raw, dict):
         raise ValueError("expected keys and values")
     return raw

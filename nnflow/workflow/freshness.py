@@ -117,8 +117,8 @@ def why(plan: Plan, study: str) -> list[str]:
 
 
 def discard_stale(plan: Plan) -> None:
-    """Remove the files of the plan's studies that were made with other settings or code, each with a
-    line that says why, so that Snakemake makes them again whether or not it made them itself."""
+    """Remove the files of the plan's studies that were made with other settings or code, each with
+    a line that says why, so that Snakemake makes them again whether or not it made them itself."""
     for study in plan.all_studies:
         for file in files(plan, study):
             if file.exists() and (changed := differences(plan, study, file)):

@@ -12,10 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name, suggest
+from nnflow.base.strict_yaml import read_yaml_file
 from nnflow.interfaces.model import size
 from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path
@@ -273,11 +272,14 @@ def _check_writable(results: Path) -> None:
 def read_config(file: Path = CONFIG) -> dict[str, Any]:
     """config/config.yaml; empty where there is none."""
     try:
-        return yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        found = read_yaml_file(file) or {}
     except FileNotFoundError:
         return {}
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file}: expected keys and values")
+    return found
 
 
 def checkpoint_interval(config: Mapping[str, Any]) -> float:
