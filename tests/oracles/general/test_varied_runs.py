@@ -31,6 +31,7 @@ OPTIMIZERS = {
     "heavy_ball": {"momentum": 0.5},
     "nesterov": {"momentum": 0.5},
     "delayed_momentum": {"momentum": 0.3},
+    "projected_gradient_descent": {},
     "perturbed_gradient_descent": {
         "radius": 0.1, "gradient_threshold": 0.1, "loss_threshold": 0.01, "waiting_time": 5,
     },
