@@ -10,7 +10,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnflow.study.results import Results
+    from nnflow.interfaces.protocols import ResultsView
 
 
 class Analysis(Plugin):
@@ -32,7 +32,7 @@ class Analysis(Plugin):
     """What is read: any of initialization, training, critical_points, certificates, spectra, the
     names of other analyses of the study, and `objective`, the loss with the data."""
 
-    def compute(self, results: Results) -> xr.Dataset:
+    def compute(self, results: ResultsView) -> xr.Dataset:
         """The result. `results.configurations` are those of the study,
         `results.each("training")` yields (configuration, Dataset), `results.study` the study, and
         `results.progress(done, total)` shows the progress of a long computation."""

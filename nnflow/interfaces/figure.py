@@ -9,7 +9,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import matplotlib.figure
 
-    from nnflow.study.results import Results
+    from nnflow.interfaces.protocols import ResultsView
 
 
 class Figure(Plugin):
@@ -24,6 +24,6 @@ class Figure(Plugin):
     caption: str = ""
     """What the report prints below the figure; empty: the plugin's first docstring line."""
 
-    def draw(self, results: Results) -> matplotlib.figure.Figure:
+    def draw(self, results: ResultsView) -> matplotlib.figure.Figure:
         """The figure; style and file formats are the framework's business."""
         raise NotImplementedError

@@ -9,7 +9,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
-    from nnflow.engine.objective import Objective
+    from nnflow.interfaces.protocols import ObjectiveView
 
 State = dict[str, "torch.Tensor"]
 
@@ -52,7 +52,7 @@ class Optimizer(Plugin):
         raise NotImplementedError
 
     def step(
-        self, objective: Objective, weights: torch.Tensor, state: State
+        self, objective: ObjectiveView, weights: torch.Tensor, state: State
     ) -> tuple[torch.Tensor, State]:
         """Weights and state after one step; the arguments are left as they are."""
         raise NotImplementedError

@@ -278,22 +278,34 @@ def _whole(value: Any) -> str:
 def _published(
     study: Study, summary: xr.Dataset, name: str, rows: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """What claims hold against the column `name`: a column for each claim."""
+    """What claims hold against the column `name`: one column, or more where several claims are
+    about one configuration."""
     labels = [str(label) for label in summary["configuration"].values]
-    columns = []
+    columns: list[dict[str, Any]] = []
     for claim in study.settings.claims:
         found = {row["configuration"]: row for row in rows if row["claim"] == claim.claim}
-        if claim.value == name and claim.comparison != "trend" and found.keys() & set(labels):
-            columns.append(
-                {
-                    "head": "published" if claim.basis == "printed" else claim.basis,
-                    "units": "",
-                    "meaning": f"{name.replace('_', ' ')}: {claim.source}",
-                    "published": True,
-                    "cells": [_published_cell(found.get(label)) for label in labels],
-                }
-            )
-    return columns
+        here = found.keys() & set(labels)
+        if claim.value != name or claim.comparison == "trend" or not here:
+            continue
+        head = "published" if claim.basis == "printed" else claim.basis
+        column = next(
+            (c for c in columns if c["head"] == head and not here & c["rows"].keys()), None
+        )
+        if column is None:
+            column = {"head": head, "rows": {}, "sources": []}
+            columns.append(column)
+        column["rows"] |= {label: found[label] for label in here}
+        column["sources"].append(claim.source)
+    return [
+        {
+            "head": column["head"],
+            "units": "",
+            "meaning": f"{name.replace('_', ' ')}: {'; '.join(dict.fromkeys(column['sources']))}",
+            "published": True,
+            "cells": [_published_cell(column["rows"].get(label)) for label in labels],
+        }
+        for column in columns
+    ]
 
 
 def _published_cell(row: dict[str, Any] | None) -> dict[str, str]:

@@ -32,7 +32,7 @@ class Correction(Settings):
     """What holds where the printed number is wrong."""
 
     value: float | None = None
-    """The right number; null: the data exclude what is printed, and another claim holds instead."""
+    """The right number; null: the data exclude the printed words, and another claim is right."""
     printed: str
     """The printed words that are wrong, quoted."""
     document: str

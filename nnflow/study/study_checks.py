@@ -49,7 +49,7 @@ def _check_claims(study: Study) -> None:
     """Raise ValueError for two claims of one name, and for a column that no analysis announces."""
     seen: set[str] = set()
     analyses = study.settings.analyses.values()
-    announced = all(plugin.columns for plugin in analyses)
+    announced = len(analyses) > 0 and all(plugin.columns for plugin in analyses)
     columns = {name for plugin in analyses for name in plugin.columns}
     columns |= {f"{name}_{end}" for name in columns for end in ("low", "high")}
     for claim in study.settings.claims:

@@ -28,8 +28,9 @@ claims:
     statement: the loss at steepness {steepness}
     source: exact
     value: loss
-    published: {"steepness=1.0": 0.0, "steepness=3.0": 0.0}
-    within: 1.0e-12
+    at_most: {"steepness=1.0": 1.0e-12, "steepness=3.0": 1.0e-12}
+    kind: statement
+scales: {paper: {sweep: {model.steepness: [1.0, 2.0, 3.0]}}}
 """
 
 PLAIN = """

@@ -39,7 +39,7 @@ def test_list_goes_on_past_a_mistake(project):
     project.study("broken", "title: [")
     done = project.nnflow("list")
     assert done.returncode == 2
-    assert "valley" in done.stdout and "2 configurations, 12 runs" in done.stdout
+    assert "valley" in done.stdout and "quick: 2 configurations, 12 runs" in done.stdout
     (line,) = done.stderr.strip().splitlines()
     assert "config/studies/broken.yaml: not valid YAML" in line
 

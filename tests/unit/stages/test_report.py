@@ -21,7 +21,8 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.notation import number, span, with_interval
 from nnflow.stages.report import _published, _settings, report
-from nnflow.study.claims import Claim, judge, to_csv
+from nnflow.study.claims import Claim, to_csv
+from nnflow.study.verdicts import judge
 from nnflow.workflow.plan import Plan
 
 PLUGINS = '''"""Plugins of a study."""
@@ -47,13 +48,14 @@ source: A paper, Table 1
 analyses: {thing: }
 figures: {thing: }
 sweep: {runs: [10, 20]}
+scales: {paper: {sweep: {runs: [10, 20, 30]}}}
 claims:
   - claim: share
     statement: Of runs={runs} a share is bad.
     source: A paper, Table 1
     value: share
     published: {runs=10: 0.38, runs=20: 0.9}
-    corrected: {runs=20: {value: 0.5, note: a misprint}}
+    corrected: {runs=20: {value: 0.5, printed: ".9", document: "p. 1", note: a misprint}}
   - claim: loss
     statement: The loss is so.
     source: A paper, Table 2
@@ -147,9 +149,13 @@ def page(plan) -> str:
 
 
 def test_published_numbers_stand_beside_ours(page):
-    overview, _, results, further, *_ = Tables(page).tables
-    assert overview[0][3:] == ["reproduced", "corrected", "differs", "not measured"]
-    assert overview[1] == ["valleys", "2", "–", "2", "1", "0", "2"]
+    kinds, overview, _, results, further, *_ = Tables(page).tables
+    marks = "✓ reproduced", "∎ proved", "~ not contradicted", "? undecided", "≠ differs"
+    assert kinds[0] == ["kind", *marks, "↻ corrected", "– not measured"]
+    # in both studies one share, of which one row is corrected, and one loss
+    assert kinds[1] == ["numbers", "2", "0", "0", "0", "0", "2", "0"]
+    assert [row[1:] for row in kinds[2:]] == [["0"] * 7] * 3
+    assert overview[1] == ["valleys", "2", "–", "1", "0", "0", "0", "0", "1", "0"]
     assert results == [
         ["configuration", "runs", "share", "published", "loss (nat)", "published"],
         ["runs=10", "10", "0.375 (0.29–0.47)", "0.38✓", "1.5", "1.5✓"],
@@ -164,11 +170,12 @@ def test_published_numbers_stand_beside_ours(page):
 
 
 def test_claims_are_shown_with_verdict_and_note(page):
-    measured, missing = Tables(page).tables[4:6]
-    row = ["share[runs=20]", "Of runs=20 a share is bad.", "A paper, Table 1", "0.9"]
-    assert [*row, "0.50 (0.4–0.6)", "↻ corrected", "a misprint"] in measured
-    row = ["loss[runs=30]", "The loss is so.", "A paper, Table 2", "8", "–", "– not measured"]
-    assert [*row, "this configuration is not part of this scale; looked at <closely>"] in missing
+    measured, missing = Tables(page).tables[5:7]
+    row = ["share runs=20", "number", "Of runs=20 a share is bad.", "A paper, Table 1", "0.9"]
+    assert [*row, "0.50 (0.4–0.6)", "↻ corrected", "“.9” (p. 1): a misprint"] in measured
+    row = ["loss runs=30", "number", "The loss is so.", "A paper, Table 2", "8", "–"]
+    note = "this configuration is not part of this scale; looked at <closely>"
+    assert [*row, "– not measured", note] in missing
 
 
 def test_claims_of_one_column_share_a_column_of_published_numbers(plan):

@@ -1,0 +1,63 @@
+"""What optimizers, analyses and figures are given, as they see it; the engine and the study provide
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    import xarray as xr
+
+    from nnflow.base.streams import Streams
+
+
+class ObjectiveView(Protocol):
+    """L as a function of flat weights (run, weight), as an optimizer sees it."""
+
+    streams: Streams
+
+    def loss(self, weights: torch.Tensor) -> torch.Tensor:
+        """L, (run,)."""
+
+    def gradient(self, weights: torch.Tensor) -> torch.Tensor:
+        """∇L, (run, weight)."""
+
+    def hessian(self, weights: torch.Tensor) -> torch.Tensor:
+        """∇²L, (run, weight, weight)."""
+
+    def retract(self, weights: torch.Tensor) -> torch.Tensor:
+        """Weights near the model's manifold or convex set onto it."""
+
+    def minibatch(self, samples: torch.Tensor) -> ObjectiveView:
+        """The loss over the given samples of each run, (run, sample) indices."""
+
+
+class ResultsView(Protocol):
+    """A study's results, as analyses and figures read them."""
+
+    study: Any
+    configurations: tuple[Any, ...]
+
+    def each(self, name: str) -> Iterator[tuple[Any, xr.Dataset]]:
+        """(configuration, dataset) of a stage."""
+
+    def at(self, name: str, label: str) -> xr.Dataset:
+        """A stage's dataset at the configuration with this label."""
+
+    def __getitem__(self, name: str) -> xr.Dataset:
+        """The dataset of an analysis, or `summary`."""
+
+    def of(self, name: str) -> ResultsView:
+        """The results of a study that this one uses."""
+
+    def objective(self, configuration: Any) -> Any:
+        """The loss of a configuration with its data."""
+
+    def last(self, variable: str, label: str) -> np.ndarray:
+        """The last recorded value of an observable of each run."""
+
+    def progress(self, done: int, total: int, detail: str = "") -> None:
+        """Show the progress of a long computation."""
