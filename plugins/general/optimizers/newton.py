@@ -25,6 +25,8 @@ class Newton(Optimizer):
     """Eigenvalues of H below this fraction of the largest magnitude count as zero: the step
     has no part along them."""
 
+    varies = ("rate", "longest_step", "singular_below")
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None]}
 

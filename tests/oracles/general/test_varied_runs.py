@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from studies import complete
 
 from nnflow.engine.objective import make_objective
-from nnflow.engine.outcome import Position
+from nnflow.engine.outcome import STOPPED_BY, Position
 from nnflow.engine.training import train
 from nnflow.engine.weights import to_flat
 from nnflow.interfaces.registry import registry
@@ -27,23 +29,71 @@ BASE = {
     "trace": {"weights": 3},
 }
 OPTIMIZERS = {
-    "gradient_descent": {},
-    "heavy_ball": {"momentum": 0.5},
-    "nesterov": {"momentum": 0.5},
-    "delayed_momentum": {"momentum": 0.3},
-    "projected_gradient_descent": {},
+    "gradient_descent": {"rate": 0.05},
+    "riemannian_gradient_descent": {"rate": 0.05},
+    "projected_gradient_descent": {"rate": 0.05},
+    "heavy_ball": {"rate": 0.05, "momentum": 0.5},
+    "nesterov": {"rate": 0.05, "momentum": 0.5},
+    "delayed_momentum": {"rate": 0.05, "momentum": 0.3},
+    "newton": {"rate": 0.5, "longest_step": 0.1, "singular_below": 1e-9},
+    "levenberg_marquardt": {"damping": 1.0},
+    "gradient_flow": {"interval": 0.1, "relative_error": 1e-9, "absolute_error": 1e-9},
     "perturbed_gradient_descent": {
-        "radius": 0.1, "gradient_threshold": 0.1, "loss_threshold": 0.01, "waiting_time": 5,
+        "rate": 0.05, "radius": 0.1, "gradient_threshold": 0.1, "loss_threshold": 0.01,
+        "waiting_time": 5,
+    },
+    "frank_wolfe": {"step_size": 0.5},
+    "sgd": {
+        "rate": 0.1, "momentum": 0.5, "decay": 0.2, "minibatch": 4, "schedule": "step_decay",
+        "total_steps": 100,
     },
 }  # fmt: skip
+INITIALIZERS = {
+    "normal": {"variance": 1.0, "bias_variance": 0.1},
+    "uniform_ball": {"radius": 1.0},
+    "given": {"values": {"w": [1.0, 0.5]}, "noise": 0.1},
+    "from_study": {"study": "other", "noise": 0.1},
+    "symmetric_start": {"x": 0.5, "y": 0.2, "noise": 0.1},
+}
 VALUES = {
-    "optimizer.rate": [0.01, 0.05, 0.4], "optimizer.momentum": [0.0, 0.7],
-    "optimizer.radius": [0.05, 0.2], "initializer.variance": [0.5, 2.0],
-    "initializer.radius": [1.0, 2.0], "model.epsilon": [0.1, 0.3],
+    "rate": [0.01, 0.05, 0.4], "momentum": [0.0, 0.7], "radius": [0.05, 0.2],
+    "gradient_threshold": [0.01, 0.5], "loss_threshold": [1e-4, 0.1], "decay": [0.2, 0.7],
+    "longest_step": [0.05, 0.2], "singular_below": [1e-9, 0.5], "damping": [0.3, 3.0],
+    "interval": [1e-4, 0.1], "relative_error": [1e-12, 1e-5], "absolute_error": [1e-12, 1e-5],
+    "step_size": [0.1, 1.0], "smoothness": [1.0, 5.0],
+    "variance": [0.5, 2.0], "bias_variance": [0.1, 0.3], "noise": [0.0, 0.3],
+    "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
 }  # fmt: skip
+DATA = {
+    "dataset": {"name": "gaussian", "samples": 20, "dimension": 2},
+    "model": {"name": "relu_teacher_student_empirical", "k": 2, "n": 2},
+    "trace": {},
+}
+NETWORK = {
+    "dataset": {"name": "digits"},
+    "model": {
+        "name": "mlp", "widths": [64, 2, 10], "activation": "tanh", "loss_function": "cross_entropy"
+    },
+    "stop": {"steps": 3},
+    "classify": {"dense_up_to": 10, "polish": "none", "extreme_eigenvalues": 1},
+}  # fmt: skip
+SQUARE = {"model": {"name": "relu_teacher_student", "k": 2, "n": 2}}
+PROGRAM = {
+    "model": {
+        "name": "quadratic_program", "matrix": [[1, 0], [0, 3]], "slope": [0.3, 0.1], "ball": 1.0
+    },
+}  # fmt: skip
+AROUND = {
+    "sgd": DATA, "frank_wolfe": PROGRAM, "symmetric_start": SQUARE, "bias_variance": NETWORK,
+}  # fmt: skip
+"""What a plugin or a setting needs around it."""
 
 
 def run(folder, raw):
+    """All results of a study; `uses: [other]` has it begin where this study's base ends."""
+    if "uses" in raw:
+        (folder / "other.yaml").write_text(yaml.safe_dump(BASE))
+        complete(load_study(folder / "other.yaml"), folder)
     file = folder / "map.yaml"
     file.write_text(yaml.safe_dump(raw))
     return complete(load_study(file), folder)
@@ -59,34 +109,33 @@ def fixed(raw, settings):
     return raw
 
 
+def study_with(part, name, plugin, setting):
+    """What is changed in the base for one plugin, one of whose settings is to vary."""
+    uses = {"uses": ["other"]} if name == "from_study" else {}
+    around = AROUND.get(setting, AROUND.get(name, {}))
+    return {**around, **uses, part: {"name": name, **plugin}}
+
+
 CASES = [
     *(
-        ({"optimizer": {"name": name, "rate": 0.05, **more}}, f"optimizer.{setting}")
-        for name, more in OPTIMIZERS.items()
-        for setting in ("rate", "momentum", "radius")
-        if setting in more or setting == "rate"
+        (study_with(part, name, plugin, setting), f"{part}.{setting}")
+        for part, plugins in (("optimizer", OPTIMIZERS), ("initializer", INITIALIZERS))
+        for name, plugin in plugins.items()
+        for setting in plugin
+        if setting in VALUES
     ),
-    ({}, "initializer.variance"),
-    ({"initializer": {"name": "uniform_ball", "radius": 1.0}}, "initializer.radius"),
+    (study_with("optimizer", "frank_wolfe", {"smoothness": 3.0}, ""), "optimizer.smoothness"),
     ({}, "model.epsilon"),
-    (
-        {
-            "model": {"name": "relu_teacher_student_empirical", "k": 2, "n": 2},
-            "dataset": {"name": "gaussian", "samples": 20, "dimension": 2},
-            "optimizer": {"name": "sgd", "rate": 0.1, "minibatch": 4},
-            "trace": {},
-        },
-        "optimizer.momentum",
-    ),
+    ({"stop": {"basin": True, "steps": 400, "check_every": 10}}, "optimizer.rate"),
 ]
 
 
 @pytest.mark.parametrize(("changed", "key"), CASES)
 def test_a_varied_run_is_the_run_of_the_fixed_setting(tmp_path_factory, changed, key):
-    raw = {**BASE, **changed, "vary": {key: VALUES[key]}}
-    whole = run(tmp_path_factory.mktemp("varied"), raw).read
     name = key.split(".")[1]
-    for value in VALUES[key]:
+    raw = {**BASE, **changed, "vary": {key: VALUES[name]}}
+    whole = run(tmp_path_factory.mktemp("varied"), raw).read
+    for value in VALUES[name]:
         alone = run(tmp_path_factory.mktemp("fixed"), fixed(raw, {key: value})).read
         for dataset in ("initialization", "training", "critical_points"):
             varied = whole.at(dataset, "all")
@@ -114,14 +163,32 @@ def test_every_setting_that_may_vary_is_tried_here():
     assert declared == tried
 
 
-def test_a_grid_does_not_depend_on_batches(tmp_path_factory):
-    vary = {"optimizer.rate": [0.01, 0.4], "model.epsilon": [0.1, 0.3]}
-    results = []
-    for batch in (1, 5, 100):
-        raw = {**BASE, "vary": vary, "batch": batch}
-        results.append(run(tmp_path_factory.mktemp("grid"), raw).read.at("training", "all"))
-    for other in results[1:]:
-        assert other.identical(results[0].assign_attrs(other.attrs))
+def test_the_basin_of_each_run_is_that_of_its_own_rate(tmp_path):
+    """On a bowl, runs of a rate α ≥ 2/λ contract nowhere; those of smaller ones do."""
+    bowl = {"name": "quadratic_program", "matrix": [[1, 0], [0, 3]], "slope": [0, 0]}
+    raw = {**BASE, "model": bowl, "vary": {"optimizer.rate": [0.3, 0.6, 0.7]}}
+    raw["stop"] = {"basin": True, "gradient_norm": None, "steps": 300, "check_every": 10}
+    training = run(tmp_path, raw).read.at("training", "all")
+    assert (training["stopped_by"].values.reshape(3, 3) == STOPPED_BY.index("basin")).tolist() == [
+        [True] * 3, [True] * 3, [False] * 3
+    ]  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    batch=st.integers(1, 30),
+    rates=st.lists(st.sampled_from([0.01, 0.1, 0.2, 0.4]), min_size=1, max_size=3, unique=True),
+    runs=st.integers(1, 3),
+)
+def test_a_grid_does_not_depend_on_batches(tmp_path_factory, batch, rates, runs):
+    raw = {**BASE, "vary": {"optimizer.rate": rates, "model.epsilon": [0.1, 0.3]}, "runs": runs}
+    whole, cut = (
+        run(tmp_path_factory.mktemp("grid"), {**raw, "batch": size}).read for size in (1000, batch)
+    )
+    for name in ("training", "critical_points"):
+        one, other = whole.at(name, "all"), cut.at(name, "all")
+        assert one.sizes["run"] == 2 * len(rates) * runs
+        assert other.identical(one.assign_attrs(other.attrs))
 
 
 def test_spectra_along_trajectories_are_those_of_the_kept_weights(tmp_path):

@@ -86,7 +86,7 @@ def test_a_million_settings_are_a_short_text(tmp_path):
         ("{initializer.per: [1]}", "vary.initializer.per: this setting of 'normal'"),
         (
             "{optimizer.rate: [0.1, -1]}",
-            "vary.optimizer.rate: rate: Input should be greater",
+            "vary.optimizer.rate: Input should be greater than 0 (got -1.0)",
         ),
         ("{optimizer.momentum: {from: 0, to: 1, count: 3}}", "less than 1 (got 1.0)"),
         ("{optimizer.rate: []}", "vary.optimizer.rate"),
