@@ -11,10 +11,18 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from nnflow.base.errors import UserError
-from nnflow.base.settings import Settings
+from nnflow.base.settings import Settings, explain
 from nnflow.interfaces.plugin import look_up
 
 PARTS = {"optimizer": "optimizers", "initializer": "initializers", "model": "models"}
@@ -33,7 +41,7 @@ RESERVED = {
 class Range(Settings):
     """`count` numbers from the first to the last, both included."""
 
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(serialize_by_alias=True)
 
     first: float = Field(alias="from")
     """The first number."""
@@ -56,7 +64,22 @@ class Range(Settings):
         return space(self.first, self.last, self.count)
 
 
-Numbers = Range | Annotated[list[float], Field(min_length=1)]
+def _understood(value: Any) -> Range | list[float]:
+    """A range or a list, from what a study file says."""
+    if isinstance(value, dict):
+        try:
+            return Range.model_validate(value)
+        except ValidationError as error:
+            raise ValueError(explain(error, Range)) from None
+    try:
+        return _LIST.validate_python(value)
+    except ValidationError:
+        keys = "{from, to, count, spacing}"
+        raise ValueError(f"expected a list of finite numbers, or a range {keys}") from None
+
+
+_LIST = TypeAdapter(Annotated[list[FiniteFloat], Field(min_length=1)])
+Numbers = Annotated[Range | list[float], BeforeValidator(_understood)]
 
 
 def axis(numbers: Numbers) -> np.ndarray:
