@@ -1,5 +1,8 @@
 """A varied run is, bit by bit, the run of a study in which the setting is fixed."""
 
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from studies import complete
 
+from nnflow.base import checkpoint as module
+from nnflow.base.errors import UserError
 from nnflow.engine.objective import make_objective
 from nnflow.engine.outcome import STOPPED_BY, Position
-from nnflow.engine.training import train
+from nnflow.engine.training import train as train_ensemble
 from nnflow.engine.weights import to_flat
+from nnflow.interfaces import Optimizer
 from nnflow.interfaces.registry import registry
-from nnflow.stages.train import _varied
+from nnflow.stages.initialize import initialize
+from nnflow.stages.train import _varied, train
 from nnflow.study.loading import load_study
 from nnflow.study.types import RunSlice
 
@@ -224,7 +231,45 @@ def test_matrix_free_spectra_along_trajectories_agree_with_dense_ones(tmp_path_f
     assert np.nanmax(ends["residual"].values) < 1e-8
 
 
-def test_a_checkpoint_in_between_changes_nothing(tmp_path_factory):
+def test_a_job_that_is_stopped_goes_on_to_the_same_bytes(tmp_path_factory, monkeypatch):
+    """With settings of optimizer and model that vary, kept weights, halved steps and runs that have
+    left, through the file of the checkpoint."""
+    raw = {
+        **BASE,
+        "vary": {"optimizer.rate": [0.01, 1.0], "model.epsilon": [0.1, 0.3]},
+        "batch": 99,
+    }
+    whole = run(tmp_path_factory.mktemp("whole"), raw)
+    folder = tmp_path_factory.mktemp("stopped")
+    job = replace(
+        run(folder, raw), checkpoint_every=0.0, results=folder / "again", depends="settings"
+    )
+    initialize(job)
+    write = module._write
+    stops = [
+        lambda running: running["step"] > 5,
+        lambda running: running["halvings"] > 0 and running["step"] > 5,
+    ]
+
+    def interrupted(path, groups):
+        write(path, groups)
+        if stops and "0 running" in groups and stops[0](groups["0 running"]):
+            assert len(groups["0 running"]["rows"]) < 12 or len(stops) == 2
+            stops.pop(0)
+            raise module.Stopped
+
+    monkeypatch.setattr(module, "_write", interrupted)
+    for _ in range(2):
+        with pytest.raises(module.Stopped):
+            train(job, 0)
+    assert stops == []
+    train(job, 0)
+    assert not list((job.folder / "checkpoints").iterdir())
+    place = "batches/training-0.nc"
+    assert (job.folder / place).read_bytes() == (whole.folder / place).read_bytes()
+
+
+def test_a_position_in_between_changes_nothing(tmp_path_factory):
     raw = {**BASE, "vary": {"optimizer.rate": [0.01, 0.4]}}
     folder = tmp_path_factory.mktemp("whole")
     job = run(folder, raw)
@@ -240,11 +285,48 @@ def test_a_checkpoint_in_between_changes_nothing(tmp_path_factory):
         saved.append({name: {k: v.copy() for k, v in group.items()}
                       for name, group in position.groups().items()})  # fmt: skip
 
-    whole = train(objective, settings.optimizer, first, settings.stop, settings.trace,
+    whole = train_ensemble(objective, settings.optimizer, first, settings.stop, settings.trace,
                   save=save, varied=varied)  # fmt: skip
     position = Position.from_groups(saved[len(saved) // 2], torch.device("cpu"))
-    resumed = train(objective, settings.optimizer, first, settings.stop, settings.trace,
+    resumed = train_ensemble(objective, settings.optimizer, first, settings.stop, settings.trace,
                     resumed=position, varied=varied)  # fmt: skip
     np.testing.assert_array_equal(resumed.weights, whole.weights)
     np.testing.assert_array_equal(resumed.kept, whole.kept)
     np.testing.assert_array_equal(resumed.trace["loss"], whole.trace["loss"])
+
+
+def test_a_weight_may_not_be_called_as_a_setting_that_varies(tmp_path, monkeypatch):
+    raw = {**BASE, "vary": {"model.epsilon": [0.1, 0.3]}}
+    toy = registry().get("models", "toy_valley")
+    for name in ("epsilon", "start"):
+        monkeypatch.setattr(toy, "shapes", lambda self, name=name: {name: (2,)})
+        monkeypatch.setattr(toy, "dimensions", lambda self: {})
+        with pytest.raises(UserError, match=f"calls a weight '{name}'"):
+            run(tmp_path, raw)
+
+
+def test_an_optimizer_that_breaks_its_promise_is_named(tmp_path, monkeypatch):
+    """One whose state takes the shape of what varies, (run, 1), in place of the weights'."""
+    ball = registry().get("optimizers", "heavy_ball")
+    monkeypatch.setattr(
+        ball,
+        "step",
+        lambda self, objective, weights, state: (self.momentum * weights[:, :1], state),
+    )
+    raw = {**BASE, "optimizer": {"name": "heavy_ball", "rate": 0.1}}
+    with pytest.raises(UserError, match=r"heavy_ball.*weights: shape \(2, 1\)"):
+        run(tmp_path, {**raw, "vary": {"optimizer.momentum": [0.1, 0.3]}})
+
+
+def test_what_a_plugin_has_computed_is_not_that_of_other_settings():
+    class Doubled(Optimizer):
+        rate: float = 1.0
+
+        @cached_property
+        def twice(self):
+            return 2 * self.rate
+
+    plugin = Doubled()
+    assert plugin.twice == 2
+    assert plugin.with_values({"rate": 5.0}).twice == 10
+    assert plugin.twice == 2
