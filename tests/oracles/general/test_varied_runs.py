@@ -133,6 +133,14 @@ CASES = [
     ),
     (study_with("optimizer", "frank_wolfe", {"smoothness": 3.0}, ""), "optimizer.smoothness"),
     ({}, "model.epsilon"),
+    # runs that leave at different times
+    (
+        {
+            "optimizer": {"name": "heavy_ball", "rate": 0.1},
+            "stop": {"steps": 300, "check_every": 5, "gradient_norm": 0.05},
+        },
+        "optimizer.momentum",
+    ),
     ({"stop": {"basin": True, "steps": 400, "check_every": 10}}, "optimizer.rate"),
 ]
 
