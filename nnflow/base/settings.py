@@ -68,7 +68,8 @@ def explain(error: ValidationError, kind: type[BaseModel] | None = None) -> str:
 
 def _reason(problem: dict[str, Any], kind: type[BaseModel] | None) -> str:
     if problem["type"] == "extra_forbidden":
-        known = sorted(kind.model_fields) if kind else []
+        fields = kind.model_fields.items() if kind else ()
+        known = sorted(field.alias or name for name, field in fields)
         return f"unknown key{suggest(str(problem['loc'][-1]), known)}"
     if problem["type"] == "missing":
         return "this key is missing"

@@ -70,7 +70,7 @@ def _close(check: str, error: float, allowed: float) -> Finding:
     return Finding(check, error <= allowed, f"relative error {error:.1e}")
 
 
-def _same(check: str, found: torch.Tensor, expected: torch.Tensor) -> Finding:
+def same(check: str, found: torch.Tensor, expected: torch.Tensor) -> Finding:
     """Equal to the bit, or the difference; larger ones than rounding's are failures."""
     if found.shape == expected.shape and torch.equal(found, expected):
         return Finding(check, True)
@@ -123,9 +123,9 @@ def _model_twice(objective, weights, loss, gradient) -> Findings:
     again &= torch.equal(objective.gradient(weights), gradient)
     yield Finding("determinism: loss and gradient", again)
     rows = [(objective.take(np.array([run])), weights[run : run + 1]) for run in range(RUNS)]
-    yield _same("batch against single runs: loss", torch.cat([o.loss(w) for o, w in rows]), loss)
+    yield same("batch against single runs: loss", torch.cat([o.loss(w) for o, w in rows]), loss)
     single = torch.cat([o.gradient(w) for o, w in rows])
-    yield _same("batch against single runs: gradient", single, gradient)
+    yield same("batch against single runs: gradient", single, gradient)
 
 
 def _model_gradient(objective, weights, loss, gradient) -> Findings:
@@ -267,14 +267,20 @@ SAMPLES = 512
 STEPS = 6
 
 
-def check_optimizer(optimizer: Optimizer) -> Findings:
-    """A few steps on least squares: pure, repeatable, and blind to the batch."""
+def optimizer_problem(optimizer: Optimizer) -> tuple[Objective, torch.Tensor]:
+    """Least squares, in a ball where the optimizer keeps constraints, and first weights."""
     data = {"inputs": _normal(SAMPLES, 3, draw=1), "targets": _normal(SAMPLES, 1)[:, 0]}
     streams = Streams(0, "check", np.arange(RUNS), "train")
     held = Ball((0.0, 0.0, 0.0), 1.0) if optimizer.keeps_constraints else None
     objective = Objective(LeastSquares(), data, streams, None, held)
-    weights = objective.retract(_normal(RUNS, 3, draw=2))
-    moved, state, kept = _steps(objective, optimizer, weights)
+    return objective, objective.retract(_normal(RUNS, 3, draw=2))
+
+
+def check_optimizer(optimizer: Optimizer) -> Findings:
+    """A few steps on least squares: pure, repeatable, and blind to the batch."""
+    objective, weights = optimizer_problem(optimizer)
+    held = objective.constraints
+    moved, state, kept = optimizer_steps(objective, optimizer, weights)
     yield _shaped("step: shape", moved, tuple(weights.shape))
     if held is not None:
         away = _error(held.project(moved), moved)
@@ -282,13 +288,15 @@ def check_optimizer(optimizer: Optimizer) -> Findings:
     yield Finding("step: arguments are left as they are", kept)
     wrong = [name for name, value in state.items() if value.shape[:1] != (RUNS,)]
     yield Finding("state: run is the first axis", not wrong, ", ".join(wrong))
-    yield Finding("determinism", torch.equal(_steps(objective, optimizer, weights)[0], moved))
+    yield Finding(
+        "determinism", torch.equal(optimizer_steps(objective, optimizer, weights)[0], moved)
+    )
     halves = [np.arange(0, RUNS // 2), np.arange(RUNS // 2, RUNS)]
-    parts = [_steps(objective.take(rows), optimizer, weights[rows])[0] for rows in halves]
-    yield _same("batch against its halves", torch.cat(parts), moved)
+    parts = [optimizer_steps(objective.take(rows), optimizer, weights[rows])[0] for rows in halves]
+    yield same("batch against its halves", torch.cat(parts), moved)
 
 
-def _steps(objective: Objective, optimizer: Optimizer, weights: torch.Tensor):
+def optimizer_steps(objective: Objective, optimizer: Optimizer, weights: torch.Tensor):
     """Weights and state after a few steps, and whether no step changed its arguments."""
     state = optimizer.start(weights, torch.ones(len(weights), dtype=weights.dtype))
     kept = True

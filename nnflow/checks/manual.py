@@ -32,11 +32,13 @@ from nnflow.study.types import (
     StudySettings,
     Trace,
 )
+from nnflow.study.vary import Range
 
 MANUAL = Path("config/README.md")
 TABLES: dict[str, type[Settings]] = {
     "study": StudySettings,
     "configuration": ConfigurationSettings,
+    "range": Range,
     "stop": Stop,
     "trace": Trace,
     "classify": Classify,
@@ -73,7 +75,7 @@ def keys(settings: type[Settings], base: type[Settings] = Settings) -> str:
         if not meaning and _holds_keys(field.annotation):
             meaning = outline(field.annotation)
         values = _described(field.annotation, field.metadata)
-        cells = (f"`{key}`", values, _default(field), meaning)
+        cells = (f"`{field.alias or key}`", values, _default(field), meaning)
         rows.append(f"| {' | '.join(_cell(cell) for cell in cells)} |")
     return "\n".join([*HEAD, *rows, ""]) if rows else ""
 
@@ -100,6 +102,8 @@ def _said(plugin: type[Plugin]) -> str:
     # a setting may decide what is needed; there is no tuple then
     if isinstance(needs := getattr(plugin, "needs", None), tuple) and needs:
         said.append(f"Needs {_listed([f'`{name}`' for name in needs], 'and')}.")
+    if plugin.varies:
+        said.append(f"May vary: {', '.join(f'`{setting}`' for setting in plugin.varies)}.")
     if getattr(plugin, "is_gradient_descent", False):
         said.append("The stop rules `basin` and `loss` may be used with it.")
     return " ".join(said)

@@ -140,11 +140,14 @@ def _with_defaults(plugin: type[Plugin]) -> Subject | None:
 
 def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
     from nnflow.checks import contract_tests as oracles
+    from nnflow.checks import variation_tests as variation
 
     plugin, settings = subject.plugin, subject.settings
     if isinstance(plugin, Model):
         dataset = settings.dataset if settings else None
-        yield from oracles.check_model(plugin, _samples(dataset, data))
+        samples = _samples(dataset, data)
+        yield from oracles.check_model(plugin, samples)
+        yield from variation.check_varied_model(plugin, samples)
         if type(plugin).enclosure is not Model.enclosure:
             from nnflow.checks.enclosure_tests import check_enclosure
 
@@ -152,6 +155,7 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
     elif isinstance(plugin, Initializer):
         shapes = settings.model.shapes() if settings else {"w": (3, 4), "b": (3,)}
         yield from oracles.check_initializer(plugin, shapes, subject.label)
+        yield from variation.check_varied_initializer(plugin, shapes, subject.label)
     elif isinstance(plugin, Dataset):
         yield from _dataset(plugin, data)
     else:
@@ -162,6 +166,8 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
         }
         (check,) = (check for kind, check in checks.items() if isinstance(plugin, kind))
         yield from check(plugin)
+        if isinstance(plugin, Optimizer):
+            yield from variation.check_varied_optimizer(plugin)
 
 
 def _samples(dataset: Dataset | None, folder: Path) -> dict[str, Any]:

@@ -28,11 +28,12 @@ class Problem(Protocol):
 class Damping:
     """How the factor c of a run's damping moves.
 
-    least: first and smallest value (a run may start above it). rise, fall: factors after a
-    refused step and, divided by, after one taken. give_up: at this value a run has ended.
+    least: first and smallest value (a run may start above it), one number or (run,). rise, fall:
+    factors after a refused step and, divided by, after one taken. give_up: at this value a run has
+    ended.
     """
 
-    least: float
+    least: float | torch.Tensor
     rise: float
     fall: float
     give_up: float = float("inf")

@@ -58,7 +58,7 @@ class Objective:
 
     def varying(self, settings: dict[str, torch.Tensor]) -> Objective:
         """The same objective with a model whose given settings are those of each run, (run,)."""
-        return replace(self, model=self.model.model_copy(update=settings), varied=settings)
+        return replace(self, model=self.model.with_values(settings), varied=settings)
 
     def minibatch(self, samples: torch.Tensor) -> Objective:
         """The loss over the given samples of each run, (run, sample) indices. Held-out

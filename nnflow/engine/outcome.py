@@ -147,7 +147,7 @@ class Position:
 
 def with_settings(optimizer: Optimizer, varied: dict[str, torch.Tensor]) -> Optimizer:
     """The optimizer with the settings of each run, (run, 1), in place of its own."""
-    return optimizer.model_copy(update=varied) if varied else optimizer
+    return optimizer.with_values(varied) if varied else optimizer
 
 
 def _array(values: torch.Tensor) -> np.ndarray:

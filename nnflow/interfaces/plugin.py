@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
 
 from pydantic import ValidationError, model_serializer, model_validator
 
@@ -57,6 +57,14 @@ class Plugin(Settings):
     def used_studies(self) -> tuple[str, ...]:
         """Names of studies whose results it reads; the study's key `uses` has to name them."""
         return ()
+
+    def with_values(self, values: Mapping[str, Any]) -> Self:
+        """A copy with other values of some settings, which are not checked: the arrays of those
+        that vary. What the plugin has computed and kept is not carried over."""
+        copy = self.model_copy(update=dict(values))
+        for name in copy.__dict__.keys() - type(self).model_fields.keys():
+            del copy.__dict__[name]
+        return copy
 
     @model_serializer(mode="wrap")
     def _describe(self, handler: Any) -> dict[str, Any]:

@@ -15,15 +15,7 @@ from nnflow.interfaces.model import weight_dimensions
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, run_coordinates
 from nnflow.study.types import Configuration, ConfigurationSettings
-
-RESERVED = {
-    "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
-    "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue", "zero_range",
-    "is_global", "family", "eigenvalue", "residual", "dense_eigenvalue", "count", "mode",
-    "invariant", "kkt_residual", "active", "least_multiplier", "clarke_residual",
-    "steepest_descent", "cells", "density_node", "density_weight", "probe", "node",
-}  # fmt: skip
-"""Names that the datasets give to other things than weights."""
+from nnflow.study.vary import RESERVED
 
 
 def initialize(job: Job) -> None:
@@ -52,7 +44,7 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
     starts = grid.start_of(runs) if varied else np.arange(settings.runs)
     streams = Streams(job.study.settings.seed, configuration.label, starts, "initialize")
     bound = {name: values[:, None] for name, values in varied.items()}
-    initializer = settings.initializer.model_copy(update=bound)
+    initializer = settings.initializer.with_values(bound)
     drawn = initializer.start(
         Start(
             settings.model.shapes(),
@@ -86,6 +78,11 @@ def _check(
         raise UserError(
             f"{study.file}: model: {settings.model.name!r} calls a weight {name!r}, a"
             " name that the datasets use for something else; rename it"
+        )
+    if name in configuration.grid.dimensions():
+        raise UserError(
+            f"{study.file}: vary: {settings.model.name!r} calls a weight {name!r}, which here is"
+            " the name of a setting that varies, or of the starts; rename the weight"
         )
     whose = f"{study.file}: {configuration.label}: initializer {settings.initializer.name!r}"
     expected = (configuration.runs, *shape)

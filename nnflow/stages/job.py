@@ -43,7 +43,7 @@ class Job:
     reporter: Reporter
     depends: str = ""
     checkpoint_every: float = CHECKPOINT_EVERY
-    landscape: Callable[[Study, Configuration], Any] | None = None
+    landscape: Callable[[Study, Configuration, int | None], Any] | None = None
     check: Callable[[str, Path], None] = lambda study, file: None
 
     @property

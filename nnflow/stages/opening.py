@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from nnflow.base.checkpoint import key
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
@@ -78,12 +80,20 @@ def open_results(
     return Results(plan.loaded[study], folder, None, landscape, partial(check_fresh, plan))
 
 
-def landscape_of(data: Path | None, study: Study, configuration: Configuration) -> Landscape:
-    """The loss of a configuration with its data, on the CPU. data: where datasets keep files."""
+def landscape_of(
+    data: Path | None, study: Study, configuration: Configuration, run: int | None = None
+) -> Landscape:
+    """The loss of a configuration with its data, on the CPU. data: where datasets keep files.
+    run: where settings of the model vary, the run whose settings are meant."""
     from nnflow.engine.landscape import Landscape
     from nnflow.engine.objective import make_objective
 
     if configuration.settings.model is None:
         raise UserError(f"{study.file}: the study names no model, so there is no loss")
-    first = RunSlice(configuration, 0, 1)
+    if run is None and configuration.grid.values("model", np.arange(1)):
+        raise UserError(
+            f"{study.file}: vary: the model's settings differ from run to run, so there is no one"
+            f" loss at {configuration.label}; ask for that of one run: objective(…, run=0)"
+        )
+    first = RunSlice(configuration, run or 0, (run or 0) + 1)
     return Landscape(make_objective(study, first, "analyze", data, "cpu"))

@@ -9,6 +9,7 @@ import torch
 
 from nnflow.base.errors import UserError
 from nnflow.engine.objective import Objective
+from nnflow.engine.outcome import with_settings
 from nnflow.interfaces.optimizer import Optimizer
 from nnflow.stages.faults import described
 
@@ -16,9 +17,15 @@ FEW = 2
 """Runs that are tried: with one, a forgotten axis would not show."""
 
 
-def check_training(objective: Objective, optimizer: Optimizer, weights: torch.Tensor) -> None:
+def check_training(
+    objective: Objective,
+    optimizer: Optimizer,
+    weights: torch.Tensor,
+    varied: dict[str, torch.Tensor] | None = None,
+) -> None:
     """Raise UserError where the model or the optimizer gives another shape or type than it
-    has to. weights: (run, weight). Values are not judged: a run may diverge."""
+    has to. weights: (run, weight). varied: settings of the optimizer that differ from run to run,
+    (run, 1) each. Values are not judged: a run may diverge."""
     few = objective.take(np.arange(min(FEW, len(weights))))
     at = weights[:FEW]
     runs = tuple(at.shape[:1])
@@ -29,6 +36,7 @@ def check_training(objective: Objective, optimizer: Optimizer, weights: torch.Te
         observed = model.observables(few.named(at), few.data)
     for name, values in observed.items():
         _check(model, f"observable {name!r}", values, (*runs, *values.shape[1:]))
+    optimizer = with_settings(optimizer, {name: v[:FEW] for name, v in (varied or {}).items()})
     state = optimizer.start(at, torch.ones_like(at[:, 0]))
     moved, after = optimizer.step(few, at, state)
     _check(optimizer, "weights", moved, tuple(at.shape), at.dtype)

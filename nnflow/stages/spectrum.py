@@ -40,7 +40,7 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
     if settings.at == "trace":
         return _along_trajectories(job, configuration)
     if settings.at == "runs":
-        axis, rows = "run", np.arange(min(settings.most, critical.sizes["run"]))
+        axis, rows = "run", _chosen_runs(configuration)
         labels = critical["run"].values[rows]
     else:
         axis = "family"
@@ -79,10 +79,10 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
 
 
 def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
-    """Eigenvalues at the kept weights of the first runs, NaN after a run's end: all of them, or
+    """Eigenvalues at the kept weights of some runs, NaN after a run's end: all of them, or
     both ends where Hessians are not formed."""
     settings, device = configuration.settings, pick_device(job.gpus)
-    rows = np.arange(min(settings.spectrum.most, configuration.runs))
+    rows = _chosen_runs(configuration)
     trained = job.read.at("training", configuration.label).isel(run=rows)
     weights = kept_to_flat(settings.model, trained, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
@@ -112,6 +112,15 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     if settings.spectrum.density == "exact":
         variables |= density.variables(axes[:2], *density.exact(values))
     return xr.Dataset(variables, coordinates)
+
+
+def _chosen_runs(configuration: Configuration) -> np.ndarray:
+    """The runs whose spectra are computed: the first ones, which are as good as any; where settings
+    vary, runs at equal distances, from the first to the last setting."""
+    runs, most = configuration.runs, configuration.settings.spectrum.most
+    if not configuration.settings.vary:
+        return np.arange(min(most, runs))
+    return np.unique(np.linspace(0, runs - 1, min(most, runs)).round().astype(int))
 
 
 def _dense(

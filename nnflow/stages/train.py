@@ -95,7 +95,8 @@ def _train_slice(
     )
     with blaming(job, (model, settings.dataset, optimizer), run_slice.configuration.label):
         objective = make_objective(job.study, run_slice, "train", job.data, device, precision)
-        check_training(objective, optimizer, initial)
+        varied = _varied(run_slice, device, precision)
+        check_training(objective, optimizer, initial, varied)
         return train_ensemble(
             objective,
             optimizer,
@@ -105,7 +106,7 @@ def _train_slice(
             progress,
             save,
             Position.from_groups(saved, device) if saved else None,
-            _varied(run_slice, device, precision),
+            varied,
         )
 
 

@@ -16,6 +16,7 @@ from nnflow.base.shipped import shipped
 from nnflow.study.study_checks import check_whole
 from nnflow.study.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 from nnflow.study.types import Configuration, ConfigurationSettings, Study, StudySettings
+from nnflow.study.vary import with_varied
 
 STUDIES = Path("config/studies")
 """Where study files lie, in folders by subject or directly."""
@@ -112,6 +113,7 @@ def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:
             if key.split(".")[0] in StudySettings.model_fields:
                 raise ValueError(f"sweep.{key}: can't be swept, a study has it once")
             set_key(settings, key, value)
+        settings = with_varied(settings, parameters)
         named = label(parameters)
         if named in seen:
             raise ValueError(f"sweep: the configuration {named!r} occurs twice")

@@ -32,7 +32,7 @@ class Results:
         study: Study,
         folder: Path,
         reporter: Reporter | None = None,
-        landscape: Callable[[Study, Configuration], Any] | None = None,
+        landscape: Callable[[Study, Configuration, int | None], Any] | None = None,
         check: Callable[[str, Path], None] = lambda study, file: None,
     ) -> None:
         self.study = study
@@ -77,12 +77,34 @@ class Results:
                 return Results(study, folder, self._reporter, self._landscape, self._check)
         raise UserError(f"{self.study.file}: uses: the study {name!r} is not named there")
 
-    def objective(self, configuration: Configuration) -> Any:
+    def varied(self, name: str, label: str = "all") -> xr.Dataset:
+        """A dataset over runs as maps: in place of `run`, one axis for each setting that varies and
+        `start` for the runs of each, `loss(rate, momentum, start)`. A view, not a copy."""
+        dataset = self.at(name, label)
+        (grid,) = (each.grid for each in self.configurations if each.label == label)
+        if dataset.sizes.get("run") != grid.runs:
+            raise UserError(f"{self.study.file}: {name} does not have all runs at {label}")
+        axes = grid.dimensions()
+        maps = {
+            key: (
+                (*axes, *variable.dims[1:]),
+                variable.values.reshape(*grid.shape, *variable.shape[1:]),
+                variable.attrs,
+            )
+            for key, variable in dataset.data_vars.items()
+            if variable.dims[:1] == ("run",)
+        }
+        rest = {key: c for key, c in dataset.coords.items() if "run" not in c.dims}
+        named = {key: (key, numbers, text) for key, (numbers, text) in axes.items()}
+        return xr.Dataset(maps, {**named, **rest}, dataset.attrs)
+
+    def objective(self, configuration: Configuration, run: int | None = None) -> Any:
         """The loss of a configuration with its data, and its derivatives, as a function of many
-        weights at once: an `engine.landscape.Landscape`."""
+        weights at once: an `engine.landscape.Landscape`. run: where settings of the model vary, the
+        run whose loss is meant."""
         if self._landscape is None:
             raise UserError("these results were opened without a way to the model")
-        return self._landscape(self.study, configuration)
+        return self._landscape(self.study, configuration, run)
 
     def frame(self, name: str) -> pd.DataFrame:
         """A stage's dataset as a table: one row per run (or family, or certificate), with the swept

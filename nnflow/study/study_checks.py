@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from graphlib import CycleError
+from itertools import product
 
+import numpy as np
 from pydantic import ValidationError
 
 from nnflow.base.settings import explain, suggest
@@ -16,10 +18,8 @@ from nnflow.study.types import (
     ConfigurationSettings,
     Study,
 )
-from nnflow.study.vary import MOST, axis
+from nnflow.study.vary import MOST, PARTS, axis
 
-VARIED_PARTS = ("optimizer", "initializer", "model")
-"""The plugins whose settings may differ from run to run."""
 FLOAT32_REACH = 2.0**-20
 """What a gradient norm or a loss can't be brought below in float32, about 1e-6. Weights are
 rounded by up to ε/2 = 2⁻²⁴ of their size, and the sums behind a gradient add as much again per
@@ -220,11 +220,10 @@ def _check_vary(configuration: Configuration) -> None:
     settings = configuration.settings
     for key, numbers in settings.vary.items():
         part, _, name = key.partition(".")
-        plugin = getattr(settings, part, None) if part in VARIED_PARTS else None
+        plugin = getattr(settings, part, None) if part in PARTS else None
         if plugin is None:
             raise ValueError(
-                f"vary.{key}: expected a setting of {', '.join(VARIED_PARTS)}, such as"
-                " optimizer.rate"
+                f"vary.{key}: expected a setting of {', '.join(PARTS)}, such as optimizer.rate"
             )
         if name not in plugin.varies:
             known = ", ".join(plugin.varies) or "none"
@@ -232,17 +231,31 @@ def _check_vary(configuration: Configuration) -> None:
                 f"vary.{key}: this setting of {plugin.name!r} can't differ from run to run"
                 f" (those that can: {known})"
             )
-        values = axis(numbers)
-        for value in (values.min(), values.max()):
-            whole = {key: getattr(plugin, key) for key in type(plugin).model_fields}
-            try:
-                type(plugin).model_validate({**whole, name: float(value)})
-            except ValidationError as error:
-                raise ValueError(f"vary.{key}: {explain(error)}") from None
+        values = np.sort(axis(numbers))
+        if (twice := values[1:] == values[:-1]).any():
+            raise ValueError(f"vary.{key}: {values[1:][twice][0]:g} occurs twice")
+    for part in PARTS:
+        _check_varied_plugin(settings, part)
     if configuration.runs > MOST:
         raise ValueError(f"vary: {configuration.runs} runs, of which {MOST} are the most")
     if settings.certify is not None and any(key.startswith("model.") for key in settings.vary):
         raise ValueError("vary: certificates are of one model; its settings can't be varied")
+
+
+def _check_varied_plugin(settings: ConfigurationSettings, part: str) -> None:
+    """Raise ValueError where a plugin refuses the least or largest numbers of its settings, each
+    with each: what all its types and rules allow there, they allow between."""
+    axes = {k: axis(n) for k, n in settings.vary.items() if k.partition(".")[0] == part}
+    if not axes:
+        return
+    plugin = getattr(settings, part)
+    given = {name: getattr(plugin, name) for name in type(plugin).model_fields}
+    for corner in product(*(sorted({x.min(), x.max()}) for x in axes.values())):
+        numbers = {key.partition(".")[2]: float(x) for key, x in zip(axes, corner, strict=True)}
+        try:
+            type(plugin).model_validate({**given, **numbers})
+        except ValidationError as error:
+            raise ValueError(f"vary.{part}.{explain(error)}") from None
 
 
 def _check_stop(settings: ConfigurationSettings) -> None:

@@ -104,7 +104,8 @@ class Spectrum(Settings):
     """At one point of each family, at the end of every run, or at the weights that `trace.weights`
     keeps along the trajectories."""
     most: PositiveInt = 20
-    """At most so many families (the most frequent ones) or runs per configuration."""
+    """At most so many families (the most frequent ones) or runs per configuration: the first ones
+    or, where settings vary, some at equal distances."""
     density: Literal["exact"] | None = None
     """A spectral density beside the eigenvalues: `exact` from all of them; null: none."""
     compare_dense_up_to: PositiveInt = 2000

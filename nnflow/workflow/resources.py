@@ -118,7 +118,12 @@ def _collect(study: Study) -> Request:
 
 
 def _spectrum(study: Study) -> Request:
-    """At most `most` spectra of each configuration, and one dense one beside matrix-free ones."""
+    """At most `most` spectra of each configuration, or so many at each kept step, and one dense one
+    beside matrix-free ones."""
+
+    def spectra(configuration: Configuration) -> float:
+        settings = configuration.settings.spectrum
+        return settings.most * (_kept(configuration) if settings.at == "trace" else 1)
 
     def hessians(configuration: Configuration) -> float:
         settings = configuration.settings
@@ -130,7 +135,7 @@ def _spectrum(study: Study) -> Request:
         )
         return max(compared, dense * settings.spectrum.most / 2)
 
-    seconds = sum(p.settings.spectrum.most * _ends(p.settings) for p in study.configurations)
+    seconds = sum(spectra(p) * _ends(p.settings) for p in study.configurations)
     megabytes = READ_COPIES * _study_mb(study) + max(map(hessians, study.configurations))
     return Request(60 + seconds, TORCH_MB + megabytes)
 
@@ -210,9 +215,19 @@ def _hessians_mb(configuration: Configuration) -> float:
 
 
 def _traced(configuration: Configuration) -> float:
-    """Numbers in the trace of one run."""
+    """Numbers in the trace of one run, and in the weights that are kept along it."""
+    trace = configuration.settings.trace
     decades = math.log10(max(10, configuration.settings.stop.steps))
-    return TRACED * (2 + decades * configuration.settings.trace.points_per_decade)
+    return TRACED * (2 + decades * trace.points_per_decade) + _size(configuration) * _kept(
+        configuration
+    )
+
+
+def _kept(configuration: Configuration) -> float:
+    """Steps at which the weights of a run are kept."""
+    per_decade = configuration.settings.trace.weights
+    decades = math.log10(max(10, configuration.settings.stop.steps))
+    return 0 if per_decade is None else 2 + decades * per_decade
 
 
 def _mb(numbers: float) -> float:

@@ -17,6 +17,8 @@ from nnflow.stages.spectrum import spectrum
 from nnflow.stages.summarize import summarize
 from nnflow.stages.train import train
 
+AGREE = {"reproduced", "not_contradicted", "proved"}
+"""The verdicts of agreement."""
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
@@ -39,9 +41,14 @@ def complete(study, folder, gpus=0):
 
 
 def verdicts(job):
-    """{claim: verdict}."""
-    with (job.folder / "claims.csv").open(encoding="utf-8") as file:
-        return {row["claim"]: row["verdict"] for row in csv.DictReader(file)}
+    """{claim[configuration]: verdict}; {claim: verdict} in a study of one configuration."""
+    with (job.folder / "claims.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    one = len(job.study.configurations) == 1
+    return {
+        row["claim"] if one else f"{row['claim']}[{row['configuration']}]": row["verdict"]
+        for row in rows
+    }
 
 
 def module(name):

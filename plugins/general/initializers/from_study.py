@@ -25,6 +25,8 @@ class FromStudy(Initializer):
     noise: NonNegativeFloat = 0.0
     """Standard deviation of the noise of each weight."""
 
+    varies = ("noise",)
+
     def used_studies(self):
         return (self.study,)
 
@@ -43,8 +45,8 @@ class FromStudy(Initializer):
                     f" {tuple(shape)} at {label}"
                 )
             weights = ended[name].values[start.streams.runs % len(ended[name])]
-            noise = start.streams.normal(int(np.prod(shape)), draw=place).reshape(-1, *shape)
-            drawn[name] = weights + self.noise * noise
+            noise = self.noise * start.streams.normal(int(np.prod(shape)), draw=place)
+            drawn[name] = weights + noise.reshape(-1, *shape)
         return drawn
 
 

@@ -22,11 +22,13 @@ class Given(Initializer):
     noise: NonNegativeFloat = 0.0
     """Standard deviation of independent normal numbers that are added to every entry."""
 
+    varies = ("noise",)
+
     def draw(self, shapes, streams):
         check_names("given.values", self.values, shapes)
         return {
             name: self._values(name, shape, streams.runs)
-            + self.noise * streams.normal(math.prod(shape), draw=i).reshape(-1, *shape)
+            + (self.noise * streams.normal(math.prod(shape), draw=i)).reshape(-1, *shape)
             for i, (name, shape) in enumerate(shapes.items())
         }
 

@@ -28,7 +28,7 @@ class Normal(Initializer):
     """Variance of vectors beside matrices (biases); null: they follow the rule, with fans
     of 1. In a model without matrices vectors always follow it."""
 
-    varies = ("variance",)
+    varies = ("variance", "bias_variance")
 
     def draw(self, shapes, streams):
         matrices = any(len(shape) >= 2 for shape in shapes.values())
@@ -41,7 +41,7 @@ class Normal(Initializer):
 
     def _deviation(self, shape: tuple[int, ...], matrices: bool) -> float | np.ndarray:
         if len(shape) < 2 and matrices and self.bias_variance is not None:
-            return math.sqrt(self.bias_variance)
+            return np.sqrt(self.bias_variance)
         inputs, outputs = _fans(shape)
         fans = {
             "one": 1,

@@ -25,6 +25,7 @@ class FrankWolfe(Optimizer):
     smoothness: PositiveFloat | None = None
     """M, a Lipschitz constant of ∇L."""
 
+    varies = ("step_size", "smoothness")
     keeps_constraints = True
     needs_constraints = True
 
@@ -46,7 +47,7 @@ class FrankWolfe(Optimizer):
     def _share(self, gradient, way, steps):
         """γ, (run, 1)."""
         if self.step_size is not None:
-            return torch.full_like(steps, self.step_size)
+            return self.step_size * torch.ones_like(steps)
         if self.smoothness is None:
             return 2 / (steps + 2)
         fall = -(gradient * way).sum(1, keepdim=True)

@@ -26,20 +26,27 @@ class GradientFlow(Optimizer):
     absolute_error: PositiveFloat = 1e-14
     """Allowed error of a step, added to that."""
 
+    varies = ("interval", "relative_error", "absolute_error")
+
     def start(self, weights, scale):
+        interval = _by_run(self.interval, weights).squeeze(1)
         # the step that the last interval ended with is where the next one begins
-        begin = min(1e-3, self.interval)
-        return {"interval": self.interval * scale, "length": torch.full_like(scale, begin)}
+        return {"interval": interval * scale, "length": interval.clamp(max=1e-3)}
 
     def step(self, objective, weights, state):
         weights, length = weights.clone(), state["length"].clone()
         left = state["interval"].clone()
         slope = -objective.gradient(weights)
+        relative, absolute = (
+            _by_run(error, weights) for error in (self.relative_error, self.absolute_error)
+        )
         rows = torch.arange(len(weights), device=weights.device)
         while len(rows):
             tried = torch.minimum(length[rows], left[rows])
             ends, slopes = _attempt(objective, weights[rows], slope[rows], tried)
-            error = self._error(weights[rows], ends, slopes, tried)
+            allowed = torch.maximum(weights[rows].abs(), ends.abs())
+            allowed = absolute[rows] + relative[rows] * allowed
+            error = _error(slopes, tried, allowed)
             # a run that is not finite any more is left to the stop rules
             accepted = (error < 1) | ~error.isfinite()
             factor = (SAFETY * error ** (-1 / ORDER)).clamp(SHRINK, GROW)
@@ -55,17 +62,6 @@ class GradientFlow(Optimizer):
             rows = rows[~done]
         return weights, {"interval": state["interval"], "length": length}
 
-    def _error(self, weights, ends, slopes, tried):
-        """Norm of the estimated error over what is allowed, (run,)."""
-        _, _, third, fifth = _coefficients()
-        allowed = self.absolute_error + self.relative_error * torch.maximum(
-            weights.abs(), ends.abs()
-        )
-        low = (_combined(slopes, third) / allowed).square().sum(1)
-        high = (_combined(slopes, fifth) / allowed).square().sum(1)
-        both = ((high + 0.01 * low) * weights.shape[1]).sqrt()
-        return torch.where(both > 0, tried * high / both, 0.0)
-
 
 SAFETY, SHRINK, GROW, ORDER = 0.9, 0.2, 10.0, 8
 """Of the control of step lengths: Hairer, Nørsett & Wanner (1993), Section II.4."""
@@ -77,6 +73,20 @@ def _coefficients():
     from scipy.integrate import DOP853
 
     return DOP853.A.tolist(), DOP853.B.tolist(), DOP853.E3.tolist(), DOP853.E5.tolist()
+
+
+def _by_run(number, weights):
+    """A setting, one number or (run, 1), as (run, 1)."""
+    return number * torch.ones_like(weights[:, :1])
+
+
+def _error(slopes, tried, allowed):
+    """Norm of the estimated error over what is allowed, (run,)."""
+    _, _, third, fifth = _coefficients()
+    low = (_combined(slopes, third) / allowed).square().sum(1)
+    high = (_combined(slopes, fifth) / allowed).square().sum(1)
+    both = ((high + 0.01 * low) * allowed.shape[1]).sqrt()
+    return torch.where(both > 0, tried * high / both, 0.0)
 
 
 def _attempt(objective, weights, slope, length):

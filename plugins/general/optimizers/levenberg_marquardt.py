@@ -24,15 +24,18 @@ class LevenbergMarquardt(Optimizer):
     damping: PositiveFloat = 1.0
     """First and smallest c."""
 
+    varies = ("damping",)
+
     def start(self, weights, scale):
-        return {"damping": self.damping / scale[:, None]}
+        least = self.damping * torch.ones_like(scale)[:, None]
+        return {"damping": least / scale[:, None], "least": least}
 
     def step(self, objective, weights, state):
-        method = LevenbergMarquardtSteps(Damping(self.damping, RAISE, LOWER))
+        method = LevenbergMarquardtSteps(Damping(state["least"].squeeze(1), RAISE, LOWER))
         factor, gradient = state["damping"].squeeze(1), objective.gradient(weights)
         moved, _, _, better = method.trial(objective, weights, gradient, None, factor)
         damping = method.damping.after(factor, better)[:, None]
-        return torch.where(better[:, None], moved, weights), {"damping": damping}
+        return torch.where(better[:, None], moved, weights), {**state, "damping": damping}
 
 
 @nnflow.hookimpl

@@ -25,6 +25,8 @@ class Newton(Optimizer):
     """Eigenvalues of H below this fraction of the largest magnitude count as zero: the step
     has no part along them."""
 
+    varies = ("rate", "longest_step", "singular_below")
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None]}
 
@@ -33,7 +35,8 @@ class Newton(Optimizer):
         step = state["rate"] * newton_step(hessian, gradient, self.singular_below)
         if self.longest_step is not None:
             length = torch.linalg.vector_norm(step, dim=1, keepdim=True)
-            step = step * (self.longest_step / length).clamp(max=1)
+            # torch divides a number so, but a tensor otherwise: the last bits would depend on it
+            step = step * (length.reciprocal() * self.longest_step).clamp(max=1)
         return weights - step, state
 
 

@@ -64,7 +64,7 @@ class PerturbedGradientDescent(Optimizer):
     waiting_time: PositiveInt | None = None
     """t_thres, steps between noise and verdict, instead of the computed one (rounded up)."""
 
-    varies = ("rate", "radius")
+    varies = ("rate", "radius", "gradient_threshold", "loss_threshold")
 
     @model_validator(mode="after")
     def _complete(self):
@@ -114,7 +114,8 @@ class PerturbedGradientDescent(Optimizer):
         parameters = self.parameters(weights.shape[1])
         now, waiting = state["step"], ~state["returned"]
         gradient = objective.gradient(weights)
-        quiet = torch.linalg.vector_norm(gradient, dim=1) <= parameters.gradient_threshold
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        quiet = (norm <= parameters.gradient_threshold).squeeze(1)
         noisy = waiting & quiet & (now - state["noise_step"] > parameters.waiting_time)
         if noisy.any():
             state = _anchored(objective, weights, state, noisy)
@@ -122,8 +123,9 @@ class PerturbedGradientDescent(Optimizer):
             gradient = torch.where(noisy[:, None], objective.gradient(weights), gradient)
         due = waiting & (now - state["noise_step"] == parameters.waiting_time)
         if due.any():
-            change = objective.loss(weights) - state["anchor_loss"]
-            waiting = waiting & ~(due & (change > -parameters.loss_threshold))
+            change = (objective.loss(weights) - state["anchor_loss"])[:, None]
+            stayed = (change > -parameters.loss_threshold).squeeze(1)
+            waiting = waiting & ~(due & stayed)
         moved = weights - state["rate"] * gradient
         moved = torch.where(waiting[:, None], moved, state["anchor"])
         return moved, {**state, "step": now + 1, "returned": ~waiting}

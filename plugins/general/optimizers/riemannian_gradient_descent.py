@@ -18,6 +18,7 @@ class RiemannianGradientDescent(Optimizer):
     rate: PositiveFloat
     """Learning rate α."""
 
+    varies = ("rate",)
     is_gradient_descent = True
     keeps_manifold = True
 

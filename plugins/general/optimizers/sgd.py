@@ -36,7 +36,7 @@ class Sgd(Optimizer):
     milestones: list[Annotated[float, Field(gt=0, lt=1)]] = [0.5, 0.75]
     """Fractions of T at which step_decay lowers the rate."""
 
-    varies = ("momentum",)
+    varies = ("rate", "momentum", "decay")
 
     @model_validator(mode="after")
     def _covered(self):
@@ -64,8 +64,8 @@ class Sgd(Optimizer):
         )
         batch = objective.minibatch(order.gather(1, columns))
         velocity = self.momentum * state["velocity"] + batch.gradient(weights)
-        rate = state["scale"] * self._rate(step).to(weights.dtype)
-        moved = weights - rate[:, None] * velocity
+        rate = state["scale"][:, None] * self._rate(step[:, None]).to(weights.dtype)
+        moved = weights - rate * velocity
         return moved, {**state, "step": step + 1, "velocity": velocity, "order": order}
 
     def _batches(self, samples):
@@ -86,9 +86,9 @@ class Sgd(Optimizer):
         return drawn if due.all() else torch.where(due[:, None], drawn, order)
 
     def _rate(self, step):
-        """α_t of each run, (run,)."""
+        """α_t of each run, (run, 1)."""
         if self.schedule == "constant":
-            return torch.full(step.shape, self.rate, dtype=torch.float64, device=step.device)
+            return self.rate * torch.ones_like(step, dtype=torch.float64)
         passed = (step.to(torch.float64) / self.total_steps).clamp(max=1)
         if self.schedule == "cosine":
             return self.rate * (1 + torch.cos(math.pi * passed)) / 2

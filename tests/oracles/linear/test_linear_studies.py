@@ -255,8 +255,8 @@ def test_every_claim_holds(name, root, tmp_path):
     job = complete(study, tmp_path)
     with (job.folder / "claims.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row for row in rows if row["verdict"] not in ("reproduced", "corrected")] == []
-    corrected = {row["claim"].split("[")[0] for row in rows if row["verdict"] == "corrected"}
+    assert [row for row in rows if row["verdict"] not in (*AGREE, "corrected")] == []
+    corrected = {row["claim"] for row in rows if row["verdict"] == "corrected"}
     assert corrected == {claim.claim for claim in study.settings.claims if claim.corrected}
     for figure in study.settings.figures:
         for ending in ("svg", "png"):

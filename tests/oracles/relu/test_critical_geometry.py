@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from students import objective, random_weights
-from studies import complete, module, verdicts
+from studies import AGREE, complete, module, verdicts
 
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
@@ -239,7 +239,7 @@ def test_every_claim_is_reproduced_or_corrected(done):
     found = verdicts(done)
     assert found.pop("collinear_saddles_of_any_norms") == "corrected"
     assert found.pop("grid_points") == "differs"  # the grid was made smaller
-    assert set(found.values()) == {"reproduced"}, found
+    assert set(found.values()) <= AGREE, found
 
 
 def test_figures_are_drawn(done):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies import complete, module, verdicts
+from studies import AGREE, complete, module, verdicts
 
 from nnflow.study.loading import load_study, study_file
 
@@ -97,8 +97,7 @@ def done(root, tmp_path_factory):
 
 def test_every_claim_is_reproduced_or_corrected(done):
     found = verdicts(done)
-    assert found.pop("cube_fails_for_small_d") == "corrected"
-    assert set(found.values()) == {"reproduced"}, found
+    assert set(found.values()) <= AGREE, found
 
 
 def test_errors_fall_with_samples_and_dimension(done):

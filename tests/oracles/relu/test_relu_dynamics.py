@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from students import normal
 from students import objective as whole
-from studies import complete, module, verdicts
+from studies import AGREE, complete, module, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
@@ -265,7 +265,7 @@ def study(name):
 @pytest.mark.slow
 def test_single_relu_study(tmp_path):
     job = complete(study("single_relu"), tmp_path)
-    assert set(verdicts(job).values()) == {"reproduced"}
+    assert set(verdicts(job).values()) <= AGREE | {"undecided"}  # few starts a dimension
     found = job.read["summary"]
     several = found["inputs"].values > 1
     assert (found["converged_share"].values[several] == 1).all()
@@ -276,7 +276,7 @@ def test_single_relu_study(tmp_path):
 @pytest.mark.slow
 def test_symmetry_breaking_study(tmp_path):
     job = complete(study("symmetry_breaking"), tmp_path)
-    assert set(verdicts(job).values()) == {"reproduced"}
+    assert set(verdicts(job).values()) <= AGREE
     assert job.read["summary"]["steps"].values.tolist() == [3631, 1908, 969]
 
 
@@ -287,4 +287,4 @@ def test_noisy_initialization_study(tmp_path):
     assert found["teacher_share_low"][0] > found["teacher_share_high"][1]
     given = verdicts(job)
     assert given["mixed_top[model=relu_top_weights,top=1-1-1-1--1]"] == "corrected"
-    assert given["positive_top[model=relu_top_weights,top=1-1-1-1-1]"] == "reproduced"
+    assert given["positive_top[model=relu_top_weights,top=1-1-1-1-1]"] == "not_contradicted"

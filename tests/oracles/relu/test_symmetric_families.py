@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from students import objective
-from studies import complete, module, verdicts
+from studies import AGREE, complete, module, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
@@ -111,8 +111,8 @@ def done(root, tmp_path_factory):
 def test_every_claim_at_this_scale_is_reproduced(done):
     found = verdicts(done)
     measured = [verdict for verdict in found.values() if verdict != "not_measured"]
-    assert set(measured) == {"reproduced"}
-    names = {name.split("[")[0] for name, verdict in found.items() if verdict == "reproduced"}
+    assert set(measured) <= AGREE
+    names = {name.split("[")[0] for name, verdict in found.items() if verdict in AGREE}
     assert names == {claim.claim for claim in done.study.settings.claims}
 
 

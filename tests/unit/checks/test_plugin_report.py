@@ -33,6 +33,8 @@ class It(Model):
     depth: float = 1.0
     """How deep."""
 
+    varies = ("depth",)
+
     def shapes(self):
         return {"w": (2,), "b": ()}
 
@@ -75,6 +77,8 @@ class It(Optimizer):
     rate: PositiveFloat = 0.1
     """Rate."""
 
+    varies = ("rate",)
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None], "t": T.zeros(len(weights))}
 
@@ -87,8 +91,14 @@ INITIALIZER = '''
 class It(Initializer):
     """Normal weights."""
 
+    spread: PositiveFloat = 1.0
+    """Deviation."""
+
+    varies = ("spread",)
+
     def draw(self, shapes, streams):
-        return {name: streams.normal(int(np.prod(shape)), draw=i).reshape(-1, *shape)
+        sizes = [int(np.prod(shape)) for shape in shapes.values()]
+        return {name: (self.spread * streams.normal(sizes[i], draw=i)).reshape(-1, *shape)
                 for i, (name, shape) in enumerate(shapes.items())}
 '''
 ACTIVATION = '''
@@ -223,6 +233,26 @@ FAULTS = [
     ("datasets", "np.ones((5, 2))", "np.random.rand(5, 2)", "determinism"),
     ("figures", '"summary"', '"sumary"', "needs"),
     ("analyses", '"training"', '"summary"', "needs"),
+    (
+        "models",
+        "(w**4).sum(1) / 4",
+        "(w**4).sum(1) / 4 + T.as_tensor(self.depth).double().reshape(-1)[:1]",
+        "varies: depth: loss",
+    ),
+    (
+        "models",
+        "w[:, 1] ** 2, 2",
+        "w[:, 1] ** 2, 2 * T.as_tensor(self.depth).double().mean()",
+        "varies: depth: hessian",
+    ),
+    ("models", 'varies = ("depth",)', 'varies = ("depht",)', "varies: depht"),
+    (
+        "optimizers",
+        "self.rate * s",
+        "T.as_tensor(self.rate).double().reshape(-1)[:1] * s",
+        "varies: rate: weights",
+    ),
+    ("initializers", "self.spread *", "np.mean(self.spread) *", "varies: spread: w"),
 ]
 
 

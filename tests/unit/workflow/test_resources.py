@@ -58,6 +58,8 @@ def test_time_has_a_floor_and_a_ceiling():
         ("runs: 1000\n", "runs: 100000\n", "collect"),
         ("k: 6, n: 6", "k: 20, n: 20", "spectrum"),
         ("runs:", "certify: {most: 50}\nruns:", "certify"),
+        ("runs:", "vary: {optimizer.rate: [0.1, 0.2]}\nruns:", "collect"),
+        ("runs:", "trace: {weights: 5}\nspectrum: {at: trace}\nruns:", "spectrum"),
     ],
 )
 def test_what_makes_a_job_larger_makes_it_ask_for_more(study, old, new, stage):
@@ -68,6 +70,14 @@ def test_what_makes_a_job_larger_makes_it_ask_for_more(study, old, new, stage):
     )
     assert large.seconds > small.seconds
     assert large.megabytes >= small.megabytes
+
+
+def test_kept_weights_are_counted(study):
+    """1000 runs of 36 weights at 2 + 5·5 steps, three copies in train and one in classify."""
+    kept = study(STUDY.replace("runs:", "trace: {weights: 5}\nruns:"))
+    for stage, copies in (("train", 3), ("classify", 1)):
+        more = resources_for(kept, stage).megabytes - resources_for(study(STUDY), stage).megabytes
+        assert more == pytest.approx(copies * 1000 * 36 * 27 * 8 / 2**20)
 
 
 def test_more_batches_leave_a_training_job_as_it_is(study):

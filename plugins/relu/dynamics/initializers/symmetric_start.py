@@ -22,14 +22,17 @@ class SymmetricStart(Initializer):
     noise: NonNegativeFloat = 0.0
     """Standard deviation of independent normal numbers that are added to every entry."""
 
+    varies = ("x", "y", "noise")
+
     def draw(self, shapes, streams):
+        x, y = (np.reshape(number, (-1, 1, 1)) for number in (self.x, self.y))
         drawn = {}
         for number, (name, shape) in enumerate(shapes.items()):
             if len(shape) != 2 or shape[0] != shape[1]:
                 raise UserError(f"symmetric_start: the weight {name!r} {shape} is not square")
-            middle = np.full(shape, self.y) + (self.x - self.y) * np.eye(shape[0])
-            noise = streams.normal(math.prod(shape), draw=number).reshape(-1, *shape)
-            drawn[name] = middle + self.noise * noise
+            middle = y + (x - y) * np.eye(shape[0])
+            noise = self.noise * streams.normal(math.prod(shape), draw=number)
+            drawn[name] = middle + noise.reshape(-1, *shape)
         return drawn
 
 
