@@ -87,7 +87,7 @@ def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, An
     if _boundless(row):
         return {
             "verdict": "undecided",
-            "note": _join("one run gives no interval; two or more would", claim.note),
+            "note": _join("too few runs for an interval", claim.note),
         }
     decided, note = (_equals if claim.comparison == "published" else _inequality)(
         claim, row, number, at

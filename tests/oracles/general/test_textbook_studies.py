@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from studies import complete
+from studies import AGREE, complete, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
-from studies import complete, module
+from studies import AGREE, complete, module
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
