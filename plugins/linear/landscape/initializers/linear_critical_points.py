@@ -123,7 +123,8 @@ def _widths(shapes) -> list[int]:
 
 def _invertible(size: int, streams, draw: int) -> tuple[np.ndarray, np.ndarray]:
     """Random G with singular values between ½ and 2, and G⁻¹, each (run, size, size)."""
-    one, other = (orthogonal(size, streams, 3 * draw + i) for i in (0, 1))
+    drawn = (streams.normal(size * size, draw=3 * draw + i) for i in (0, 1))
+    one, other = (orthogonal(part.reshape(-1, size, size)) for part in drawn)
     values = 4.0 ** (streams.uniform(size, draw=3 * draw + 2)[:, None, :] - 0.5)
     return (one * values) @ other, np.swapaxes(other, 1, 2) @ np.swapaxes(one / values, 1, 2)
 
