@@ -17,10 +17,10 @@ class LinearPlateaus(Analysis):
     A plateau is a local minimum of the gradient norm along the trace, below `flat`, before the
     end of the run; optimizers that go uphill have none.
 
-    Escapes are timed in configurations whose starts are constructed critical points with noise. Gradient
-    descent of step α leaves a saddle with the lowest eigenvalue λ < 0 by the factor 1 − αλ a
-    step, so that n·ln(1 − αλ) grows by ln(δ/δ') when the noise falls from δ to δ'. It needs the
-    noiseless point, for λ, and common starts.
+    Escapes are timed where starts are constructed critical points with noise. Gradient descent of
+    step α leaves a saddle with the lowest eigenvalue λ < 0 by the factor 1 − αλ a step, so that
+    n·ln(1 − αλ) grows by ln(δ/δ') when the noise falls from δ to δ'. It needs the noiseless
+    configuration, for λ, and common starts.
     """
 
     needs = ("training", "critical_points")
