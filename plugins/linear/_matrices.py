@@ -45,6 +45,25 @@ def critical_values(values: np.ndarray, fitting: int) -> np.ndarray:
     return np.unique(np.round([(part**2).sum() / 2 for part in missed], 12))
 
 
+def has_descent(layers: list[np.ndarray], target: np.ndarray, kept: int) -> np.ndarray:
+    """Do the ranks at critical points that keep the r largest of distinct singular values,
+    r below the smallest width, say that the Hessian has a negative eigenvalue? (run,)
+
+    It has none exactly where, for all j < i, rank(W_{i−1} ⋯ W_{j+1}) = r or
+    rank(W_{j−1} ⋯ W₁ Yᵀ W_K ⋯ W_{i+1}) = r, the products of no layers being identities: the second
+    variation beside the kept modes consists of products of the two matrices with one change each
+    of W_j and W_i. Achour, Malgouyres & Gerchinovitz (arXiv:2107.13289) call it tightened pivots.
+    """
+    runs, count = len(layers[0]), len(layers)
+    steep = np.zeros(runs, dtype=bool)
+    for j, i in combinations(range(count), 2):
+        between = product(layers[j + 1 : i], layers[j].shape[1], runs)
+        before = product(layers[:j], layers[0].shape[2], runs)
+        behind = product(layers[i + 1 :], layers[-1].shape[1], runs)
+        steep |= (rank(between) > kept) & (rank(before @ target.T @ behind) > kept)
+    return steep
+
+
 def values_of(model) -> np.ndarray:
     """The critical values of a network's loss."""
     return critical_values(model.modes[1], min(model.widths))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, torch
+from nnflow import Analysis, Streams, torch
 
-from ..._matrices import constructed, matrices, ranks, values_of
+from ..._matrices import constructed, has_descent, matrices, ranks, values_of
+
+HEIGHTS = (0.1, 0.2, 0.4)
+"""ε along the curves that leave bad saddles; 0.1⁵ is far above rounding."""
 
 
 class LinearCriticalPoints(Analysis):
@@ -37,6 +40,9 @@ class LinearCriticalPoints(Analysis):
         "bad_saddles": "patterns of points that are not global and have no negative eigenvalue",
         "ranked_points": "points with r_Z = r_R that keep the top singular values, not full rank",
         "ranked_points_steep": "of these, points whose Hessian has a negative eigenvalue",
+        "rule_mismatches": "points where the rule of ranks and the Hessian disagree on a descent",
+        "bad_saddles_left": "bad saddles from which the constructed curve lowers the loss",
+        "curve_error": "largest relative error of the curve's descent s·εᶻ − ½ε²ᶻ, z zero layers",
         "zero_spectrum_error": "largest error of the predicted Hessian eigenvalues at W = 0",
     }
 
@@ -56,6 +62,8 @@ class LinearCriticalPoints(Analysis):
                 **_predicted(found),
                 **_valued(settings.model, found, within),
                 **_by_rank(settings.model, found),
+                **_curves(settings.model, initializer, found, within),
+                rule_mismatches=_rule_mismatches(settings.model, found, critical),
             )
             runs.append({"where": np.full(len(found["loss"]), configuration.label), **found})
         return table.dataset().assign(
@@ -78,8 +86,8 @@ def _measured(model, initializer, critical) -> dict[str, np.ndarray]:
     return {
         "pattern": critical["run"].values % len(patterns),
         "kept": np.array([len(pattern.kept) for pattern in chosen]),
-        "keeps_top": np.array([p.kept == tuple(range(len(p.kept))) for p in chosen]),
-        "extra": np.array([_through(pattern, model) for pattern in chosen]),
+        "keeps_top": np.array([pattern.keeps_top() for pattern in chosen]),
+        "extra": np.array([pattern.through(model.widths) for pattern in chosen]),
         "rank_R": rank_r,
         "rank_Z": rank_z,
         "index": critical["index"].values,
@@ -89,14 +97,6 @@ def _measured(model, initializer, critical) -> dict[str, np.ndarray]:
         "value": np.array([(part**2).sum() / 2 for part in missed]),
         "loss": critical["loss"].values,
     }
-
-
-def _through(pattern, model) -> int:
-    """The rank of W_{K−1} ⋯ W₂ beside the kept modes."""
-    layers = len(model.widths) - 1
-    if layers == 2:
-        return model.widths[1] - len(pattern.kept)
-    return pattern.extra if pattern.zero == (1, layers) else 0
 
 
 def _predicted(found) -> dict[str, int]:
@@ -139,6 +139,42 @@ def _by_rank(model, found) -> dict[str, float]:
         "ranked_points": ranked.sum(),
         "ranked_points_steep": (index[ranked] > 0).sum(),
     }
+
+
+def _rule_mismatches(model, found, critical) -> int:
+    """Below full rank the Hessian has a negative eigenvalue where the kept modes are not the top
+    ones, or `has_descent`."""
+    layers = matrices(model, critical)
+    below = found["rank_R"] < min(model.widths)
+    steep = ~found["keeps_top"] | has_descent(layers, model.y, found["kept"])
+    return int((below & (steep != (found["index"] > 0))).sum())
+
+
+def _curves(model, initializer, found, within: float) -> dict[str, float]:
+    """Bad saddles are saddles: a curve leaves each with a lower loss, of the order of the number z
+    of its zero layers, where ε stands in place of each zero."""
+    shapes = model.shapes()
+    patterns = initializer.patterns(shapes)
+    bad = (found["index"] == 0) & (found["loss"] - model.infimum() > within)
+    runs = np.unique(found["pattern"][bad])
+    if not len(runs):
+        return {"bad_saddles_left": 0}
+    streams = Streams(0, "linear_critical_points", runs, "curves")
+    losses = [_losses(model, initializer.beside(shapes, streams, e)) for e in (0.0, *HEIGHTS)]
+    falls = losses[0] - np.stack(losses[1:])
+    zeros = np.array([len(patterns[run].zero) for run in runs])
+    values = np.array([np.delete(model.modes[1], patterns[run].kept)[0] for run in runs])
+    powers = np.power.outer(HEIGHTS, zeros)
+    expected = values * powers - powers**2 / 2
+    return {
+        "bad_saddles_left": (falls > 0).all(axis=0).sum(),
+        "curve_error": np.abs(falls / expected - 1).max(),
+    }
+
+
+def _losses(model, weights) -> np.ndarray:
+    tensors = {name: torch.as_tensor(part) for name, part in weights.items()}
+    return model.loss(tensors, {}).numpy()
 
 
 def _zero_error(model) -> float:
