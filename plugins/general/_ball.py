@@ -1,4 +1,4 @@
-"""Weights uniform in a ball around zero."""
+"""Points uniform in a ball around zero."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import math
 import numpy as np
 
 
-def uniform_in_ball(radius: float, shapes, streams) -> dict[str, np.ndarray]:
-    """{name: (run, *shape)}, all weights of a run together uniform in the ball.
+def in_ball(radius: float, drawn: np.ndarray) -> np.ndarray:
+    """Points (row, d) uniform in the ball, of standard normal numbers (row, d + 2).
 
-    Drawn as the first d coordinates of a point uniform on the sphere of d + 2 dimensions,
-    which are uniform in the ball of d dimensions (Archimedes; Barthe et al. 2005).
+    The first d coordinates of a point uniform on the unit sphere of d + 2 dimensions are uniform
+    in the unit ball of d dimensions (Archimedes; Barthe et al. 2005).
     """
+    return radius * drawn[:, :-2] / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def uniform_in_ball(radius: float, shapes, streams) -> dict[str, np.ndarray]:
+    """{name: (run, *shape)}, all weights of a run together uniform in the ball."""
     sizes = [math.prod(shape) for shape in shapes.values()]
-    drawn = streams.normal(sum(sizes) + 2)
-    inside = radius * drawn[:, :-2] / np.linalg.norm(drawn, axis=1, keepdims=True)
+    inside = in_ball(radius, streams.normal(sum(sizes) + 2))
     parts = np.split(inside, np.cumsum(sizes)[:-1], axis=1)
     return {
         name: part.reshape(-1, *shape)

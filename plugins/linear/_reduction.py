@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from nnflow import UserError, torch
-
-if TYPE_CHECKING:
-    from .models.linear_network import LinearNetwork
 
 
 @dataclass(frozen=True)
@@ -24,40 +21,38 @@ class Reduction:
     the signs of Hessian eigenvalues are kept. Gradient flows are kept only where XXᵀ = I: else
     T changes the metric. Chitour, Liao & Couillet (arXiv:1811.03568), Section 2.
 
-    network: the reduced one. root: T. left, right: U and V.
+    singular_values: the diagonal of D. root: T. left, right: U and V.
     """
 
-    network: LinearNetwork
+    singular_values: np.ndarray
     constant: float
     root: np.ndarray
     left: np.ndarray
     right: np.ndarray
 
     def forth(self, weights: dict[str, Any]) -> dict[str, Any]:
-        """W' from W, tensors (run, *shape)."""
-        return self._mapped(weights, self.left.T, self.root @ self.right)
+        """W' from W, tensors (run, *shape), the first layer first."""
+        return _mapped(weights, self.left.T, self.root @ self.right)
 
     def back(self, weights: dict[str, Any]) -> dict[str, Any]:
         """W from W'."""
-        return self._mapped(weights, self.left, self.right.T @ np.linalg.inv(self.root))
-
-    def _mapped(self, weights, left, right):
-        names = list(self.network.shapes())
-        mapped = {name: weights[name] for name in names}
-        mapped[names[0]] = mapped[names[0]] @ torch.as_tensor(right)
-        mapped[names[-1]] = torch.as_tensor(left) @ mapped[names[-1]]
-        return mapped
+        return _mapped(weights, self.left, self.right.T @ np.linalg.inv(self.root))
 
 
-def reduction(model: LinearNetwork) -> Reduction:
-    """The reduction of a network. Raises UserError where XXᵀ is not invertible."""
-    x, y = model.x, model.y
+def _mapped(weights, left: np.ndarray, right: np.ndarray):
+    mapped = dict(weights)
+    first, last = next(iter(mapped)), next(reversed(mapped))
+    mapped[first] = mapped[first] @ torch.as_tensor(right)
+    mapped[last] = torch.as_tensor(left) @ mapped[last]
+    return mapped
+
+
+def reduction(x: np.ndarray, y: np.ndarray) -> Reduction:
+    """The reduction for X, (d₀, m), and Y, (d_K, m). Raises UserError where XXᵀ is singular."""
     values, vectors = np.linalg.eigh(x @ x.T)
     if values[0] <= 1e-12 * values[-1]:
         raise UserError(f"linear_network.inputs: X has a rank below its {len(x)} rows")
     root = (vectors * np.sqrt(values)) @ vectors.T
-    rows = np.linalg.solve(root, x)
-    left, singular, right = np.linalg.svd(y @ rows.T)
-    network = type(model)(widths=model.widths, singular_values=singular.tolist())
+    left, singular, right = np.linalg.svd(y @ np.linalg.solve(root, x).T)
     constant = float((y**2).sum() - (singular**2).sum()) / 2
-    return Reduction(network, constant, root, left, right.T)
+    return Reduction(singular, constant, root, left, right.T)

@@ -10,6 +10,8 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 import nnflow
 from nnflow import Optimizer, torch
 
+from .._ball import in_ball
+
 
 class Parameters(NamedTuple):
     """What Algorithm 1 computes from its constants: η, r, g_thres, f_thres, t_thres."""
@@ -142,17 +144,12 @@ def _anchored(objective, weights, state, noisy):
 
 
 def _noise(objective, weights, noisy, now):
-    """Points uniform in the unit ball for the `noisy` runs, 0 for the others.
-
-    The first d coordinates of a point uniform on the unit sphere of d + 2 dimensions are
-    uniform in the unit ball of d dimensions (Archimedes; Barthe et al. 2005).
-    """
+    """Points uniform in the unit ball for the `noisy` runs, 0 for the others."""
     rows = torch.nonzero(noisy).squeeze(1).cpu().numpy()
     streams, draw = objective.streams.take(rows), now.cpu().numpy()[rows]
-    drawn = torch.as_tensor(streams.normal(weights.shape[1] + 2, draw=draw))
-    inside = drawn[:, :-2] / torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
+    inside = in_ball(1.0, streams.normal(weights.shape[1] + 2, draw=draw))
     noise = torch.zeros_like(weights)
-    noise[noisy] = inside.to(weights.device)
+    noise[noisy] = torch.as_tensor(inside).to(weights.device)
     return noise
 
 

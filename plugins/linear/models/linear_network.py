@@ -21,6 +21,8 @@ from .._chain import (
     products,
     pulled_back,
 )
+from .._orthogonal import orthogonal
+from .._reduction import Reduction, reduction
 
 Matrix = list[list[float]]
 
@@ -91,7 +93,7 @@ class LinearNetwork(Model):
         if self.singular_vectors is None:
             return middle
         generator = np.random.default_rng(self.singular_vectors)
-        left, right = (_orthogonal(size, generator) for size in (rows, columns))
+        left, right = (orthogonal(generator.normal(size=(size, size))) for size in (rows, columns))
         return left @ middle @ right.T
 
     @cached_property
@@ -101,11 +103,14 @@ class LinearNetwork(Model):
         best = self.y @ np.linalg.pinv(self.x)
         return np.linalg.svd(best, full_matrices=False)
 
-    def reduced(self):
-        """The equivalent network with X = I and Y = (D 0); see `Reduction`."""
-        from .._reduction import reduction
+    def reduction(self) -> Reduction:
+        """How the weights of this network are mapped to those of the reduced one."""
+        return reduction(self.x, self.y)
 
-        return reduction(self)
+    def reduced(self) -> LinearNetwork:
+        """The equivalent network with X = I and Y = (D 0); see `Reduction`."""
+        values = self.reduction().singular_values.tolist()
+        return LinearNetwork(widths=self.widths, singular_values=values)
 
     # The model
 
@@ -255,12 +260,6 @@ def _symmetric(rows):
         for k in range(count)
     ]
     return torch.cat(whole, dim=1)
-
-
-def _orthogonal(size: int, generator: np.random.Generator) -> np.ndarray:
-    """A uniformly random orthogonal matrix (Mezzadri 2007)."""
-    vectors, triangle = np.linalg.qr(generator.normal(size=(size, size)))
-    return vectors * np.sign(np.diag(triangle))
 
 
 @nnflow.hookimpl

@@ -220,7 +220,7 @@ def done(root, tmp_path_factory):
     )
 
 
-def test_every_claim_is_reproduced_or_corrected(done):
+def test_every_claim_holds_or_is_corrected(done):
     found = verdicts(done)
     corrected = {name for name, verdict in found.items() if verdict == "corrected"}
     assert {name.split("[")[0] for name in corrected} == {"half"}

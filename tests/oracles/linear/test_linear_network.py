@@ -122,14 +122,14 @@ def test_reduction_there_and_back(seed, layers):
     widths = [3, *generator.integers(2, 5, size=layers - 1).tolist(), 2]
     x, y = generator.normal(size=(3, 5)), generator.normal(size=(2, 5))
     model = network(widths=widths, target=y.tolist(), inputs=x.tolist())
-    reduced = model.reduced()
-    assert np.array_equal(reduced.network.x, np.eye(3))
-    assert np.all(np.diag(np.diag(reduced.network.y[:, :2])) == reduced.network.y[:, :2])
+    reduced, reduction = model.reduced(), model.reduction()
+    assert np.array_equal(reduced.x, np.eye(3))
+    assert np.all(np.diag(np.diag(reduced.y[:, :2])) == reduced.y[:, :2])
     weights = random_weights(model, seed=seed)
-    there = reduced.forth(weights)
-    loss = reduced.network.loss(there, {}) + reduced.constant
+    there = reduction.forth(weights)
+    loss = reduced.loss(there, {}) + reduction.constant
     torch.testing.assert_close(loss, model.loss(weights, {}), rtol=1e-11, atol=0)
-    for name, back in reduced.back(there).items():
+    for name, back in reduction.back(there).items():
         torch.testing.assert_close(back, weights[name], rtol=1e-8, atol=1e-8)
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
-from studies import AGREE, complete, module
+from studies import complete, module
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
@@ -52,16 +52,79 @@ def test_index_nullity_and_value_of_all_constructed_points(layers, hidden):
 
 
 def test_known_points_of_the_network_5_4_4_3():
-    """Indices by hand: Y = diag(3, 2, 1), three matrices, no extra rank."""
+    """Indices by hand: Y = diag(3, 2, 1), three matrices, all zero beside the kept modes."""
     starts = plugin("initializers", "linear_critical_points", target=np.eye(3, 5).tolist())
     shapes = {"w1": (4, 5), "w2": (4, 4), "w3": (3, 4)}
-    plain = {p.kept: p for p in starts.patterns(shapes) if p.extra == 0}
+    plain = {p.kept: p for p in starts.patterns(shapes) if p.zero == (1, 2, 3)}
     index = {kept: p.inertia([5, 4, 4, 3], np.array([3, 2, 1]))[0] for kept, p in plain.items()}
     assert index == {
         (): 0, (0,): 0, (1,): 1, (2,): 2, (0, 1): 0, (0, 2): 1, (1, 2): 2, (0, 1, 2): 0,
     }  # fmt: skip
     _, nullity = plain[(0, 1, 2)].inertia([5, 4, 4, 3], np.array([3, 2, 1]))
     assert nullity == 33
+
+
+@pytest.mark.parametrize(("layers", "kinds"), [(2, 0), (3, 3), (4, 15), (5, 48)])
+def test_kinds_without_a_negative_eigenvalue(layers, kinds):
+    """d_y(2^K − 1 − K − K(K − 1)/2) by the eigenvalues alone, and a curve that leaves each."""
+    widths = [5, *[4] * (layers - 1), 3]
+    model = plugin("models", "linear_network", widths=widths, target=TARGET.tolist())
+    starts = plugin("initializers", "linear_critical_points", target=TARGET.tolist())
+    shapes, patterns = model.shapes(), starts.patterns(model.shapes())
+    assert len(patterns) == (7 * (2**layers - 1 - layers) + 1)
+    streams = Streams(0, "all", np.arange(len(patterns)), "initialize")
+    weights = [
+        {name: torch.as_tensor(value) for name, value in starts.beside(shapes, streams, e).items()}
+        for e in (0.0, 0.3)
+    ]
+    loss, lower = (model.loss(each, {}).numpy() for each in weights)
+    eigenvalues = torch.linalg.eigvalsh(model.hessian(weights[0], {}))[:, 0].numpy()
+    bad = (eigenvalues > -1e-9) & (loss > 1e-9)
+    assert bad.sum() == kinds
+    values = np.linalg.svd(TARGET, compute_uv=False)
+    for at in np.flatnonzero(bad):
+        assert patterns[at].keeps_top() and len(patterns[at].zero) >= 3
+        power = 0.3 ** len(patterns[at].zero)
+        fall = values[len(patterns[at].kept)] * power - power**2 / 2
+        assert loss[at] - lower[at] == pytest.approx(fall, rel=1e-9)
+
+
+def sparse_critical_point(random, layers, kept, unseen):
+    """Matrices for Y = (diag(3, 2, 1) 0), 5-4-…-4-3, that keep the top modes beside random sparse
+    blocks; a critical point where the products that the gradient consists of are zero beside the
+    kept modes. unseen: the rank of the first layer lies on inputs that Y maps to 0."""
+    widths, values = [5, *[4] * (layers - 1), 3], np.array([3.0, 2, 1])
+    weights = []
+    for k in range(1, layers + 1):
+        block = np.zeros((widths[k], widths[k - 1]))
+        block[range(kept), range(kept)] = values[:kept] ** (1 / layers)
+        rest = (widths[k] - kept, widths[k - 1] - kept)
+        block[kept:, kept:] = random.normal(size=rest) * (random.random(rest) < 0.25)
+        weights.append(block[None])
+    if unseen:
+        weights[0][:, kept:, kept:3] = 0
+    return weights
+
+
+@pytest.mark.parametrize("layers", [2, 3, 4, 5])
+def test_the_rule_of_ranks_at_random_critical_points(layers):
+    random, count = np.random.default_rng(layers), 0
+    widths = [5, *[4] * (layers - 1), 3]
+    model = plugin("models", "linear_network", widths=widths, singular_values=[3, 2, 1])
+    has_descent = module("_matrices").has_descent
+    seen = set()
+    while count < 150:
+        kept = int(random.integers(0, 3))
+        matrices = sparse_critical_point(random, layers, kept, unseen=random.random() < 0.5)
+        weights = {f"w{k}": torch.as_tensor(m) for k, m in enumerate(matrices, 1)}
+        if max(float(part.abs().max()) for part in model.gradient(weights, {}).values()) > 1e-12:
+            continue
+        lowest = float(torch.linalg.eigvalsh(model.hessian(weights, {}))[0, 0])
+        steep = bool(has_descent(matrices, model.y, kept)[0])
+        assert steep == (lowest < -1e-9), (kept, lowest)
+        seen.add(steep)
+        count += 1
+    assert seen == ({True} if layers == 2 else {True, False})
 
 
 def test_a_target_of_another_shape_is_refused():
@@ -228,8 +291,8 @@ def test_passage_is_between_recorded_steps():
     trained = xr.Dataset(
         {"trace_loss": (("run", "trace_step"), [[4.0, 3, 1], [4, 4, 4]])}, {"trace_step": [0, 2, 6]}
     )
-    steps = module("linear_plateaus")._passage(trained, np.array([2.0, 2.0]))
-    assert steps[0] == 4 and np.isnan(steps[1])
+    steps = module("linear_plateaus")._passage(trained, np.array([2.5, 2.0]))
+    assert steps[0] == 3 and np.isnan(steps[1])
 
 
 def test_ranks():
@@ -246,7 +309,7 @@ def test_ranks():
 def test_every_claim_holds(name, root, tmp_path):
     study = load_study(study_file(f"{name}", root / "config/studies"))
     # all patterns of the deepest networks are needed, but not that many random starts
-    fewer = {"runs": 10} if name == "linear_flow" else {"runs": 78}
+    fewer = {"runs": 10} if name == "linear_flow" else {"runs": 183}
     configurations = tuple(
         dataclasses.replace(configuration, settings=configuration.settings.model_copy(update=fewer))
         for configuration in study.configurations
@@ -255,7 +318,7 @@ def test_every_claim_holds(name, root, tmp_path):
     job = complete(study, tmp_path)
     with (job.folder / "claims.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row for row in rows if row["verdict"] not in (*AGREE, "corrected")] == []
+    assert [row for row in rows if row["verdict"] in ("differs", "undecided", "not_measured")] == []
     corrected = {row["claim"] for row in rows if row["verdict"] == "corrected"}
     assert corrected == {claim.claim for claim in study.settings.claims if claim.corrected}
     for figure in study.settings.figures:

@@ -8,20 +8,8 @@ from pydantic import PositiveFloat
 import nnflow
 from nnflow import Analysis, flag_mask
 
-from ..._matrices import critical_values, table
+from ..._matrices import off_values
 from ._boundedness import barrier, constants
-
-COLUMNS = {
-    "runs": "runs",
-    "not_critical": "runs that did not reach a critical point",
-    "off_values": "runs whose last loss is no critical value ½Σs²",
-    "not_global": "runs that did not reach the global minimum",
-    "global_share": "share of runs that reached the global minimum",
-    "largest_norm": "largest ‖W‖ along all runs",
-    "bound_violations": "recorded times at which dg/dt exceeds its bound, g = ‖W_K‖²",
-    "norm_over_barrier": "largest g over what the bound and its start allow",
-    "manifold_error": "largest distance of the last loss from ½Σs² over modes begun at 0",
-}
 
 
 class LinearConvergence(Analysis):
@@ -35,47 +23,63 @@ class LinearConvergence(Analysis):
     """
 
     needs = ("training", "critical_points")
+    models = ("linear_network",)
+    columns = {
+        "runs": "runs",
+        "not_critical": "runs that did not reach a critical point",
+        "off_values": "runs whose last loss is no critical value ½Σs²",
+        "not_global": "runs that did not reach the global minimum",
+        "global_share": "share of runs that reached the global minimum",
+        "largest_norm": "largest ‖W‖ along all runs",
+        "bound_violations": "recorded times at which dg/dt exceeds its bound, g = ‖W_K‖²",
+        "norm_over_barrier": "largest g over what the bound and its start allow",
+        "manifold_error": "largest distance of the last loss from ½Σs² over modes begun at 0",
+    }
 
     within: PositiveFloat = 1e-9
     """A loss this near to a critical value is that value."""
 
     def compute(self, results):
-        rows = {}
+        table = nnflow.Table(results, self.columns)
         for configuration, trained in results.each("training"):
-            ends = results.at("critical_points", configuration.label)
-            rows[configuration.label] = self._row(configuration, trained, ends)
-        return table(rows, COLUMNS)
+            settings = configuration.settings
+            critical = results.at("critical_points", configuration.label)
+            table.row(configuration, **self._ends(settings.model, critical))
+            if "trace_squared_norm" in trained:
+                table.row(configuration, largest_norm=_largest_norm(trained))
+            if settings.optimizer.name == "gradient_flow":
+                table.row(configuration, **_bounded(settings.model, trained))
+            if (strengths := getattr(settings.initializer, "strengths", None)) is not None:
+                error = _manifold_error(settings.model, strengths, critical)
+                table.row(configuration, manifold_error=error)
+        return table.dataset()
 
-    def _row(self, configuration, trained, ends) -> dict[str, float]:
-        model, loss = configuration.settings.model, ends["loss"].values
-        known = critical_values(model.modes[1], min(model.widths))
-        reached = flag_mask(ends["is_global"], "yes")
-        share, low, high = nnflow.share(int(reached.sum()), len(reached))
-        row = {
-            "runs": len(loss),
-            "not_critical": flag_mask(ends["kind"], "not_critical").sum(),
-            "off_values": (np.abs(loss[:, None] - known).min(axis=1) > self.within).sum(),
+    def _ends(self, model, critical) -> dict[str, float | tuple[float, float, float]]:
+        """How many runs ended where."""
+        reached = flag_mask(critical["is_global"], "yes")
+        return {
+            "runs": len(reached),
+            "not_critical": flag_mask(critical["kind"], "not_critical").sum(),
+            "off_values": off_values(model, critical["loss"].values, self.within),
             "not_global": (~reached).sum(),
-            "global_share": share,
-            "global_share_low": low,
-            "global_share_high": high,
+            "global_share": nnflow.share(int(reached.sum()), len(reached)),
         }
-        if "trace_squared_norm" in trained:
-            norms = trained["trace_squared_norm"].values
-            row["largest_norm"] = float(np.sqrt(np.nanmax(norms.sum(axis=2))))
-        if configuration.settings.optimizer.name == "gradient_flow":
-            row |= _bounded(model, trained)
-        strengths = getattr(configuration.settings.initializer, "strengths", None)
-        if strengths is not None:
-            values = model.modes[1]
-            begun = np.pad(strengths, (0, len(values) - len(strengths)))
-            expected = (values[begun == 0] ** 2).sum() / 2
-            row["manifold_error"] = np.abs(loss - expected).max()
-        return row
+
+
+def _largest_norm(trained) -> float:
+    return float(np.sqrt(np.nanmax(trained["trace_squared_norm"].values.sum(axis=2))))
+
+
+def _manifold_error(model, strengths: list[float], critical) -> float:
+    """Modes that begin at 0 stay there, and cost ½s² each."""
+    values = model.modes[1]
+    begun = np.pad(strengths, (0, len(values) - len(strengths)))
+    expected = (values[begun == 0] ** 2).sum() / 2
+    return np.abs(critical["loss"].values - expected).max()
 
 
 def _bounded(model, trained) -> dict[str, float]:
-    """Does each run keep the bound on dg/dt, and what the bound allows of g itself?"""
+    """How often a run exceeds the bound on dg/dt, and how near g comes to what it allows."""
     layers = len(model.widths) - 1
     norms, entries = trained["trace_squared_norm"].values, trained["trace_imbalance"].values
     size = (model.y**2).sum()

@@ -7,14 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Analysis
 
-from ..._matrices import by_rate, table
-
-COLUMNS = {
-    "drift": "largest drift of an entry of W_{j+1}ᵀW_{j+1} − W_jW_jᵀ",
-    "norm_drift": "largest drift of ‖W_j‖² − ‖W_K‖²",
-    "median_drift": "median over runs of their largest drift of an entry",
-    "drift_slope": "slope of log(drift) against log(step), mean over runs",
-}
+from ..._matrices import slopes_in_rate
 
 ROUNDING = 1e-12
 """Drifts that steps do not explain; from balanced starts, which stay balanced, they are 1e-14."""
@@ -23,59 +16,53 @@ ROUNDING = 1e-12
 class LinearInvariants(Analysis):
     """Drift of the invariants W_{j+1}ᵀW_{j+1} − W_jW_jᵀ along each run, from its recorded steps.
 
-    Where points differ in the rate of gradient descent alone and have common starts, the slope
-    of log(drift) against log(rate) is fitted for each run, if all have drifted beyond rounding.
+    Where configurations differ in the rate of gradient descent alone and have common starts, the
+    slope of log(drift) against log(rate) is fitted for each run, if all have drifted beyond
+    rounding. Per run: `run_drift`, with the configuration's label in `where`.
     """
 
     needs = ("training",)
+    models = ("linear_network",)
+    columns = {
+        "drift": "largest drift of an entry of W_{j+1}ᵀW_{j+1} − W_jW_jᵀ",
+        "norm_drift": "largest drift of ‖W_j‖² − ‖W_K‖²",
+        "median_drift": "median over runs of their largest drift of an entry",
+        "drift_slope": "slope of log(drift) against log(step), mean over runs",
+    }
 
     def compute(self, results):
-        import xarray as xr
-
-        rows, drifts = {}, {}
+        table = nnflow.Table(results, self.columns)
+        drifts = {}
         for configuration, trained in results.each("training"):
             if "trace_imbalance" not in trained:
-                rows[configuration.label] = {}
                 continue
             drift = _drift(trained["trace_imbalance"].values)
             norms = trained["trace_squared_norm"].values
             norm_drift = _drift(norms[..., :-1] - norms[..., -1:])
+            table.row(
+                configuration,
+                drift=drift.max(),
+                norm_drift=norm_drift.max(),
+                median_drift=np.median(drift),
+            )
             drifts[configuration.label] = drift
-            rows[configuration.label] = {
-                "drift": drift.max(),
-                "norm_drift": norm_drift.max(),
-                "median_drift": np.median(drift),
-            }
-        for group in by_rate(results.configurations):
-            if len(group) > 1 and all(
-                (drifts[configuration.label] > ROUNDING).all() for configuration in group
-            ):
-                slope = _slopes(group, drifts)
-                for configuration in group:
-                    ends = ("", "_low", "_high")
-                    rows[configuration.label] |= {
-                        f"drift_slope{end}": value
-                        for end, value in zip(ends, nnflow.mean(slope), strict=True)
-                    }
-        dataset = table(rows, COLUMNS)
-        runs = [
-            xr.Dataset({"run_drift": ("run", drift), "where": ("run", [label] * len(drift))})
-            for label, drift in drifts.items()
-        ]
-        return dataset.merge(xr.concat(runs, "run")) if runs else dataset
+        steps = {label: drift for label, drift in drifts.items() if (drift > ROUNDING).all()}
+        for configuration, slope in slopes_in_rate(results.configurations, steps):
+            table.row(configuration, drift_slope=nnflow.mean(slope))
+        return table.dataset().assign(_by_run(drifts))
+
+
+def _by_run(drifts: dict[str, np.ndarray]) -> dict[str, tuple]:
+    """The drifts of all runs one after another, and the labels beside them."""
+    if not drifts:
+        return {}
+    where = [label for label, drift in drifts.items() for _ in drift]
+    return {"run_drift": ("run", np.concatenate(list(drifts.values()))), "where": ("run", where)}
 
 
 def _drift(values: np.ndarray) -> np.ndarray:
     """Largest |I(t) − I(0)| of each run, (run,); values: (run, trace_step, number)."""
     return np.nanmax(np.abs(values - values[:, :1]), axis=(1, 2))
-
-
-def _slopes(group, drifts) -> np.ndarray:
-    """Least-squares slope of each run, (run,)."""
-    rate = np.log([configuration.settings.optimizer.rate for configuration in group])
-    drift = np.log([drifts[configuration.label] for configuration in group])
-    away = rate - rate.mean()
-    return (away[:, None] * drift).sum(axis=0) / (away**2).sum()
 
 
 @nnflow.hookimpl

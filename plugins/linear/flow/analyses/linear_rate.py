@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 import nnflow
 from nnflow import Analysis
 
-from ..._matrices import matrices, product, table
+from ..._matrices import matrices, product
 
-COLUMNS = {
-    "rate_runs": "runs whose start fulfils the condition of the bound",
-    "rate_violations": "of these, runs whose loss exceeds L(0)exp(−2Πα_j t) at a recorded time",
-    "rate_margin": "smallest mean rate over its bound 2Πα_j",
-    "slower_than_one": "of these, runs with a mean rate below 2 min α_j",
-    "rate_exponent": "exponent of the rate as a power of α between two scales of the weights",
-    "margin_runs": "runs whose start has a deficiency margin c and is balanced enough for it",
-    "margin_violations": "of these, runs with a recorded loss above L(0)exp(−c^{2−2/K}t)",
-    "rate_over_margin": "smallest mean rate of these over its bound c^{2−2/K}",
-}
 FALL = 1e-6
 """The mean rate is that until the loss has fallen by this factor."""
 
@@ -27,10 +19,10 @@ class LinearRate(Analysis):
     """L(t) ≤ L(0) exp(−2α₁⋯α_H t), with α_j the d_{j+1}-th largest eigenvalue of
     W_{j+1}ᵀW_{j+1} − W_jW_jᵀ at the start, for d₁ ≥ … ≥ d_H and positive α_j.
 
-    Chitour, Liao & Couillet (arXiv:1811.03568); their slides print a single α. Measured at
-    the points of the optimizer `gradient_flow`. The exponent compares points of the same
-    widths and common starts, run by run: all weights multiplied by c, Y by c^K. Per run that
-    fulfils the condition: `run_alpha` = Πα_j and `run_rate`, with the point's label in `where`.
+    Chitour, Liao & Couillet (arXiv:1811.03568); their slides print a single α. Measured
+    along the optimizer `gradient_flow`. The exponent compares configurations of the same widths
+    and common starts, run by run: all weights multiplied by c, Y by c^K. Per run that fulfils the
+    condition: `run_alpha` = Πα_j and `run_rate`, with the configuration's label in `where`.
 
     The second bound, of Arora, Cohen, Golowich & Hu (arXiv:1810.02281, Theorem 1): with W =
     W_K⋯W₁, a start with ‖W − Y‖_F ≤ σ_min(Y) − c and ‖W_{j+1}ᵀW_{j+1} − W_jW_jᵀ‖_F ≤
@@ -39,45 +31,71 @@ class LinearRate(Analysis):
     """
 
     needs = ("initialization", "training")
+    models = ("linear_network",)
+    columns = {
+        "rate_runs": "runs whose start fulfils the condition of the bound",
+        "rate_violations": "of these, runs whose loss exceeds L(0)exp(−2Πα_j t) at a recorded time",
+        "rate_margin": "smallest mean rate over its bound 2Πα_j",
+        "slower_than_one": "of these, runs with a mean rate below 2 min α_j",
+        "rate_exponent": "exponent of the rate as a power of α between two scales of the weights",
+        "margin_runs": "runs whose start has a deficiency margin c and is balanced enough for it",
+        "margin_violations": "of these, runs with a recorded loss above L(0)exp(−c^{2−2/K}t)",
+        "rate_over_margin": "smallest mean rate of these over its bound c^{2−2/K}",
+    }
 
     def compute(self, results):
-        rows, found, runs = {}, {}, {}
+        table = nnflow.Table(results, self.columns)
+        measured = {}
         for configuration, trained in results.each("training"):
-            rows[configuration.label] = {}
             if configuration.settings.optimizer.name != "gradient_flow":
                 continue
-            first = matrices(
-                configuration.settings.model, results.at("initialization", configuration.label)
-            )
-            rows[configuration.label] = _margin_row(configuration, first, trained)
-            alphas = _alphas(configuration.settings.model.widths, first)
+            model = configuration.settings.model
+            first = matrices(model, results.at("initialization", configuration.label))
+            table.row(configuration, **_margin_row(configuration, first, trained))
+            alphas = _alphas(model.widths, first)
             chosen = np.flatnonzero((alphas > 0).all(axis=1))
-            widths = configuration.settings.model.widths[1:-1]
-            if not len(chosen) or not widths or widths != sorted(widths, reverse=True):
-                continue
-            interval = configuration.settings.optimizer.interval
-            bound = 2 * np.prod(alphas[chosen], axis=1)
-            rate, above = _rates(trained.isel(run=chosen), interval, bound)
-            rows[configuration.label] |= _row(rate, above, alphas[chosen])
-            runs[configuration.label] = np.prod(alphas[chosen], axis=1), rate
-            found[configuration.label] = {
-                run: (rate[i], alphas[run, 0]) for i, run in enumerate(chosen)
-            }
-        for label, other in _scaled(results.configurations, found):
-            exponents = [
-                np.log(found[label][run][0] / found[other][run][0])
-                / np.log(found[label][run][1] / found[other][run][1])
-                for run in found[label]
-                if run in found[other]
-            ]
-            value, low, high = nnflow.mean(np.array(exponents))
-            exponent = {"rate_exponent": value, "rate_exponent_low": low}
-            rows[label] |= {**exponent, "rate_exponent_high": high}
-        dataset = table(rows, COLUMNS)
-        dataset["where"] = "run", np.array([p for p, part in runs.items() for _ in part[0]], str)
-        for place, name in enumerate(("run_alpha", "run_rate")):
-            dataset[name] = "run", np.concatenate([[], *(part[place] for part in runs.values())])
-        return dataset
+            if len(chosen) and _shrinking(model.widths):
+                bound = 2 * np.prod(alphas[chosen], axis=1)
+                interval = configuration.settings.optimizer.interval
+                rate, above = _rates(trained.isel(run=chosen), interval, bound)
+                table.row(configuration, **_row(rate, above, alphas[chosen]))
+                measured[configuration.label] = Measured(chosen, alphas[chosen], rate)
+        for configuration, other in _scaled(results.configurations, measured):
+            exponents = _exponents(measured[configuration.label], measured[other.label])
+            table.row(configuration, rate_exponent=nnflow.mean(exponents))
+        return table.dataset().assign(_by_run(measured))
+
+
+class Measured(NamedTuple):
+    """The runs that fulfil the condition (run,), their α_j (run, j) and rates (run,)."""
+
+    runs: np.ndarray
+    alphas: np.ndarray
+    rate: np.ndarray
+
+
+def _shrinking(widths: list[int]) -> bool:
+    """d₁ ≥ … ≥ d_H, with hidden layers at all."""
+    inner = widths[1:-1]
+    return bool(inner) and inner == sorted(inner, reverse=True)
+
+
+def _exponents(one: Measured, other: Measured) -> np.ndarray:
+    """log of the rates' ratio over log of the ratio of α₁, for each run that is in both."""
+    _, mine, its = np.intersect1d(one.runs, other.runs, return_indices=True)
+    rates = np.log(one.rate[mine] / other.rate[its])
+    return rates / np.log(one.alphas[mine, 0] / other.alphas[its, 0])
+
+
+def _by_run(measured: dict[str, Measured]) -> dict[str, tuple]:
+    """What is measured of each run, and the labels beside it."""
+    products = [np.prod(part.alphas, axis=1) for part in measured.values()]
+    where = [label for label, part in measured.items() for _ in part.runs]
+    return {
+        "where": ("run", np.array(where, dtype=str)),
+        "run_alpha": ("run", np.concatenate([[], *products])),
+        "run_rate": ("run", np.concatenate([[], *(part.rate for part in measured.values())])),
+    }
 
 
 def _alphas(widths: list[int], layers: list[np.ndarray]) -> np.ndarray:
@@ -97,7 +115,7 @@ def _imbalance(layers: list[np.ndarray], j: int) -> np.ndarray:
 
 
 def _margin_row(configuration, layers: list[np.ndarray], trained) -> dict[str, float]:
-    """The bound by the deficiency margin, where any run of the point has one."""
+    """The bound by the deficiency margin, where any run has one."""
     model, count = configuration.settings.model, len(layers)
     target = np.linalg.norm(model.y)
     missing = np.linalg.norm(
@@ -143,17 +161,19 @@ def _row(rate: np.ndarray, above: np.ndarray, alphas: np.ndarray) -> dict[str, f
     }
 
 
-def _scaled(configurations, found) -> list[tuple[str, str]]:
-    """Pairs of points with common starts of the same widths and another variance."""
-    laws = {
-        p.label: (p.settings.model.widths, p.settings.initializer.law.variance)
-        for p in configurations
-        if p.label in found and hasattr(getattr(p.settings.initializer, "law", None), "variance")
-    }
+def _scaled(configurations, measured) -> list[tuple]:
+    """Pairs of measured configurations with common starts of the same widths, the one of a
+    smaller and the other of a larger variance."""
+    variances = [
+        (one, one.settings.model.widths, one.settings.initializer.law.variance)
+        for one in configurations
+        if one.label in measured
+        and hasattr(getattr(one.settings.initializer, "law", None), "variance")
+    ]
     return [
-        (label, other)
-        for label, (widths, variance) in laws.items()
-        for other, (others, larger) in laws.items()
+        (one, other)
+        for one, widths, variance in variances
+        for other, others, larger in variances
         if widths == others and variance < larger
     ]
 

@@ -8,35 +8,35 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, torch
 
-from ..._matrices import first_of_widths, table
-
-COLUMNS = {
-    "reduction_loss_error": "largest relative error of the reduced loss plus its constant",
-    "reduction_back_error": "largest error of the weights after the way there and back",
-    "reduced_flow_whitened": "share of weights whose gradient is reduced with them, if XXᵀ = I",
-    "reduced_flow": "share of weights whose gradient is reduced with them, for other X",
-}
+from ..._matrices import first_of_widths
 
 
 class LinearReduction(Analysis):
-    """Networks of the study's widths with normal X and Y and normal weights, beside their
-    reduced form, at the first point of each list of widths: the losses agree, and gradients are
-    mapped as weights are where XXᵀ = I."""
+    """Networks of the study's widths with normal X and Y and normal weights, beside their reduced
+    form (`Reduction`), at the first configuration of each list of widths: the losses agree, and
+    gradients are mapped as weights are where XXᵀ = I."""
 
     needs = ("initialization",)
+    models = ("linear_network",)
+    columns = {
+        "reduction_loss_error": "largest relative error of the reduced loss plus its constant",
+        "reduction_back_error": "largest error of the weights after the map and its inverse",
+        "reduced_flow": "share of weights whose gradient is reduced with them, for normal X",
+        "reduced_flow_whitened": "share of weights whose gradient is reduced with them, if XXᵀ = I",
+    }
 
     draws: PositiveInt = 10
-    """Random (X, Y, W) for each point."""
+    """Random (X, Y, W) for each list of widths."""
     samples: PositiveInt = 12
     """Columns of X and Y, more than any width."""
 
     def compute(self, results):
-        rows = {configuration.label: {} for configuration in results.configurations}
+        table = nnflow.Table(results, self.columns)
         for configuration in first_of_widths(results):
             runs = np.arange(self.draws)
             streams = Streams(results.study.settings.seed, configuration.label, runs, "reduction")
-            rows[configuration.label] = self._row(configuration.settings.model, streams)
-        return table(rows, COLUMNS)
+            table.row(configuration, **self._row(configuration.settings.model, streams))
+        return table.dataset()
 
     def _row(self, model, streams) -> dict[str, float]:
         found = [self._try(model, streams.take(np.array([i]))) for i in range(self.draws)]
@@ -59,11 +59,11 @@ class LinearReduction(Analysis):
         whole = type(model)(widths=model.widths, target=y.tolist(), inputs=x.tolist())
         white = np.linalg.svd(x, full_matrices=False)[2]
         whitened = type(model)(widths=model.widths, target=y.tolist(), inputs=white.tolist())
-        reduced = whole.reduced()
-        there = reduced.forth(weights)
+        reduction = whole.reduction()
+        there = reduction.forth(weights)
         expected = float(whole.loss(weights, {}))
-        loss = float(reduced.network.loss(there, {})) + reduced.constant
-        again = reduced.back(there)
+        loss = float(whole.reduced().loss(there, {})) + reduction.constant
+        again = reduction.back(there)
         back = max(float((again[name] - w).abs().max()) for name, w in weights.items())
         errors = [_gradient_error(each, weights) for each in (whole, whitened)]
         return abs(loss - expected) / expected, back, *errors
@@ -71,9 +71,9 @@ class LinearReduction(Analysis):
 
 def _gradient_error(model, weights) -> float:
     """Relative difference between the reduced gradient and the gradient of the reduced."""
-    reduced = model.reduced()
-    mapped = reduced.forth(model.gradient(weights, {}))
-    there = reduced.network.gradient(reduced.forth(weights), {})
+    reduction = model.reduction()
+    mapped = reduction.forth(model.gradient(weights, {}))
+    there = model.reduced().gradient(reduction.forth(weights), {})
     return max(float((mapped[n] - g).abs().max() / g.abs().max()) for n, g in there.items())
 
 

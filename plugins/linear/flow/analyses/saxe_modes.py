@@ -9,13 +9,8 @@ import numpy as np
 import nnflow
 from nnflow import Analysis
 
-from ..._matrices import by_rate, pace, table
+from ..._matrices import pace, slopes_in_rate
 
-COLUMNS = {
-    "saxe_error": "largest error of the strengths against the exact solution",
-    "saxe_error_slope": "slope of log(error) against log(rate) of gradient descent",
-    "top_eigenvalue_ratio": "largest Hessian eigenvalue at the end over K s^{2−2/K}",
-}
 MOVING = (1e-3, 1 - 1e-6)
 """Where time is compared: strengths between these parts of the way from u₀ to s."""
 
@@ -27,50 +22,77 @@ class SaxeModes(Analysis):
     u(t) = s e^{2st}/(e^{2st} − 1 + s/u₀); otherwise t(u) = ∫dw/(w^{K−1}(s − w^K)) over w =
     u^{1/K}, by quadrature, and an error of time counts as one of strength, |δt|·du/dt. Where a
     mode hardly moves it is compared with u₀ and s. Step n of gradient descent with rate α counts as
-    time αn; where points differ in the rate alone, the error is fitted against it. `solution_time
-    (solved, mode, share)` and `solution(solved, mode, share)` hold the exact curves of the flows.
+    time αn; where configurations differ in the rate alone, the error is fitted against it.
+    `solution_time` and `solution` (solved, mode, share) hold the exact curves of the flows, with
+    their configurations' labels in `solved`.
     """
 
     needs = ("training", "critical_points")
+    models = ("linear_network",)
+    columns = {
+        "saxe_error": "largest error of the strengths against the exact solution",
+        "saxe_error_slope": "slope of log(error) against log(rate) of gradient descent",
+        "top_eigenvalue_ratio": "largest Hessian eigenvalue at the end over K s^{2−2/K}, mean",
+    }
 
     def compute(self, results):
-        rows, curves = {}, {}
+        table = nnflow.Table(results, self.columns)
+        errors, curves = {}, {}
         for configuration, trained in results.each("training"):
-            rows[configuration.label] = {}
-            strengths = getattr(configuration.settings.initializer, "strengths", [0])
-            values = configuration.settings.model.modes[1]
-            if min(strengths) == 0 or len(strengths) < len(values):
+            modes = _modes(configuration.settings)
+            if not modes:
                 continue
-            layers = len(configuration.settings.model.widths) - 1
-            time = trained["trace_step"].values * pace(configuration.settings.optimizer)
-            found = trained["trace_strength"].values
-            errors = [
-                _error(time, found[:, :, mode], first, s, layers)
-                for mode, (first, s) in enumerate(zip(strengths, values, strict=True))
-            ]
-            ends = results.at("critical_points", configuration.label)
-            top = layers * values[0] ** (2 - 2 / layers)
-            rows[configuration.label] = {
-                "saxe_error": max(errors),
-                "top_eigenvalue_ratio": (ends["max_eigenvalue"].values / top).mean(),
-            }
+            critical = results.at("critical_points", configuration.label)
+            errors[configuration.label] = _largest_error(configuration.settings, modes, trained)
+            table.row(
+                configuration,
+                saxe_error=errors[configuration.label],
+                top_eigenvalue_ratio=_top_ratio(configuration.settings.model, critical),
+            )
             if configuration.settings.optimizer.name == "gradient_flow":
-                modes = zip(strengths, values, strict=True)
+                layers = len(configuration.settings.model.layers)
                 curves[configuration.label] = [_curve(first, s, layers) for first, s in modes]
-        for group in by_rate(results.configurations):
-            if len(group) > 1 and all(
-                "saxe_error" in rows[configuration.label] for configuration in group
-            ):
-                errors = [rows[configuration.label]["saxe_error"] for configuration in group]
-                rates = [configuration.settings.optimizer.rate for configuration in group]
-                slope = np.polyfit(np.log(rates), np.log(errors), 1)[0]
-                for configuration in group:
-                    rows[configuration.label]["saxe_error_slope"] = slope
-        dataset = table(rows, COLUMNS)
-        for place, name in enumerate(("solution_time", "solution")):
-            axes = ("solved", "mode", "share")
-            dataset[name] = (axes, [[curve[place] for curve in c] for c in curves.values()])
-        return dataset.assign_coords(solved=list(curves))
+        for configuration, slope in slopes_in_rate(results.configurations, errors):
+            table.row(configuration, saxe_error_slope=slope)
+        return table.dataset().assign(_solutions(curves)).assign_coords(solved=list(curves))
+
+
+def _modes(settings) -> list[tuple[float, float]]:
+    """(u₀, s) of each mode; none unless the start is balanced and all modes begin above 0."""
+    strengths = getattr(settings.initializer, "strengths", [0])
+    values = settings.model.modes[1]
+    if min(strengths) == 0 or len(strengths) < len(values):
+        return []
+    return list(zip(strengths, values, strict=True))
+
+
+def _largest_error(settings, modes, trained) -> float:
+    """Over all modes, runs and recorded times."""
+    time = trained["trace_step"].values * pace(settings.optimizer)
+    strength, layers = trained["trace_strength"].values, len(settings.model.layers)
+    return max(
+        _error(time, strength[:, :, mode], first, s, layers)
+        for mode, (first, s) in enumerate(modes)
+    )
+
+
+def _top_ratio(model, critical) -> float:
+    """Mean over runs; the balanced optimum has the top eigenvalue K s^{2−2/K}, s = max sᵢ."""
+    layers = len(model.layers)
+    expected = layers * model.modes[1][0] ** (2 - 2 / layers)
+    return (critical["max_eigenvalue"].values / expected).mean()
+
+
+def _solutions(curves) -> dict[str, tuple]:
+    """The curves of each label, [(times, strengths) of each mode]."""
+    return {
+        name: (
+            ("solved", "mode", "share"),
+            np.array([[pair[i] for pair in c] for c in curves.values()]),
+        )
+        for i, name in enumerate(("solution_time", "solution"))
+        if curves
+    }
 
 
 def times(strengths: np.ndarray, first: float, s: float, layers: int) -> np.ndarray:
@@ -99,9 +121,9 @@ def _error(time, found: np.ndarray, first: float, s: float, layers: int) -> floa
     """Largest error of a mode over runs and times; found: (run, trace_step)."""
     worst = 0.0
     low, high = (first + part * (s - first) for part in MOVING)
-    for way in found:
-        known = np.isfinite(way)
-        u, t = way[known], time[known]
+    for run in found:
+        known = np.isfinite(run)
+        u, t = run[known], time[known]
         inside = (u > low) & (u < high)
         late = np.abs(times(u[inside], first, s, layers) - t[inside])
         speed = layers * u[inside] ** (2 - 2 / layers) * np.abs(s - u[inside])

@@ -43,11 +43,16 @@ class BalancedLayers(Initializer):
             middle[np.arange(count), np.arange(count)] = entries
             last = number == layers - 1
             fixed = last or not self.rotated
-            turned = np.eye(shape[0]) if fixed else orthogonal(shape[0], streams, number)
+            turned = np.eye(shape[0]) if fixed else _random(shape[0], streams, number)
             whole = turned @ middle @ np.swapaxes(before, -1, -2)
             drawn[name] = np.broadcast_to(whole, (len(streams.runs), *shape)).copy()
             before = turned
         return drawn
+
+
+def _random(size: int, streams, draw: int) -> np.ndarray:
+    """Orthogonal matrices (run, size, size)."""
+    return orthogonal(streams.normal(size * size, draw=draw).reshape(-1, size, size))
 
 
 @nnflow.hookimpl

@@ -2,65 +2,81 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
 import nnflow
 from nnflow import Analysis, Streams, torch
 
-from ..._matrices import first_of_widths, product, table
-
-COLUMNS = {
-    "rescaling_error": "largest relative change of the loss from (W₁, W₂) to (αW₁, W₂/α)",
-    "two_zero_layers_gradient": "largest gradient norm where two layers are zero",
-    "one_zero_layer_gradient": "smallest gradient norm where one layer is zero",
-    "gradient_error": "largest relative error of the gradient in closed form",
-    "printed_gradient": "share of layers whose gradient the product without transposes gives",
-}
+from ..._matrices import first_of_widths, product
 
 
 class LinearIdentities(Analysis):
-    """Held at `draws` random weights, at the first point of each list of widths: the rescaling
-    (αW₁, W₂/α) leaves the loss as it is; where two layers are zero the gradient vanishes; the
-    gradient A_kᵀEXᵀB_kᵀ agrees with automatic differentiation, while A_kEXᵀB_k, as the slides
-    of Chitour, Liao & Couillet print it (for X = I), does not, or its factors do not even fit."""
+    """Identities at `draws` random weights, for the first configuration of each list of widths.
+
+    The rescaling (αW₁, W₂/α) leaves the loss as it is; where two layers are zero the gradient
+    vanishes; the gradient A_kᵀEXᵀB_kᵀ agrees with automatic differentiation, while A_kEXᵀB_k, as
+    the slides of Chitour, Liao & Couillet print it (for X = I), does not, or its factors do not
+    even fit.
+    """
 
     needs = ("initialization",)
+    models = ("linear_network",)
+    columns = {
+        "rescaling_error": "largest relative change of the loss from (W₁, W₂) to (αW₁, W₂/α)",
+        "two_zero_layers_gradient": "largest gradient norm where two layers are zero",
+        "one_zero_layer_gradient": "smallest gradient norm where one layer is zero",
+        "gradient_error": "largest relative error of the gradient in closed form",
+        "printed_gradient": "share of layers whose gradient the product without transposes gives",
+    }
 
     draws: PositiveInt = 10
-    """Random weights per point."""
+    """Random weights for each list of widths."""
     factor: PositiveFloat = 3.0
     """α."""
 
     def compute(self, results):
-        rows = {configuration.label: {} for configuration in results.configurations}
+        table = nnflow.Table(results, self.columns)
         for configuration in first_of_widths(results):
-            rows[configuration.label] = self._row(configuration, results.study.settings.seed)
-        return table(rows, COLUMNS)
+            model = configuration.settings.model
+            weights = self._weights(model, results.study.settings.seed, configuration.label)
+            table.row(
+                configuration,
+                gradient_error=_gradient_error(model, weights),
+                printed_gradient=np.mean(_printed(model, weights)),
+            )
+            if len(model.layers) > 1:
+                table.row(configuration, rescaling_error=self._rescaling_error(model, weights))
+                table.row(configuration, **_zero_layers(model, weights))
+        return table.dataset()
 
-    def _row(self, configuration, seed: int) -> dict[str, float]:
-        model = configuration.settings.model
-        streams = Streams(seed, configuration.label, np.arange(self.draws), "identities")
-        weights = {
+    def _weights(self, model, seed: int, label: str) -> dict:
+        streams = Streams(seed, label, np.arange(self.draws), "identities")
+        return {
             name: torch.as_tensor(streams.normal(a * b, draw=i).reshape(-1, a, b)) / a**0.5
             for i, (name, (a, b)) in enumerate(model.shapes().items())
         }
-        layers = list(weights)
-        row = {
-            "gradient_error": _gradient_error(model, weights),
-            "printed_gradient": np.mean(_printed(model, weights)),
-        }
-        if len(layers) < 2:
-            return row
+
+    def _rescaling_error(self, model, weights) -> float:
         loss = model.loss(weights, {})
         scaled = {**weights, "w1": self.factor * weights["w1"], "w2": weights["w2"] / self.factor}
-        row["rescaling_error"] = float(((model.loss(scaled, {}) - loss) / loss).abs().max())
-        pairs = [(a, b) for i, a in enumerate(layers) for b in layers[i + 1 :]]
-        norms = [_norm(model, _without(weights, pair)) for pair in pairs]
-        row["two_zero_layers_gradient"] = float(torch.stack(norms).max())
-        norms = [_norm(model, _without(weights, (layer,))) for layer in layers]
-        row["one_zero_layer_gradient"] = float(torch.stack(norms).min())
-        return row
+        return float(((model.loss(scaled, {}) - loss) / loss).abs().max())
+
+
+def _zero_layers(model, weights) -> dict[str, float]:
+    """Norms of the gradient where one or two layers are zero."""
+    norms = {
+        count: torch.stack(
+            [_norm(model, _without(weights, layers)) for layers in combinations(weights, count)]
+        )
+        for count in (1, 2)
+    }
+    return {
+        "two_zero_layers_gradient": float(norms[2].max()),
+        "one_zero_layer_gradient": float(norms[1].min()),
+    }
 
 
 def _without(weights, zero):

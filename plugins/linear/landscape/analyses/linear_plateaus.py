@@ -8,15 +8,7 @@ from pydantic import PositiveFloat
 import nnflow
 from nnflow import Analysis
 
-from ..._matrices import constructed, critical_values, table
-
-COLUMNS = {
-    "plateaus": "plateaus of all runs",
-    "plateau_values": "distinct critical values at which plateaus lie",
-    "plateau_error": "largest distance of a plateau from a critical value",
-    "escape_slope": "time to leave a saddle, × its steepest negative curvature, per ln(1/noise)",
-    "escapes": "runs whose escape was timed at two levels of noise",
-}
+from ..._matrices import constructed, values_of
 
 
 class LinearPlateaus(Analysis):
@@ -25,13 +17,21 @@ class LinearPlateaus(Analysis):
     A plateau is a local minimum of the gradient norm along the trace, below `flat`, before the
     end of the run; optimizers that go uphill have none.
 
-    Escapes are timed at points whose starts are constructed critical points with noise. Gradient
-    descent of step α leaves a saddle with the lowest eigenvalue λ < 0 by the factor 1 − αλ a
-    step, so that n·ln(1 − αλ) grows by ln(δ/δ') when the noise falls from δ to δ'. It needs the
-    noiseless point, for λ, and common starts.
+    Escapes are timed where starts are constructed critical points with noise. Gradient descent of
+    step α leaves a saddle with the lowest eigenvalue λ < 0 by the factor 1 − αλ a step, so that
+    n·ln(1 − αλ) grows by ln(δ/δ') when the noise falls from δ to δ'. It needs the noiseless
+    configuration, for λ, and common starts.
     """
 
     needs = ("training", "critical_points")
+    models = ("linear_network",)
+    columns = {
+        "plateaus": "plateaus of all runs",
+        "plateau_values": "distinct critical values at which plateaus lie",
+        "plateau_error": "largest distance of a plateau from a critical value",
+        "escape_slope": "time to leave a saddle, × its most negative curvature, per ln(1/noise)",
+        "escapes": "runs whose escape was timed at two levels of noise",
+    }
 
     flat: PositiveFloat = 0.02
     """A plateau's gradient norm is below this."""
@@ -39,17 +39,15 @@ class LinearPlateaus(Analysis):
     """A run has left a saddle when its loss is below the saddle's by this."""
 
     def compute(self, results):
-        rows = {}
+        table = nnflow.Table(results, self.columns)
         for configuration, trained in results.each("training"):
-            rows[configuration.label] = {}
             if not getattr(configuration.settings.optimizer, "is_gradient_descent", False):
                 continue
-            rows[configuration.label] = self._plateaus(configuration.settings.model, trained)
+            table.row(configuration, **self._plateaus(configuration.settings.model, trained))
             if (initializer := constructed(configuration)) and initializer.noise:
-                rows[configuration.label] |= self._escapes(
-                    results, configuration, trained, initializer.noise
-                )
-        return table(rows, COLUMNS)
+                escapes = self._escapes(results, configuration, trained, initializer.noise)
+                table.row(configuration, **escapes)
+        return table.dataset()
 
     def _plateaus(self, model, trained) -> dict[str, float]:
         norm, loss = (trained[f"trace_{n}"].values for n in ("gradient_norm", "loss"))
@@ -59,7 +57,7 @@ class LinearPlateaus(Analysis):
         found = loss[:, 1:-1][lowest]
         if not found.size:
             return {"plateaus": 0, "plateau_values": 0}
-        values = critical_values(model.modes[1], min(model.widths))
+        values = values_of(model)
         distance = np.abs(found[:, None] - values)
         return {
             "plateaus": found.size,
@@ -67,12 +65,12 @@ class LinearPlateaus(Analysis):
             "plateau_error": distance.min(axis=1).max(),
         }
 
-    def _escapes(self, results, configuration, trained, noise: float) -> dict[str, float]:
-        """The slope against the point with the next larger noise of the same network."""
+    def _escapes(self, results, configuration, trained, noise: float) -> dict:
+        """The slope against the configuration with the next larger noise of the same network."""
         others = {
-            law.noise: other
+            start.noise: other
             for other in results.configurations
-            if (law := constructed(other)) is not None
+            if (start := constructed(other)) is not None
             and other.settings.model.widths == configuration.settings.model.widths
         }
         larger = [level for level in others if level > noise]
@@ -89,13 +87,7 @@ class LinearPlateaus(Analysis):
         ]
         slope = ((times[0] - times[1]) * growth / np.log(level / noise))[steep]
         slope = slope[np.isfinite(slope)]
-        value, low, high = nnflow.mean(slope)
-        return {
-            "escape_slope": value,
-            "escape_slope_low": low,
-            "escape_slope_high": high,
-            "escapes": len(slope),
-        }
+        return {"escape_slope": nnflow.mean(slope), "escapes": len(slope)}
 
 
 def _passage(trained, below: np.ndarray) -> np.ndarray:

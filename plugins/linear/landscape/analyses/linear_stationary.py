@@ -8,15 +8,7 @@ from pydantic import PositiveFloat
 import nnflow
 from nnflow import Analysis, flag_mask
 
-from ..._matrices import critical_values, matrices, table
-
-COLUMNS = {
-    "stationary": "runs that ended at a stationary point",
-    "nondegenerate": "stationary points at which all matrices have full rank",
-    "nondegenerate_not_global": "of these, points that are not global",
-    "degenerate_not_global": "stationary points with a matrix of lower rank that are not global",
-    "stationary_off_values": "stationary points whose loss is no critical value ½Σs²",
-}
+from ..._matrices import matrices, off_values
 
 
 class LinearStationary(Analysis):
@@ -27,6 +19,14 @@ class LinearStationary(Analysis):
     """
 
     needs = ("critical_points",)
+    models = ("linear_network",)
+    columns = {
+        "stationary": "runs that ended at a stationary point",
+        "nondegenerate": "stationary points at which all matrices have full rank",
+        "nondegenerate_not_global": "of these, points that are not global",
+        "degenerate_not_global": "stationary points with a matrix of lower rank, not global",
+        "stationary_off_values": "stationary points whose loss is no critical value ½Σs²",
+    }
 
     within: PositiveFloat = 1e-7
     """A loss this near to a critical value is that value."""
@@ -36,26 +36,25 @@ class LinearStationary(Analysis):
     singular values of 1e-5 still count as stationary."""
 
     def compute(self, results):
-        rows = {p.label: self._row(p, ends) for p, ends in results.each("critical_points")}
-        return table(rows, COLUMNS)
+        table = nnflow.Table(results, self.columns)
+        for configuration, critical in results.each("critical_points"):
+            table.row(configuration, **self._row(configuration.settings.model, critical))
+        return table.dataset()
 
-    def _row(self, configuration, ends) -> dict[str, float]:
-        model = configuration.settings.model
-        stationary = ~flag_mask(ends["kind"], "not_critical")
-        ends = ends.isel(run=np.flatnonzero(stationary))
-        full = np.ones(ends.sizes["run"], dtype=bool)
-        for layer in matrices(model, ends):
-            lowest = np.linalg.svd(layer, compute_uv=False)[:, -1]
-            full &= lowest > self.full_rank_above
-        elsewhere = ends["loss"].values - model.infimum() > self.within
-        known = critical_values(model.modes[1], min(model.widths))
-        off = np.abs(ends["loss"].values[:, None] - known).min(axis=1) > self.within
+    def _row(self, model, critical) -> dict[str, float]:
+        stationary = ~flag_mask(critical["kind"], "not_critical")
+        points = critical.isel(run=np.flatnonzero(stationary))
+        full = np.ones(points.sizes["run"], dtype=bool)
+        for layer in matrices(model, points):
+            full &= np.linalg.svd(layer, compute_uv=False)[:, -1] > self.full_rank_above
+        loss = points["loss"].values
+        elsewhere = loss - model.infimum() > self.within
         return {
             "stationary": stationary.sum(),
             "nondegenerate": full.sum(),
             "nondegenerate_not_global": (full & elsewhere).sum(),
             "degenerate_not_global": (~full & elsewhere).sum(),
-            "stationary_off_values": off.sum(),
+            "stationary_off_values": off_values(model, loss, self.within),
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import chain, combinations, pairwise
 
 import numpy as np
 from pydantic import Field, NonNegativeFloat
@@ -16,15 +16,26 @@ from ..._orthogonal import orthogonal
 
 @dataclass(frozen=True)
 class Pattern:
-    """A kind of critical point of L(W) = ½‖Y − W_K ⋯ W₁‖².
+    """A kind of critical point of L(W) = ½‖Y − W_K ⋯ W₁‖², with r kept modes.
 
-    kept: which singular modes of Y the network has learned. zero: two of the K layers.
-    extra: the rank, beside the kept modes, of all layers but those two, which have none.
+    kept: which singular modes of Y the network has learned. zero: the layers, counted from 1, that
+    are zero beside the kept modes, at least two of them; the others have rank 1 there, along the
+    first mode that is missed, where there is room for it.
     """
 
     kept: tuple[int, ...]
-    zero: tuple[int, int]
-    extra: int
+    zero: tuple[int, ...]
+
+    def keeps_top(self) -> bool:
+        """Are the r largest singular values kept?"""
+        return self.kept == tuple(range(len(self.kept)))
+
+    def through(self, widths: list[int]) -> int:
+        """r_Z − r, the rank of W_{K−1} ⋯ W₂ beside the kept modes."""
+        layers = len(widths) - 1
+        if layers == 2:
+            return widths[1] - len(self.kept)
+        return int(self.zero == (1, layers))
 
     def inertia(self, widths: list[int], values: np.ndarray) -> tuple[int, int]:
         """Index and nullity of the Hessian where Y has the distinct singular values `values`.
@@ -35,19 +46,21 @@ class Pattern:
         - kept with kept: r² positive eigenvalues,
         - kept a with another input or output: a pair of the signs of s_a ± sᵢ for each missed
           mode i, else one that is positive,
-        - extra dimensions: pairs of both signs ± for each missed mode that is seen through the
-          layers before and behind the two zero ones, times the rank of the layers between,
+        - where just two layers j < i are zero beside the kept modes, pairs of both signs for each
+          missed mode that is seen through the layers before j and behind i, times the rank of the
+          layers between, which is d_j − r where there are none; with three or more zero layers
+          every second derivative there contains one of them, and vanishes,
 
         and all others are zero. It is a congruence, so the signs hold in all coordinates.
         """
         r, layers = len(self.kept), len(widths) - 1
         missed = [i for i in range(len(values)) if i not in self.kept and values[i] > 0]
         downhill = sum(values[i] > values[a] for i in missed for a in self.kept)
-        low, high = self.zero
-        outermost = (low, high) == (1, layers)
-        seen = len(missed) if outermost else min(len(missed), self.extra)
-        between = widths[low] - r if high == low + 1 else self.extra
-        pairs = seen * between
+        pairs = 0
+        if len(self.zero) == 2:
+            low, high = self.zero
+            seen = len(missed) if self.zero == (1, layers) else min(len(missed), 1)
+            pairs = seen * (widths[low] - r if high == low + 1 else 1)
         positive = r * r + r * (widths[0] - r) + r * (widths[-1] - r) - downhill + pairs
         index = downhill + pairs
         total = sum(a * b for a, b in pairwise(widths))
@@ -55,29 +68,30 @@ class Pattern:
 
 
 def patterns(widths: list[int], modes: int) -> list[Pattern]:
-    """The patterns of extra rank 0 and 1, for all sets of kept modes that fit through the
-    hidden layers. With no extra rank the two zero layers are the outer ones."""
-    layers = len(widths) - 1
-    narrowest = min(widths)
+    """The patterns for all sets of kept modes that fit through the hidden layers: all layers zero
+    beside them, and, where there is room for a further rank, every set of two or more."""
+    layers, narrowest = range(1, len(widths)), min(widths)
     found = []
     for size in range(min(modes, narrowest) + 1):
         for kept in combinations(range(modes), size):
-            found.append(Pattern(kept, (1, layers), 0))
-            if layers > 2 and narrowest > size:
-                pairs = combinations(range(1, layers + 1), 2)
-                found.extend(Pattern(kept, pair, 1) for pair in pairs)
+            found.append(Pattern(kept, tuple(layers)))
+            if narrowest > size:
+                some = (combinations(layers, count) for count in range(2, len(layers)))
+                found.extend(Pattern(kept, zero) for zero in chain.from_iterable(some))
     return found
 
 
 class LinearCriticalPoints(Initializer):
     """W_k = G_k (S_k ⊕ Z_k) G_{k−1}⁻¹ with S_k = diag(s_a^{1/K}) over the kept singular modes of
-    Y, Z_k of rank 0 or 1 with two of the Z_k zero, random invertible G_k in the hidden layers,
+    Y, Z_k of rank 0 or 1 with two or more of them zero, random invertible G_k in the hidden layers,
     and the singular vectors of Y for the outer ones.
 
     Each is a critical point of ½‖Y − W_K ⋯ W₁‖² with the value ½Σs² over the missed singular
-    values. Run i has the pattern i modulo their number: all subsets of modes, with every pair
-    of zero layers. Chitour, Liao & Couillet (arXiv:1811.03568); the role of the pairs: Achour,
-    Malgouyres & Gerchinovitz (arXiv:2107.13289).
+    values. Run i has the pattern i modulo their number: all subsets of modes, with every set of
+    zero layers. Chitour, Liao & Couillet (arXiv:1811.03568); the role of pairs: Achour, Malgouyres
+    & Gerchinovitz (arXiv:2107.13289). With r kept modes, r below the smallest width, and distinct
+    singular values the Hessian has no negative eigenvalue if and only if the r largest are kept
+    and three or more of the Z_k are zero (`Pattern.inertia`).
     """
 
     target: list[list[float]] = Field(examples=[[[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]]])
@@ -91,6 +105,16 @@ class LinearCriticalPoints(Initializer):
         return patterns(_widths(shapes), min(len(self.target), len(self.target[0])))
 
     def draw(self, shapes, streams):
+        drawn = self.beside(shapes, streams, 0.0)
+        for k, (name, shape) in enumerate(shapes.items(), 1):
+            noise = streams.normal(shape[0] * shape[1], draw=10 * len(shapes) + k)
+            drawn[name] = drawn[name] + self.noise * noise.reshape(-1, *shape)
+        return drawn
+
+    def beside(self, shapes, streams, height: float) -> dict[str, np.ndarray]:
+        """The constructed points with `height` in place of 0 in all Z_k that are zero, along the
+        first missed mode, of the singular value s: with z of them the loss is lower by
+        s·heightᶻ − ½·height²ᶻ."""
         widths, target = _widths(shapes), np.asarray(self.target, dtype=np.float64)
         if target.shape != (widths[-1], widths[0]):
             raise UserError(
@@ -98,18 +122,15 @@ class LinearCriticalPoints(Initializer):
                 f" {widths[0]} inputs to {widths[-1]} outputs"
             )
         left, values, right = np.linalg.svd(target)
-        found = self.patterns(shapes)
-        layers = len(shapes)
+        found, layers = self.patterns(shapes), len(shapes)
+        chosen = [found[run % len(found)] for run in streams.runs]
         changes = [_invertible(widths[k], streams, k) for k in range(1, layers)]
         drawn = {}
-        for k, (name, shape) in enumerate(shapes.items(), 1):
-            diagonal = np.stack(
-                [_layer(found[run % len(found)], k, shape, values, layers) for run in streams.runs]
-            )
+        for k, name in enumerate(shapes, 1):
+            diagonal = np.stack([_layer(one, k, widths, values, height) for one in chosen])
             behind = changes[k - 1][0] if k < layers else left
             before = changes[k - 2][1] if k > 1 else right
-            noise = streams.normal(shape[0] * shape[1], draw=10 * layers + k)
-            drawn[name] = behind @ diagonal @ before + self.noise * noise.reshape(-1, *shape)
+            drawn[name] = behind @ diagonal @ before
         return drawn
 
 
@@ -123,24 +144,23 @@ def _widths(shapes) -> list[int]:
 
 def _invertible(size: int, streams, draw: int) -> tuple[np.ndarray, np.ndarray]:
     """Random G with singular values between ½ and 2, and G⁻¹, each (run, size, size)."""
-    one, other = (orthogonal(size, streams, 3 * draw + i) for i in (0, 1))
+    drawn = (streams.normal(size * size, draw=3 * draw + i) for i in (0, 1))
+    one, other = (orthogonal(part.reshape(-1, size, size)) for part in drawn)
     values = 4.0 ** (streams.uniform(size, draw=3 * draw + 2)[:, None, :] - 0.5)
     return (one * values) @ other, np.swapaxes(other, 1, 2) @ np.swapaxes(one / values, 1, 2)
 
 
-def _layer(pattern: Pattern, k: int, shape, values: np.ndarray, layers: int) -> np.ndarray:
-    """S_k ⊕ Z_k. Hidden coordinates hold the kept modes first, then the extra dimensions; those
-    of the input and the output are the modes of Y in their own order."""
-    kept = list(pattern.kept)
-    rest = [i for i in range(max(shape)) if i not in kept]
-    hidden = list(range(len(kept) + pattern.extra))
-    outer = kept + rest[: pattern.extra]
-    rows = outer if k == layers else hidden
-    columns = outer if k == 1 else hidden
-    entries = [values[i] ** (1 / layers) for i in kept]
-    entries += [0.0 if k in pattern.zero else 1.0] * pattern.extra
-    layer = np.zeros(shape)
-    layer[rows, columns] = entries
+def _layer(pattern: Pattern, k: int, widths, values: np.ndarray, height: float) -> np.ndarray:
+    """S_k ⊕ Z_k. Hidden coordinates hold the kept modes first, then the further one; those of the
+    input and the output are the modes of Y in their own order."""
+    layers, r = len(widths) - 1, len(pattern.kept)
+    missed = [i for i in range(len(values)) if i not in pattern.kept]
+    room = missed[: min(1, min(widths) - r)]
+    hidden, outer = list(range(r + len(room))), [*pattern.kept, *room]
+    entries = [values[i] ** (1 / layers) for i in pattern.kept]
+    entries += [height if k in pattern.zero else 1.0] * len(room)
+    layer = np.zeros((widths[k], widths[k - 1]))
+    layer[outer if k == layers else hidden, outer if k == 1 else hidden] = entries
     return layer
 
 

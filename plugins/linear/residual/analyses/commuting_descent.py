@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 import nnflow
 from nnflow import Analysis, Streams
+
+from ....general._padding import padded
+from ..._orthogonal import rotation
 
 SPREAD = (0.6, 1.4)
 """Range of the target's and of the inputs' modes; the layers' first strengths are K-th roots of
@@ -19,53 +22,35 @@ class CommutingDescent(Analysis):
 
         w_k ← w_k − α σ (w_K⋯w_1 − r) ∏_{j≠k} w_j,
 
-    with no two layers alike, and widths that may differ (an exercise of Yarotsky's lecture).
-    One random case per point, with as many layers as the point's model and widths that take
-    turns: `mode_strength` (point, mode, descent_step) is w_K⋯w_1 of the scalar descents, and the
-    column `decoupling_error` its largest distance from the descent on the matrices themselves;
-    `offdiagonal`, the largest entry of any O_kW_kO_{k−1}ᵀ off the diagonal at the end.
+    with layers that differ, and so may their widths (an exercise of Yarotsky's lecture).
+    One random case for each depth of the study's networks, with widths that take turns:
+    `mode_strength` (configuration, mode, descent_step) is w_K⋯w_1 of the scalar descents.
     """
+
+    models = ("residual_linear_network",)
+    columns = {
+        "decoupling_error": "largest distance of the products of matrix and scalar descents",
+        "offdiagonal": "largest entry of any O_kW_kO_{k−1}ᵀ off the diagonal at the end",
+    }
 
     widths: tuple[PositiveInt, ...] = (4, 5, 4, 6)
     """Widths d_0, d_1, …, which repeat where a network is deeper."""
-    rate: PositiveFloat = 0.1
-    """Step α times the depth."""
-    steps: PositiveInt = 300
+    rate: PositiveFloat = Field(examples=[0.1])
+    """Step α times the depth: the study's own rate is that of networks without such bases."""
+    steps: PositiveInt = Field(examples=[300])
     """Steps."""
 
     def compute(self, results):
-        import xarray as xr
-
+        depths = [one.settings.model.depth for one in results.configurations]
         seed = results.study.settings.seed
-        found = {}
-        for depth in dict.fromkeys(
-            configuration.settings.model.depth for configuration in results.configurations
-        ):
-            found[depth] = self._descend(depth, seed)
-        rows = [
-            found[configuration.settings.model.depth] for configuration in results.configurations
-        ]
-        most = max(len(row[0]) for row in rows)
-        strengths = np.full((len(rows), most, self.steps + 1), np.nan)
-        for place, (strength, _, _) in enumerate(rows):
-            strengths[place, : len(strength)] = strength
-        text = {"long_name": "strength of a mode"}
-        return xr.Dataset(
-            {
-                "mode_strength": (("configuration", "mode", "descent_step"), strengths, text),
-                "decoupling_error": (
-                    "configuration",
-                    [row[1] for row in rows],
-                    {"long_name": "largest distance of matrix and scalar descents"},
-                ),
-                "offdiagonal": (
-                    "configuration",
-                    [row[2] for row in rows],
-                    {"long_name": "largest entry off the diagonal at the end"},
-                ),
-            },
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
+        found = {depth: self._descend(depth, seed) for depth in dict.fromkeys(depths)}
+        table = nnflow.Table(results, self.columns)
+        for configuration, depth in zip(results.configurations, depths, strict=True):
+            _, error, offdiagonal = found[depth]
+            table.row(configuration, decoupling_error=error, offdiagonal=offdiagonal)
+        strengths = padded([found[depth][0] for depth in depths])
+        axes, text = ("configuration", "mode", "descent_step"), {"long_name": "strength of a mode"}
+        return table.dataset().assign(mode_strength=(axes, strengths, text))
 
     def _descend(self, depth: int, seed: int) -> tuple[np.ndarray, float, float]:
         widths = [self.widths[k % len(self.widths)] for k in range(depth + 1)]
@@ -77,7 +62,10 @@ class CommutingDescent(Analysis):
         # deep products would overflow, and curvatures grow with the depth
         layers, (target, spectrum) = scalars[:depth] ** (1 / depth), scalars[depth:]
         rate = self.rate / depth
-        bases = [_orthogonal(streams, width, draw) for draw, width in enumerate(widths, 1)]
+        bases = [
+            rotation(streams.normal(width**2, draw)[0].reshape(width, width))
+            for draw, width in enumerate(widths, 1)
+        ]
 
         def matrix(strengths, out, into):
             middle = np.zeros((widths[out], widths[into]))
@@ -121,13 +109,6 @@ def _product(weights, size: int) -> np.ndarray:
     for weight in weights:
         whole = weight @ whole
     return whole
-
-
-def _orthogonal(streams: Streams, size: int, draw: int) -> np.ndarray:
-    drawn = streams.normal(size**2, draw)[0].reshape(size, size)
-    basis = np.linalg.qr(drawn)[0]
-    basis[:, 0] *= np.linalg.det(basis)  # in SO(d), as the exercise has it
-    return basis
 
 
 @nnflow.hookimpl

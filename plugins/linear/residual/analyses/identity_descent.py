@@ -8,7 +8,9 @@ import numpy as np
 from pydantic import PositiveFloat
 
 import nnflow
-from nnflow import Analysis, UserError
+from nnflow import Analysis
+
+from ....general._padding import padded
 
 TOLERANCE = 1e-11
 """Relative tolerance of the flow of one mode."""
@@ -26,76 +28,77 @@ class IdentityDescent(Analysis):
         dw/dt = 2c w^{K−1}(r − w^K),  w(0) = 1,
 
     with a limit w^K = max(r, 0) and so the loss c Σ min(r, 0)². Solved to rounding here:
-    `flow_strength` w^K (point, mode, time) at the times `flow_time`, which are steps times rate.
-    `tail` w(t) (point, tail, tail_time) of the flow with 2c = 1 and r = ½, 0, −½, to late times,
-    and `tail_law`, what it tends to: w^K = r for r > 0; exactly (1 + (2K − 2)t)^{−1/(2K−2)} for
+    `flow_strength` w^K (configuration, mode, time) at the times `flow_time`, steps times rate.
+    `tail` w(t) (configuration, tail, tail_time) of the flow with 2c = 1 and r = ½, 0, −½, to late
+    times, and `tail_law`, what it tends to: w^K = r for r > 0; (1 + (2K − 2)t)^{−1/(2K−2)} for
     r = 0; for r < 0 a decay as exp(rt) for K = 2 and (|r|(K − 2)t)^{−1/(K−2)} for K ≥ 3.
 
-    Columns. At points with a symmetric target and first weights 0 (NaN elsewhere): `last_loss`,
-    `stall` = c Σ min(r, 0)², the `excess` of the one over the other and `flow_excess`, that of
-    the flow at the same time; `layer_spread`, the largest ‖W_k − W_1‖_F, `commutator`, the
-    largest ‖W_kR − RW_k‖_F, and `flow_error`, the largest distance of a strength from the flow,
-    which is of the order of the rate. At all points of depth K ≥ 2: `zero_law_error`, the largest
-    |w/law − 1| for r = 0, and `tail_ratio`, for r < 0 and K ≥ 3 w over its law at the last time,
-    for K = 2 the last decay rate −d log w/dt over |r|.
+    Columns of the descent are NaN unless the target is symmetric and the first weights are 0; those
+    of the tails where the depth is 1.
     """
 
     needs = ("initialization", "training")
+    models = ("residual_linear_network",)
+    columns = {
+        "last_loss": "loss at the last step",
+        "stall": "c Σ min(r, 0)², the loss of the modes with negative eigenvalues at 0",
+        "excess": "loss above that",
+        "flow_excess": "the same of the flow at that time",
+        "layer_spread": "largest ‖W_k − W_1‖_F",
+        "commutator": "largest ‖W_kR − RW_k‖_F",
+        "flow_error": "largest distance of a strength from the flow, of the order of the rate",
+        "zero_law_error": "largest |w/law − 1| for r = 0",
+        "tail_ratio": "for r < 0 w over its law at the last time; K = 2: −d log w/dt over |r|",
+    }
 
     tail_time: PositiveFloat = 1e6
     """Last time of the tails."""
 
     def compute(self, results):
-        import xarray as xr
-
-        rows = [self._point(results, configuration) for configuration in results.configurations]
+        table = nnflow.Table(results, self.columns)
+        curves = []
+        for configuration in results.configurations:
+            flow, tails = _flow(results, configuration), _tails_of(configuration, self.tail_time)
+            numbers = {name: cell for name, cell in {**flow, **tails}.items() if name not in ARRAYS}
+            table.row(configuration, **numbers)
+            curves.append({**NO_FLOW, **flow, **tails})
         variables = {
-            name: ("configuration", [row[name] for row in rows], {"long_name": text})
-            for name, text in COLUMNS.items()
+            name: (("configuration", *axes), padded([one[name] for one in curves]), text)
+            for name, (axes, text) in ARRAYS.items()
         }
-        for name, (axes, text) in ARRAYS.items():
-            variables[name] = (("configuration", *axes), _padded([row[name] for row in rows]), text)
-        labels = [configuration.label for configuration in results.configurations]
-        return xr.Dataset(variables, {"configuration": labels, "tail": list(TAILS)})
+        return table.dataset().assign(variables).assign_coords(tail=list(TAILS))
 
-    def _point(self, results, configuration) -> dict:
-        model = configuration.settings.model
-        if model.name != "residual_linear_network":
-            raise UserError(
-                f"{results.study.file}: analyses: identity_descent is about"
-                f" residual_linear_network, not {model.name!r}"
-            )
-        row = dict.fromkeys(COLUMNS, np.nan)
-        row |= {"flow_time": np.full(1, np.nan), "flow_strength": np.full((1, 1), np.nan)}
-        first = results.at("initialization", configuration.label)["v"].values
-        if model.depth == 1:  # no decay: a single layer reaches every target
-            empty = np.full((len(TAILS), 1), np.nan)
-            return row | {"tail_time": empty[0], "tail_weight": empty, "tail_law": empty}
-        symmetric = model.rotation == 0 and not model.covariance
-        if symmetric and not first.any() and hasattr(configuration.settings.optimizer, "rate"):
-            row |= _descent(configuration, results.at("training", configuration.label))
-        return row | _tails(model.depth, self.tail_time)
+
+def _flow(results, configuration) -> dict:
+    """The columns and curves of a descent with a symmetric target from V = 0; else nothing."""
+    settings = configuration.settings
+    first = results.at("initialization", configuration.label)["v"].values
+    symmetric = settings.model.rotation == 0 and not settings.model.covariance
+    descends = hasattr(settings.optimizer, "rate") and settings.model.depth > 1
+    if not symmetric or first.any() or not descends:
+        return {}
+    return _descent(configuration, results.at("training", configuration.label))
+
+
+def _tails_of(configuration, last: float) -> dict:
+    """A single layer reaches every target: there is no decay."""
+    depth = configuration.settings.model.depth
+    return _tails(depth, last) if depth > 1 else NO_TAILS
 
 
 TAILS = (0.5, 0.0, -0.5)
 """Targets r of the tails."""
-COLUMNS = {
-    "last_loss": "loss at the last step",
-    "stall": "the loss of the modes with negative eigenvalues, at 0",
-    "excess": "loss above that",
-    "flow_excess": "the same of the flow at that time",
-    "layer_spread": "largest distance of a layer from the first",
-    "commutator": "largest commutator of a layer with the target",
-    "flow_error": "largest distance of a strength from the flow",
-    "zero_law_error": "largest relative error of the law for r = 0",
-    "tail_ratio": "decay for r < 0 over its law at the last time",
-}
 ARRAYS = {
     "flow_time": (("time",), {"long_name": "steps times rate"}),
     "flow_strength": (("mode", "time"), {"long_name": "strength of a mode"}),
     "tail_time": (("tail_step",), {"long_name": "time"}),
     "tail_weight": (("tail", "tail_step"), {"long_name": "weight w"}),
     "tail_law": (("tail", "tail_step"), {"long_name": "what w tends to"}),
+}
+NO_FLOW = {"flow_time": np.full(1, np.nan), "flow_strength": np.full((1, 1), np.nan)}
+NO_TAILS = {
+    "tail_time": np.full(1, np.nan),
+    **dict.fromkeys(("tail_weight", "tail_law"), np.full((len(TAILS), 1), np.nan)),
 }
 
 
@@ -183,15 +186,6 @@ def _law(target: float, depth: int, times: np.ndarray) -> np.ndarray:
         return np.exp(target * times)
     with np.errstate(divide="ignore"):
         return (-target * (depth - 2) * times) ** (-1 / (depth - 2))
-
-
-def _padded(rows: list[np.ndarray]) -> np.ndarray:
-    """Arrays of different extents as one, filled up with NaN."""
-    extent = np.max([row.shape for row in rows], axis=0)
-    out = np.full((len(rows), *extent), np.nan)
-    for place, row in enumerate(rows):
-        out[(place, *map(slice, row.shape))] = row
-    return out
 
 
 @nnflow.hookimpl

@@ -18,14 +18,20 @@ class IdentityFactors(Analysis):
 
     Random matrices of positive determinant (normal entries, a column turned where needed), and
     those of the study file, give `scaled_norm` K·max‖V_k‖₂ (matrix, factors) and its `limit`
-    (matrix,). Columns, the same at each of the study's points: `matrices`,
-    `reconstruction_error`, the largest entry of product − A over max|A|; `limit_error`, the
-    largest |K·max‖V_k‖ / limit − 1| at the largest K; and `above_bound`, the cases with K ≥ 3γ
-    and a norm above Theorem 2.1's bound 2(√π + √(3γ))²/K, γ = max|log σ(A)|.
-    At points whose model is a residual_linear_network with a target of positive determinant:
-    `factor_norm`, max‖V_k‖ of the target's own factorization into the network's depth, and
-    `scaled_factor_norm`, K times that.
+    (matrix,), and columns that are the same in each configuration. Theorem 2.1 bounds max‖V_k‖ by
+    2(√π + √(3γ))²/K for K ≥ 3γ, γ = max|log σ(A)|. A network's own target has such factors where
+    its determinant is positive.
     """
+
+    models = ("residual_linear_network",)
+    columns = {
+        "matrices": "factorized matrices",
+        "reconstruction_error": "largest entry of product − A over max|A|",
+        "limit_error": "largest |K max‖V‖ / limit − 1| at the largest K",
+        "above_bound": "factorizations above the theorem's bound",
+        "factor_norm": "max‖V‖ of the factorization of the network's target into its depth",
+        "scaled_factor_norm": "the same times the depth",
+    }
 
     size: Annotated[int, Field(ge=2)] = 5
     """Rows of the random matrices."""
@@ -37,36 +43,26 @@ class IdentityFactors(Analysis):
     """Further matrices of the same size."""
 
     def compute(self, results):
-        import xarray as xr
-
         owner = f"{results.study.file}: analyses: identity_factors"
         cases = [*self._random(results.study.settings.seed), *map(np.array, self.matrices)]
         rows = [[_measured(case, depth, owner) for depth in self.depths] for case in cases]
         norms, errors, bounds = np.moveaxis(np.array(rows), 2, 0)
         scaled = norms * np.array(self.depths)
         limits = np.array([norm_limit(case) for case in cases])
-        common = {
-            "matrices": (len(cases), "factorized matrices"),
-            "reconstruction_error": (errors.max(), "largest relative error of the product"),
-            "limit_error": (
-                np.abs(scaled[:, -1] / limits - 1).max(),
-                "largest relative distance of K max‖V‖ from its limit",
-            ),
-            "above_bound": (int((norms > bounds).sum()), "norms above the theorem's bound"),
-        }
-        configurations = results.configurations
+        table = nnflow.Table(results, self.columns)
+        table.everywhere(
+            matrices=len(cases),
+            reconstruction_error=errors.max(),
+            limit_error=np.abs(scaled[:, -1] / limits - 1).max(),
+            above_bound=(norms > bounds).sum(),
+        )
+        for configuration in results.configurations:
+            table.row(configuration, **_own(configuration.settings.model, owner))
         variables = {
-            name: ("configuration", np.full(len(configurations), value), {"long_name": text})
-            for name, (value, text) in common.items()
+            "scaled_norm": (("matrix", "factors"), scaled, {"long_name": "K max‖V‖"}),
+            "limit": ("matrix", limits, {"long_name": "its limit"}),
         }
-        own = [_own(configuration.settings.model, owner) for configuration in configurations]
-        for place, name in enumerate(("factor_norm", "scaled_factor_norm")):
-            text = "max‖V‖ of the target's factorization" + ", times the depth" * place
-            variables[name] = ("configuration", [one[place] for one in own], {"long_name": text})
-        variables["scaled_norm"] = (("matrix", "factors"), scaled, {"long_name": "K max‖V‖"})
-        variables["limit"] = ("matrix", limits, {"long_name": "its limit"})
-        labels = [configuration.label for configuration in configurations]
-        return xr.Dataset(variables, {"configuration": labels, "factors": list(self.depths)})
+        return table.dataset().assign(variables).assign_coords(factors=list(self.depths))
 
     def _random(self, seed: int) -> np.ndarray:
         """(count, size, size)."""
@@ -89,15 +85,13 @@ def _measured(matrix: np.ndarray, depth: int, owner: str) -> tuple[float, float,
     return norm, error, bound if depth >= 3 * spread else np.inf
 
 
-def _own(model, owner: str) -> tuple[float, float]:
-    """The same norm of a network's target, and the norm times the depth."""
-    if model is None or model.name != "residual_linear_network":
-        return np.nan, np.nan
+def _own(model, owner: str) -> dict[str, float]:
+    """The norm of a network's own target; nothing where it has no such factors."""
     try:
         norm, _, _ = _measured(model.target(), model.depth, owner)
-    except UserError:  # no such factors
-        return np.nan, np.nan
-    return norm, norm * model.depth
+    except UserError:
+        return {}
+    return {"factor_norm": norm, "scaled_factor_norm": norm * model.depth}
 
 
 @nnflow.hookimpl

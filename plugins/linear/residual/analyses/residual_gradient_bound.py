@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
-from nnflow import Analysis, Streams, UserError, torch
+from nnflow import Analysis, Streams, torch
 
 SIZES = (2, 3, 4, 5, 6)
 """Widths of the networks, in turn."""
@@ -21,13 +21,19 @@ class ResidualGradientBound(Analysis):
     layer, ‖∇_{V_k}f‖ = 2‖(…)ᵀΔΣ(…)ᵀ‖ with K − 1 factors I + V_j, whose singular values are at
     least 1 − τ. So a critical point with τ < 1 is global.
 
-    At each point, networks of its depth with random widths 2…6, targets, Σ, noise and V, each
-    V_k of a norm uniform in [0, 1], give `log_bound_ratio` (point, draw), the decimal
+    Networks of each of the study's depths with random widths 2…6, targets, Σ, noise and V, each
+    V_k of a norm uniform in [0, 1], give `log_bound_ratio` (configuration, draw), the decimal
     logarithm of left side over right side.
-    Columns: `draws`, `bound_violations`, `least_bound_ratio`, and `attained_ratio` at
-    V_k = −τI and Σ = I, where both sides are equal; `optimal_loss` over d, C_opt for noise of
-    variance 1.
     """
+
+    models = ("residual_linear_network",)
+    columns = {
+        "draws": "random weights",
+        "bound_violations": "draws below the bound",
+        "least_bound_ratio": "least squared gradient over its bound",
+        "attained_ratio": "the same at V = −τI, Σ = I, where both are equal",
+        "optimal_loss": "least loss C_opt per output for noise of variance 1",
+    }
 
     targets: PositiveInt = 20
     """Random networks."""
@@ -35,33 +41,18 @@ class ResidualGradientBound(Analysis):
     """Random weights of each."""
 
     def compute(self, results):
-        import xarray as xr
-
-        models = [_model(results, configuration) for configuration in results.configurations]
+        models = [one.settings.model for one in results.configurations]
         of_depth = {model.depth: model for model in models}
-        found = {depth: self._row(results, model) for depth, model in of_depth.items()}
-        rows = [found[model.depth] for model in models]
-        logs = np.stack([row["logs"] for row in rows])
-        columns = {
-            "draws": ([logs.shape[1]] * len(rows), "random weights"),
-            "bound_violations": ((logs < -1e-9).sum(axis=1), "draws below the bound"),
-            "least_bound_ratio": (10 ** logs.min(axis=1), "least squared gradient over its bound"),
-            "attained_ratio": ([row["attained"] for row in rows], "the same at V = −τI, Σ = I"),
-            "optimal_loss": ([row["optimum"] for row in rows], "least loss per output, noise 1"),
-        }
-        variables = {
-            name: ("configuration", values, {"long_name": text})
-            for name, (values, text) in columns.items()
-        }
+        logs = {depth: self._draws(results, model) for depth, model in of_depth.items()}
+        table = nnflow.Table(results, self.columns)
+        for configuration, model in zip(results.configurations, models, strict=True):
+            table.row(configuration, **_counts(logs[model.depth]), **_known(of_depth[model.depth]))
         text = {"long_name": "log10 of the squared gradient over its bound"}
-        variables["log_bound_ratio"] = (("configuration", "draw"), logs, text)
-        return xr.Dataset(
-            variables,
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
+        drawn = np.stack([logs[model.depth] for model in models])
+        return table.dataset().assign(log_bound_ratio=(("configuration", "draw"), drawn, text))
 
-    def _row(self, results, model) -> dict:
-        """What is found for networks of the model's depth."""
+    def _draws(self, results, model) -> np.ndarray:
+        """log₁₀ of ‖∇f‖² over its bound at all random weights of networks of the model's depth."""
         depth, seed = model.depth, results.study.settings.seed
         streams = Streams(seed, "residual_gradient_bound", np.arange(self.targets), f"K={depth}")
         logs = []
@@ -69,16 +60,7 @@ class ResidualGradientBound(Analysis):
             size = SIZES[number % len(SIZES)]
             network = _network(type(model), depth, size, number, streams.take(np.array([number])))
             logs.append(_logs(network, *self._weights(streams, number, depth, size)))
-        # where nothing is lost: all layers scale all directions alike
-        tau = 0.5
-        plain = type(model)(depth=depth, values=(2.0, 1.0, 0.5), rotation=1.0, factor=1.0)
-        level = -tau * torch.eye(3, dtype=torch.float64).expand(1, depth, 3, 3)
-        noisy = plain.model_copy(update={"noise": 1.0})
-        return {
-            "logs": np.concatenate(logs),
-            "attained": 10 ** _logs(plain, level, np.full(1, tau))[0],
-            "optimum": noisy.infimum() / len(noisy.values),
-        }
+        return np.concatenate(logs)
 
     def _weights(self, streams: Streams, number: int, depth: int, size: int):
         """V (draw, K, d, d) with norms that are uniform, and the largest of each draw."""
@@ -89,14 +71,24 @@ class ResidualGradientBound(Analysis):
         return torch.as_tensor(drawn), norms.max(axis=1)
 
 
-def _model(results, configuration):
-    model = configuration.settings.model
-    if model.name != "residual_linear_network":
-        raise UserError(
-            f"{results.study.file}: analyses: residual_gradient_bound is about"
-            f" residual_linear_network, not {model.name!r}"
-        )
-    return model
+def _counts(logs: np.ndarray) -> dict[str, float]:
+    return {
+        "draws": len(logs),
+        "bound_violations": (logs < -1e-9).sum(),
+        "least_bound_ratio": 10 ** logs.min(),
+    }
+
+
+def _known(model) -> dict[str, float]:
+    """Cases of a known answer: layers that scale all directions alike, and noise of variance 1."""
+    tau = 0.5
+    plain = type(model)(depth=model.depth, values=(2.0, 1.0, 0.5), rotation=1.0, factor=1.0)
+    level = -tau * torch.eye(3, dtype=torch.float64).expand(1, model.depth, 3, 3)
+    noisy = plain.model_copy(update={"noise": 1.0})
+    return {
+        "attained_ratio": 10 ** _logs(plain, level, np.full(1, tau))[0],
+        "optimal_loss": noisy.infimum() / len(noisy.values),
+    }
 
 
 def _network(kind, depth: int, size: int, seed: int, streams: Streams):

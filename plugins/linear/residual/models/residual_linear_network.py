@@ -28,6 +28,7 @@ from ..._chain import (
     pulled_back,
     pulled_hessian,
 )
+from ..._orthogonal import rotation
 
 
 class ResidualLinearNetwork(Model):
@@ -142,12 +143,9 @@ def _target(model: ResidualLinearNetwork) -> tuple[np.ndarray, ...]:
 
 
 def _rotation(seed: int, size: int, draw: int) -> np.ndarray:
-    """A random rotation, uniform over SO(size)."""
+    """A random rotation, (size, size)."""
     drawn = Streams(seed, "residual_linear_network", np.arange(1), "basis").normal(size**2, draw)
-    basis, upper = np.linalg.qr(drawn.reshape(size, size))
-    basis = basis * np.sign(np.diagonal(upper))
-    basis[:, 0] *= np.linalg.det(basis)
-    return basis
+    return rotation(drawn.reshape(size, size))
 
 
 @nnflow.hookimpl

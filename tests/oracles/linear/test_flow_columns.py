@@ -1,0 +1,199 @@
+"""Every column of the analyses of gradient flows of linear networks, on hand-made results."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns, flags
+
+from nnflow import share
+from nnflow.interfaces.registry import registry
+
+KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
+NAN = math.nan
+FLOW = SimpleNamespace(name="gradient_flow", interval=0.5)
+NORMAL = SimpleNamespace(name="normal")
+
+
+def network(widths, values):
+    return registry().get("models", "linear_network")(widths=widths, singular_values=values)
+
+
+def descent(rate):
+    return SimpleNamespace(name="gradient_descent", rate=rate)
+
+
+def handmade(**configurations):
+    """{label: (model, optimizer, initializer, {dataset: its content})}"""
+    settings, datasets = {}, {}
+    for label, (model, optimizer, initializer, content) in configurations.items():
+        parts = {"model": model, "optimizer": optimizer, "initializer": initializer, "runs": 2}
+        settings[label] = parts
+        for name, dataset in content.items():
+            datasets.setdefault(name, {})[label] = dataset
+    return Handmade(settings, datasets)
+
+
+def traces(steps, **arrays):
+    axes = {"squared_norm": "layer", "imbalance": "number", "strength": "mode"}
+    return xr.Dataset(
+        {
+            f"trace_{name}": (
+                ("run", "trace_step", *([axes[name]] if name in axes else [])),
+                np.array(values, dtype=float),
+            )
+            for name, values in arrays.items()
+        },
+        {"trace_step": steps},
+    )
+
+
+def test_columns_of_linear_invariants():
+    def drifting(size):
+        imbalance = size * np.array([[[0.0], [1]], [[0], [3]]])
+        norms = [[[1, 1], [2 + size, 2]], [[1, 1], [3, 3]]]
+        return {"training": traces([0, 1], imbalance=imbalance, squared_norm=norms)}
+
+    results = handmade(
+        slow=("m", descent(0.01), "i", drifting(0.01)),
+        fast=("m", descent(0.02), "i", drifting(0.04)),
+        # rounding has no slope
+        balanced=("b", descent(0.01), "i", drifting(1e-14)),
+        also_balanced=("b", descent(0.02), "i", drifting(4e-14)),
+        none=("m", FLOW, "i", {"training": xr.Dataset()}),
+    )
+    sizes, none = [0.01, 0.04, 1e-14, 4e-14], (NAN, NAN, NAN)
+    norm = [(2 + size) - 2 for size in sizes]
+    expected = {
+        "drift": [3 * size for size in sizes] + [NAN],
+        "norm_drift": [*norm, NAN],
+        "median_drift": [2 * size for size in sizes] + [NAN],
+        "drift_slope": [(2, 2, 2), (2, 2, 2), none, none, none],
+    }
+    dataset = assert_columns(analysis("linear_invariants"), results, expected)
+    assert dataset["where"].values.tolist()[:3] == ["slow", "slow", "fast"]
+
+
+def test_columns_of_linear_convergence():
+    """One 1 × 1 matrix after another, Y = 2: C₀ = 2, C₁ = 4, and 4s − 2s² exceeds −2g² + 4(1 + g)
+    for s = 1, g = 3. −2g² + 4(1 + g) is 0 at 1 + √3."""
+    model = network([1, 1, 1], [2.0])
+    critical = xr.Dataset(
+        {
+            "loss": ("run", [0.0, 2.0, 0.7]),
+            "kind": flags(["minimum", "saddle", "not_critical"], KINDS),
+            "is_global": flags(["yes", "no", "no"], "no yes unknown"),
+        }
+    )
+    trained = traces(
+        [0, 1, 2],
+        squared_norm=[[[1, 1], [3, 3], [NAN, NAN]]],
+        imbalance=[[[0], [0], [NAN]]],
+        strength=[[[1], [1], [NAN]]],
+        loss=[[0.5, 0.5, NAN]],
+    )
+    start = SimpleNamespace(name="balanced_layers", strengths=[0])
+    results = handmade(
+        descent=(model, descent(0.1), start, {"training": xr.Dataset()}),
+        flow=(model, FLOW, NORMAL, {"training": trained}),
+    )
+    results._datasets["critical_points"] = {"descent": critical, "flow": critical}
+    expected = {
+        "runs": [3, 3],
+        "not_critical": [1, 1],
+        "off_values": [1, 1],
+        "not_global": [2, 2],
+        "global_share": [share(1, 3)] * 2,
+        "largest_norm": [NAN, math.sqrt(6)],
+        "bound_violations": [NAN, 1],
+        "norm_over_barrier": [NAN, 3 / (1 + math.sqrt(3))],
+        "manifold_error": [2, NAN],
+    }
+    assert_columns(analysis("linear_convergence"), results, expected)
+
+
+def test_columns_of_linear_rate():
+    """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt)."""
+
+    def falling(first, second, rates):
+        loss = np.exp(-np.outer(rates, 0.5 * np.arange(9)))
+        content = {
+            name: (("run", f"{name}_out", f"{name}_in"), np.reshape(w, (-1, 1, 1)))
+            for name, w in (("w1", first), ("w2", second))
+        }
+        return {
+            "initialization": xr.Dataset(content),
+            "training": traces(np.arange(9), loss=loss),
+        }
+
+    def start(variance):
+        return SimpleNamespace(name="common_starts", law=SimpleNamespace(variance=variance))
+
+    model = network([1, 1, 1], [2.0])
+    root = math.sqrt(2)
+    results = handmade(
+        small=(model, FLOW, start(1.0), falling([1, 1], [2, 3], [7, 7])),
+        large=(model, FLOW, start(4.0), falling([2, 2], [4, 6], [28, 28])),
+        balanced=(model, FLOW, NORMAL, falling([root, root], [root, root], [3, 1])),
+        other=(model, descent(0.1), NORMAL, falling([1], [2], [7])),
+    )
+    none = (NAN, NAN, NAN)
+    expected = {
+        "rate_runs": [2, 2, NAN, NAN],
+        "rate_violations": [1, 1, NAN, NAN],
+        "rate_margin": [7 / 16, 28 / 64, NAN, NAN],
+        "slower_than_one": [1, 1, NAN, NAN],
+        "rate_exponent": [(1, 1, 1), none, none, none],
+        "margin_runs": [NAN, NAN, 2, NAN],
+        "margin_violations": [NAN, NAN, 1, NAN],
+        "rate_over_margin": [NAN, NAN, 1 / 2, NAN],
+    }
+    dataset = assert_columns(analysis("linear_rate"), results, expected)
+    assert dataset["run_alpha"].values.tolist() == [3, 8, 12, 32]
+
+
+def test_columns_of_saxe_modes():
+    """u = s e^{2st}/(e^{2st} − 1 + s/u₀) for two layers; the last strength is off by `error`."""
+    model = network([1, 1, 1], [2.0])
+    time = np.arange(17) * 0.5
+    u = 2 / (1 + np.exp(-4 * time))
+
+    def solved(step, error):
+        strength = u.copy()
+        strength[-1] += error
+        steps = (time / step).round().astype(int)
+        critical = xr.Dataset({"max_eigenvalue": ("run", [4.0, 8.0])})
+        trained = traces(steps, strength=np.tile(strength[:, None], (2, 1, 1)))
+        return {"training": trained, "critical_points": critical}
+
+    start = SimpleNamespace(name="balanced_layers", strengths=[1.0])
+    still = SimpleNamespace(name="balanced_layers", strengths=[0.0])
+    results = handmade(
+        flow=(model, FLOW, start, solved(0.5, 0)),
+        slow=(model, descent(0.01), start, solved(0.01, 0.001)),
+        fast=(model, descent(0.02), start, solved(0.02, 0.003)),
+        still=(model, FLOW, still, solved(0.5, 0)),
+        normal=(model, FLOW, NORMAL, solved(0.5, 0)),
+    )
+    slope = math.log(3) / math.log(2)
+    near = 2 - u[-1]
+    expected = {
+        "saxe_error": [Between(0, 1e-9), 0.001 - near, 0.003 - near, NAN, NAN],
+        "saxe_error_slope": [NAN, slope, slope, NAN, NAN],
+        "top_eigenvalue_ratio": [1.5, 1.5, 1.5, NAN, NAN],
+    }
+    dataset = assert_columns(analysis("saxe_modes"), results, expected)
+    assert dataset["solved"].values.tolist() == ["flow"]
+
+
+def test_columns_of_linear_reduction():
+    model = network([3, 4, 2], [2.0, 1.0])
+    results = handmade(one=(model, FLOW, NORMAL, {}), again=(model, FLOW, NORMAL, {}))
+    expected = {
+        "reduction_loss_error": [Between(0, 1e-13), NAN],
+        "reduction_back_error": [Between(1e-17, 1e-11), NAN],
+        "reduced_flow": [0, NAN],
+        "reduced_flow_whitened": [1, NAN],
+    }
+    assert_columns(analysis("linear_reduction", draws=3), results, expected)

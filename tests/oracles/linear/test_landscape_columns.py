@@ -1,0 +1,230 @@
+"""Every column of the analyses of linear landscapes, on hand-made results."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns, flags
+
+from nnflow import Streams
+from nnflow.engine.critical import inertia
+from nnflow.interfaces.registry import registry
+
+KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
+NAN = math.nan
+TARGET = [[2.0, 0.0], [0.0, 1.0]]
+
+
+def plugin(kind, name, **settings):
+    return registry().get(kind, name)(**settings)
+
+
+def network(widths, values=(2.0, 1.0)):
+    return plugin("models", "linear_network", widths=widths, singular_values=list(values))
+
+
+def matrices(*layers):
+    """{w1: …, w2: …} of variables; layers: (run, out, in)."""
+    return {
+        f"w{k}": (("run", f"out{k}", f"in{k}"), np.array(layer, dtype=float))
+        for k, layer in enumerate(layers, 1)
+    }
+
+
+def test_columns_of_linear_stationary():
+    """A global point, a degenerate saddle, an invented point with invertible layers, and a run that
+    did not arrive; critical values 0, ½, 2, 2½."""
+    eye, top = np.eye(2), np.diag([1.0, 0.0])
+    critical = xr.Dataset(
+        {
+            **matrices([eye, top, eye, eye], [np.diag([2.0, 1]), 2 * top, eye, eye]),
+            "loss": ("run", [0, 0.5, 0.3, 0.3]),
+            "kind": flags(["minimum", "saddle", "degenerate", "not_critical"], KINDS),
+        }
+    )
+    settings = {"all": {"model": network([2, 2, 2])}}
+    results = Handmade(settings, {"critical_points": {"all": critical}})
+    expected = {
+        "stationary": [3],
+        "nondegenerate": [2],
+        "nondegenerate_not_global": [1],
+        "degenerate_not_global": [1],
+        "stationary_off_values": [1],
+    }
+    assert_columns(analysis("linear_stationary"), results, expected)
+
+
+def test_columns_of_linear_identities():
+    settings = {
+        "three": {"model": network([2, 3, 2, 2])},
+        "again": {"model": network([2, 3, 2, 2])},
+        "one": {"model": network([2, 2])},
+    }
+    rounding = Between(0, 1e-13)
+    expected = {
+        "rescaling_error": [rounding, NAN, NAN],
+        "two_zero_layers_gradient": [0, NAN, NAN],
+        "one_zero_layer_gradient": [Between(1e-6, 10), NAN, NAN],
+        "gradient_error": [rounding, NAN, rounding],
+        "printed_gradient": [0, NAN, 1],
+    }
+    assert_columns(analysis("linear_identities", draws=3), Handmade(settings), expected)
+
+
+def test_columns_of_linear_plateaus():
+    """Levels 2 − 0.01 are passed at steps 5 and 22½: slope 17.5 log(1.1)/log(10)."""
+    model = network([1, 1, 1], [2.0])
+
+    def start(noise):
+        return plugin("initializers", "linear_critical_points", target=[[2.0]], noise=noise)
+
+    def trained(steps, loss, norm):
+        axes = ("run", "trace_step")
+        return xr.Dataset(
+            {"trace_loss": (axes, [loss]), "trace_gradient_norm": (axes, [norm])},
+            {"trace_step": steps},
+        )
+
+    descends = SimpleNamespace(name="gradient_descent", rate=0.1, is_gradient_descent=True)
+    newton = SimpleNamespace(name="newton", is_gradient_descent=False)
+    standing = trained([0, 1, 2, 3, 4], [3, 2.1, 1, 0.2, 0], [1, 0.01, 0.5, 0.015, 0.5])
+    runs = {
+        "exact": (start(0.0), descends, trained([0], [2.0], [0.0])),
+        "more": (start(1e-2), descends, trained([0, 10], [2.0, 1.98], [0, 0.1])),
+        "less": (start(1e-3), descends, trained([0, 20, 30], [2.0, 2.0, 1.96], [0.1, 0.1, 0.1])),
+        "normal": (SimpleNamespace(name="normal"), descends, standing),
+        "newton": (SimpleNamespace(name="normal"), newton, standing),
+    }
+    saddle = xr.Dataset(
+        {"loss": ("run", [2.0]), "index": ("run", [1]), "min_eigenvalue": ("run", [-1.0])}
+    )
+    settings = {
+        label: {"model": model, "initializer": initializer, "optimizer": optimizer}
+        for label, (initializer, optimizer, _) in runs.items()
+    }
+    datasets = {
+        "training": {label: traces for label, (_, _, traces) in runs.items()},
+        "critical_points": dict.fromkeys(runs, saddle),
+    }
+    slope = 17.5 * math.log(1.1) / math.log(10)
+    none = (NAN, NAN, NAN)
+    expected = {
+        "plateaus": [0, 0, 0, 2, NAN],
+        "plateau_values": [0, 0, 0, 2, NAN],
+        "plateau_error": [NAN, NAN, NAN, 0.2, NAN],
+        "escape_slope": [none, none, (slope, -math.inf, math.inf), none, none],
+        "escapes": [NAN, NAN, 1, NAN, NAN],
+    }
+    assert_columns(analysis("linear_plateaus"), Handmade(settings, datasets), expected)
+
+
+def constructed(widths):
+    """The settings and critical points of a configuration, one run for each pattern."""
+    model = plugin("models", "linear_network", widths=widths, target=TARGET)
+    starts = plugin("initializers", "linear_critical_points", target=TARGET)
+    count = len(starts.patterns(model.shapes()))
+    drawn = starts.draw(model.shapes(), Streams(0, "all", np.arange(count), "initialize"))
+    weights = {name: torch.as_tensor(value) for name, value in drawn.items()}
+    eigenvalues = torch.linalg.eigvalsh(model.hessian(weights, {})).numpy()
+    index, nullity = inertia(eigenvalues, 1e-7)
+    critical = xr.Dataset(
+        {
+            **matrices(*drawn.values()),
+            "loss": ("run", model.loss(weights, {}).numpy()),
+            "gradient_norm": ("run", np.full(count, 1e-12)),
+            "index": ("run", index),
+            "nullity": ("run", nullity),
+        },
+        {"run": np.arange(count)},
+    )
+    classify = SimpleNamespace(global_within=1e-6)
+    return {"model": model, "initializer": starts, "classify": classify}, critical
+
+
+def test_columns_of_linear_critical_points():
+    """Two singular values: K = 2 has a pattern for each set, K = 3 four for each but the whole. In
+    the third configuration the first run, all zero, has another index, nullity, loss and layer."""
+    two, at_two = constructed([2, 2, 2])
+    three, at_three = constructed([2, 2, 2, 2])
+    wrong = at_three.copy(deep=True)
+    for name, change in (("index", 1), ("nullity", 1), ("loss", 0.25), ("gradient_norm", 1)):
+        wrong[name].values[0] += change
+    wrong["w2"].values[0], wrong["w3"].values[0] = np.eye(2), np.diag([1.0, 0])
+    noisy = {**three, "initializer": three["initializer"].model_copy(update={"noise": 0.1})}
+    normal = {**three, "initializer": SimpleNamespace(name="normal")}
+    settings = {"two": two, "three": three, "wrong": three, "noisy": noisy, "else": normal}
+    ends = {"two": at_two, "three": at_three, "wrong": wrong, "noisy": at_three, "else": at_three}
+    small, none = Between(0, 1e-12), [NAN, NAN]
+    # of the tampered configuration: the mean of loss over value, of the runs that miss a mode
+    factor = 1 + 0.25 / 2.5 / 12
+    expected = {
+        "patterns": [4, 13, 13, *none],
+        "largest_gradient": [1e-12, 1e-12, 1 + 1e-12, *none],
+        "critical_values": [4, 4, 4, *none],
+        "value_error": [small, small, 0.25, *none],
+        "value_factor": [1, 1, factor, *none],
+        "index_mismatches": [0, 0, 1, *none],
+        "nullity_mismatches": [0, 0, 1, *none],
+        "rank_mismatches": [0, 0, 1, *none],
+        "full_rank_points": [1, 1, 1, *none],
+        "full_rank_loss": [small, small, small, *none],
+        "wide_points": [3, 3, 4, *none],
+        "wide_points_level": [0, 0, 0, *none],
+        "bad_saddles": [0, 2, 1, *none],
+        # with no mode kept or the first: all zero, or the last two or the first two of three
+        "ranked_points": [0, 6, 5, *none],
+        "ranked_points_steep": [0, 4, 4, *none],
+        "rule_mismatches": [0, 0, 0, *none],
+        "bad_saddles_left": [0, 2, 1, *none],
+        "curve_error": [NAN, Between(0, 1e-10), Between(0, 1e-10), *none],
+        "zero_spectrum_error": [small, small, small, *none],
+    }
+    dataset = assert_columns(
+        analysis("linear_critical_points"), Handmade(settings, {"critical_points": ends}), expected
+    )
+    assert dataset["where"].values.tolist() == ["two"] * 4 + ["three"] * 13 + ["wrong"] * 13
+
+
+def test_columns_of_kink_minimum():
+    """At the point of Theorem 2; elsewhere there are perturbations that lower the loss."""
+
+    def model(loss):
+        return plugin("models", "laurent_von_brecht", loss_function=loss)
+
+    point = matrices([[[0, 0], [0, 1]]], [[[1, 0], [0, 0]]])
+    away = matrices([[[0, 0], [1, 1]]], [[[1, 1], [0.2, 0.3]]])
+    spectrum = xr.Dataset(
+        {
+            "eigenvalue": (("run", "number"), [[-0.25, 1.0]]),
+            "residual": (("run", "number"), [[0.125, 1.0]]),
+        }
+    )
+    other = plugin("models", "linear_network_convex_loss", widths=(2, 2), loss_function="squared")
+    models = {
+        "kink": (model("absolute"), point),
+        "away": (model("absolute"), away),
+        "smooth": (model({"name": "huber", "delta": 0.5}), point),
+        "other": (other, point),
+    }
+    ends = {label: xr.Dataset(content) for label, (_, content) in models.items()}
+    results = Handmade(
+        {label: {"model": one} for label, (one, _) in models.items()},
+        {"critical_points": ends, "spectra": dict.fromkeys(models, spectrum)},
+    )
+    some, none = Between(1, 199), (NAN, NAN, NAN)
+    expected = {
+        "perturbations": [200, 200, 200, NAN],
+        "descents": [0, some, some, NAN],
+        "bound_violations": [0, Between(0, 200), NAN, NAN],
+        "identity_error": [Between(0, 1e-15), Between(0, 1e-13), NAN, NAN],
+        "curvature": [none, none, (-0.25, -0.375, -0.125), none],
+    }
+    plugin_ = analysis("kink_minimum", radii=[0.01, 0.3], samples=100)
+    dataset = assert_columns(plugin_, results, expected)
+    np.testing.assert_array_equal(np.isnan(dataset["least_rise"]).all("radius"), [0, 0, 0, 1])
+    assert (dataset["least_rise"].values[0] > 0).all()
+    # along the direction the loss changes as at the perturbation that gave it
+    assert (dataset["slice_rise"].values[1] < 0).any()
+    assert np.isnan(dataset["slice_rise"].values[3]).all()
