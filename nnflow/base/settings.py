@@ -11,7 +11,8 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -27,6 +28,19 @@ class Settings(BaseModel):
         # a job uses a few of the plugins' hundred classes
         defer_build=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true and false where a number is meant; pydantic takes them for 1 and 0."""
+        if isinstance(value, bool) and not _takes_booleans(cls.model_fields[info.field_name]):
+            raise ValueError(f"expected a number or a text, not {str(value).lower()}")
+        return value
+
+
+def _takes_booleans(field: FieldInfo) -> bool:
+    annotation = str(field.annotation)
+    return "bool" in annotation or "Any" in annotation
 
 
 def meanings(settings: type[Settings]) -> dict[str, str]:

@@ -215,8 +215,9 @@ def _matrix_free(
     index, nullity = inertia(values, settings.zero_below)
     scale = settings.zero_below * np.nanmax(np.abs(values), axis=1)
     determined = lowest[:, -1] > scale
-    index = np.where(determined, index, UNDETERMINED)
-    nullity = np.where(determined, nullity, UNDETERMINED)
+    maximal = highest[:, -1] < -scale  # where the highest is negative, all are
+    index = np.where(determined, index, np.where(maximal, objective.dimension, UNDETERMINED))
+    nullity = np.where(determined, nullity, np.where(maximal, 0, UNDETERMINED))
     return {
         "second_order": second_order(
             indefinite(values, settings.zero_below), index, nullity, objective.dimension

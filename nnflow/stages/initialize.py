@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -24,7 +25,8 @@ def initialize(job: Job) -> None:
     for configuration in job.study.configurations:
         settings = configuration.settings
         with blaming(job, (settings.model, settings.initializer), configuration.label):
-            drawn = _drawn(job, configuration)
+            _check_shapes(job, configuration)
+            drawn = {name: _array(values) for name, values in _drawn(job, configuration).items()}
             axes = weight_dimensions(settings.model)
         variables = {}
         for name, shape in settings.model.shapes().items():
@@ -63,6 +65,25 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
 def _arrays(job: Job, settings: ConfigurationSettings) -> dict[str, np.ndarray]:
     """The arrays of the configuration's dataset; {} where it has none."""
     return dict(load_arrays(settings.dataset, job.data)) if settings.dataset else {}
+
+
+def _check_shapes(job: Job, configuration: Configuration) -> None:
+    """Raise UserError where a model has no weights."""
+    model = configuration.settings.model
+    sizes = {name: math.prod(shape) for name, shape in model.shapes().items()}
+    if not sizes or 0 in sizes.values():
+        empty = ", ".join(repr(name) for name, size in sizes.items() if size == 0)
+        what = f"the weight {empty} has no entries" if empty else "has no weights"
+        raise UserError(f"{job.study.file}: model: {model.name!r}: {what}")
+
+
+def _array(values: object) -> np.ndarray:
+    """First weights as an array; a masked value is missing, and so not finite."""
+    if type(values).__module__.partition(".")[0] == "torch":
+        values = values.detach().cpu().numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        return values.astype(np.float64).filled(np.nan)
+    return np.asarray(values)
 
 
 def _check(

@@ -24,6 +24,7 @@ from nnflow.study.results import dataset_path
 from nnflow.study.totals import counted_as, expected_false, sentence, statements, totals
 from nnflow.study.types import Study
 from nnflow.workflow.fingerprint import git_commit, package_versions
+from nnflow.workflow.freshness import check_fresh
 from nnflow.workflow.plan import Plan
 
 TEMPLATE = "report.html.j2"
@@ -48,7 +49,7 @@ def report(plan: Plan) -> str:
     results give the same bytes. Raises UserError where a file is missing or damaged.
     """
     folder = plan.results / plan.scale
-    sections = [_section(study, folder) for study in (plan.loaded[name] for name in plan.studies)]
+    sections = [_section(plan, plan.loaded[name], folder) for name in plan.studies]
     page = _page(plan.scale, sections)
     rows = [row for section in sections for row in section["rows"]]
     store.write_text(folder / "claims.csv", to_csv(rows))
@@ -80,7 +81,7 @@ def report_unfinished(plan: Plan) -> Path | None:
     sections, missing = [], {}
     for study in (plan.loaded[name] for name in plan.studies):
         try:
-            sections.append(_section(study, folder))
+            sections.append(_section(plan, study, folder))
         except UserError as error:
             missing[study.name] = str(error)
     if not missing:
@@ -118,9 +119,10 @@ def _page(
     )
 
 
-def _section(study: Study, folder: Path) -> dict[str, Any]:
+def _section(plan: Plan, study: Study, folder: Path) -> dict[str, Any]:
     """What the template needs to know about a study."""
     here = folder / study.name
+    check_fresh(plan, study.name, dataset_path(here, "summary"))
     summary = store.read(dataset_path(here, "summary"))[""]
     rows = _read_claims(here / "claims.csv")
     settings = study.settings

@@ -13,6 +13,8 @@ from nnflow.engine.outcome import with_settings
 from nnflow.interfaces.optimizer import Optimizer
 from nnflow.stages.faults import described
 
+TAKEN = ("loss", "gradient_norm", "step")
+"""Names of what every trace has."""
 FEW = 2
 """Runs that are tried: with one, a forgotten axis would not show."""
 
@@ -35,6 +37,11 @@ def check_training(
     with torch.no_grad():
         observed = model.observables(few.named(at), few.data)
     for name, values in observed.items():
+        if name in TAKEN or "/" in name:
+            raise UserError(
+                f"{described(model)}: an observable may not be called {name!r}: the traces use that"
+                " name, or netCDF has no slash in names; rename it"
+            )
         _check(model, f"observable {name!r}", values, (*runs, *values.shape[1:]))
     optimizer = with_settings(optimizer, {name: v[:FEW] for name, v in (varied or {}).items()})
     state = optimizer.start(at, torch.ones_like(at[:, 0]))

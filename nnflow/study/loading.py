@@ -21,6 +21,9 @@ from nnflow.study.vary import with_varied
 STUDIES = Path("config/studies")
 """Where study files lie, in folders by subject or directly."""
 
+LONGEST_LABEL = 250
+"""Bytes of a configuration's label, which names a group of the netCDF files."""
+
 S = TypeVar("S", bound=Settings)
 
 
@@ -115,6 +118,11 @@ def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:
             set_key(settings, key, value)
         settings = with_varied(settings, parameters)
         named = label(parameters)
+        if len(named.encode()) > LONGEST_LABEL:
+            raise ValueError(
+                f"sweep: the label {named[:40]}… is longer than {LONGEST_LABEL} bytes, the most"
+                " that netCDF takes for a name; sweep fewer or shorter settings"
+            )
         if named in seen:
             raise ValueError(f"sweep: the configuration {named!r} occurs twice")
         seen.add(named)

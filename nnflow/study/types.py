@@ -161,6 +161,9 @@ class ConfigurationSettings(Settings):
 def _named(value: Any) -> Any:
     """`{id: null}` and `{id: {settings}}` name the plugin `id`."""
     if isinstance(value, list):
+        for item in value:
+            if not isinstance(item, str):
+                raise ValueError("expected a list of names, or a mapping from names to settings")
         value = dict.fromkeys(value)
     if not isinstance(value, dict):
         return value

@@ -14,7 +14,10 @@ except UserError as error:
 
 RESULTS = PLAN.results
 STUDY = f"{RESULTS}/{{scale}}/{{study}}"
-NNFLOW = f"{shlex.quote(sys.executable)} -m nnflow"
+# Not the path itself: Snakemake runs everything again where a rule's command has changed, and where
+# Python lies changes no result.
+os.environ["NNFLOW_PYTHON"] = sys.executable
+NNFLOW = '"$NNFLOW_PYTHON" -m nnflow'
 FOLDER = f"--results {shlex.quote(str(RESULTS))} --log {{log:q}}"
 OPTIONS = f"--scale {{wildcards.scale}} {FOLDER}"
 if "data" in config:

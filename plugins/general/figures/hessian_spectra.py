@@ -77,7 +77,7 @@ class HessianSpectra(Figure):
         axis.grid(axis="y", linewidth=0.4)
         axis.legend(loc="upper left", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
         low, high = axis.get_ylim()
-        axis.set_ylim(low, high * 2.2 ** len(places))
+        axis.set_ylim(low, high * 2.2 ** len(places) if high > 0 else 0)
 
 
 @nnflow.hookimpl

@@ -1,0 +1,148 @@
+"""Faults that users met, each as a small input; what is right is the test."""
+
+from __future__ import annotations
+
+import pytest
+
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.base.progress import Reporter
+from nnflow.interfaces.registry import registry
+from nnflow.stages.classify import classify
+from nnflow.stages.initialize import initialize
+from nnflow.stages.job import Job
+from nnflow.stages.train import train
+from nnflow.study.loading import load_study
+
+MODEL = '''
+import nnflow
+import numpy as np
+from nnflow import Initializer, Model, torch
+
+
+class Bowl(Model):
+    """L(w) = s/2 ‖w‖²."""
+
+    size: int = 2
+    sign: float = 1.0
+
+    def shapes(self):
+        return {"w": (self.size,)}
+
+    def loss(self, weights, data):
+        return self.sign * (weights["w"] ** 2).sum(1) / 2
+
+    def observables(self, weights, data):
+        return {}
+
+
+class Ones(Initializer):
+    """Ones."""
+
+    def draw(self, shapes, streams):
+        return {"w": torch.zeros(len(streams.runs), *shapes["w"])}
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("user_bowl", Bowl)
+    register("user_ones", Ones)
+'''
+STUDY = """
+title: A bowl
+model: {name: user_bowl}
+initializer: {name: normal}
+optimizer: {name: gradient_descent, rate: 0.1}
+runs: 2
+stop: {steps: 300}
+"""
+
+
+@pytest.fixture
+def user(tmp_path, monkeypatch, root):
+    """Runs the first stages of a study with a plugin of the user's."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "plugins").mkdir()
+    folders = [root / "plugins", tmp_path / "plugins"]
+    monkeypatch.setattr("nnflow.interfaces.registry.plugin_folders", lambda: folders)
+
+    def run(study=STUDY, model=MODEL, stages=(initialize, train, classify)):
+        registry.cache_clear()
+        (tmp_path / "plugins/bowl.py").write_text(model)
+        (tmp_path / "bowl.yaml").write_text(study)
+        loaded = load_study(tmp_path / "bowl.yaml")
+        job = Job(loaded, tmp_path / "results", tmp_path, 0, {}, Reporter("test", None))
+        for stage in stages:
+            stage(job) if stage is initialize else stage(job, 0)
+        return job
+
+    yield run
+    registry.cache_clear()
+
+
+def refused(run, words, **changed):
+    with pytest.raises(UserError) as caught:
+        run(**changed)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["loss", "gradient_norm", "step", "a/b"])
+def test_an_observable_of_a_taken_name(user, name):
+    model = MODEL.replace("return {}", f'return {{"{name}": weights["w"].sum(1)}}')
+    refused(user, f"an observable may not be called '{name}'", model=model)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "words"),
+    [("{}", "has no weights"), ('{"w": (0,)}', "the weight 'w' has no entries")],
+)
+def test_a_model_without_weights(user, shapes, words):
+    refused(user, words, model=MODEL.replace('{"w": (self.size,)}', shapes))
+
+
+def test_an_initializer_may_give_a_tensor_and_no_masked_values(user):
+    study = STUDY.replace("normal", "user_ones")
+    user(study)
+    masked = MODEL.replace(
+        'torch.zeros(len(streams.runs), *shapes["w"])',
+        "np.ma.masked_equal(np.zeros((len(streams.runs), 2)), 0)",
+    )
+    refused(user, "values that are not finite", study=study, model=masked)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("runs: 2", "runs: true", "runs: expected a number or a text, not true"),
+        ("rate: 0.1", "rate: true", "rate: expected a number"),
+        ("runs: 2", "runs: 2\nruns: 3", "the key 'runs' stands twice"),
+        ("runs: 2", "runs: 010", "is no plain decimal number"),
+        ("runs: 2", "runs: 2\nanalyses: [{critical_point_counts: {}}]", "expected a list of names"),
+        (
+            "runs: 2",
+            "runs: 2\nfigures: [convergence, {name: landscape}]",
+            "expected a list of names",
+        ),
+        (
+            "runs: 2",
+            f"runs: 2\nsweep: {{initializer: [{{name: {'a' * 300}}}]}}",
+            "is longer than 250 bytes",
+        ),
+    ],
+)
+def test_a_study_file_that_says_something_else_than_is_meant(user, old, new, words):
+    refused(user, words, study=STUDY.replace(old, new), stages=())
+
+
+@pytest.mark.parametrize(("sign", "kind"), [(1.0, "minimum"), (-1.0, "maximum")])
+def test_many_weights_are_judged_as_few(user, sign, kind):
+    """Where all known eigenvalues have one sign beyond the ends, so have the others."""
+    study = STUDY.replace("{name: user_bowl}", f"{{name: user_bowl, size: 40, sign: {sign}}}")
+    study = study.replace("{name: normal}", "{name: normal, variance: 0, bias_variance: 0}")
+    study += "classify: {dense_up_to: 10}\n"
+    job = user(study)
+    (found,) = store.read(job.batch_path("critical_points", 0)).values()
+    names = found["kind"].attrs["flag_meanings"].split()
+    assert {names[i] for i in found["kind"].values} == {kind}
+    assert set(found["index"].values) == {0 if sign > 0 else 40}
+    assert set(found["nullity"].values) == {0}
