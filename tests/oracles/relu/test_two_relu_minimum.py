@@ -163,7 +163,9 @@ def test_the_grid_holds_the_loss():
 
 
 def test_circles_need_two_unit_vectors_in_the_plane():
-    with pytest.raises(UserError, match=r"two.yaml: analyses: no point with two unit vectors"):
+    with pytest.raises(
+        UserError, match=r"two.yaml: analyses: no configuration with two unit vectors"
+    ):
         circles(inputs=3)
 
 
