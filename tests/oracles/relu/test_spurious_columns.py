@@ -399,16 +399,20 @@ def test_columns_of_symmetric_families():
 
 
 def test_zero_eigenvalues_depend_on_the_threshold():
-    """At a threshold of the largest eigenvalue nearly all are zero."""
-    model = family_model(4, 1)
+    """At a threshold of the largest eigenvalue nearly all are zero, a negative one too."""
+    model, part = family_model(5, 2), 0.999999
     results = Handmade(
-        {"all": family_settings(4, 1, zero_below=0.999999)},
-        {"critical_points": {"all": family_point(model, 0.03)},
-         "certificates": {"all": certificates()}},
-    )  # fmt: skip
-    dataset = analysis("symmetric_families").compute(results)
-    top = (Whole(model).values > 0.999999 * Whole(model).values[-1]).sum()
-    assert dataset["nullity"].item() == dataset["not_positive"].item() == 16 - top
+        {"all": family_settings(5, 2, zero_below=part)},
+        {
+            "critical_points": {"all": family_point(model, 0.03)},
+            "certificates": {"all": certificates()},
+        },
+    )
+    dataset, values = analysis("symmetric_families").compute(results), Whole(model).values
+    assert values[0] < -1e-3
+    assert dataset["index"].item() == 0
+    zero = 25 - (values > part * values[-1]).sum()
+    assert dataset["nullity"].item() == dataset["not_positive"].item() == zero
     assert dataset["whole_kind"].item() == "degenerate"
 
 
@@ -461,22 +465,20 @@ def split_network(w, parts):
 
 
 def splits(along, turned, shares):
-    """(parts, second variations per unit of curvature) of all splits; along, turned: two indices
-    of each kind, or fewer."""
+    """The parts of each split network, in the order of the analysis; along, turned: two neurons of
+    each kind, or fewer."""
     for group in (along, turned):
-        for s in shares:
-            if group:
-                yield {group[0]: (s, 1 - s)}
-                yield {group[0]: (s, (1 - s) / 2, (1 - s) / 2)}
-            if len(group) > 1:
-                yield {group[0]: (s, 1 - s), group[1]: (s, 1 - s)}
+        if group:
+            yield from ({group[0]: (s, 1 - s)} for s in shares)
+            yield from ({group[0]: (s, (1 - s) / 2, (1 - s) / 2)} for s in shares)
+        if len(group) > 1:
+            yield from ({group[0]: (s, 1 - s), group[1]: (s, 1 - s)} for s in shares)
     if along and turned:
-        for s in shares:
-            yield {along[0]: (s, 1 - s), turned[0]: (s, 1 - s)}
+        yield from ({along[0]: (s, 1 - s), turned[0]: (s, 1 - s)} for s in shares)
 
 
 def split_columns(whole, along, turned, shares):
-    """All columns of a point, by whole networks alone."""
+    """The splits and all columns of a point, by whole networks alone."""
     k = whole.k
     blocks = whole.hessian.reshape(k, k, k, k)
     curvature = {i: np.linalg.eigvalsh(blocks[i, :, i])[0] - 0.5 for i in (*along, *turned)}
@@ -505,7 +507,7 @@ def split_columns(whole, along, turned, shares):
             }
         )
     own_nullity = int((np.abs(whole.values) <= 1e-7 * np.abs(whole.values).max()).sum())
-    return len(cases), {
+    return cases, {
         "split_curvature": max(curvature.values()),
         "split_along": curvature[along[0]] if along else NAN,
         "split_turned": curvature[turned[0]],
@@ -523,15 +525,15 @@ def split_columns(whole, along, turned, shares):
 
 
 def test_columns_of_split_minima():
-    sizes = {"one": (4, 1), "all": (3, 3), "wide": (5, 2)}
+    sizes = {"one": (3, 1), "all": (3, 3), "wide": (5, 2)}
     settings = {label: family_settings(*size) for label, size in sizes.items()}
     whole = {label: Whole(parts["model"]) for label, parts in settings.items()}
     some = [0.5, 0.2]
-    rows, counts = [], []
+    rows, splits_of = [], []
     # the second neuron of a kind counts where it is split beside the first
-    for label, along, turned in (("one", (0, 1), (3,)), ("all", (), (2, 1)), ("wide", (0,), (4,))):
-        count, columns = split_columns(whole[label], along, turned, some)
-        counts.append(count)
+    for label, along, turned in (("one", (0, 1), (2,)), ("all", (), (2, 1)), ("wide", (0,), (4,))):
+        cases, columns = split_columns(whole[label], along, turned, some)
+        splits_of.append(cases)
         rows.append(columns)
     # beyond the widths of which whole Hessians are formed
     rows[2] = {
@@ -545,10 +547,16 @@ def test_columns_of_split_minima():
     network = {"name": "relu_teacher_student", "k": 2, "n": 2}
     plugin = analysis("split_minima", network=network, shares=some, dense_up_to=4)
     dataset = assert_columns(plugin, Handmade(settings, {"critical_points": points}), expected)
+    cases = [*splits_of[0], *splits_of[1]]
+    counts = [len(cases) for cases in splits_of]
     assert dataset["where"].values.tolist() == ["one"] * counts[0] + ["all"] * counts[1]
-    assert dataset["neurons"].values[0] == "along"
+    assert dataset["neurons"].values[[0, counts[0] - 1]].tolist() == ["along", "along and turned"]
+    assert dataset["parts"].values[[0, 2, 4]].tolist() == ["2", "3", "2 and 2"]
     assert dataset["share"].values[:4].tolist() == [0.5, 0.2] * 2
-    assert dataset["students"].values[:4].tolist() == [5, 5, 6, 6]
+    assert dataset["students"].values[:4].tolist() == [4, 4, 5, 5]
+    for name, key in (("lowest", "lowest"), ("second_variation", "bound"), ("index", "index"),
+                      ("nullity", "nullity"), ("split_gradient", "gradient")):  # fmt: skip
+        np.testing.assert_allclose(dataset[name], [case[key] for case in cases], atol=1e-12)
 
 
 def test_without_halves_no_error_of_halves():
@@ -564,6 +572,9 @@ def test_without_halves_no_error_of_halves():
 
 TYPE_II_LOSS, TYPE_II_HIGHEST = 0.025080581, 2.02373
 """At k = 6; docs/results/relu/symmetric_families.md."""
+DIRECT = [1, 2, 3, 3, 4, 5, 6]
+"""Turned neurons of the families solved directly at k = 6: leaning ones up to k/2, the others from
+three on, and all."""
 
 
 def six(turned):
@@ -650,6 +661,8 @@ def test_columns_of_census():
     assert (matches >= 0).tolist() == [False, True, False, False, False, False]
     assert dataset["direct_turned"].values[matches[1]] == 1
     assert dataset["direct_loss"].values[matches[1]] == pytest.approx(TYPE_II_LOSS, abs=1e-9)
+    assert dataset["direct_turned"].values.tolist() == DIRECT
+    assert dataset["direct_leaning"].values.tolist() == [True] * 3 + [False] * (len(DIRECT) - 3)
     assert dataset["multiplicity"].values[1].tolist()[:3] == [30, 5, 1]
     assert dataset["multiplicity"].values[2].tolist()[:4] == [1, 29, 5, 1]
     assert dataset["number"].values.tolist() == [0, 1, 2, 3, 4, 0]
