@@ -6,9 +6,11 @@ from flint import arb, arb_mat
 
 from nnflow import Enclosure
 
+from ._kernel import arc_cosine
+
 
 class ReluEnclosure(Enclosure):
-    """n students and k orthonormal teachers; formulas as in relu_teacher_student.
+    """n students and k orthonormal teachers; formulas as in `_population`.
 
     Nothing is divided by an angle: the sine between two neurons is the norm of a tangent, and
     a tangent's direction, where the neurons may be parallel, is any vector with entries in
@@ -30,7 +32,7 @@ class ReluEnclosure(Enclosure):
             for u, (cosine, sine, angle) in enumerate(
                 zip(view.cosine, view.sine, view.angle, strict=True)
             ):
-                kernel = norm * view.length[u] * ((arb.pi() - angle) * cosine + sine)
+                kernel = norm * view.length[u] * arc_cosine(angle, cosine, sine, arb.pi())
                 if u >= self.n:
                     total -= kernel / (2 * arb.pi())
                 elif u != i:

@@ -1,8 +1,27 @@
-"""The arc-cosine kernel of two neurons and its derivatives, in floats or in balls."""
+"""The arc-cosine kernel of two ReLU neurons with Gaussian inputs, and its derivatives.
+
+Everything here is arithmetic alone, so that floats, NumPy arrays, tensors, balls and power series
+of balls may be put in.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
+
+
+def arc_cosine(angle: Any, cosine: Any, sine: Any, pi: Any = math.pi) -> Any:
+    """h(θ) = (π−θ) cos θ + sin θ for θ in [0, π], falling from π to 0 (Cho & Saul 2009).
+
+    E σ(w·x)σ(v·x) = ‖w‖‖v‖h(θ)/2π for x ~ N(0, I), θ the angle between w and v. Cosine and sine
+    are asked for, as callers often know them better than by way of the angle.
+    """
+    return (pi - angle) * cosine + sine
+
+
+def arc_cosine_slope(angle: Any, sine: Any, pi: Any = math.pi) -> Any:
+    """−h'(θ) = (π−θ) sin θ for θ in [0, π]."""
+    return (pi - angle) * sine
 
 
 class Kernel(NamedTuple):
@@ -17,7 +36,7 @@ class Kernel(NamedTuple):
 
 
 def kernel(n: Any, m: Any, q: Any, square: Any, pi: Any) -> Kernel:
-    """f = (D + (π−θ)q)/2π with D = √(NM − q²) = ‖w‖‖v‖ sin θ (Cho & Saul 2009), hence
+    """f = (D + (π−θ)q)/2π with D = √(NM − q²) = ‖w‖‖v‖ sin θ, which is ‖w‖‖v‖h(θ)/2π, hence
 
     f_q = (π−θ)/2π, f_N = D/4πN, f_qq = 1/2πD, f_NM = 1/8πD, f_Nq = −q/4πND,
     f_NN = (NM − 2D²)/8πDN².

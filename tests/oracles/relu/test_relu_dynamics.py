@@ -148,7 +148,7 @@ def test_only_the_opposite_ray_fails():
     for _ in range(3000):
         w = w - 0.1 * problem.gradient(w)
     assert float(w[0].norm()) < 1e-8
-    assert not problem.model.smooth({"w": w[:1]}, {}).any()
+    assert not problem.model.smooth({"w": w[:1, None]}, {}).any()
     torch.testing.assert_close(w[1], torch.tensor([1.0, 0.0]).double(), atol=1e-10, rtol=0)
 
 

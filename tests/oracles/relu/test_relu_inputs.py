@@ -1,7 +1,6 @@
 """The ReLU teacher-student loss with more inputs than teachers."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from students import normal, objective, random_weights
+from studies import module
 
 from nnflow.engine.objective import automatic_gradient, automatic_hessian
 
@@ -97,6 +97,22 @@ def test_teachers_need_room():
         objective(3, 3, inputs=2)
 
 
+@pytest.mark.parametrize(
+    "k, n, norms, infimum",
+    [
+        (3, 2, "free", None),
+        (3, 3, "free", 0.0),
+        (3, 4, "free", 0.0),
+        (3, 2, "unit", None),
+        (3, 3, "unit", 0.0),
+        # one unit vector too many can not vanish
+        (3, 4, "unit", None),
+    ],
+)
+def test_the_infimum_is_known_where_the_students_can_be_the_teachers(k, n, norms, infimum):
+    assert objective(k, n, norms=norms).model.infimum() == infimum
+
+
 @given(SIZES, st.integers(0, 1000))
 @settings(max_examples=25)
 def test_the_gradient_on_a_device_is_the_one_of_the_processor(size, draw):
@@ -104,6 +120,13 @@ def test_the_gradient_on_a_device_is_the_one_of_the_processor(size, draw):
     k, n, more = size
     problem = objective(k, n, 3, inputs=k + more)
     weights = random_weights(k + more, n, 3, draw)
-    hot = sys.modules[type(problem.model).__module__]._gradient
-    by_torch = hot(torch, weights.reshape(3, n, k + more), k).flatten(1)
+    hot = module("_population").orthonormal_gradient
+    by_torch = hot(weights.reshape(3, n, k + more), k, xp=torch).flatten(1)
     torch.testing.assert_close(by_torch, problem.gradient(weights), rtol=1e-12, atol=1e-14)
+
+
+def test_the_gradient_with_top_weights_is_the_same_in_torch():
+    top, weights = torch.tensor([2.0, -1.0, 0.5]).double(), normal(4, 9).reshape(4, 3, 3)
+    hot = module("_population").orthonormal_gradient
+    by_numpy = torch.from_numpy(hot(weights.numpy(), 3, top.numpy()))
+    torch.testing.assert_close(hot(weights, 3, top, torch), by_numpy, rtol=1e-12, atol=1e-14)

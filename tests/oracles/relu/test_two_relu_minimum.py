@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from students import normal, objective, random_weights
-from studies import AGREE, complete, verdicts
+from studies import AGREE, complete, module, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.engine.objective import Objective
@@ -141,6 +140,26 @@ def test_six_critical_points_on_the_circles():
     }  # fmt: skip
 
 
+def test_losses_at_the_critical_points_of_the_circles():
+    """The saddles with both students between the teachers, or one of them opposite, and the
+    maximum with both opposite: docs/results/relu/two_relu_minimum.md."""
+    values = np.sort(circles()["value"].values)
+    np.testing.assert_allclose(values, [0, 0, 0.1483, 0.3554, 0.3554, 1.5626], atol=5e-5)
+
+
+def test_points_without_curvature_are_degenerate():
+    names = module("circle_landscape").KINDS
+    pairs = {
+        (0.1, 0.2): "minimum",
+        (-0.1, 0.2): "saddle",
+        (-0.2, -0.1): "maximum",
+        (0.0, 0.2): "degenerate",
+        (-0.2, 0.0): "degenerate",
+    }
+    kinds = module("circle_landscape")._kinds(np.array(list(pairs)))
+    assert [names[kind] for kind in kinds] == list(pairs.values())
+
+
 def test_kinds_on_the_circles_are_those_of_classification():
     """The same points through the framework's gradient, Hessian and polishing."""
     found, problem = circles(), on_spheres(2, 6)
@@ -163,37 +182,7 @@ def test_the_grid_holds_the_loss():
 
 
 def test_circles_need_two_unit_vectors_in_the_plane():
-    with pytest.raises(UserError, match=r"two.yaml: analyses: no point with two unit vectors"):
+    with pytest.raises(
+        UserError, match=r"two.yaml: analyses: no configuration with two unit vectors"
+    ):
         circles(inputs=3)
-
-
-# The analysis on ends of known content
-
-
-def test_shares_of_known_ends():
-    def flags(codes, meanings):
-        numbers = np.arange(len(meanings.split()), dtype=np.int8)
-        attributes = {"flag_values": numbers, "flag_meanings": meanings}
-        return ("run", np.array(codes, dtype=np.int8), attributes)
-
-    w = np.array([np.eye(2), np.eye(2)[::-1], np.eye(2)[::-1], np.ones((2, 2)), -np.eye(2)])
-    kinds = "minimum saddle maximum degenerate nonsmooth not_critical"
-    ends = xr.Dataset(
-        {
-            "kind": flags([0, 0, 0, 1, 0], kinds),  # the last a spurious minimum
-            "is_global": flags([1, 1, 1, 0, 0], "no yes unknown"),
-            "family": ("run", [0, 0, 0, 1, 2]),
-            "w": (("run", "neuron", "input"), w),
-            "min_eigenvalue": ("run", [0.1, 0.2, 0.1, -1.0, 0.5]),
-            "max_eigenvalue": ("run", [1.0, 1.0, 2.0, 3.0, 4.0]),
-        }
-    )
-    point = SimpleNamespace(label="all")
-    results = SimpleNamespace(configurations=[point], each=lambda name: [(point, ends)])
-    row = registry().get("analyses", "two_relu_minimum")().compute(results).isel(configuration=0)
-    assert (int(row["runs"]), int(row["minima"]), int(row["minimum_families"])) == (5, 4, 2)
-    assert float(row["global_share"]) == 0.6 and float(row["spurious_share"]) == 0.2
-    assert float(row["straight_share"]) == pytest.approx(1 / 3)
-    assert np.isnan(row["spurious_bound"]) and float(row["distance"]) == 0
-    assert (float(row["lowest_eigenvalue"]), float(row["highest_eigenvalue"])) == (0.1, 2.0)
-    assert float(row["eigenvalue_spread"]) == pytest.approx(0.1)

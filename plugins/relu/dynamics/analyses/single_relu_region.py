@@ -8,6 +8,9 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, UserError, flag_mask, share, torch
 
+from ..._kernel import arc_cosine_slope
+from ..._population import kernel
+
 EXTENT = 3.0
 """Samples lie in a square of this half-width around the origin, with ‖w*‖ = 1."""
 LEAST_ANGLE = 1e-3
@@ -175,11 +178,10 @@ def _descent(w: np.ndarray, gradient: np.ndarray) -> dict[str, float]:
 def _polar_error(w: np.ndarray, gradient: np.ndarray) -> float:
     """Largest difference of −∇L from dρ/dt = −½ρ + h(θ)/2π and ρ dθ/dt = −(π−θ) sin θ/2π."""
     norm, angle = np.hypot(*w.T), np.arctan2(w[:, 1], w[:, 0])
-    kernel = (np.pi - np.abs(angle)) * np.cos(angle) + np.sin(np.abs(angle))
     radial = -(gradient * w).sum(axis=1) / norm
     turning = (gradient[:, 0] * w[:, 1] - gradient[:, 1] * w[:, 0]) / norm**2
-    expected_radial = -norm / 2 + kernel / (2 * np.pi)
-    expected_turning = -(np.pi - np.abs(angle)) * np.sin(angle) / (2 * np.pi * norm)
+    expected_radial = -norm / 2 + kernel(np.abs(angle)) / (2 * np.pi)
+    expected_turning = -arc_cosine_slope(np.abs(angle), np.sin(angle)) / (2 * np.pi * norm)
     errors = np.abs(radial - expected_radial), norm * np.abs(turning - expected_turning)
     return np.max(errors)
 

@@ -10,6 +10,8 @@ from pydantic import Field
 import nnflow
 from nnflow import Model, torch
 
+from ..._kernel import arc_cosine
+
 
 class SymmetricRelu(Model):
     """L(w) = 1/K · ½ E_{x∼N(0,I)} (Σⱼ σ(wⱼ·x) − Σⱼ σ(eⱼ·x))² on wⱼ = x eⱼ + y Σ_{i≠j} eᵢ.
@@ -19,7 +21,7 @@ class SymmetricRelu(Model):
     loss with respect to one neuron, in that frame: gradient descent here is that of the whole
     K × K network at the same rate (Tian, arXiv:1703.00560, Eq. 18 and Theorem 7), while a
     gradient with respect to (x, y) would be another flow. Written with angles that keep their
-    digits where neurons are alike.
+    digits where neurons coincide.
     """
 
     k: Annotated[int, Field(ge=2)]
@@ -40,9 +42,11 @@ class SymmetricRelu(Model):
         # h(φ) = π cos φ + (sin φ − φ cos φ) for φ ≥ 0, with a term that is even in φ twice over
         curl = torch.sin(apart) - apart * torch.cos(apart)
         among = math.pi * torch.cos(apart) + torch.sign(apart.detach()) * curl
-        across = _kernel(own) + (k - 1) * _kernel(other)
+        across, across_others = (
+            arc_cosine(angle, torch.cos(angle), torch.sin(angle)) for angle in (own, other)
+        )
         square = norm * norm * (math.pi + (k - 1) * among) + math.pi + k - 1
-        return square / (4 * math.pi) - norm * across / (2 * math.pi)
+        return square / (4 * math.pi) - norm * (across + (k - 1) * across_others) / (2 * math.pi)
 
     def gradient(self, weights, data):
         """∇L = −(dx/dt, √(K−1) dy/dt)."""
@@ -93,11 +97,6 @@ class SymmetricRelu(Model):
 
 VANISHED = 1e-6
 """Norm below which the neurons count as zero, where L has a kink."""
-
-
-def _kernel(angle):
-    """h(θ) = (π−θ) cos θ + sin θ."""
-    return (math.pi - angle) * torch.cos(angle) + torch.sin(angle)
 
 
 @nnflow.hookimpl

@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 from flint import arb, arb_series, ctx
 
+from ..._kernel import arc_cosine, arc_cosine_slope
+
 NEAR = 0.5
 """Sheets at the ends reach to θ = NEAR and to θ = π − NEAR."""
 STRIP = 0.15
@@ -115,12 +117,12 @@ def ball(low: Any, high: Any) -> arb:
 
 def kernel(x, side):
     """h(x) = (π − |x|) cos x + sin|x|."""
-    return (arb.pi() - side * x) * x.cos() + side * x.sin()
+    return arc_cosine(side * x, x.cos(), side * x.sin(), arb.pi())
 
 
 def slope(x, side):
     """u(x) = −h'(x) = (π − |x|) sin x."""
-    return (arb.pi() - side * x) * x.sin()
+    return arc_cosine_slope(side * x, x.sin(), arb.pi())
 
 
 def bend(x, side):

@@ -24,6 +24,8 @@ from functools import cached_property
 
 import numpy as np
 
+from ..._kernel import arc_cosine, arc_cosine_slope
+
 ROUNDING = 16 * np.finfo(float).eps
 """Rounding error of L₁₂ relative to the largest magnitude that its three terms can have, π sin θ
 + γ·2π². Seven operations and three table values, each good to a few units of the last place,
@@ -38,13 +40,13 @@ def wrapped(angle: np.ndarray) -> np.ndarray:
 def kernel(angle: np.ndarray) -> np.ndarray:
     """h(x) = (π − |x|) cos x + sin|x|, from π at 0 to 0 at ±π."""
     size = np.abs(wrapped(angle))
-    return (np.pi - size) * np.cos(size) + np.sin(size)
+    return arc_cosine(size, np.cos(size), np.sin(size))
 
 
 def slope(angle: np.ndarray) -> np.ndarray:
     """u(x) = −h'(x) = (π − |x|) sin x."""
     inside = wrapped(angle)
-    return (np.pi - np.abs(inside)) * np.sin(inside)
+    return arc_cosine_slope(np.abs(inside), np.sin(inside))
 
 
 def kernel_gap(angle: np.ndarray) -> np.ndarray:

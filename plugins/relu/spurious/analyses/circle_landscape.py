@@ -13,24 +13,27 @@ from nnflow import Analysis, Spheres, UserError, torch
 CIRCLES = Spheres(2, 2)
 NEWTON_STEPS = 40
 LONGEST = 0.3
-"""Longest Newton step, in radians: farther the quadratic model is worth nothing."""
+"""Longest Newton step, in radians: beyond it the quadratic model is no approximation."""
 CRITICAL = 1e-12
-"""Gradient norm below which Newton's method has arrived; rounding is near 1e-16."""
+"""Gradient norm below which Newton's method has converged; rounding is near 1e-16."""
 APART = 1e-6
-"""Two critical points that are nearer than this, in radians, are one."""
+"""Two critical points that are closer than this, in radians, are one."""
 ZERO = 1e-7
 """An eigenvalue below this is zero: the smallest of two students and teachers is 0.3."""
 KINDS = ("minimum", "saddle", "maximum", "degenerate")
+MEANINGS = {"flag_values": np.arange(4, dtype=np.int8), "flag_meanings": " ".join(KINDS)}
+RADIANS = {"units": "rad"}
 
 
 class CircleLandscape(Analysis):
     """L(w₁, w₂) with wᵢ = (cos φᵢ, sin φᵢ) on a grid of angles, and all its critical points.
 
-    They are found by Newton's method from a grid of starts; `residual` is the gradient norm,
-    `eigenvalue` the two of the Hessian in (φ₁, φ₂), which is the Riemannian one as the circles
-    are flat. On a torus a loss without degenerate points has as many minima and maxima as
-    saddles (Morse): `euler`, minima − saddles + maxima, is 0 where none was missed, and rarely
-    else.
+    `loss` is over (first, second), the angles of the grid. The critical points, over `critical`,
+    are the limits of Newton's method from a grid of starts: `place` their angles, `value` the loss,
+    `residual` the gradient norm, `eigenvalue` the two of the Hessian in (φ₁, φ₂), which is the
+    Riemannian one as the circles are flat. On a torus a loss without degenerate points has as many
+    minima and maxima as saddles (Morse): `euler`, minima − saddles + maxima, is 0 where none was
+    missed, and rarely else. Raises UserError where no configuration has two unit vectors in ℝ².
     """
 
     size: PositiveInt = 181
@@ -41,36 +44,44 @@ class CircleLandscape(Analysis):
     def compute(self, results):
         import xarray as xr
 
-        loss = _Circles(self._model(results))
-        angles = np.linspace(-math.pi, math.pi, self.size)
-        first, second = np.meshgrid(angles, angles, indexing="ij")
-        values = loss.value(np.stack([first, second], axis=-1).reshape(-1, 2))
-        found = _critical_points(loss, self.starts)
-        gradient, hessian = loss.derivatives(found)
-        eigenvalues = np.linalg.eigvalsh(hessian)
-        kinds = _kinds(eigenvalues)
-        counts = np.bincount(kinds, minlength=len(KINDS))
-        text = {"units": "rad"}
-        meanings = {"flag_values": np.arange(4, dtype=np.int8), "flag_meanings": " ".join(KINDS)}
-        return xr.Dataset(
-            {
-                "loss": (("first", "second"), values.reshape(self.size, self.size)),
-                "place": (("critical", "student"), found, {"long_name": "angles", **text}),
-                "value": ("critical", loss.value(found), {"long_name": "loss"}),
-                "residual": ("critical", np.linalg.norm(gradient, axis=1)),
-                "eigenvalue": (("critical", "mode"), eigenvalues),
-                "kind": ("critical", kinds.astype(np.int8), meanings),
-                "euler": ((), counts[0] - counts[1] + counts[2], {"long_name": "Morse count"}),
-            },
-            {"first": ("first", angles, text), "second": ("second", angles, text)},
-        )
+        loss = _Circles(_model(results))
+        return xr.Dataset({**_grid(loss, self.size), **_critical(loss, self.starts)})
 
-    def _model(self, results):
-        models = [configuration.settings.model for configuration in results.configurations]
-        found = [model for model in models if model.manifold() == CIRCLES]
-        if not found:
-            raise UserError(f"{results.study.file}: analyses: no point with two unit vectors in ℝ²")
-        return found[0]
+
+def _model(results):
+    """The model of the first configuration with two unit vectors in the plane."""
+    for configuration in results.configurations:
+        if configuration.settings.model.manifold() == CIRCLES:
+            return configuration.settings.model
+    raise UserError(f"{results.study.file}: analyses: no configuration with two unit vectors in ℝ²")
+
+
+def _grid(loss: _Circles, size: int) -> dict:
+    """The loss on a grid of angles."""
+    angles = np.linspace(-math.pi, math.pi, size)
+    first, second = np.meshgrid(angles, angles, indexing="ij")
+    values = loss.value(np.stack([first, second], axis=-1).reshape(-1, 2))
+    return {
+        "loss": (("first", "second"), values.reshape(size, size)),
+        **{name: (name, angles, RADIANS) for name in ("first", "second")},
+    }
+
+
+def _critical(loss: _Circles, starts: int) -> dict:
+    """The critical points, what each is, and their Morse count."""
+    angles = _critical_points(loss, starts)
+    gradient, hessian = loss.derivatives(angles)
+    eigenvalues = np.linalg.eigvalsh(hessian)
+    kinds = _kinds(eigenvalues)
+    minima, saddles, maxima, _ = np.bincount(kinds, minlength=len(KINDS))
+    return {
+        "place": (("critical", "student"), angles, {"long_name": "angles", **RADIANS}),
+        "value": ("critical", loss.value(angles), {"long_name": "loss"}),
+        "residual": ("critical", np.linalg.norm(gradient, axis=1)),
+        "eigenvalue": (("critical", "mode"), eigenvalues),
+        "kind": ("critical", kinds.astype(np.int8), MEANINGS),
+        "euler": ((), minima - saddles + maxima, {"long_name": "Morse count"}),
+    }
 
 
 class _Circles:
@@ -103,7 +114,7 @@ class _Circles:
 
 def _critical_points(loss: _Circles, starts: int) -> np.ndarray:
     """Different critical points (point, 2), by their angles in (−π, π]."""
-    # off the grid's symmetric places, where Newton's method may stay on a line
+    # off the symmetry lines of the loss, on which Newton's method may stay
     line = np.linspace(-math.pi, math.pi, starts, endpoint=False) + 0.0137
     at = np.stack(np.meshgrid(line, line + 0.0071, indexing="ij"), axis=-1).reshape(-1, 2)
     for _ in range(NEWTON_STEPS):
@@ -116,15 +127,15 @@ def _critical_points(loss: _Circles, starts: int) -> np.ndarray:
     at[np.abs(at + math.pi) < APART] = math.pi
     order = np.lexsort(np.round(at / APART).T)
     distinct = []
-    for place in at[order]:
-        if all(_apart(place, other) for other in distinct):
-            distinct.append(place)
+    for angles in at[order]:
+        if all(_apart(angles, other) for other in distinct):
+            distinct.append(angles)
     return np.array(distinct).reshape(-1, 2)
 
 
-def _apart(place: np.ndarray, other: np.ndarray) -> bool:
-    """Are two places more than `APART` apart, on circles?"""
-    return bool(np.abs((place - other + math.pi) % (2 * math.pi) - math.pi).max() > APART)
+def _apart(angles: np.ndarray, other: np.ndarray) -> bool:
+    """Are two points more than `APART` apart, on circles?"""
+    return bool(np.abs((angles - other + math.pi) % (2 * math.pi) - math.pi).max() > APART)
 
 
 def _kinds(eigenvalues: np.ndarray) -> np.ndarray:

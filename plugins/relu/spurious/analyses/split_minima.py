@@ -10,20 +10,6 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Analysis, Model, torch
 
-COLUMNS = {
-    "split_curvature": "largest over the neurons of the lowest eigenvalue of H_ii − ½I",
-    "split_along": "lowest eigenvalue of H_ii − ½I, a neuron along its teacher",
-    "split_turned": "lowest eigenvalue of H_ii − ½I, a turned neuron",
-    "one_more_highest": "n = k + 1: largest of the lowest eigenvalues over all splits",
-    "two_more_highest": "n = k + 2: largest of the lowest eigenvalues over all splits",
-    "split_bound_excess": "largest excess of a lowest eigenvalue over the second variation's",
-    "half_split_error": "n = k + 1 at equal halves: lowest eigenvalue / 2λ(H_ii − ½I), minus 1",
-    "split_loss_error": "largest change of the loss by a split",
-    "split_gradient_norm": "largest gradient norm of a split network",
-    "split_least_index": "least number of negative eigenvalues of a split network",
-    "split_nullity_excess": "largest difference of the nullity of a split network from n − k",
-}
-
 
 class SplitMinima(Analysis):
     """Neurons of the points of `relu_symmetric_family`, split into parts along themselves.
@@ -39,11 +25,25 @@ class SplitMinima(Analysis):
     the given `network` at n = k + 1 and k + 2, where k is at most `dense_up_to`. For n = k + 2
     one neuron is split in three, or two are split.
 
-    Arrays over `case`, by point (`where`): `neurons`, which kinds of neuron; `share`, α of the
-    first part; `students` n; `lowest`, `second_variation`, `index`, `nullity`.
+    Arrays over `case`, by configuration (`where`): `neurons`, which kinds of neuron; `share`, α of
+    the first part; `students` n; `lowest`, `second_variation`, `index`, `nullity`.
     """
 
     needs = ("critical_points",)
+    models = ("relu_symmetric_family",)
+    columns = {
+        "split_curvature": "largest over the neurons of the lowest eigenvalue of H_ii − ½I",
+        "split_along": "lowest eigenvalue of H_ii − ½I, a neuron along its teacher",
+        "split_turned": "lowest eigenvalue of H_ii − ½I, a turned neuron",
+        "one_more_highest": "n = k + 1: largest of the lowest eigenvalues over all splits",
+        "two_more_highest": "n = k + 2: largest of the lowest eigenvalues over all splits",
+        "split_bound_excess": "largest excess of a lowest eigenvalue over the second variation's",
+        "half_split_error": "n = k + 1 at equal halves: lowest eigenvalue / 2λ(H_ii − ½I), minus 1",
+        "split_loss_error": "largest change of the loss by a split",
+        "split_gradient_norm": "largest gradient norm of a split network",
+        "split_least_index": "least number of negative eigenvalues of a split network",
+        "split_nullity_excess": "largest difference of the nullity of a split network from n − k",
+    }
 
     network: Model = Field(examples=[{"name": "relu_teacher_student", "k": 2, "n": 2}])
     """The full network; its k and n are replaced."""
@@ -53,46 +53,31 @@ class SplitMinima(Analysis):
     """Largest k for which the split networks' Hessians are formed."""
 
     def compute(self, results):
-        import xarray as xr
-
-        rows, cases = [], []
-        for configuration, ends in results.each("critical_points"):
+        table, cases = nnflow.Table(results, self.columns), []
+        for configuration, critical in results.each("critical_points"):
             model = configuration.settings.model
-            weights = {"shift": torch.as_tensor(ends["shift"].values[:1])}
+            weights = {"shift": torch.as_tensor(critical["shift"].values[:1])}
             curvatures = _curvatures(model, weights)
-            row = {
-                "split_curvature": max(curvatures.values()),
-                "split_along": curvatures.get("along", np.nan),
-                "split_turned": curvatures.get("turned", np.nan),
-            }
+            table.row(
+                configuration,
+                split_curvature=max(curvatures.values()),
+                **{f"split_{kind}": value for kind, value in curvatures.items()},
+            )
             if model.k <= self.dense_up_to:
-                found = list(self._split(configuration, model.matrix(weights)[0], curvatures))
-                row |= _worst(found)
-                cases += [{"where": configuration.label, **one} for one in found]
-            rows.append(row)
-        dataset = xr.Dataset(
-            {
-                name: (
-                    "configuration",
-                    [row.get(name, np.nan) for row in rows],
-                    {"long_name": text},
-                )
-                for name, text in COLUMNS.items()
-            },
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
-        for name in cases[0] if cases else ():
-            dataset[name] = ("case", np.array([case[name] for case in cases]))
-        return dataset
+                splits = list(self._splits(configuration, model.matrix(weights)[0], curvatures))
+                table.row(configuration, **_worst(splits))
+                cases += [{"where": configuration.label, **split} for split in splits]
+        return table.dataset().assign(_arrays(cases))
 
-    def _split(self, configuration, w, curvatures) -> Iterator[dict]:
+    def _splits(self, configuration, w, curvatures) -> Iterator[dict]:
         """One case after the other."""
         k, zero_below = len(w), configuration.settings.classify.zero_below
-        whole = _look(type(self.network)(k=k, n=k), w, zero_below)
-        for kinds, parts in _ways(curvatures, configuration.settings.model.sizes):
+        whole = _properties(type(self.network)(k=k, n=k), w, zero_below)
+        for kinds, parts in _choices(curvatures, configuration.settings.model.sizes):
             for share in self.shares:
                 split = _parted(w, _neurons(kinds, k), parts, share)
-                found = _look(type(self.network)(k=k, n=len(split)), split, zero_below)
+                network = type(self.network)(k=k, n=len(split))
+                properties = _properties(network, split, zero_below)
                 bound = min(
                     curvatures[kind] * _factor(share, part)
                     for kind, part in zip(kinds, parts, strict=True)
@@ -102,12 +87,12 @@ class SplitMinima(Analysis):
                     "parts": " and ".join(map(str, parts)),
                     "share": share,
                     "students": len(split),
-                    "lowest": found["lowest"],
+                    "lowest": properties["lowest"],
                     "second_variation": bound,
-                    "index": found["index"],
-                    "nullity": found["nullity"],
-                    "loss_error": abs(found["loss"] - whole["loss"]),
-                    "split_gradient": found["gradient"],
+                    "index": properties["index"],
+                    "nullity": properties["nullity"],
+                    "loss_error": abs(properties["loss"] - whole["loss"]),
+                    "split_gradient": properties["gradient"],
                     "own_nullity": whole["nullity"],
                 }
 
@@ -121,7 +106,7 @@ def _curvatures(model, weights) -> dict[str, float]:
     return dict(zip(names, values, strict=True))
 
 
-def _ways(curvatures, sizes) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
+def _choices(curvatures, sizes) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]]:
     """Which kinds of neuron are split, and in how many parts each."""
     for kind, size in zip(curvatures, sizes, strict=True):
         yield (kind,), (2,)
@@ -133,11 +118,11 @@ def _ways(curvatures, sizes) -> Iterator[tuple[tuple[str, ...], tuple[int, ...]]
 
 
 def _neurons(kinds: tuple[str, ...], k: int) -> list[int]:
-    """Different neurons of these kinds: those along their teachers come first, the turned ones
-    last."""
-    places = [kinds[:i].count(kind) for i, kind in enumerate(kinds)]
-    pairs = zip(kinds, places, strict=True)
-    return [place if kind == "along" else k - 1 - place for kind, place in pairs]
+    """Indices of different neurons of these kinds: those along their teachers come first, the
+    turned ones last."""
+    before = [kinds[:i].count(kind) for i, kind in enumerate(kinds)]
+    pairs = zip(kinds, before, strict=True)
+    return [count if kind == "along" else k - 1 - count for kind, count in pairs]
 
 
 def _parted(w, neurons, parts, share: float):
@@ -156,7 +141,7 @@ def _factor(share: float, parts: int) -> float:
     return float(np.linalg.eigvalsh(basis @ np.diag(1 / shares) @ basis.T)[-1])
 
 
-def _look(model, w, zero_below: float) -> dict[str, float]:
+def _properties(model, w, zero_below: float) -> dict[str, float]:
     """Loss, gradient norm, lowest eigenvalue, index and nullity of one network (n, k)."""
     weights = {"w": w[None]}
     values = torch.linalg.eigvalsh(model.hessian(weights, {}))[0].numpy()
@@ -171,7 +156,7 @@ def _look(model, w, zero_below: float) -> dict[str, float]:
 
 
 def _worst(cases) -> dict[str, float]:
-    """The columns of one point."""
+    """The columns of the whole Hessians of one configuration."""
     k = min(case["students"] for case in cases) - 1
 
     def highest(n: int) -> float:
@@ -192,6 +177,12 @@ def _worst(cases) -> dict[str, float]:
             abs(c["nullity"] - c["own_nullity"] - (c["students"] - k)) for c in cases
         ),
     }
+
+
+def _arrays(cases: list[dict]) -> dict:
+    """Variables over `case`."""
+    names = cases[0] if cases else ()
+    return {name: ("case", np.array([case[name] for case in cases])) for name in names}
 
 
 @nnflow.hookimpl

@@ -12,231 +12,229 @@ from nnflow import Analysis, UserError, flag_mask, mean, share
 
 from ....general._blocks import block_sizes, turned
 
+COLUMNS = {
+    "runs": "runs",
+    "spurious_share": "share of runs that end in a spurious minimum",
+    "stopped_above_share": "share of runs that stopped with a loss above the threshold, whatever"
+    " they reached",
+    "saddle_share": "share of runs that end at a saddle that is not global",
+    "undecided_share": "share of runs that end neither at the infimum nor at a minimum or a saddle",
+    "mean_min_eigenvalue": "mean lowest Hessian eigenvalue of the spurious runs",
+    "mean_loss": "mean loss of the spurious runs",
+    "spurious_families": "families of spurious minima",
+    "smallest_eigenvalue": "lowest Hessian eigenvalue of any spurious family",
+}
+FAMILY_COLUMNS = {
+    "count": "runs in",
+    "loss": "loss of",
+    "min_eigenvalue": "lowest eigenvalue of",
+}
+"""For each number P of turned neurons, as pP_count, …: the family that is described."""
+CHECK_COLUMNS = {
+    "median_steps": "median steps until a run was decided",
+    "max_steps": "most steps until a run was decided",
+    "unfinished": "runs that diverged or met the step limit",
+    "restarted": "runs that diverged at first and began again with a smaller step",
+    "zero_range_low": "relative zero thresholds that give every run the same kind: lower end",
+    "zero_range_high": "relative zero thresholds that give every run the same kind: upper end",
+    "spurious_zero_range_low": "relative zero thresholds that give every run that is not global the"
+    " same kind: lower end",
+    "spurious_zero_range_high": "relative zero thresholds that give every run that is not global"
+    " the same kind: upper end",
+    "global_gap_low": "highest loss of a run called global",
+    "global_gap_high": "lowest loss of a run not called global",
+    "largest_gradient_norm": "largest gradient norm of a polished point",
+    "largest_distance": "largest distance by which polishing moved a run (runs that were decided"
+    " early included)",
+    "largest_spurious_distance": "largest distance by which polishing moved a run that is not"
+    " global",
+}
+
 
 class SpuriousMinima(Analysis):
-    """Shares, mean losses and mean lowest eigenvalues of spurious minima, and how far they
-    hang on thresholds.
+    """Shares, mean losses and mean lowest eigenvalues of spurious minima, and how sensitive they
+    are to thresholds.
 
     A run is spurious where its critical point is a minimum and its loss not the infimum. A
     loss that stayed high is not enough, as gradient descent also stops at strict saddles.
     Shares carry Clopper–Pearson intervals, means over the spurious runs Student intervals,
-    both at 99 %; means over fewer runs than `few` have the whole line instead.
+    both at 99 %; the interval of a mean over fewer runs than `few` is the whole line. Every loss
+    threshold between the columns global_gap_low and global_gap_high calls the same runs global.
 
-    Swept thresholds: every relative zero threshold for eigenvalues from zero_range_low to
-    zero_range_high gives each run of the point the same kind (of all runs, and of those that
-    are not global, whose kinds decide what is spurious); every loss threshold from
-    global_gap_low to global_gap_high calls the same runs global.
-
-    pP_… is the family with P neurons turned against the others in a block of their own
-    (isotropy S_{n−P} × S_P); of several such families, the most frequent one.
+    The columns pP_… describe the family with P neurons turned against the others in a block of
+    their own (isotropy S_{n−P} × S_P); of several such families, the most frequent one. Raises
+    UserError where the model does not know its infimum.
     """
 
     needs = ("training", "critical_points", "spectra")
 
     few: PositiveInt = 10
     """A mean over fewer spurious runs has no interval: a handful may well be of one family
-    and so agree to all digits, though others of the same point would not."""
+    and so agree to all digits, though others of the same configuration would not."""
     most_turned: NonNegativeInt = 3
-    """Columns are given for families with 1 … so many turned neurons."""
+    """Largest number of turned neurons of the families that have columns."""
+
+    @property
+    def columns(self):
+        families = {}
+        for number in range(1, self.most_turned + 1):
+            family = f"the spurious family with {number} turned neuron{'s' * (number > 1)}"
+            families |= {
+                f"p{number}_{name}": f"{what} {family}" for name, what in FAMILY_COLUMNS.items()
+            }
+        return COLUMNS | families | CHECK_COLUMNS
 
     def compute(self, results):
-        import xarray as xr
-
-        rows = []
-        for configuration, ends in results.each("critical_points"):
-            if configuration.settings.model.infimum() is None:
-                raise UserError(
-                    f"{results.study.file}: analyses: spurious_minima needs a model that knows"
-                    f" its infimum ({configuration.settings.model.name} does not)"
-                )
+        table = nnflow.Table(results, self.columns)
+        for configuration, critical in results.each("critical_points"):
             trained = results.at("training", configuration.label)
             spectra = results.at("spectra", configuration.label)
-            row = (
-                _shares(configuration, trained, ends)
-                | _means(ends, self.few)
-                | _families(ends, spectra)
+            above = _above(results, configuration, trained)
+            table.row(
+                configuration,
+                **_shares(critical, above),
+                **_means(critical, self.few),
+                **_families(critical, spectra),
+                **_turned_families(configuration, spectra, self.most_turned),
+                **_training(trained),
+                **_thresholds(critical),
+                **_polishing(critical),
             )
-            row |= _turned_families(configuration, spectra, self.most_turned)
-            rows.append(
-                row | _course(trained) | _thresholds(configuration, ends) | _polishing(ends)
-            )
-        columns = {
-            name: ("configuration", [row[name][0] for row in rows], {"long_name": text})
-            for name, (_, text) in rows[0].items()
-        }
-        return xr.Dataset(
-            columns,
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
+        return table.dataset()
 
 
-Row = dict[str, tuple[float, str]]
-"""{column: (number, what it is)} of one point."""
-
-
-def _elsewhere(dataset) -> np.ndarray:
+def _not_global(dataset) -> np.ndarray:
     """Where the loss is not the infimum."""
     return flag_mask(dataset["is_global"], "no")
 
 
 def _spurious(dataset) -> np.ndarray:
     """Where the critical point is a minimum, and not a global one."""
-    return flag_mask(dataset["kind"], "minimum") & _elsewhere(dataset)
+    return flag_mask(dataset["kind"], "minimum") & _not_global(dataset)
 
 
-def _interval(name: str, measured: tuple[float, float, float], text: str) -> Row:
-    value, low, high = measured
-    return {
-        name: (value, text),
-        f"{name}_low": (low, f"{text}: lower end of the 99 % interval"),
-        f"{name}_high": (high, f"{text}: upper end of the 99 % interval"),
-    }
+def _above(results, configuration, trained) -> np.ndarray:
+    """(run,) where training stopped above the threshold of what is global; a run that diverged has
+    no loss, and did not stop below it."""
+    settings = configuration.settings
+    if settings.model.infimum() is None:
+        raise UserError(
+            f"{results.study.file}: analyses: spurious_minima needs a model that knows"
+            f" its infimum ({settings.model.name} does not)"
+        )
+    threshold = settings.classify.global_within + settings.model.infimum()
+    return ~(trained["loss"].values < threshold)
 
 
-def _shares(configuration, trained, ends) -> Row:
-    runs = ends.sizes["run"]
-    elsewhere, spurious = _elsewhere(ends), _spurious(ends)
-    saddle = flag_mask(ends["kind"], "saddle") & elsewhere
-    threshold = (
-        configuration.settings.classify.global_within + configuration.settings.model.infimum()
-    )
+def _shares(critical, above: np.ndarray) -> dict:
+    """The number of runs, and the shares of those that end in each way."""
+    runs = critical.sizes["run"]
+    not_global, spurious = _not_global(critical), _spurious(critical)
+    saddle = flag_mask(critical["kind"], "saddle") & not_global
     masks = {
-        "spurious_share": (spurious, "share of runs that end in a spurious minimum"),
-        "stopped_above_share": (
-            # a run that diverged has no loss, and did not stop below the threshold
-            ~(trained["loss"].values < threshold),
-            "share of runs that stopped with a loss above the threshold, whatever they reached",
-        ),
-        "saddle_share": (saddle, "share of runs that end at a saddle that is not global"),
-        "undecided_share": (
-            elsewhere & ~spurious & ~saddle,
-            "share of runs that end neither at the infimum nor at a minimum or a saddle",
-        ),
+        "spurious_share": spurious,
+        "stopped_above_share": above,
+        "saddle_share": saddle,
+        "undecided_share": not_global & ~spurious & ~saddle,
     }
-    row: Row = {"runs": (runs, "runs")}
-    for name, (mask, text) in masks.items():
-        row |= _interval(name, share(int(mask.sum()), runs), text)
-    return row
+    return {"runs": runs, **{name: share(int(mask.sum()), runs) for name, mask in masks.items()}}
 
 
-def _means(ends, few: int) -> Row:
-    spurious = _spurious(ends)
-    names = {
-        "min_eigenvalue": "mean lowest Hessian eigenvalue of the spurious runs",
-        "loss": "mean loss of the spurious runs",
-    }
-    row: Row = {}
-    for name, text in names.items():
-        average, low, high = mean(ends[name].values[spurious])
+def _means(critical, few: int) -> dict:
+    """Means over the spurious runs."""
+    spurious = _spurious(critical)
+    columns = {}
+    for name in ("min_eigenvalue", "loss"):
+        average, low, high = mean(critical[name].values[spurious])
         if 0 < spurious.sum() < few:
             low, high = -np.inf, np.inf
-        row |= _interval(f"mean_{name}", (average, low, high), text)
-    return row
+        columns[f"mean_{name}"] = (average, low, high)
+    return columns
 
 
-def _families(ends, spectra) -> Row:
-    numbers = np.unique(ends["family"].values[_spurious(ends)])
+def _families(critical, spectra) -> dict:
+    """How many spurious families there are, and the lowest eigenvalue of all."""
+    numbers = np.unique(critical["family"].values[_spurious(critical)])
     eigenvalues = spectra["eigenvalue"].values[_spurious(spectra), :1]
     lowest = eigenvalues.min() if eigenvalues.size else np.nan
-    return {
-        "spurious_families": (len(numbers), "families of spurious minima"),
-        "smallest_eigenvalue": (lowest, "lowest Hessian eigenvalue of any spurious family"),
-    }
+    return {"spurious_families": len(numbers), "smallest_eigenvalue": lowest}
 
 
-def _turned_families(point, spectra, most: int) -> Row:
+def _turned_families(configuration, spectra, most: int) -> dict:
     """Count, loss and lowest eigenvalue of the families with 1 … `most` turned neurons."""
-    found: dict[int, int] = {}
-    for place, count, number in _symmetric(point, spectra):
-        if number not in found or count > spectra["count"].values[found[number]]:
-            found[number] = place
-    row: Row = {}
-    for number in range(1, most + 1):
-        place = found.get(number)
-        text = f"the spurious family with {number} turned neuron{'s' * (number > 1)}"
-        for name, values, what in (
-            ("count", spectra["count"].values, "runs in"),
-            ("loss", spectra["loss"].values, "loss of"),
-            ("min_eigenvalue", spectra["eigenvalue"].values[:, 0], "lowest eigenvalue of"),
-        ):
-            none = 0 if name == "count" else np.nan
-            row[f"p{number}_{name}"] = (none if place is None else values[place], f"{what} {text}")
-    return row
+    counts = spectra["count"].values
+    frequent: dict[int, int] = {}
+    for family, number in _symmetric(configuration, spectra):
+        if number not in frequent or counts[family] > counts[frequent[number]]:
+            frequent[number] = family
+    columns = {f"p{number}_count": 0 for number in range(1, most + 1)}
+    for number, family in frequent.items():
+        if 1 <= number <= most:
+            columns |= {
+                f"p{number}_count": counts[family],
+                f"p{number}_loss": spectra["loss"].values[family],
+                f"p{number}_min_eigenvalue": spectra["eigenvalue"].values[family, 0],
+            }
+    return columns
 
 
-def _symmetric(configuration, spectra) -> Iterator[tuple[int, int, int]]:
-    """(place, runs, turned neurons) of the spurious families with isotropy S_{n−P} × S_P."""
+def _symmetric(configuration, spectra) -> Iterator[tuple[int, int]]:
+    """(index, turned neurons) of the spurious families with isotropy S_{n−P} × S_P."""
     shapes = configuration.settings.model.shapes()
     ((name, shape), *others) = shapes.items()
     if others or len(shape) != 2:
         return
     within = configuration.settings.classify.family_within
-    for place in np.flatnonzero(_spurious(spectra)):
-        matrix = spectra[name].values[place]
+    for family in np.flatnonzero(_spurious(spectra)):
+        matrix = spectra[name].values[family]
         number = turned(matrix)
         if sorted(block_sizes(matrix, within)) == sorted((shape[0] - number, number)):
-            yield int(place), int(spectra["count"].values[place]), number
+            yield int(family), number
 
 
-def _course(trained) -> Row:
+def _training(trained) -> dict:
+    """How long training took, and how many runs it did not finish."""
     steps = trained["steps"].values
-    ended = flag_mask(trained["status"], "converged")
     return {
-        "median_steps": (float(np.median(steps)), "median steps until a run was decided"),
-        "max_steps": (int(steps.max()), "most steps until a run was decided"),
-        "unfinished": (int((~ended).sum()), "runs that diverged or met the step limit"),
-        "restarted": (
-            int((trained["restarts"].values > 0).sum()),
-            "runs that diverged at first and began again with a smaller step",
-        ),
+        "median_steps": float(np.median(steps)),
+        "max_steps": int(steps.max()),
+        "unfinished": int((~flag_mask(trained["status"], "converged")).sum()),
+        "restarted": int((trained["restarts"].values > 0).sum()),
     }
 
 
-def _thresholds(point, ends) -> Row:
-    elsewhere, loss = _elsewhere(ends), ends["loss"].values
-    below = loss[flag_mask(ends["is_global"], "yes")]
-    row: Row = {}
-    for name, bounds, runs in (
-        ("zero_range", ends["zero_range"].values, "every run"),
-        ("spurious_zero_range", ends["zero_range"].values[elsewhere], "every run not global"),
-    ):
-        text = f"relative zero thresholds that judge {runs} alike"
-        ends_of = _common(bounds)
-        row[f"{name}_low"] = (ends_of[0], f"{text}: lower end")
-        row[f"{name}_high"] = (ends_of[1], f"{text}: upper end")
-    row["global_gap_low"] = (
-        np.nanmax(below, initial=-np.inf) if below.size else np.nan,
-        "highest loss of a run called global",
-    )
-    row["global_gap_high"] = (
-        np.nanmin(loss[elsewhere]) if elsewhere.any() else np.nan,
-        "lowest loss of a run not called global",
-    )
-    return row
-
-
-def _common(bounds: np.ndarray) -> tuple[float, float]:
-    """The part that intervals (run, 2) have in common; NaN for none."""
-    if not bounds.size:
-        return np.nan, np.nan
-    return float(np.nanmax(bounds[:, 0])), float(np.nanmin(bounds[:, 1]))
-
-
-def _polishing(ends) -> Row:
-    elsewhere = _elsewhere(ends)
-    distance = ends["distance"].values
+def _thresholds(critical) -> dict:
+    """Between which thresholds each run keeps its kind, and is global or not."""
+    not_global, loss = _not_global(critical), critical["loss"].values
+    ranges = critical["zero_range"].values
+    low, high = _intersection(ranges)
+    spurious_low, spurious_high = _intersection(ranges[not_global])
+    below = loss[flag_mask(critical["is_global"], "yes")]
     return {
-        "largest_gradient_norm": (
-            float(np.nanmax(ends["gradient_norm"].values)),
-            "largest gradient norm of a polished point",
-        ),
-        "largest_distance": (
-            float(np.nanmax(distance)),
-            "farthest that polishing moved a run (runs that were decided early included)",
-        ),
+        "zero_range_low": low,
+        "zero_range_high": high,
+        "spurious_zero_range_low": spurious_low,
+        "spurious_zero_range_high": spurious_high,
+        "global_gap_low": np.nanmax(below) if below.size else np.nan,
+        "global_gap_high": np.nanmin(loss[not_global]) if not_global.any() else np.nan,
+    }
+
+
+def _intersection(intervals: np.ndarray) -> tuple[float, float]:
+    """The part that intervals (run, 2) have in common; NaN for none."""
+    if not intervals.size:
+        return np.nan, np.nan
+    return float(np.nanmax(intervals[:, 0])), float(np.nanmin(intervals[:, 1]))
+
+
+def _polishing(critical) -> dict:
+    """What polishing left of the gradient, and how far it went."""
+    not_global, distance = _not_global(critical), critical["distance"].values
+    return {
+        "largest_gradient_norm": float(np.nanmax(critical["gradient_norm"].values)),
+        "largest_distance": float(np.nanmax(distance)),
         "largest_spurious_distance": (
-            float(np.nanmax(distance[elsewhere])) if elsewhere.any() else np.nan,
-            "farthest that polishing moved a run that is not global",
+            float(np.nanmax(distance[not_global])) if not_global.any() else np.nan
         ),
     }
 
