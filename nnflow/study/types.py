@@ -217,6 +217,11 @@ class Configuration:
         """All runs: those of every varied setting."""
         return self.grid.runs
 
+    @property
+    def experiment(self) -> ConfigurationSettings:
+        """What `settings` was called in version 0.1."""
+        return self.settings
+
 
 @dataclass(frozen=True)
 class RunSlice:
@@ -237,6 +242,11 @@ class Study:
     settings: StudySettings
     configurations: tuple[Configuration, ...]
     used: tuple[Study, ...] = ()
+
+    @property
+    def points(self) -> tuple[Configuration, ...]:
+        """What `configurations` were called in version 0.1."""
+        return self.configurations
 
     @property
     def trains(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, flag_mask, share
+from nnflow import Analysis, Table, flag_mask, share
 
 from .._blocks import block_sizes, turned
 from .._padding import NONE, padded
@@ -14,28 +14,29 @@ from .._padding import NONE, padded
 class Families(Analysis):
     """Each family's loss, share of the runs, kind and lowest eigenvalue with its residual.
 
-    Arrays (point, family) over the families in spectra.nc, by rising loss; points with fewer
+    Arrays (configuration, family) over the families in spectra.nc, by rising loss; those with fewer
     of them are padded with NaN, −1 and "". Shares are of all runs, with Clopper–Pearson
     intervals at 99 %. `blocks` (n ≥ 1 sizes, as in "5+1") and `turned` describe models with one
     weight matrix: how many rows are alike up to the order of their entries, and how many point
     against their nearest axis.
 
-    Columns: `families` counts all families of a point; `family_spread` is the widest range
-    of losses inside one, `family_gap` the smallest difference between those of two that are
-    not global. Every tolerance between the two would find the same families.
+    Every tolerance between `family_spread` and `family_gap` would find the same families.
     """
 
     needs = ("critical_points", "spectra")
+    columns = {
+        "families": "families of critical points",
+        "family_spread": "widest range of losses inside a family",
+        "family_gap": "smallest difference between the losses of two families that are not global",
+        "largest_residual": "largest norm of Hv - lambda v of any eigenvalue",
+    }
 
     def compute(self, results):
-        import xarray as xr
-
-        configurations, tables, columns = [], [], []
-        for configuration, ends in results.each("critical_points"):
+        table, tables = Table(results, self.columns), []
+        for configuration, critical in results.each("critical_points"):
             spectra = results.at("spectra", configuration.label)
-            configurations.append(configuration.label)
-            tables.append(_table(configuration, ends, spectra))
-            columns.append(_columns(ends, spectra))
+            tables.append(_families(configuration, critical, spectra))
+            table.row(configuration, **_columns(critical, spectra))
         most = max(len(table["loss"]) for table in tables)
         variables = {
             name: (
@@ -45,13 +46,8 @@ class Families(Analysis):
             )
             for name, text in NAMES.items()
         }
-        variables |= {
-            name: ("configuration", [row[name] for row in columns], {"long_name": text})
-            for name, text in COLUMNS.items()
-        }
-        dataset = xr.Dataset(variables, {"configuration": configurations})
+        dataset = table.dataset().assign(variables)
         for name in ("kind", "is_global"):
-            _, spectra = next(results.each("spectra"))
             dataset[name].attrs |= spectra[name].attrs
         return dataset
 
@@ -70,17 +66,11 @@ NAMES = {
     "blocks": "sizes of the sets of rows that are alike",
     "turned": "rows whose entry of largest magnitude is negative",
 }
-COLUMNS = {
-    "families": "families of critical points",
-    "family_spread": "widest range of losses inside a family",
-    "family_gap": "smallest difference between the losses of two families that are not global",
-    "largest_residual": "largest norm of Hv - lambda v of any eigenvalue",
-}
 
 
-def _table(configuration, ends, spectra) -> dict[str, np.ndarray]:
-    """The arrays of one point, (family,)."""
-    runs = ends.sizes["run"]
+def _families(configuration, critical, spectra) -> dict[str, np.ndarray]:
+    """The arrays of one configuration, (family,)."""
+    runs = critical.sizes["run"]
     shares = np.array([share(int(count), runs) for count in spectra["count"].values])
     shares = shares.reshape(-1, 3)
     table = {name: spectra[name].values for name in ("loss", "count", "kind", "is_global")}
@@ -105,8 +95,8 @@ def _matrices(configuration, spectra) -> np.ndarray:
     return np.empty((0, 1, 1)) if others or len(shape) != 2 else spectra[name].values
 
 
-def _columns(ends, spectra) -> dict[str, float]:
-    family, loss = ends["family"].values, ends["loss"].values
+def _columns(critical, spectra) -> dict[str, float]:
+    family, loss = critical["family"].values, critical["loss"].values
     numbers = np.unique(family[family != NONE])
     spreads = [np.ptp(loss[family == number]) for number in numbers]
     is_global = flag_mask(spectra["is_global"], "yes")

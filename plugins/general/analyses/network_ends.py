@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, mean, share
+from nnflow import Analysis, Table, flag_mask, mean, share
 
+KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
 MEASURES = {
     "loss": "mean loss at the end",
     "gradient_norm": "mean Frobenius norm of the gradient at the end",
@@ -31,53 +32,60 @@ class NetworkEnds(Analysis):
 
     needs = ("training", "critical_points", "spectra")
 
-    def compute(self, results):
-        import xarray as xr
+    @property
+    def columns(self):
+        shares = {
+            f"share_{k}": f"share of runs that ended at: {k.replace('_', ' ')}" for k in KINDS
+        }
+        return {
+            "runs": "runs",
+            **MEASURES,
+            **OBSERVED,
+            **shares,
+            "largest_residual": "largest norm of Hv - lambda v",
+            "dense_difference": "largest distance of a matrix-free eigenvalue from the dense one",
+        }
 
-        rows = []
-        for configuration, ends in results.each("critical_points"):
+    def compute(self, results):
+        table = Table(results, self.columns)
+        for configuration, critical in results.each("critical_points"):
             trained = results.at("training", configuration.label)
             spectra = results.at("spectra", configuration.label)
-            rows.append(_row(trained, ends, spectra))
-        columns = {name: ("configuration", [row[name][0] for row in rows]) for name in rows[0]}
-        table = xr.Dataset(
-            columns,
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
-        for name, (_, text) in rows[0].items():
-            table[name].attrs["long_name"] = text
-        return table
+            table.row(
+                configuration,
+                runs=critical.sizes["run"],
+                **_means(trained, critical),
+                **_shares(critical),
+                **_residuals(spectra),
+            )
+        return table.dataset()
 
 
-def _row(trained, ends, spectra) -> dict[str, tuple[float, str]]:
-    """{column: (number, what it is)} of one point."""
-    row = {"runs": (ends.sizes["run"], "runs")}
-    for name, text in MEASURES.items():
-        row |= _interval(name, mean(_finite(ends[name].values)), text)
-    for name, text in OBSERVED.items():
+def _means(trained, critical) -> dict:
+    """Means over the runs at the critical points, and of what was observed last."""
+    row = {name: mean(_finite(critical[name].values)) for name in MEASURES}
+    for name in OBSERVED:
         last = _last(trained[f"trace_{name}"].values) if f"trace_{name}" in trained else []
-        row |= _interval(name, mean(_finite(last)), text)
-    kind = ends["kind"]
-    for number, meaning in enumerate(kind.attrs["flag_meanings"].split()):
-        count = int((kind.values == number).sum())
-        text = f"share of runs that ended at: {meaning.replace('_', ' ')}"
-        row |= _interval(f"share_{meaning}", share(count, ends.sizes["run"]), text)
-    residual = spectra["residual"].values
-    row["largest_residual"] = (_largest(residual), "largest norm of Hv - lambda v")
-    difference = np.full(1, np.nan)
-    if "dense_eigenvalue" in spectra:
-        difference = np.abs(spectra["eigenvalue"].values - spectra["dense_eigenvalue"].values)
-    text = "largest distance of a matrix-free eigenvalue from the dense one"
-    row["dense_difference"] = (_largest(difference), text)
+        row[name] = mean(_finite(last))
     return row
 
 
-def _interval(name: str, measured: tuple[float, float, float], text: str):
-    value, low, high = measured
+def _shares(critical) -> dict:
+    """Shares of the runs by the kind of their end."""
+    runs = critical.sizes["run"]
     return {
-        name: (value, text),
-        f"{name}_low": (low, f"{text}: lower end of the 99 % interval"),
-        f"{name}_high": (high, f"{text}: upper end of the 99 % interval"),
+        f"share_{kind}": share(int(flag_mask(critical["kind"], kind).sum()), runs) for kind in KINDS
+    }
+
+
+def _residuals(spectra) -> dict[str, float]:
+    """How well the eigenvalues are known."""
+    difference = np.full(1, np.nan)
+    if "dense_eigenvalue" in spectra:
+        difference = np.abs(spectra["eigenvalue"].values - spectra["dense_eigenvalue"].values)
+    return {
+        "largest_residual": _largest(spectra["residual"].values),
+        "dense_difference": _largest(difference),
     }
 
 

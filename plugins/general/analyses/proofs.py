@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, flag_mask, share
+from nnflow import Analysis, Table, flag_mask, share
 
 PROVED = {
     "spurious_minimum": "spurious minima proved",
@@ -14,7 +14,19 @@ PROVED = {
     "saddle": "saddles proved",
     "unproved": "critical points that could not be proved",
 }
-"""Columns that count certificates by verdict."""
+"""Verdicts of certificates."""
+NAMES = {"spurious_minimum": "proved_spurious", "unproved": "unproved"}
+"""Columns that count them, where it is not proved_VERDICT."""
+LOWEST = {
+    "proved": "of the spurious minimum of lowest loss that is proved",
+    "saddle": "of the saddle of lowest loss that is proved",
+}
+BOUNDS = {
+    "loss": "loss",
+    "eigenvalue": "lowest Hessian eigenvalue",
+    "distance": "proved distance from its center",
+    "radius": "half-width of the box that holds it alone,",
+}
 
 
 class Proofs(Analysis):
@@ -29,77 +41,64 @@ class Proofs(Analysis):
     """
 
     needs = ("critical_points", "certificates")
+    columns = {
+        **{NAMES.get(verdict, f"proved_{verdict}"): text for verdict, text in PROVED.items()},
+        "runs": "runs",
+        "certified_share": "share of runs whose family is certified as spurious minima",
+        "certified_of_spurious": (
+            "share of certified runs among those that end in a spurious minimum"
+        ),
+        "spurious_exists": (
+            "is the existence of a spurious minimum proved? (none: no run to prove it from)"
+        ),
+        **{
+            f"{prefix}_{name}": f"{text} {of}"
+            for prefix, of in LOWEST.items()
+            for name, text in BOUNDS.items()
+        },
+    }
 
     def compute(self, results):
-        import xarray as xr
-
-        rows = [
-            _counts(certificates)
-            | _shares(results.at("critical_points", configuration.label), certificates)
-            | _existence(results.at("critical_points", configuration.label), certificates)
-            | _lowest(certificates, "spurious_minimum", "proved")
-            | _lowest(certificates, "saddle", "saddle")
-            for configuration, certificates in results.each("certificates")
-        ]
-        columns = {
-            name: ("configuration", [row[name][0] for row in rows], {"long_name": text})
-            for name, (_, text) in rows[0].items()
-        }
-        return xr.Dataset(
-            columns,
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
+        table = Table(results, self.columns)
+        for configuration, certificates in results.each("certificates"):
+            critical = results.at("critical_points", configuration.label)
+            table.row(
+                configuration,
+                **_counts(certificates),
+                **_shares(critical, certificates),
+                **_lowest(certificates, "spurious_minimum", "proved"),
+                **_lowest(certificates, "saddle", "saddle"),
+            )
+        return table.dataset()
 
 
-Row = dict[str, tuple[float, str]]
-"""{column: (number, what it is)} of one point."""
-
-
-def _counts(certificates) -> Row:
-    names = {"spurious_minimum": "proved_spurious", "unproved": "unproved"}
+def _counts(certificates) -> dict[str, int]:
+    """Certificates of each verdict."""
     return {
-        names.get(verdict, f"proved_{verdict}"): (
-            int(flag_mask(certificates["verdict"], verdict).sum()),
-            text,
+        NAMES.get(verdict, f"proved_{verdict}"): int(
+            flag_mask(certificates["verdict"], verdict).sum()
         )
-        for verdict, text in PROVED.items()
+        for verdict in PROVED
     }
 
 
-def _shares(ends, certificates) -> Row:
-    spurious = flag_mask(ends["kind"], "minimum") & flag_mask(ends["is_global"], "no")
+def _shares(critical, certificates) -> dict:
+    """Runs that are certified; is there a spurious minimum? No number where no run ended in one:
+    nothing was tried."""
+    spurious = flag_mask(critical["kind"], "minimum") & flag_mask(critical["is_global"], "no")
     proved = flag_mask(certificates["verdict"], "spurious_minimum")
-    families = certificates["family"].values[proved]
-    certified = np.isin(ends["family"].values, families)
-    measured = {
-        "certified_share": (
-            share(int(certified.sum()), len(certified)),
-            "share of runs whose family is certified as spurious minima",
-        ),
-        "certified_of_spurious": (
-            share(int((certified & spurious).sum()), int(spurious.sum())),
-            "share of certified runs among those that end in a spurious minimum",
-        ),
+    certified = np.isin(critical["family"].values, certificates["family"].values[proved])
+    return {
+        "runs": critical.sizes["run"],
+        "certified_share": share(int(certified.sum()), len(certified)),
+        "certified_of_spurious": share(int((certified & spurious).sum()), int(spurious.sum())),
+        "spurious_exists": float(proved.any()) if spurious.any() else np.nan,
     }
-    row: Row = {"runs": (ends.sizes["run"], "runs")}
-    for name, ((value, low, high), text) in measured.items():
-        row[name] = (value, text)
-        row[f"{name}_low"] = (low, f"{text}: lower end of the 99 % interval")
-        row[f"{name}_high"] = (high, f"{text}: upper end of the 99 % interval")
-    return row
 
 
-def _existence(ends, certificates) -> Row:
-    """Is there a spurious minimum? No number where no run ended in one: nothing was tried."""
-    found = flag_mask(certificates["verdict"], "spurious_minimum").any()
-    tried = (flag_mask(ends["kind"], "minimum") & flag_mask(ends["is_global"], "no")).any()
-    text = "is the existence of a spurious minimum proved? (none: no run to prove it from)"
-    return {"spurious_exists": (float(found) if tried else np.nan, text)}
-
-
-def _lowest(certificates, verdict: str, prefix: str) -> Row:
-    """Loss and lowest eigenvalue of the proved point of that kind of lowest loss, and what its
-    proof is like; NaN where there is none."""
+def _lowest(certificates, verdict: str, prefix: str) -> dict:
+    """Loss and lowest eigenvalue of the proved point of that kind of lowest loss, with their proved
+    bounds, and what its proof is like; NaN where there is none."""
     proved = np.flatnonzero(flag_mask(certificates["verdict"], verdict))
     losses = certificates["loss_low"].values[proved]
     place = proved[losses.argmin()] if proved.size else None
@@ -107,18 +106,10 @@ def _lowest(certificates, verdict: str, prefix: str) -> Row:
     def value(name: str) -> float:
         return np.nan if place is None else float(certificates[name].values[place])
 
-    of = f"the {verdict.replace('_', ' ')} of lowest loss that is proved"
-    row: Row = {}
-    for column, bounds, what in (
-        ("loss", "loss", "loss"),
-        ("eigenvalue", "min_eigenvalue", "lowest Hessian eigenvalue"),
-    ):
+    row = {f"{prefix}_{name}": value(name) for name in ("distance", "radius")}
+    for column, bounds in (("loss", "loss"), ("eigenvalue", "min_eigenvalue")):
         low, high = value(f"{bounds}_low"), value(f"{bounds}_high")
-        row[f"{prefix}_{column}"] = ((low + high) / 2, f"{what} of {of}")
-        row[f"{prefix}_{column}_low"] = (low, f"{what} of {of}: proved lower bound")
-        row[f"{prefix}_{column}_high"] = (high, f"{what} of {of}: proved upper bound")
-    row[f"{prefix}_distance"] = (value("distance"), f"proved distance of {of} from its center")
-    row[f"{prefix}_radius"] = (value("radius"), f"half-width of the box that holds {of} alone")
+        row[f"{prefix}_{column}"] = ((low + high) / 2, low, high)
     return row
 
 

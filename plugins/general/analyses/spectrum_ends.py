@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 import nnflow
-from nnflow import Analysis
+from nnflow import Analysis, Table
 
 
 class SpectrumEnds(Analysis):
@@ -19,32 +19,25 @@ class SpectrumEnds(Analysis):
     """
 
     needs = ("spectra",)
+    columns = {
+        "min_eigenvalue": "lowest eigenvalue of the Hessian",
+        "max_eigenvalue": "highest eigenvalue of the Hessian",
+        "condition": "condition number of the Hessian",
+    }
 
     at: Literal["lowest", "most_frequent"] = "lowest"
     """The critical point: that of lowest loss, or that which most runs reached."""
 
     def compute(self, results):
-        import xarray as xr
-
-        rows = [self._row(spectra) for _, spectra in results.each("spectra")]
-        columns = {
-            f"{name}{end}": (
-                "configuration",
-                [row[name][number] for row in rows],
-                {"long_name": text + SIDES[end]},
-            )
-            for name, text in COLUMNS.items()
-            for number, end in enumerate(SIDES)
-        }
-        return xr.Dataset(
-            columns,
-            {"configuration": [configuration.label for configuration in results.configurations]},
-        )
+        table = Table(results, self.columns)
+        for configuration, spectra in results.each("spectra"):
+            table.row(configuration, **self._row(spectra))
+        return table.dataset()
 
     def _row(self, spectra) -> dict[str, tuple[float, float, float]]:
-        """{column: (value, low, high)} of one point."""
+        """{column: (value, low, high)} of one configuration."""
         if not spectra["loss"].size:
-            return dict.fromkeys(COLUMNS, (np.nan,) * 3)
+            return dict.fromkeys(self.columns, (np.nan,) * 3)
         place = spectra["loss"].values.argmin()
         if self.at == "most_frequent" and "count" in spectra:
             place = spectra["count"].values.argmax()
@@ -54,14 +47,6 @@ class SpectrumEnds(Analysis):
             "max_eigenvalue": _interval(values[-1], residuals[-1]),
             "condition": _condition(values, residuals, "dense_eigenvalue" not in spectra),
         }
-
-
-COLUMNS = {
-    "min_eigenvalue": "lowest eigenvalue of the Hessian",
-    "max_eigenvalue": "highest eigenvalue of the Hessian",
-    "condition": "condition number of the Hessian",
-}
-SIDES = {"": "", "_low": ": lower end of the interval", "_high": ": upper end of the interval"}
 
 
 def _interval(value: float, residual: float) -> tuple[float, float, float]:

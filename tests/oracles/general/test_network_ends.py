@@ -11,6 +11,8 @@ from nnflow.interfaces.registry import registry
 
 NAN = np.nan
 
+KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
+
 
 @pytest.fixture
 def row():
@@ -22,7 +24,7 @@ def row():
             "gradient_norm": ("run", [0.1, 0.3, NAN]),
             "min_eigenvalue": ("run", [-1.0, -1.0, NAN]),
             "max_eigenvalue": ("run", [4.0, 6.0, NAN]),
-            "kind": flags([0, 2, 2], ("minimum", "saddle", "not_critical")),
+            "kind": flags([0, 5, 5], KINDS),
         }
     )
     accuracy = [[0.1, 0.5, 0.9], [0.1, 0.7, NAN], [NAN, NAN, NAN]]

@@ -1,0 +1,211 @@
+"""Every column of the analyses that know no network, on hand-made results."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import xarray as xr
+from handmade import Handmade, analysis, assert_columns, flags
+
+from nnflow import share
+
+KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
+GLOBAL = "no yes unknown"
+VERDICTS = "spurious_minimum minimum maximum saddle unproved"
+NAN = math.nan
+
+
+def test_columns_of_critical_point_counts():
+    critical = xr.Dataset(
+        {
+            "kind": flags(["minimum", "minimum", "minimum", "saddle", "degenerate", "nonsmooth",
+                           "not_critical"], KINDS),
+            "family": ("run", [0, 0, 1, 2, 3, -1, -1]),
+            "loss": ("run", [1.0, 1.0, 2.0, 5.0, 3.0, -7.0, 90.0]),
+        }
+    )  # fmt: skip
+    results = Handmade(
+        {"all": {}, "none": {}},
+        {"critical_points": {"all": critical, "none": critical.isel(run=[5, 6])}},
+    )
+    expected = {
+        "critical_points": [4, 0],
+        "minima": [2, 0],
+        "saddles": [1, 0],
+        "maxima": [0, 0],
+        "degenerate": [1, 0],
+        "lowest_loss": [1.0, NAN],
+        "highest_loss": [5.0, NAN],
+        "runs": [7, 2],
+        "runs_elsewhere": [2, 2],
+    }
+    assert_columns(analysis("critical_point_counts"), results, expected)
+
+
+def test_columns_of_local_minima_search():
+    """A saddle has a negative eigenvalue that is known: an index of −1 is none."""
+    critical = xr.Dataset(
+        {
+            "kind": flags(["minimum", "saddle", "saddle", "degenerate", "degenerate",
+                           "degenerate", "nonsmooth", "not_critical"], KINDS),
+            "is_global": flags(["yes", "no", "no", "no", "no", "no", "no", "no"], GLOBAL),
+            "index": ("run", [0, 1, 2, 0, -1, 0, -1, -1]),
+            "nullity": ("run", [0, 0, 1, 3, -1, 2, -1, -1]),
+            "loss": ("run", [0.0, 1.0, 2.0, 3.0, 3.0 + 1e-9, 4.0, 5.0, 6.0]),
+            "min_eigenvalue": ("run", [1.0, -0.5, -2.0, 0.0, -9.0, 0.0, NAN, NAN]),
+        }
+    )  # fmt: skip
+    unknown = critical.isel(run=[0, 1, 7]).assign(
+        is_global=flags(["unknown", "unknown", "unknown"], GLOBAL)
+    )
+    classify = SimpleNamespace(global_within=1e-6)
+    results = Handmade(
+        {"all": {"classify": classify}, "unknown": {"classify": classify}},
+        {"critical_points": {"all": critical, "unknown": unknown}},
+    )
+    expected = {
+        "runs": [8, 3],
+        "critical": [6, 2],
+        "at_infimum": [1, 1],
+        "saddles": [2, 1],
+        "suspects": [3, 0],
+        "nonsmooth": [1, 0],
+        "unfinished": [1, 1],
+        "suspect_share": [share(3, 8), share(0, 3)],
+        "share_bound": [NAN, 1 - 0.05 ** (1 / 3)],
+        "flattest_saddle": [-0.5, -0.5],
+        "suspect_losses": [2, 0],
+        "suspect_nullity": [3, -1],
+    }
+    assert_columns(analysis("local_minima_search"), results, expected)
+
+
+def test_columns_of_spectrum_ends():
+    spectra = xr.Dataset(
+        {
+            "loss": ("family", [2.0, 1.0]),
+            "count": ("family", [9, 3]),
+            "eigenvalue": (("family", "mode"), [[-1.0, 4.0], [2.0, 8.0]]),
+            "residual": (("family", "mode"), [[0.0, 0.0], [0.5, 1.0]]),
+        }
+    )
+    ends = spectra.assign(dense_eigenvalue=spectra["eigenvalue"])
+    none = spectra.isel(family=slice(0))
+    results = Handmade(
+        {"whole": {}, "ends": {}, "none": {}},
+        {"spectra": {"whole": spectra, "ends": ends, "none": none}},
+    )
+    nothing = (NAN, NAN, NAN)
+    lowest = {
+        "min_eigenvalue": [(2.0, 1.5, 2.5), (2.0, 1.5, 2.5), nothing],
+        "max_eigenvalue": [(8.0, 7.0, 9.0), (8.0, 7.0, 9.0), nothing],
+        # most of the least magnitudes over the least of the most, and the other way round
+        "condition": [(4.0, 7 / 2.5, 9 / 1.5), nothing, nothing],
+    }
+    assert_columns(analysis("spectrum_ends"), results, lowest)
+    frequent = {
+        "min_eigenvalue": [(-1.0, -1.0, -1.0)] * 2 + [nothing],
+        "max_eigenvalue": [(4.0, 4.0, 4.0)] * 2 + [nothing],
+        "condition": [(4.0, 4.0, 4.0), nothing, nothing],
+    }
+    assert_columns(analysis("spectrum_ends", at="most_frequent"), results, frequent)
+
+
+def certificates(verdicts, families, losses, eigenvalues):
+    bounds = {
+        "loss_low": np.array(losses) - 0.25, "loss_high": np.array(losses) + 0.25,
+        "min_eigenvalue_low": np.array(eigenvalues) - 0.5,
+        "min_eigenvalue_high": np.array(eigenvalues) + 0.5,
+        "distance": np.array(losses) / 10, "radius": np.array(losses) / 5,
+    }  # fmt: skip
+    verdict = flags(verdicts, VERDICTS).rename({"run": "certificate"})
+    columns = {name: ("certificate", values) for name, values in bounds.items()}
+    return xr.Dataset({"verdict": verdict, "family": ("certificate", families), **columns})
+
+
+def test_columns_of_proofs():
+    """Of two families that are proved to be spurious minima, the lower one is shown."""
+    critical = xr.Dataset(
+        {
+            "kind": flags(["minimum", "minimum", "minimum", "minimum", "saddle"], KINDS),
+            "is_global": flags(["no", "no", "no", "yes", "no"], GLOBAL),
+            "family": ("run", [1, 1, 2, 0, 3]),
+        }
+    )
+    proved = certificates(
+        ["spurious_minimum", "spurious_minimum", "saddle", "unproved"],
+        [2, 1, 3, 9],
+        [7.0, 3.0, 5.0, 1.0],
+        [0.75, 2.0, -1.0, 0.0],
+    )
+    nothing = critical.isel(run=[3])
+    results = Handmade(
+        {"all": {}, "none": {}},
+        {
+            "critical_points": {"all": critical, "none": nothing},
+            "certificates": {"all": proved, "none": proved.isel(certificate=[3])},
+        },
+    )
+    triple = (NAN, NAN, NAN)
+    expected = {
+        "proved_spurious": [2, 0],
+        "proved_minimum": [0, 0],
+        "proved_maximum": [0, 0],
+        "proved_saddle": [1, 0],
+        "unproved": [1, 1],
+        "runs": [5, 1],
+        "certified_share": [share(3, 5), share(0, 1)],
+        "certified_of_spurious": [share(3, 3), share(0, 0)],
+        "spurious_exists": [1.0, NAN],
+        "proved_loss": [(3.0, 2.75, 3.25), triple],
+        "proved_eigenvalue": [(2.0, 1.5, 2.5), triple],
+        "proved_distance": [0.3, NAN],
+        "proved_radius": [0.6, NAN],
+        "saddle_loss": [(5.0, 4.75, 5.25), triple],
+        "saddle_eigenvalue": [(-1.0, -1.5, -0.5), triple],
+        "saddle_distance": [0.5, NAN],
+        "saddle_radius": [1.0, NAN],
+    }
+    assert_columns(analysis("proofs"), results, expected)
+
+
+def test_columns_of_families():
+    critical = xr.Dataset(
+        {"family": ("run", [0, 0, 1, 2, -1]), "loss": ("run", [0.0, 0.0, 2.0, 5.0, 9.0])}
+    )
+    critical["loss"][1] = 1e-9
+    spectra = xr.Dataset(
+        {
+            "family": ("family", [0, 1, 2]),
+            "loss": ("family", [0.0, 2.0, 5.0]),
+            "count": ("family", [2, 1, 1]),
+            "kind": flags(["minimum", "minimum", "saddle"], KINDS).rename({"run": "family"}),
+            "is_global": flags(["yes", "no", "no"], GLOBAL).rename({"run": "family"}),
+            "eigenvalue": (("family", "mode"), [[1.0, 2.0], [3.0, 4.0], [-1.0, 5.0]]),
+            "residual": (("family", "mode"), [[1e-9, 1e-8], [1e-7, 0.0], [0.0, 0.0]]),
+            "w": (("family", "neuron", "input"), [np.eye(2), -np.eye(2), [[1.0, 0.2], [0.1, -3]]]),
+        }
+    )
+    parts = {
+        "model": SimpleNamespace(shapes=lambda: {"w": (2, 2)}),
+        "classify": SimpleNamespace(family_within=1e-6),
+    }
+    results = Handmade(
+        {"all": parts}, {"critical_points": {"all": critical}, "spectra": {"all": spectra}}
+    )
+    expected = {
+        "families": [3],
+        "family_spread": [1e-9],
+        "family_gap": [3.0],
+        "largest_residual": [1e-7],
+    }
+    dataset = assert_columns(analysis("families"), results, expected)
+    assert dataset["share"].values.tolist() == [[0.4, 0.2, 0.2]]
+    assert dataset["share_low"].values[0, 0] == share(2, 5)[1]
+    assert dataset["share_high"].values[0, 0] == share(2, 5)[2]
+    assert dataset["min_eigenvalue"].values.tolist() == [[1.0, 3.0, -1.0]]
+    assert dataset["residual"].values.tolist() == [[1e-9, 1e-7, 0.0]]
+    assert dataset["blocks"].values.tolist() == [["2", "2", "1+1"]]
+    assert dataset["turned"].values.tolist() == [[0, 2, 1]]
+    assert dataset["number"].values.tolist() == [[0, 1, 2]]
+    assert dataset["count"].values.tolist() == [[2, 1, 1]]
