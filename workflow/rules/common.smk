@@ -26,6 +26,10 @@ if "checkpoint" in config:
     os.environ.setdefault("NNFLOW_CHECKPOINT", str(config["checkpoint"]))
 
 
+envvars:
+    "NNFLOW_PYTHON",
+
+
 wildcard_constraints:
     scale=PLAN.scale,
     study="|".join(PLAN.all_studies),
