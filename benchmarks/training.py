@@ -24,6 +24,7 @@ from rich.table import Table
 
 from nnflow.base.streams import Streams
 from nnflow.engine.objective import Objective
+from nnflow.engine.outcome import Outcome, Position
 from nnflow.engine.polish import polish
 from nnflow.engine.training import STATUS, _advance, train
 from nnflow.interfaces.registry import registry
@@ -34,7 +35,7 @@ from nnflow.study.types import Stop, Trace
 RATE = 0.1
 STOP_NORM = 1e-9 / (2 * math.pi)
 PUBLISHED_STEPS = 200_000
-STUDY = Path(__file__).parents[1] / "config" / "studies" / "spurious_minima.yaml"
+STUDY = Path(__file__).parents[1] / "config" / "studies" / "relu" / "spurious_minima.yaml"
 
 
 def first_weights(runs: int, k: int, n: int | None = None) -> tuple[Objective, torch.Tensor]:
@@ -78,7 +79,9 @@ def plain_loss(w: torch.Tensor) -> torch.Tensor:
 def peers(objective: Objective, weights: torch.Tensor, k: int) -> dict[str, Callable[[], object]]:
     """One step of each contender, by name."""
     gd = registry().get("optimizers", "gradient_descent")(rate=RATE)
-    state = gd.start(weights, torch.ones(len(weights), dtype=torch.float64))
+    none = np.array([], dtype=np.int64)
+    outcome = Outcome.empty(weights, none, none)
+    at = Position.at_start(gd, weights, outcome, np.arange(len(weights)), 0.0, {})
     array, cube = weights.numpy().reshape(-1, k, k), weights.reshape(-1, k, k)
     vmapped = torch.func.vmap(torch.func.grad(plain_loss))
 
@@ -88,7 +91,7 @@ def peers(objective: Objective, weights: torch.Tensor, k: int) -> dict[str, Call
             network - RATE * gradient(network)
 
     contenders = {
-        "nnflow": lambda: _advance(objective, gd, weights, state, 1),
+        "nnflow": lambda: _advance(objective, gd, at, 1),
         "NumPy, batched": lambda: array - RATE * numpy_gradient(array),
         "torch.func vmap(grad)": lambda: cube - RATE * vmapped(cube),
         "Python loop over runs": loop,

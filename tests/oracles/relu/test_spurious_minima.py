@@ -1,7 +1,6 @@
 """The study of spurious minima against counts, symmetric solutions and a known saddle."""
 
 import math
-from types import SimpleNamespace
 
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -9,12 +8,10 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.stats
-import xarray as xr
 from hypothesis import given
 from studies import module
 
 from nnflow import UserError
-from nnflow.base import store
 from nnflow.base.progress import Reporter
 from nnflow.engine.critical import IS_GLOBAL, KINDS
 from nnflow.engine.training import STATUS, STOPPED_BY
@@ -130,6 +127,7 @@ def hessian_index(w):
 @pytest.fixture(scope="module")
 def ensemble(tmp_path_factory):
     text = STUDY + NORMAL + "runs: 60\nsweep: {model.k: [7], model.n: [7, 8]}\n"
+    text += "scales: {paper: {sweep: {model.k: [7, 9], model.n: [7, 8, 9]}}}\n"
     text += (
         "claims:\n"
         "- {claim: share, statement: s, source: t, value: spurious_share, trials: 1000,"
@@ -224,142 +222,6 @@ def test_a_strict_saddle_is_not_counted_as_spurious(saddle):
     assert at["stopped_above_share"] == pytest.approx(2 / 3)
     assert at["saddle_share"] == pytest.approx(2 / 3)
     assert at["spurious_share"] == at["p1_count"] == 0
-
-
-# Known counts
-
-
-LOSSES = [0.0, 0.0, 0.0, 0.02, 0.02, 0.02, 0.05, 0.03, 0.03, 0.04]
-ENDS = ["minimum"] * 7 + ["saddle"] * 2 + ["nonsmooth"]
-EIGENVALUES = [0.09, 0.09, 0.09, 0.01, 0.01, 0.01, 0.03, -0.2, -0.2, 0.0]
-
-
-@pytest.fixture
-def counted(tmp_path):
-    """Ten runs: three global, four spurious of two families, two at saddles, one neither."""
-    job = job_of(STUDY + NORMAL + "sweep: {model.k: [3], model.n: [3]}\nruns: 10\n", tmp_path)
-    family = [0, 0, 0, 1, 1, 1, 4, 2, 2, 3]
-    is_global = [IS_GLOBAL.index("yes")] * 3 + [IS_GLOBAL.index("no")] * 7
-    kind = [KINDS.index(name) for name in ENDS]
-    ranges = np.column_stack([np.linspace(0, 9e-9, 10), np.linspace(1e-2, 1e-3, 10)])
-    ends = xr.Dataset(
-        {
-            "loss": ("run", LOSSES),
-            "min_eigenvalue": ("run", EIGENVALUES),
-            "kind": store.flags(kind, KINDS),
-            "is_global": store.flags(is_global, IS_GLOBAL),
-            "family": ("run", family),
-            "zero_range": (("run", "bound"), ranges),
-            "distance": ("run", np.arange(10) * 1e-3),
-            "gradient_norm": ("run", np.arange(10) * 1e-15),
-        }
-    )
-    trained = xr.Dataset(
-        {
-            # a global run that stopped above the threshold, and a diverged one
-            "loss": ("run", [2e-3, 9e-4, 9e-4, *LOSSES[3:9], np.nan]),
-            "steps": ("run", np.arange(10)),
-            "restarts": ("run", [0] * 9 + [2]),
-            "status": store.flags([0] * 9 + [STATUS.index("diverged")], STATUS),
-        }
-    )
-    first = [0, 3, 7, 9, 6]
-    spectra = xr.Dataset(
-        {
-            "loss": ("family", np.array(LOSSES)[first]),
-            "count": ("family", [3, 3, 2, 1, 1]),
-            "kind": ("family", np.array(kind)[first], ends["kind"].attrs),
-            "is_global": ("family", np.array(is_global)[first], ends["is_global"].attrs),
-            "eigenvalue": (("family", "mode"), np.array(EIGENVALUES)[first][:, None]),
-            "residual": (("family", "mode"), np.full((5, 1), 1e-15)),
-            "w": (
-                ("family", "neuron", "input"),
-                np.stack([np.eye(3)] + [symmetric([1, -0.1, 0.3, 0.2, -0.7], 3)] * 4),
-            ),
-        },
-        {"family": [0, 1, 2, 3, 4]},
-    )
-    for name, dataset in (
-        ("training", trained),
-        ("critical_points", ends),
-        ("spectra", spectra),
-    ):
-        job.write(job.folder / f"{name}.nc", {"k=3,n=3": dataset}, name)
-    return job.read
-
-
-def row(results, **settings):
-    analysis = registry().get("analyses", "spurious_minima")(**settings)
-    return analysis.compute(results).isel(configuration=0)
-
-
-@pytest.mark.parametrize(
-    ("name", "count"),
-    [
-        ("spurious_share", 4),
-        ("stopped_above_share", 8),
-        ("saddle_share", 2),
-        ("undecided_share", 1),
-    ],
-)
-def test_shares_of_known_counts(counted, name, count):
-    at = row(counted)
-    assert at["runs"] == 10
-    assert at[name] == count / 10
-    beta = scipy.stats.beta
-    assert at[f"{name}_low"] == pytest.approx(beta.ppf(0.005, count, 11 - count))
-    assert at[f"{name}_high"] == pytest.approx(beta.ppf(0.995, count + 1, 10 - count))
-
-
-def test_means_are_over_the_spurious_runs(counted):
-    at = row(counted, few=4)
-    values = np.array([0.02, 0.02, 0.02, 0.05])
-    half = scipy.stats.t.ppf(0.995, 3) * values.std(ddof=1) / 2
-    assert at["mean_loss"] == pytest.approx(0.0275)
-    assert at["mean_loss_low"] == pytest.approx(0.0275 - half)
-    assert at["mean_loss_high"] == pytest.approx(0.0275 + half)
-    assert at["mean_min_eigenvalue"] == pytest.approx(0.015)
-
-
-def test_means_over_few_runs_have_no_interval(counted):
-    at = row(counted, few=5)
-    assert at["mean_loss"] == pytest.approx(0.0275)
-    assert at["mean_loss_low"] == -np.inf and at["mean_loss_high"] == np.inf
-
-
-def test_columns_of_known_counts(counted):
-    expected = {
-        "spurious_families": 2,
-        "smallest_eigenvalue": 0.01,
-        "p1_count": 3,
-        "p1_loss": 0.02,
-        "p1_min_eigenvalue": 0.01,
-        "p2_count": 0,
-        "median_steps": 4.5,
-        "max_steps": 9,
-        "unfinished": 1,
-        "restarted": 1,
-        "zero_range_low": 9e-9,
-        "zero_range_high": 1e-3,
-        "spurious_zero_range_high": 1e-3,
-        "global_gap_low": 0,
-        "global_gap_high": 0.02,
-        "largest_gradient_norm": 9e-15,
-        "largest_distance": 9e-3,
-    }
-    at = row(counted)
-    assert {name: float(at[name]) for name in expected} == pytest.approx(
-        expected, rel=1e-9, abs=1e-20
-    )
-
-
-def test_a_model_without_infimum_is_refused(counted):
-    (configuration,) = counted.configurations
-    model = registry().get("models", "relu_teacher_student")(k=3, n=2)
-    experiment = configuration.settings.model_copy(update={"model": model})
-    counted.configurations = (SimpleNamespace(label=configuration.label, settings=experiment),)
-    with pytest.raises(UserError, match="needs a model that knows its infimum"):
-        row(counted)
 
 
 # Blocks of rows

@@ -222,18 +222,21 @@ def test_figures_show_every_family(done):
     assert len(legend.get_texts()) == len(families) == 6
 
 
-def test_another_model_is_refused(done):
-    analysis = registry().get("analyses", "symmetric_families")()
-    model = registry().get("models", "relu_teacher_student")(k=3, n=3)
-    configurations = tuple(
-        dataclasses.replace(p, settings=p.settings.model_copy(update={"model": model}))
-        for p in done.study.configurations
+@pytest.mark.parametrize("name", ["symmetric_families", "split_minima"])
+def test_another_model_is_refused_before_any_job(name, tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "title: t\nruns: 1\nmodel: {name: relu_teacher_student, k: 3, n: 3}\n"
+        "initializer: {name: normal, variance: 1, per: one}\noptimizer: newton\n"
+        "stop: {gradient_norm: 1.0e-9, steps: 10}\ncertify: {}\n"
+        f"analyses: {{{name}: {{{NETWORK if name == 'split_minima' else ''}}}}}\n",
+        encoding="utf-8",
     )
-    read = type(done.read)(
-        dataclasses.replace(done.study, configurations=configurations), done.read.folder
-    )
-    with pytest.raises(UserError, match="needs the model relu_symmetric_family"):
-        analysis.compute(read)
+    with pytest.raises(UserError, match=f"analyses.{name}: is about the model 'relu_symmetric"):
+        load_study(file)
+
+
+NETWORK = "network: {name: relu_teacher_student, k: 2, n: 2}"
 
 
 # The census

@@ -16,9 +16,9 @@ def limit(k: np.ndarray, values: np.ndarray) -> tuple[float, float, float]:
         return np.nan, np.nan, np.nan
     order = np.argsort(k)
     x, y = 1 / np.sqrt(np.asarray(k, dtype=float)[order]), np.asarray(values, dtype=float)[order]
-    whole = _at_zero(x, y)
-    half = max(abs(_at_zero(x[1:], y[1:]) - whole), abs(_at_zero(x[:-1], y[:-1]) - whole))
-    return whole, whole - half, whole + half
+    value = _at_zero(x, y)
+    half = max(abs(_at_zero(x[1:], y[1:]) - value), abs(_at_zero(x[:-1], y[:-1]) - value))
+    return value, value - half, value + half
 
 
 def _at_zero(x: np.ndarray, y: np.ndarray) -> float:

@@ -10,16 +10,16 @@ def isotropy(matrix: np.ndarray, within: float) -> tuple[int, ...]:
     all permutations: S_a × S_b × ….
 
     matrix: (neuron, input). Two neurons are in one set where W stays the same, up to `within` in
-    each entry, when they change places, alone or together with two inputs: then all
+    each entry, when they are exchanged, alone or together with two inputs: then all
     permutations of the set are products of such exchanges.
     """
     left = list(range(len(matrix)))
     sizes = []
     while left:
         first, *others = left
-        alike = [other for other in others if _exchangeable(matrix, first, other, within)]
-        sizes.append(1 + len(alike))
-        left = [other for other in others if other not in alike]
+        same = [other for other in others if _exchangeable(matrix, first, other, within)]
+        sizes.append(1 + len(same))
+        left = [other for other in others if other not in same]
     return tuple(sorted(sizes, reverse=True))
 
 

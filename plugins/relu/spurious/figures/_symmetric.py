@@ -8,34 +8,34 @@ import numpy as np
 
 
 class Series(NamedTuple):
-    """One family: its name, its places among the points by rising k, and k there."""
+    """One family: its name, its configurations by rising k, as indices, and k there."""
 
     name: str
-    places: np.ndarray
+    rows: np.ndarray
     k: np.ndarray
     color: str
     marker: str
 
 
-def families(results, found) -> list[Series]:
+def families(results, table) -> list[Series]:
     """The families of the analysis `symmetric_families`, in the order of the study."""
     k = np.array([configuration.settings.model.k for configuration in results.configurations])
-    names = found["family"].values
+    names = table["family"].values
     series = []
     for i, name in enumerate(dict.fromkeys(names.tolist())):
-        places = np.flatnonzero(names == name)
-        places = places[np.argsort(k[places])]
-        series.append(Series(name, places, k[places], f"C{i}", "osD^vPX"[i % 7]))
+        rows = np.flatnonzero(names == name)
+        rows = rows[np.argsort(k[rows])]
+        series.append(Series(name, rows, k[rows], f"C{i}", "osD^vPX"[i % 7]))
     return series
 
 
 def draw(axis, series: Series, values: np.ndarray, minimum: np.ndarray) -> None:
     """One family's values against k; hollow where the point is no minimum of the whole
     network."""
-    y = values[series.places]
+    y = values[series.rows]
     style = {"color": series.color, "linewidth": 1, "marker": series.marker, "markersize": 4}
     axis.plot(series.k, y, label=label(series.name), **style)
-    hollow = ~minimum[series.places]
+    hollow = ~minimum[series.rows]
     style |= {"linewidth": 0, "markerfacecolor": "white"}
     axis.plot(series.k[hollow], y[hollow], **style)
 

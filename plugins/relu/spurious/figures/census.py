@@ -8,7 +8,7 @@ import nnflow
 from nnflow import Figure, flag_mask
 
 SMALLEST, LARGEST = 10, 160
-"""Areas of the marks of a single run and of all runs of a point, in points squared."""
+"""Areas of the marks of a single run and of all runs of a configuration, in points squared."""
 MARKERS = {"two sets": "o", "three sets": "s", "other": "D", "saddle": "X"}
 """By the number of symmetric groups in the isotropy, and for saddles."""
 
@@ -29,15 +29,15 @@ class Census(Figure):
         from matplotlib.ticker import MaxNLocator
 
         census = results["census"]
-        found = census.isel(case=np.flatnonzero(flag_mask(census["is_global"], "no")))
+        cases = census.isel(case=np.flatnonzero(flag_mask(census["is_global"], "no")))
         runs = {
             configuration.label: configuration.settings.runs
             for configuration in results.configurations
         }
-        share = found["count"].values / [runs[where] for where in found["where"].values.tolist()]
-        excess = found["n"].values - found["k"].values
+        share = cases["count"].values / [runs[where] for where in cases["where"].values.tolist()]
+        excess = cases["n"].values - cases["k"].values
         panels = sorted(set(excess.tolist())) or [0]
-        scale = Normalize(1, max(2, found["turned"].values.max(initial=2)))
+        scale = Normalize(1, max(2, cases["turned"].values.max(initial=2)))
         colors = plt.get_cmap("viridis_r")
         figure, axes = plt.subplots(
             1, len(panels), figsize=(4.3 * len(panels) + 0.9, 3.9), sharey=True, squeeze=False
@@ -46,7 +46,7 @@ class Census(Figure):
             if more == 0:
                 _lines(axis, census, lambda t: colors(scale(t)))
             some = np.flatnonzero(excess == more)
-            _marks(axis, found.isel(case=some), share[some], cmap=colors, norm=scale)
+            _marks(axis, cases.isel(case=some), share[some], cmap=colors, norm=scale)
             axis.set_title("n = k" if more == 0 else f"n = k {'+−'[more < 0]} {abs(more)}")
             axis.set_xlabel("teacher neurons k")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -54,7 +54,7 @@ class Census(Figure):
         image = plt.cm.ScalarMappable(scale, colors)
         ticks = MaxNLocator(integer=True)
         figure.colorbar(image, ax=axes, label="turned neurons t", aspect=30, ticks=ticks)
-        kinds = set(_kinds(found).tolist())
+        kinds = set(_kinds(cases).tolist())
         handles = [
             plt.Line2D([], [], marker=marker, linewidth=0, color="0.3", label=name)
             for name, marker in MARKERS.items()
@@ -64,10 +64,10 @@ class Census(Figure):
         return figure
 
 
-def _lines(axis, found, color) -> None:
+def _lines(axis, cases, color) -> None:
     """The families solved directly; lines join those of the same t, and those with t = k."""
-    k, turned = found["direct_k"].values, found["direct_turned"].values
-    loss, leaning = found["direct_loss"].values, found["direct_leaning"].values
+    k, turned = cases["direct_k"].values, cases["direct_turned"].values
+    loss, leaning = cases["direct_loss"].values, cases["direct_leaning"].values
     style = {"linewidth": 0, "marker": "_", "markersize": 6, "zorder": 0}
     for one in range(len(k)):
         axis.plot(k[one], loss[one], color=color(turned[one]), **style)
@@ -80,23 +80,23 @@ def _lines(axis, found, color) -> None:
             axis.plot(k[some], loss[some], dashes, color="0.75", linewidth=0.7, zorder=-1)
 
 
-def _kinds(found) -> np.ndarray:
+def _kinds(cases) -> np.ndarray:
     """The keys of MARKERS."""
-    saddle = flag_mask(found["kind"], "saddle")
-    sets = [text.count("S") for text in found["isotropy"].values.tolist()]
+    saddle = flag_mask(cases["kind"], "saddle")
+    sets = [text.count("S") for text in cases["isotropy"].values.tolist()]
     names = [{2: "two sets", 3: "three sets"}.get(count, "other") for count in sets]
     return np.where(saddle, "saddle", np.array(names, dtype=object))
 
 
-def _marks(axis, found, share, **style) -> None:
+def _marks(axis, cases, share, **style) -> None:
     """One panel's families."""
-    kinds = _kinds(found)
+    kinds = _kinds(cases)
     area = SMALLEST + (LARGEST - SMALLEST) * share
     for kind, marker in MARKERS.items():
         some = kinds == kind
         axis.scatter(
-            found["k"].values[some], found["loss"].values[some], s=area[some], marker=marker,
-            c=found["turned"].values[some], edgecolors="black", linewidths=0.4, **style,
+            cases["k"].values[some], cases["loss"].values[some], s=area[some], marker=marker,
+            c=cases["turned"].values[some], edgecolors="black", linewidths=0.4, **style,
         )  # fmt: skip
 
 

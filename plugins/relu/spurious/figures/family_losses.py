@@ -21,17 +21,17 @@ class FamilyLosses(Figure):
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["symmetric_families"]
-        minimum = found["whole_kind"].values == "minimum"
+        table = results["symmetric_families"]
+        minimum = table["whole_kind"].values == "minimum"
         turned = [configuration.settings.model.turned for configuration in results.configurations]
         figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.4))
         loss, scaled, lowest = axes
-        for series in families(results, found):
-            few = series.k[-1] > 2 * turned[series.places[-1]]
-            draw(loss, series, found["loss"].values, minimum)
-            draw(lowest, series, found["lowest_eigenvalue"].values, minimum)
+        for series in families(results, table):
+            few = series.k[-1] > 2 * turned[series.rows[-1]]
+            draw(loss, series, table["loss"].values, minimum)
+            draw(lowest, series, table["lowest_eigenvalue"].values, minimum)
             if few:
-                draw(scaled, series, found["scaled_loss"].values / turned, minimum)
+                draw(scaled, series, table["scaled_loss"].values / turned, minimum)
         for axis, level, text in (
             (loss, 0.5 - 1 / math.pi, "½ − 1/π"),
             (scaled, 0.5 - 2 / math.pi**2, "½ − 2/π²"),

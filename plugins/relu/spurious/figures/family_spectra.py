@@ -32,15 +32,15 @@ class FamilySpectra(Figure):
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["symmetric_families"]
-        distinct = found["distinct_eigenvalues"].values
-        shown = sorted(families(results, found), key=lambda s: distinct[s.places].max())
+        table = results["symmetric_families"]
+        distinct = table["distinct_eigenvalues"].values
+        shown = sorted(families(results, table), key=lambda s: distinct[s.rows].max())
         shown = [s for s in shown if len(s.k) > 1][: self.most]
         figure, axes = plt.subplots(
             1, len(shown), figsize=(3.4 * len(shown) + 0.4, 3.6), sharey=True, squeeze=False
         )
         for axis, series in zip(axes[0], shown, strict=True):
-            _panel(axis, found.isel(configuration=series.places), series.k)
+            _panel(axis, table.isel(configuration=series.rows), series.k)
             axis.set_title(label(series.name), fontsize="medium")
             axis.set_xlabel("neurons k")
         axes[0, 0].set_ylabel("eigenvalue of the Hessian")
@@ -53,13 +53,13 @@ class FamilySpectra(Figure):
         return figure
 
 
-def _panel(axis, found, k) -> None:
+def _panel(axis, table, k) -> None:
     """One family."""
-    parts = found["part"].values
+    parts = table["part"].values
     for part in dict.fromkeys(parts[parts != ""].tolist()):
         kind = "standard" if "×" in part else part.split()[0]
         rows = [
-            np.sort(v[p == part]) for v, p in zip(found["eigenvalue"].values, parts, strict=True)
+            np.sort(v[p == part]) for v, p in zip(table["eigenvalue"].values, parts, strict=True)
         ]
         most = max(len(row) for row in rows)
         values = np.array(

@@ -22,11 +22,11 @@ class SplitMinima(Figure):
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found, split = results["symmetric_families"], results["split_minima"]
+        table, split = results["symmetric_families"], results["split_minima"]
         figure, (curvature, dense) = plt.subplots(1, 2, figsize=(8.4, 3.7))
-        for series in families(results, found):
+        for series in families(results, table):
             for name, dashes in (("split_along", "-"), ("split_turned", "--")):
-                values = -split[name].values[series.places]
+                values = -split[name].values[series.rows]
                 text = label(series.name) if name == "split_turned" else None
                 curvature.plot(series.k, values, dashes, color=series.color, linewidth=1,
                                marker=series.marker, markersize=3, label=text)  # fmt: skip
@@ -41,8 +41,8 @@ class SplitMinima(Figure):
                 -split["second_variation"].values[some], -split["lowest"].values[some],
                 s=14, alpha=0.7, color=f"C{count - 1}", label=f"n = k + {count}", **style,
             )  # fmt: skip
-        ends = [(-split["lowest"].values).min() * 0.8, (-split["lowest"].values).max() * 1.2]
-        dense.plot(ends, ends, color="0.5", linewidth=0.8, zorder=0)
+        limits = [(-split["lowest"].values).min() * 0.8, (-split["lowest"].values).max() * 1.2]
+        dense.plot(limits, limits, color="0.5", linewidth=0.8, zorder=0)
         dense.set_xscale("log")
         dense.set_yscale("log")
         dense.set_xlabel(r"$-\lambda$ by the second variation")

@@ -34,7 +34,7 @@ class TwoReluFigure(Figure):
             1, 2, figsize=(8.6, 4.3), gridspec_kw={"width_ratios": [1, 1.05]}
         )
         _landscape(left, results["circle_landscape"])
-        _ends(right, results)
+        _shares(right, results)
         return figure
 
 
@@ -50,10 +50,10 @@ def _landscape(axis, circles) -> None:
         density=1.1, zorder=1,
     )  # fmt: skip
     for kind, mark in MARKS.items():
-        places = circles["place"].values[flag_mask(circles["kind"], kind)]
-        if len(places):
+        angles = circles["place"].values[flag_mask(circles["kind"], kind)]
+        if len(angles):
             style = {**mark, "s": 75, "edgecolors": "white", "linewidths": 0.9, "zorder": 3}
-            axis.scatter(*places.T, label=f"{kind} ({len(places)})", **style)
+            axis.scatter(*angles.T, label=f"{kind} ({len(angles)})", **style)
     ticks = np.linspace(-np.pi, np.pi, len(TICKS))
     axis.set(
         xlabel="angle φ₁ of the first student", ylabel="angle φ₂ of the second",
@@ -64,7 +64,7 @@ def _landscape(axis, circles) -> None:
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
 
 
-def _ends(axis, results) -> None:
+def _shares(axis, results) -> None:
     summary = results["two_relu_minimum"]
     rows = np.arange(summary.sizes["configuration"])[::-1]
     reached, straight = (summary[name].values for name in ("global_share", "straight_share"))

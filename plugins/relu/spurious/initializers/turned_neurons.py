@@ -21,7 +21,8 @@ which keeps the symmetry, leads from there into the family."""
 class TurnedNeurons(Initializer):
     """Starts that are symmetric under S_{k−p} × S_p, for a student-teacher model of one matrix
     (student, input): k − p students along their teachers, p turned against theirs, and all
-    surplus students alike. Such blocks are what nearly all spurious minima consist of.
+    students in excess of the teachers equal. Nearly all spurious minima have such blocks (at p = 1:
+    type II of Arjevani & Field 2019, arXiv:1912.11939).
 
     Run i has p = turned[i mod its length]; i counts through the list `surplus` more slowly.
     """
@@ -29,7 +30,7 @@ class TurnedNeurons(Initializer):
     turned: list[NonNegativeInt] = Field(default=[1], min_length=1)
     """p, by run."""
     surplus: list[tuple[float, float]] = Field(default=[(0.1, -0.5)], min_length=1)
-    """Entries of a surplus student in the coordinates of the others and of the turned ones, by
+    """Entries of a student in excess in the coordinates of the others and of the turned ones, by
     run."""
     noise: NonNegativeFloat = 0.0
     """Standard deviation of independent normal numbers that are added to every entry."""

@@ -40,11 +40,11 @@ class Refined:
 
     def coarse(self) -> list[int]:
         """For each refined orbit the orbit of the whole that it lies in."""
-        places = []
+        orbits = []
         for entry in self.orbits.entries:
             row, column = self.parts[entry.row][0], self.parts[entry.column][0]
-            places.append(self.whole.place(row, column, entry.own))
-        return places
+            orbits.append(self.whole.index_of(row, column, entry.own))
+        return orbits
 
     def first(self, block: int) -> int:
         """The part that is the first index of a block."""
@@ -86,7 +86,7 @@ class Refined:
         return [of(entry) for entry in self.orbits.entries]
 
     def _indicator(self, orbit: int) -> Vector:
-        return [Fraction(place == orbit) for place in self.coarse()]
+        return [Fraction(coarse == orbit) for coarse in self.coarse()]
 
     def _standard(self, a: int) -> list[Vector]:
         """Images of s = (1, −1, 0, …): diag(s), sᵢ ± sⱼ off the diagonal, sᵢ in the rows and
@@ -113,7 +113,7 @@ class Refined:
         return vectors
 
     def _product(self, a: int, b: int) -> list[Vector]:
-        """s⊗s′ in the rows of a and columns of b, and the other way round."""
+        """s⊗s′ in the rows of a and columns of b, and the other way around."""
         return [
             self._vector(lambda r, c, own, of=of: (r[0], c[0]) == of and _sign(r) * _sign(c))
             for of in ((a, b), (b, a))
@@ -140,6 +140,6 @@ class Refined:
         return self._vector(of)
 
 
-def _sign(place: tuple[int, int]) -> int:
-    """s = (1, −1, 0, …) at a place (block, part)."""
-    return (1, -1, 0)[place[1]]
+def _sign(index: tuple[int, int]) -> int:
+    """s = (1, −1, 0, …) at an index (block, part)."""
+    return (1, -1, 0)[index[1]]

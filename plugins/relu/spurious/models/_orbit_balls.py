@@ -57,7 +57,7 @@ class OrbitEnclosure(Enclosure):
     def blocks(self, box: arb_mat) -> list[Block]:
         x = self._entries(box)
         loss = OrbitLoss(self.refined.orbits)
-        hessian = _hessian(loss, [x[place] for place in self.refined.coarse()])
+        hessian = _hessian(loss, [x[orbit] for orbit in self.refined.coarse()])
         return [_block(part, hessian, self.refined.orbits) for part in self.refined.isotypic]
 
     def _value(self, x: Balls) -> arb:
@@ -73,8 +73,8 @@ class OrbitEnclosure(Enclosure):
 
     def _entries(self, box: arb_mat) -> Balls:
         roots = _roots(self.loss_of.orbits)
-        places = enumerate(zip(self.start, roots, strict=True))
-        return [x + box[o, 0] / root for o, (x, root) in places]
+        pairs = enumerate(zip(self.start, roots, strict=True))
+        return [x + box[o, 0] / root for o, (x, root) in pairs]
 
 
 def _ball(value: Fraction) -> arb:
@@ -97,8 +97,8 @@ def _features(loss: OrbitLoss, x: Balls) -> Balls:
 
 def _arguments(loss: OrbitLoss, x: Balls, y: Balls) -> Iterator[tuple[arb, arb, arb, arb]]:
     """N, M, q and D² of each term."""
-    for term, (_, *places) in enumerate(loss.terms):
-        n, m, q = (y[place] for place in places)
+    for term, (_, *features) in enumerate(loss.terms):
+        n, m, q = (y[feature] for feature in features)
         own = loss.own.get(term)
         yield n, m, q, n * m - q**2 if own is None else _form(loss.rests[own], x)
 
@@ -123,13 +123,13 @@ def _derivatives(loss: OrbitLoss, x: Balls) -> tuple[arb_mat, arb_mat]:
     slope, curvature = arb_mat(len(y), 1), arb_mat(len(y), len(y))
     for block, size in enumerate(loss.orbits.sizes):
         slope[block, 0] = arb(size) / 4
-    for (factor, *places), arguments in zip(loss.terms, _arguments(loss, x, y), strict=True):
-        found = kernel(*arguments, pi)
-        for place, part in zip(places, found.first, strict=True):
-            slope[place, 0] += factor * part
-        for (i, j), part in found.second.items():
+    for (factor, *features), arguments in zip(loss.terms, _arguments(loss, x, y), strict=True):
+        derivatives = kernel(*arguments, pi)
+        for feature, part in zip(features, derivatives.first, strict=True):
+            slope[feature, 0] += factor * part
+        for (i, j), part in derivatives.second.items():
             for a, b in {(i, j), (j, i)}:
-                curvature[places[a], places[b]] += factor * part
+                curvature[features[a], features[b]] += factor * part
     return slope, curvature
 
 

@@ -43,7 +43,7 @@ class OrbitLoss:
         self.own = {
             len(pairs) + o: entry.row for o, entry in enumerate(orbits.entries) if entry.own
         }
-        """{place of the term of a block's own teachers: block}."""
+        """{index of the term of a block's own teachers: block}."""
         # (coefficient, feature N, feature M, feature q)
         self.terms = [(count, a, b, self.unit + 1 + i) for i, (count, a, b) in enumerate(pairs)] + [
             (-count, entry.row, self.unit, self.linear + o)
@@ -57,14 +57,14 @@ class OrbitLoss:
     def quadratic(self) -> list[list[list[int]]]:
         """Q_s of each form, as integers."""
         size = len(self.orbits.entries)
-        found = []
+        matrices = []
         for form in self.forms:
             matrix = [[0] * size for _ in range(size)]
             for factor, o, p in form:
                 matrix[o][p] += factor
                 matrix[p][o] += factor
-            found.append(matrix)
-        return found
+            matrices.append(matrix)
+        return matrices
 
     # Batches of floats: x is (run, orbit)
 
@@ -113,8 +113,8 @@ class OrbitLoss:
 
     @cached_property
     def _columns(self):
-        factor, *places = zip(*self.terms, strict=True)
-        return np.array(factor, dtype=np.float64), [list(place) for place in places]
+        factor, *features = zip(*self.terms, strict=True)
+        return np.array(factor, dtype=np.float64), [list(feature) for feature in features]
 
     @staticmethod
     def _tensor(values, like):
@@ -140,8 +140,8 @@ class OrbitLoss:
 
     def _terms(self, y, x):
         """Coefficients (term,), and N, M, q and D² of all terms, each (run, term)."""
-        factor, places = self._columns
-        n, m, q = (y[:, place] for place in places)
+        factor, features = self._columns
+        n, m, q = (y[:, feature] for feature in features)
         squares = list((n * m - q * q).unbind(1))
         for term, block in self.own.items():
             parts = [c * x[:, o] * x[:, p] for c, o, p in self.rests[block]]
@@ -152,20 +152,22 @@ class OrbitLoss:
         """Ψ′ (run, feature), and Ψ″ (run, feature, feature) where asked for."""
         y = self._features(x)
         factor, *arguments = self._terms(y, x)
-        _, places = self._columns
-        found = kernel(*arguments, math.pi)
+        _, features = self._columns
+        derivatives = kernel(*arguments, math.pi)
         slope = torch.zeros_like(y)
         # ½f(w, w) = ‖w‖²/4 of every student
         slope[:, : self.unit] = self._tensor(self.orbits.sizes, x) / 4
-        for place, part in zip(places, found.first, strict=True):
-            index = torch.as_tensor(place).to(x.device)
+        for feature, part in zip(features, derivatives.first, strict=True):
+            index = torch.as_tensor(feature).to(x.device)
             slope = slope.index_add(1, index, factor * part)
         if not second:
             return slope, None
         curvature = torch.zeros(len(x), self.features**2, dtype=x.dtype, device=x.device)
-        for (i, j), part in found.second.items():
+        for (i, j), part in derivatives.second.items():
             for a, b in {(i, j), (j, i)}:
-                flat = [p * self.features + r for p, r in zip(places[a], places[b], strict=True)]
+                flat = [
+                    p * self.features + r for p, r in zip(features[a], features[b], strict=True)
+                ]
                 index = torch.as_tensor(flat).to(x.device)
                 curvature = curvature.index_add(1, index, factor * part)
         return slope, curvature.unflatten(1, (self.features, self.features))

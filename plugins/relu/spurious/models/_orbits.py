@@ -48,15 +48,15 @@ class Orbits:
         """√|o|, in floats."""
         return np.sqrt(np.array(self.counts, dtype=np.float64))
 
-    def place(self, row: int, column: int, own: bool = False) -> int:
-        """The place of an orbit among `entries`."""
-        return self._places[Entry(row, column, own)]
+    def index_of(self, row: int, column: int, own: bool = False) -> int:
+        """The index of an orbit among `entries`."""
+        return self._indices[Entry(row, column, own)]
 
     def norm(self, block: int) -> list[tuple[int, int, int]]:
         """‖w_i‖² of a neuron of this block as the sum of c·x_o·x_p over (c, o, p)."""
-        own = self.place(block, block, True)
+        own = self.index_of(block, block, True)
         rest = (
-            (self.sizes[b] - (b == block), self.place(block, b), self.place(block, b))
+            (self.sizes[b] - (b == block), self.index_of(block, b), self.index_of(block, b))
             for b in self._beside(block)
         )
         return [(1, own, own), *rest]
@@ -64,18 +64,20 @@ class Orbits:
     def dot(self, first: int, second: int) -> list[tuple[int, int, int]]:
         """w_i·w_j of two different neurons of these blocks, as the sum of c·x_o·x_p."""
         terms = [
-            (1, self.place(first, first, True), self.place(second, first)),
-            (1, self.place(first, second), self.place(second, second, True)),
+            (1, self.index_of(first, first, True), self.index_of(second, first)),
+            (1, self.index_of(first, second), self.index_of(second, second, True)),
         ]
         for b, size in enumerate(self.sizes):
             if left := size - (b == first) - (b == second):
-                terms.append((left, self.place(first, b), self.place(second, b)))
+                terms.append((left, self.index_of(first, b), self.index_of(second, b)))
         return terms
 
     def column(self, block: int) -> list[tuple[int, int]]:
         """Σᵢ w_iα of an input α of this block as the sum of c·x_o over (c, o)."""
-        rest = [(self.sizes[b] - (b == block), self.place(b, block)) for b in self._beside(block)]
-        return [(1, self.place(block, block, True)), *rest]
+        rest = [
+            (self.sizes[b] - (b == block), self.index_of(b, block)) for b in self._beside(block)
+        ]
+        return [(1, self.index_of(block, block, True)), *rest]
 
     def pairs(self) -> Iterator[tuple[int, int, int]]:
         """(number of pairs, block, block) of the unordered pairs of different neurons."""
@@ -87,12 +89,12 @@ class Orbits:
 
     def members(self) -> list[range]:
         """The indices of each block."""
-        ends = [sum(self.sizes[: a + 1]) for a in range(len(self.sizes))]
-        return [range(end - size, end) for end, size in zip(ends, self.sizes, strict=True)]
+        stops = [sum(self.sizes[: a + 1]) for a in range(len(self.sizes))]
+        return [range(stop - size, stop) for stop, size in zip(stops, self.sizes, strict=True)]
 
     @cached_property
-    def _places(self) -> dict[Entry, int]:
-        return {entry: place for place, entry in enumerate(self.entries)}
+    def _indices(self) -> dict[Entry, int]:
+        return {entry: index for index, entry in enumerate(self.entries)}
 
     def _count(self, entry: Entry) -> int:
         rows, columns = self.sizes[entry.row], self.sizes[entry.column]

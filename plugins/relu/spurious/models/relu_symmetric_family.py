@@ -49,8 +49,9 @@ class ReluSymmetricFamily(Model):
     turned: PositiveInt = 1
     """Neurons t that are turned, 1 … k."""
     leaning: bool | None = None
-    """Where to begin: the others lean on the turned ones' inputs, or they don't, and the turned
-    ones are near type A among themselves; null: they do where at most half are turned."""
+    """The start: the others lean on the turned ones' inputs (c = 2/k), or they don't (c = 1/2k),
+    and the turned ones are near type A among themselves; null: they lean where at most half are
+    turned."""
 
     @model_validator(mode="after")
     def _no_more_than_all(self):
@@ -116,18 +117,18 @@ class ReluSymmetricFamily(Model):
     def matrix(self, weights):
         """W, (run, neuron, input): k² numbers a run."""
         values = self.entries(weights)
-        whole = values.new_empty(len(values), self.k, self.k)
+        matrix = values.new_empty(len(values), self.k, self.k)
         members = self._orbits.members()
         for o, (row, column, own) in enumerate(self._orbits.entries):
             if not own:
                 rows, columns = members[row], members[column]
-                part = whole[:, rows.start : rows.stop, columns.start : columns.stop]
+                part = matrix[:, rows.start : rows.stop, columns.start : columns.stop]
                 part[:] = values[:, o, None, None]
         for o, (row, _, own) in enumerate(self._orbits.entries):
             if own:
                 index = torch.tensor(list(members[row]))
-                whole[:, index, index] = values[:, o, None]
-        return whole
+                matrix[:, index, index] = values[:, o, None]
+        return matrix
 
     def norms(self, weights):
         """‖w_i‖ of a neuron of each block, (run, block)."""
@@ -147,11 +148,11 @@ class ReluSymmetricFamily(Model):
         arXiv:2008.01805). There are at most eight, of size six at most, whatever k is.
         """
         refined, hessian = self._refined_hessian(weights)
-        found = []
+        blocks = []
         for name, multiplicity, vectors in refined.isotypic:
             basis = _orthonormal(vectors, refined.orbits.roots, hessian)
-            found.append((name, multiplicity, basis @ hessian @ basis.mT))
-        return found
+            blocks.append((name, multiplicity, basis @ hessian @ basis.mT))
+        return blocks
 
     def own_blocks(self, weights):
         """[(neurons, (run, part, part))]: H_ii of a neuron of each block, on the inputs' orbits
@@ -159,12 +160,12 @@ class ReluSymmetricFamily(Model):
         every eigenvalue of H_ii = ∂²F/∂w_i².
         """
         refined, hessian = self._refined_hessian(weights)
-        found = []
+        blocks = []
         for block, size in enumerate(self.sizes):
             first = refined.first(block)
-            places = [o for o, entry in enumerate(refined.orbits.entries) if entry.row == first]
-            found.append((size, hessian[:, places][:, :, places]))
-        return found
+            orbits = [o for o, entry in enumerate(refined.orbits.entries) if entry.row == first]
+            blocks.append((size, hessian[:, orbits][:, :, orbits]))
+        return blocks
 
     @property
     def _orbits(self) -> Orbits:
