@@ -545,7 +545,7 @@ def test_columns_of_split_minima():
         expected[name] = [pytest.approx(v, abs=1e-11, nan_ok=True) for v in expected[name]]
     points = {label: family_point(parts["model"], 0.1) for label, parts in settings.items()}
     network = {"name": "relu_teacher_student", "k": 2, "n": 2}
-    plugin = analysis("split_minima", network=network, shares=some, dense_up_to=4)
+    plugin = analysis("split_minima", network=network, shares=some, dense_up_to=3)
     dataset = assert_columns(plugin, Handmade(settings, {"critical_points": points}), expected)
     cases = [*splits_of[0], *splits_of[1]]
     counts = [len(cases) for cases in splits_of]
