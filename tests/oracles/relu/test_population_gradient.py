@@ -84,6 +84,10 @@ def test_the_limit_on_the_square():
     assert module("population_gating")._square_limit() == pytest.approx(0.08675, abs=5e-6)
 
 
+UNDECIDED = {"cube_works_for_large_d"}
+"""What the fewer samples of this test leave open."""
+
+
 @pytest.fixture(scope="module")
 def done(root, tmp_path_factory):
     study = load_study(study_file("population_gradient", root / "config/studies"))
@@ -97,7 +101,9 @@ def done(root, tmp_path_factory):
 
 def test_every_claim_is_reproduced_or_corrected(done):
     found = verdicts(done)
-    assert set(found.values()) <= AGREE, found
+    undecided = {name for name, verdict in found.items() if verdict == "undecided"}
+    assert undecided <= UNDECIDED, found  # with fewer samples than the study has
+    assert {found[name] for name in found if name not in undecided} <= AGREE, found
 
 
 def test_errors_fall_with_samples_and_dimension(done):
