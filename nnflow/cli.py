@@ -94,7 +94,7 @@ def stage_command(function: Options) -> Options:
     def command(study: str, **given: Any) -> None:
         from nnflow.stages.opening import open_job
 
-        options = {key: given.pop(key) for key, *_ in STAGE_OPTIONS}
+        options = {key: given.pop(key, default) for key, _, default in STAGE_OPTIONS}
         function(functools.partial(open_job, name, study, **options), **given)
 
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]

@@ -75,10 +75,16 @@ def draw(arrows: list[tuple[str, str]], file: Path) -> None:
     """Write the picture: a box for each room, an arc for each pair with imports."""
     import matplotlib
 
-    matplotlib.use("svg")
+    style = {"backend": "svg", "svg.hashsalt": "nnflow", "svg.fonttype": "none"}
+    # the styles that others in this process set would change the picture
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **style}):
+        _drawn(arrows, file)
+
+
+def _drawn(arrows: list[tuple[str, str]], file: Path) -> None:
+    import matplotlib
     import matplotlib.pyplot as plt
 
-    matplotlib.rcParams.update({"svg.hashsalt": "nnflow", "svg.fonttype": "none"})
     rooms = [room for floor in FLOORS for room in floor]
     height = {room: len(rooms) - number for number, room in enumerate(rooms)}
     figure, axis = plt.subplots(figsize=(6.75, 4.2))
@@ -101,7 +107,8 @@ def draw(arrows: list[tuple[str, str]], file: Path) -> None:
         axis.text(1.25, y, CONTENTS[room], va="center", size=7.5)
     axis.set(xlim=(-0.05, EDGE + 2.3), ylim=(0.5, len(rooms) + 0.5))
     axis.axis("off")
-    figure.tight_layout(pad=0.2)
+    figure.set_layout_engine("none")
+    figure.subplots_adjust(0, 0, 1, 1)
     figure.savefig(file, metadata={"Date": None})
     plt.close(figure)
 

@@ -89,8 +89,9 @@ class Ends(Analysis):
 
     def compute(self, results):
         loss = [ends["loss"].values.max() for _, ends in results.each("critical_points")]
-        labels = [point.label for point in results.configurations]
-        return xr.Dataset({"loss": ("point", np.array(loss))}, {"point": labels})
+        labels = [configuration.label for configuration in results.configurations]
+        columns = {"loss": ("configuration", np.array(loss))}
+        return xr.Dataset(columns, {"configuration": labels})
 
 
 @nnflow.hookimpl

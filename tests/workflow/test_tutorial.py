@@ -30,6 +30,7 @@ class Tutorial:
     def do(self, language: str, place: str, text: str) -> None:
         """Write a file, run commands or a script, or compare what the last one printed."""
         if place:
+            (self.folder / place).parent.mkdir(parents=True, exist_ok=True)
             (self.folder / place).write_text(text, encoding="utf-8")
         elif language == "text":
             assert self.printed[-1] == text
