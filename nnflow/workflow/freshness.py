@@ -25,8 +25,7 @@ BEFORE: dict[str, tuple[str, ...]] = {
     "certify": ("initialize", "train", "classify", "collect"),
     "spectrum": ("initialize", "train", "classify", "collect"),
 }
-"""The stages that each stage's numbers come from; the others come from all of these."""
-ALL = ("initialize", "train", "classify", "collect", "certify", "spectrum")
+"""The stages that each stage's numbers come from; those of analyses follow from what they need."""
 MADE_BY = {
     "initialization": "initialize",
     "training": "collect",
@@ -40,14 +39,22 @@ SHOWN = 3
 """Most changed settings that a message names."""
 
 
+def upstream(plan: Plan, stage: str, study: str) -> tuple[str, ...]:
+    """The stages that the numbers of a stage come from. The analyses of a study share one job, so
+    they come from what any of them needs; so do the summary, the figures and the report."""
+    loaded = plan.loaded[study]
+    if stage in BEFORE:
+        return BEFORE[stage]
+    needed = {need for plugin in loaded.settings.analyses.values() for need in plugin.needs}
+    makers = {MADE_BY[need] for need in needed if need in MADE_BY} - {"summarize"}
+    found = {other for maker in makers for other in (*BEFORE[maker], maker)}
+    return tuple(other for other in BEFORE if other in found)
+
+
 def codes(plan: Plan, stage: str, study: str) -> dict[str, str]:
     """{stage: code hash} of a stage and of those that its numbers come from."""
-    loaded = plan.loaded[study]
-    upstream = BEFORE.get(stage, ALL) if loaded.trains else ()
-    if not loaded.certifies:
-        upstream = tuple(other for other in upstream if other != "certify")
-    own = () if stage in ("analyze", "summarize", "draw") else (stage,)
-    return {other: plan.code(other, study) for other in (*upstream, *own)}
+    own = (stage,) if stage in BEFORE else ()
+    return {other: plan.code(other, study) for other in (*upstream(plan, stage, study), *own)}
 
 
 def stage_of(file: Path) -> str:
@@ -64,8 +71,9 @@ def differences(plan: Plan, study: str, file: Path) -> list[str]:
     if "codes" not in told:
         return []
     stage = stage_of(file)
-    before = BEFORE.get(stage, ALL) if plan.loaded[study].trains else ()
-    parts = {part for other in (*before, stage) for part in SETTINGS[other]} - {"claims"}
+    parts = {
+        part for other in (*upstream(plan, stage, study), stage) for part in SETTINGS[other]
+    } - {"claims"}
     old, new = told["settings"], plan.all_settings(study)
     if stage == "analyze":
         parts.discard("analyses")

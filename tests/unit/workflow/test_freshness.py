@@ -58,6 +58,16 @@ def whole():
     run(summarize)
 
 
+def whole_without_analyses():
+    run(initialize)
+    run(train, 0)
+    run(classify, 0)
+    for dataset in ("training", "critical_points"):
+        run(collect, dataset)
+    run(spectrum)
+    run(summarize)
+
+
 def test_nothing_to_say_where_nothing_has_changed(project):
     whole()
     assert why(Plan(("valley",)), "valley") == []
@@ -86,8 +96,8 @@ def test_old_results_are_not_stamped_with_new_settings(project):
          {"critical_points-0", "training", "critical_points", "spectra",
           "critical_point_counts", "summary"}),
         ("title: A valley", "title: Another", set()),
-        ("runs: 3", "runs: 3\nspectrum: {most: 2}",
-         {"spectra", "critical_point_counts", "summary"}),
+        # no analysis reads spectra
+        ("runs: 3", "runs: 3\nspectrum: {most: 2}", {"spectra"}),
         ("initializer: {name: normal}", "initializer: {name: uniform_ball, radius: 1}",
          {"initialization", "training-0", "critical_points-0", "training", "critical_points",
           "spectra", "critical_point_counts", "summary"}),
@@ -112,6 +122,17 @@ def test_a_new_run_makes_stale_files_again(project, capsys):
     discard_stale(Plan(("valley",)))
     assert [f.stem for f in files(Plan(("valley",)), "valley") if f.exists()] == ["initialization"]
     assert "optimizer.rate 0.02 → 0.01" in capsys.readouterr().err
+
+
+def test_what_reads_nothing_of_a_stage_is_not_stale_with_it(project):
+    """As for Snakemake: a summary of no analysis does not depend on the optimizer."""
+    project("analyses: [critical_point_counts]", "")
+    whole_without_analyses()
+    study = STUDY.replace("analyses: [critical_point_counts]", "").replace("0.02", "0.01")
+    project(STUDY, study)
+    plan = Plan(("valley",))
+    stale = {f.stem for f in files(plan, "valley") if differences(plan, "valley", f)}
+    assert "training-0" in stale and not {"summary", "initialization"} & stale
 
 
 def test_other_code_is_seen(project, monkeypatch):
