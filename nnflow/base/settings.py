@@ -14,7 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+"""Names of plugins, studies, analyses and figures."""
 
 
 class Settings(BaseModel):
@@ -95,7 +96,7 @@ def _reason(problem: dict[str, Any], kind: type[BaseModel] | None) -> str:
 
 def check_name(name: str) -> None:
     """Raise ValueError unless the name suits files, groups and commands."""
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} is not a valid name (lower-case letters, digits and _, a letter first)"
         )

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
+from nnflow.base.settings import NAME
 from nnflow.interfaces.registry import registry
-
-NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 MODEL = '''"""TITLE: what this landscape is, in one line."""
 

@@ -34,15 +34,18 @@ class Table:
     def row(self, configuration: Any, **values: Cell) -> None:
         """Numbers of one configuration. Raises KeyError for a column that was not announced, or a
         configuration that the study has not."""
+        self._fill(self._rows[configuration.label], values)
+
+    def everywhere(self, **values: Cell) -> None:
+        """The same numbers in every row. Raises KeyError as `row` does."""
+        for row in self._rows.values():
+            self._fill(row, values)
+
+    def _fill(self, row: dict[str, Cell], values: Mapping[str, Cell]) -> None:
         for name in values:
             if name not in self.columns:
                 raise KeyError(f"no column {name!r} was announced")
-        self._rows[configuration.label].update(values)
-
-    def everywhere(self, **values: Cell) -> None:
-        """The same numbers in every row."""
-        for row in self._rows.values():
-            row.update(values)
+        row.update(values)
 
     def dataset(self) -> xr.Dataset:
         """The columns over the dimension `configuration`."""

@@ -2,7 +2,11 @@
 
 import csv
 import importlib
+import re
 from pathlib import Path
+from xml.etree import ElementTree
+
+import matplotlib.image
 
 from nnflow.base.progress import Reporter
 from nnflow.interfaces.registry import registry
@@ -49,6 +53,39 @@ def verdicts(job):
         row["claim"] if one else f"{row['claim']}[{row['configuration']}]": row["verdict"]
         for row in rows
     }
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+MARKS = re.compile(
+    r"(line2d|patch|PathCollection|LineCollection|PolyCollection|QuadMesh|QuadContourSet"
+    r"|FillBetweenPolyCollection|EllipseCollection|Quiver)_\d+"
+)
+"""Groups of an SVG file in which matplotlib draws data; background and spines are patches, too."""
+
+
+def assert_drawn(folder, names):
+    """That each of these figures in a study's folder shows data in every one of its axes, and that
+    the PNG file is of the same size and not blank."""
+    for name in names:
+        file = folder / "figures" / f"{name}.svg"
+        drawing = ElementTree.parse(file).getroot()
+        axes = [g for g in drawing.iter(f"{SVG}g") if re.fullmatch(r"axes_\d+", g.get("id", ""))]
+        assert axes, f"{name}: no axes"
+        for each in axes:
+            marks = [g for g in each if MARKS.fullmatch(g.get("id", "")) and _shows(g)]
+            frame = [g for g in marks if g.get("id").startswith("patch")][:3]
+            images = list(each.iter(f"{SVG}image"))
+            assert images or len(marks) > len(frame), f"{name}: nothing drawn in {each.get('id')}"
+        size = [float(drawing.get(side).removesuffix("pt")) for side in ("width", "height")]
+        pixels = matplotlib.image.imread(file.with_suffix(".png"))
+        assert [round(72 * n / 200) for n in pixels.shape[1::-1]] == [round(n) for n in size]
+        assert len({*map(tuple, pixels[::9, ::9].reshape(-1, 4).tolist())}) > 2, f"{name}: blank"
+
+
+def _shows(group):
+    """Is there a path in the group that is not empty, or a marker?"""
+    paths = any(path.get("d", "").strip() for path in group.iter(f"{SVG}path"))
+    return paths or next(group.iter(f"{SVG}use"), None) is not None
 
 
 def module(name):

@@ -8,6 +8,7 @@ import xarray as xr
 from handmade import Handmade, analysis, assert_columns, flags
 
 from nnflow import share
+from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
 GLOBAL = "no yes unknown"
@@ -209,3 +210,32 @@ def test_columns_of_families():
     assert dataset["turned"].values.tolist() == [[0, 2, 1]]
     assert dataset["number"].values.tolist() == [[0, 1, 2]]
     assert dataset["count"].values.tolist() == [[2, 1, 1]]
+
+
+def test_columns_of_loss_grid():
+    """None over `configuration` alone: a window of the plane, given or a quarter wider than the
+    points, and the loss there."""
+    model = registry().get("models", "toy_valley")(epsilon=0.5)
+    ends = xr.Dataset({"w": (("run", "weight"), [[0.0, 1.0], [4.0, np.nan]])})
+    begun = xr.Dataset({"w": (("run", "weight"), [[-4.0, 3.0], [0.0, 2.0]])})
+    nowhere = xr.full_like(ends, np.nan)
+    settings = {"model": model, "dataset": None}
+    results = Handmade(
+        {"some": settings, "none": settings},
+        {
+            "initialization": {"some": begun, "none": nowhere},
+            "critical_points": {"some": ends, "none": nowhere},
+        },
+    )
+    dataset = assert_columns(analysis("loss_grid", size=3), results, {})
+    assert list(dataset) == ["first", "second", "loss"]
+    assert dataset["configuration"].values.tolist() == ["some", "none"]
+    assert dataset["first"].values.tolist() == [[-6.0, 0.0, 6.0], [-1.0, 0.0, 1.0]]
+    assert dataset["second"].values.tolist() == [[0.5, 2.0, 3.5], [-1.0, 0.0, 1.0]]
+    assert dataset["loss"].dims == ("configuration", "second_place", "first_place")
+    assert dataset["loss"].values[0, 2].tolist() == [
+        (3.5 - x**2) ** 2 + x**2 / 2 for x in (-6, 0, 6)
+    ]
+    given = analysis("loss_grid", size=2, first=(1.0, 3.0)).compute(results)
+    assert given["first"].values.tolist() == [[1.0, 3.0], [1.0, 3.0]]
+    assert given["second"].values.tolist() == [[0.5, 3.5], [-1.0, 1.0]]

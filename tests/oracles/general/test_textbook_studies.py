@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import xarray as xr
-from studies import AGREE, complete, verdicts
+from studies import AGREE, assert_drawn, complete, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
@@ -40,9 +40,7 @@ def test_every_claim_is_reproduced(done):
 
 
 def test_every_figure_is_drawn(done):
-    for name in done.study.settings.figures:
-        for ending in ("svg", "png"):
-            assert (done.folder / "figures" / f"{name}.{ending}").stat().st_size > 10_000
+    assert_drawn(done.folder, done.study.settings.figures)
 
 
 def test_loss_grid_holds_the_loss(done):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from studies import AGREE, complete, verdicts
+from studies import AGREE, assert_drawn, complete, verdicts
 
 from nnflow.base.streams import Streams
 from nnflow.engine.objective import Objective, flatten
@@ -178,8 +178,7 @@ def test_search_counts_every_run_once(done):
 
 
 def test_figures_are_drawn(done):
-    for name in done.study.settings.figures:
-        assert (done.folder / "figures" / f"{name}.png").stat().st_size > 10_000
+    assert_drawn(done.folder, done.study.settings.figures)
 
 
 # The search on ends of known kind

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import expm
-from studies import AGREE, complete, verdicts
+from studies import AGREE, assert_drawn, complete, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
@@ -254,8 +254,7 @@ def test_descent_beside_its_flow(done):
 
 
 def test_figures_are_drawn(done):
-    for name in done.study.settings.figures:
-        assert (done.folder / "figures" / f"{name}.png").stat().st_size > 10_000
+    assert_drawn(done.folder, done.study.settings.figures)
 
 
 # The analysis of critical points, on a made-up counterexample

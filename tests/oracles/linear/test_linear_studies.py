@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
-from studies import complete, module
+from studies import assert_drawn, complete, module
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
@@ -321,6 +321,4 @@ def test_every_claim_holds(name, root, tmp_path):
     assert [row for row in rows if row["verdict"] in ("differs", "undecided", "not_measured")] == []
     corrected = {row["claim"] for row in rows if row["verdict"] == "corrected"}
     assert corrected == {claim.claim for claim in study.settings.claims if claim.corrected}
-    for figure in study.settings.figures:
-        for ending in ("svg", "png"):
-            assert (job.folder / "figures" / f"{figure}.{ending}").stat().st_size > 10_000
+    assert_drawn(job.folder, job.study.settings.figures)

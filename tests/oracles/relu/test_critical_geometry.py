@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from students import objective, random_weights
-from studies import AGREE, complete, module, verdicts
+from studies import AGREE, assert_drawn, complete, module, verdicts
 
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
@@ -244,8 +244,7 @@ def test_every_claim_is_reproduced_or_corrected(done):
 
 
 def test_figures_are_drawn(done):
-    for name in done.study.settings.figures:
-        assert (done.folder / "figures" / f"{name}.png").stat().st_size > 10_000
+    assert_drawn(done.folder, done.study.settings.figures)
 
 
 def test_map_is_zero_at_critical_points_alone(done):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from studies import AGREE, complete, module, verdicts
+from studies import AGREE, assert_drawn, complete, module, verdicts
 
 from nnflow.study.loading import load_study, study_file
 
@@ -129,4 +129,4 @@ def test_the_same_seed_gives_the_same_numbers(done):
 
 
 def test_figure_is_drawn(done):
-    assert (done.folder / "figures" / "population_gating.png").stat().st_size > 10_000
+    assert_drawn(done.folder, done.study.settings.figures)

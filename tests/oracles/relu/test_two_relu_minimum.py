@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from students import normal, objective, random_weights
-from studies import AGREE, complete, module, verdicts
+from studies import AGREE, assert_drawn, complete, module, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.engine.objective import Objective
@@ -36,7 +36,7 @@ def test_every_claim_is_reproduced(done):
     lines = (done.folder / "claims.csv").read_text().splitlines()[1:]
     assert len(lines) == 24
     assert set(verdicts(done).values()) <= AGREE | {"undecided"}
-    assert (done.folder / "figures" / "two_relu_minimum.png").stat().st_size > 50_000
+    assert_drawn(done.folder, done.study.settings.figures)
 
 
 def test_ends_are_the_teachers(done):

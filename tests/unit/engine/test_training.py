@@ -46,6 +46,18 @@ def test_each_rule_ends_the_runs_that_meet_it():
     assert outcome.steps.tolist() == [50, 0, 0, 0]
 
 
+def test_a_finite_run_ends_where_its_norm_exceeds_the_limit():
+    """w grows by 1.1 a step: from 1 beyond 2 at step 8 (1.1⁷ = 1.95, 1.1⁸ = 2.14)."""
+    model = Quadratic(eigenvalues=[-1.0])
+    initial = torch.tensor([[1.0], [-1.0], [0.1]], dtype=torch.float64)
+    stop = Stop(gradient_norm=None, steps=20, diverged_above=2, check_every=1)
+    outcome = train(objective_of(model, 3), Descent(), initial, stop, Trace())
+    assert names(outcome.stopped_by, STOPPED_BY) == ["divergence", "divergence", "steps"]
+    assert names(outcome.status, STATUS) == ["diverged", "diverged", "step_limit"]
+    assert outcome.steps.tolist() == [8, 8, 20]
+    np.testing.assert_allclose(outcome.weights[:, 0], [1.1**8, -(1.1**8), 0.1 * 1.1**20])
+
+
 def test_the_steps_are_those_of_plain_gradient_descent():
     model = Quadratic(eigenvalues=[1.0, 2.0])
     initial = normal_weights(7, 2)

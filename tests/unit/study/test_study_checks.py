@@ -1,0 +1,155 @@
+"""Do the parts of a study fit together? Models of analyses, and columns of claims."""
+
+import pytest
+
+from nnflow.base.errors import UserError
+from nnflow.study.loading import load_study
+
+PLUGINS = '''
+import nnflow
+
+
+class Flat(nnflow.Model):
+    """No loss."""
+
+    def shapes(self):
+        return {"w": (1,)}
+
+    def loss(self, weights, data):
+        return 0 * weights["w"][:, 0]
+
+
+class Flatter(Flat):
+    """No loss either, by another name."""
+
+
+class AboutFlat(nnflow.Analysis):
+    """Knows flat networks alone."""
+
+    models = ("flat", "nowhere")
+    columns = {"loss": "the loss"}
+
+
+class AboutAll(nnflow.Analysis):
+    """Knows no network."""
+
+    columns = {"share": "a share"}
+
+
+class Silent(nnflow.Analysis):
+    """Announces no columns."""
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("flat", Flat)
+    register("flatter", Flatter)
+    register("about_flat", AboutFlat)
+    register("about_all", AboutAll)
+    register("silent", Silent)
+'''
+
+ROUND = '''
+import nnflow
+
+
+class Round(nnflow.Model):
+    """A model of another kind."""
+
+    def shapes(self):
+        return {"w": (1,)}
+
+    def loss(self, weights, data):
+        return weights["w"][:, 0] ** 2
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("round", Round)
+'''
+
+STUDY = """
+title: One
+model: {name: flat}
+initializer: {name: zero}
+optimizer: {name: still}
+"""
+
+CLAIM = "{claim: one, statement: So, source: here, value: VALUE, published: 1}"
+
+PARTS = '''
+import nnflow
+
+
+class Zero(nnflow.Initializer):
+    """Nothing."""
+
+    def weights(self, shapes, streams):
+        return {}
+
+
+class Still(nnflow.Optimizer):
+    """Rests."""
+
+    def start(self, weights, scale):
+        return {}
+
+    def step(self, objective, weights, state):
+        return weights, state
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("zero", Zero)
+    register("still", Still)
+'''
+
+
+@pytest.fixture
+def load(plugins, tmp_path):
+    plugins.write("flat.py", PLUGINS)
+    plugins.write("round.py", ROUND)
+    plugins.write("parts.py", PARTS)
+
+    def loaded(extra, text=STUDY):
+        file = tmp_path / "one.yaml"
+        file.write_text(text + extra, encoding="utf-8")
+        return load_study(file)
+
+    return loaded
+
+
+@pytest.mark.parametrize("model", ["flat", "flatter"])
+def test_an_analysis_takes_its_models_and_what_is_derived_from_them(load, model):
+    study = load("analyses: [about_flat, about_all]", STUDY.replace("flat", model))
+    assert set(study.settings.analyses) == {"about_flat", "about_all"}
+
+
+def test_an_analysis_refuses_another_model_before_any_job(load):
+    message = (
+        r"one\.yaml: analyses\.about_flat: is about the model 'flat' or 'nowhere'"
+        r" \(the study has 'round' at all\)$"
+    )
+    with pytest.raises(UserError, match=message):
+        load("analyses: [about_flat, about_all]", STUDY.replace("flat", "round"))
+    with pytest.raises(UserError, match=r"\(the study has 'round' at model.name=round\)"):
+        load("analyses: [about_flat]\nsweep: {model.name: [flat, round]}")
+    with pytest.raises(UserError, match=r"\(the study has none at all\)"):
+        load("analyses: [about_flat]", "title: One\n")
+    load("analyses: [about_all]", STUDY.replace("flat", "round"))
+
+
+def test_a_claim_on_a_column_that_no_analysis_announces(load):
+    for column in ("loss", "share", "share_low", "share_high"):
+        load(f"analyses: [about_flat, about_all]\nclaims: [{CLAIM.replace('VALUE', column)}]")
+    with pytest.raises(UserError, match=r"claims\.one: no analysis gives the column 'shar' \(did"):
+        load(f"analyses: [about_flat, about_all]\nclaims: [{CLAIM.replace('VALUE', 'shar')}]")
+    # what an analysis that announces nothing gives is known once it has run
+    load(f"analyses: [about_flat, silent]\nclaims: [{CLAIM.replace('VALUE', 'shar')}]")
+
+
+def test_two_claims_of_one_name(load):
+    claim = CLAIM.replace("VALUE", "loss")
+    with pytest.raises(UserError, match=r"claims: two are named 'one'; rename one"):
+        load(f"analyses: [about_flat]\nclaims: [{claim}, {claim}]")
+    load(f"analyses: [about_flat]\nclaims: [{claim}, {claim.replace('one', 'two')}]")
