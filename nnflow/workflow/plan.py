@@ -8,9 +8,9 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name, suggest
@@ -23,7 +23,6 @@ from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySet
 from nnflow.workflow.fingerprint import code_hash
 from nnflow.workflow.resources import Request, resources_for
 
-T = TypeVar("T")
 CONFIG = Path("config/config.yaml")
 KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
@@ -145,8 +144,11 @@ class Plan:
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
         loaded = self.loaded[study]
-        names = ["initialization", "training", "critical_points", "spectra"] * loaded.trains
-        names += ["certificates"] * loaded.certifies
+        names = []
+        if loaded.trains:
+            names += ["initialization", "training", "critical_points", "spectra"]
+        if loaded.certifies:
+            names += ["certificates"]
         folder = self.results / self.scale / study
         return [str(dataset_path(folder, name)) for name in names]
 
@@ -179,16 +181,19 @@ class Plan:
     def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
 
-    def settings(self, stage: str, study: str) -> str:
-        """What a job of the stage depends on besides files and code, as JSON."""
-        return self._once("settings", self._settings, stage, study)
+    @cached_property
+    def settings(self) -> Callable[[str, str], str]:
+        """settings(stage, study): what a job of the stage depends on besides files and code, as
+        JSON; worked out once, as all batches of a study have the same."""
+        return cache(self._settings)
 
     def _settings(self, stage: str, study: str) -> str:
         return self.loaded[study].settings_json(*SETTINGS[stage])
 
-    def resources_for(self, stage: str, study: str) -> Request:
-        """What a job of the stage asks a scheduler for."""
-        return self._once("resources", self._resources, stage, study)
+    @cached_property
+    def resources_for(self) -> Callable[[str, str], Request]:
+        """resources_for(stage, study): what a job of the stage asks a scheduler for."""
+        return cache(self._resources)
 
     def _resources(self, stage: str, study: str) -> Request:
         return resources_for(self.loaded[study], stage)
@@ -198,9 +203,10 @@ class Plan:
         parts = (*StudySettings.model_fields, *ConfigurationSettings.model_fields)
         return json.loads(self.loaded[study].settings_json(*parts))
 
-    def code(self, stage: str, study: str) -> str:
-        """Hash of the code that a job of the stage runs."""
-        return self._once("code", self._code, stage, study)
+    @cached_property
+    def code(self) -> Callable[[str, str], str]:
+        """code(stage, study): hash of the code that a job of the stage runs."""
+        return cache(self._code)
 
     def _code(self, stage: str, study: str) -> str:
         loaded, parts, modules = self.loaded[study], PLUGINS.get(stage, ()), ()
@@ -212,17 +218,6 @@ class Plan:
         """Does an analysis or a figure evaluate the loss itself?"""
         plugins = getattr(self.loaded[study].settings, part).values()
         return any(OBJECTIVE in plugin.needs for plugin in plugins)
-
-    def _once(self, what: str, work: Callable[..., T], *arguments: str) -> T:
-        """Work done at the first call: all batches of a study have the same parameters."""
-        key = (what, *arguments)
-        if key not in self._done:
-            self._done[key] = work(*arguments)
-        return self._done[key]
-
-    @cached_property
-    def _done(self) -> dict[tuple, Any]:
-        return {}
 
 
 def _add(study: Study, found: dict[str, Study]) -> None:

@@ -1,10 +1,10 @@
 """Time and memory that each job asks a scheduler for.
 
-Every job asks for an hour: no job of the studies here takes half of one, and one that does is cut
-off, asks for twice as much, and goes on from its checkpoint. Memory is what a job can really lack:
-it is what the libraries take and so many copies of the numbers that the job holds. Each retry
-asks for GROWTH times as much of both. All batches of a study ask for what the largest needs, so
-that they can be one array job.
+Every job asks for an hour: no job of the studies here takes a quarter of one, and one that takes
+longer is cut off, asks for twice as much, and goes on from its checkpoint. Memory is what a job can
+really lack: it is what the libraries take, and so many copies of the numbers that the job holds.
+Each retry asks for GROWTH times as much of both. All batches of a study ask for what the largest
+needs, so that they can be one array job.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ LONGEST = 24 * 60
 GROWTH = 2
 """What each retry asks for, as a multiple of the attempt before."""
 
-LIBRARIES_MB = {"initialize": 250, "collect": 250, "analyze": 2000, "summarize": 500, "draw": 500}
-"""Megabytes without any data, of which an analysis may have plenty of its own; measured 85 to 180
-with xarray and netCDF, with matplotlib 250."""
-TORCH_MB = 600
-"""The same for all other stages; measured 310 to 330, 530 with data and Hessians of 1000 weights.
-"""
+LIBRARIES_MB = {"initialize": 400, "collect": 400, "analyze": 2000, "summarize": 500, "draw": 500}
+"""Megabytes without any data, of which an analysis may have plenty of its own; measured 85 to 270
+with xarray and netCDF, with matplotlib 250 to 320."""
+TORCH_MB = 900
+"""The same for all other stages; measured 310 to 330, and up to 670 with basin tests and data."""
 COPIES = 6
-"""Copies of a batch's numbers: initial, current, moved, gradient, dataset, file."""
+"""Copies of a run's weights: initial, current, moved, gradient, dataset, file."""
 READ_COPIES = 3
-"""Copies of a dataset while it is read, worked on and written; measured in collect."""
+"""Copies of what is recorded of a run while it is read, worked on and written; measured in collect.
+"""
 TRACED = 40
 """Numbers per recorded step and run: loss, gradient norm, and observables, of which models usually
 have a few, and linear networks of several layers (the invariants of linear_flow) 35."""
@@ -61,8 +61,7 @@ class Request:
 def resources_for(study: Study, stage: str) -> Request:
     """What a job of the stage needs in the study: libraries, copies of its numbers, Hessians."""
     runs = _of_batches(study) if stage in ("train", "classify") else _of_study(study)
-    copies = COPIES if stage in ("train", "classify") else READ_COPIES
-    numbers = copies * max(sum(count * _numbers(one) for one, count in part) for part in runs)
+    numbers = max(sum(count * _numbers(one, stage) for one, count in part) for part in runs)
     hessians = _hessians_mb(study, stage)
     groups = SMALL_MB if stage == "classify" else 0
     return Request(LIBRARIES_MB.get(stage, TORCH_MB) + _mb(numbers) + max(hessians, groups))
@@ -82,13 +81,16 @@ def _of_study(study: Study) -> list[Runs]:
     return [[(one, one.runs) for one in study.configurations if study.trains]]
 
 
-def _numbers(configuration: Configuration) -> float:
-    """What is held of one run: its weights, those kept along its trajectory, and its trace."""
+def _numbers(configuration: Configuration, stage: str) -> float:
+    """All copies of a run's weights, and of its trace and the weights kept along it."""
+    weights = size(configuration.settings.model)
+    if stage == "initialize":
+        return COPIES * weights
     trace = configuration.settings.trace
     decades = math.log10(max(10, configuration.settings.stop.steps))
     recorded = 2 + decades * trace.points_per_decade
     kept = 0 if trace.weights is None else 2 + decades * trace.weights
-    return (1 + kept) * size(configuration.settings.model) + recorded * TRACED
+    return COPIES * weights + READ_COPIES * (TRACED * recorded + kept * weights)
 
 
 def _hessians_mb(study: Study, stage: str) -> float:

@@ -83,7 +83,7 @@ from nnflow import Analysis
 
 
 class Ends(Analysis):
-    """Largest loss of each point."""
+    """Largest loss of each configuration."""
 
     needs = ("critical_points",)
 
@@ -107,7 +107,7 @@ from nnflow import Figure
 
 
 class EndsFigure(Figure):
-    """Largest loss of each point."""
+    """Largest loss of each configuration."""
 
     needs = ("ends",)
 

@@ -47,7 +47,7 @@ def test_workflow_writes_the_contract(done):
     assert (ends["family"].values == 0).all()
     assert_drawn(folder, ["ends_figure"])
     rows = list(csv.DictReader((folder / "claims.csv").read_text().splitlines()))
-    assert [row["verdict"] for row in rows] == ["reproduced", "not_measured"]
+    assert [row["verdict"] for row in rows] == ["not_contradicted", "not_measured"]
     page = (done.folder / "results/quick/report.html").read_text(encoding="utf-8")
     assert all(f'<section id="{name}"' in page for name in ("valley", "plain"))
     assert (folder / "logs" / "train-0.log").read_text().count("runs finished") >= 1
