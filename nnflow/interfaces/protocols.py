@@ -3,11 +3,12 @@ it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
     import torch
     import xarray as xr
 
@@ -58,6 +59,14 @@ class ResultsView(Protocol):
 
     def last(self, variable: str, label: str) -> np.ndarray:
         """The last recorded value of an observable of each run."""
+
+    def measure(
+        self, name: str, function: Callable[[], Any], repeats: int = 7, **numbers: float | str
+    ) -> Any:
+        """What the function gives; how long it takes goes into timings.json."""
+
+    def timings(self, analysis: str) -> pd.DataFrame:
+        """What an analysis measured."""
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
         """Show the progress of a long computation."""

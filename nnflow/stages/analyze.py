@@ -11,20 +11,25 @@ from nnflow.interfaces import Analysis
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
 from nnflow.study.results import dataset_path
+from nnflow.study.timings import write_timings
 
 
 def analyze(job: Job, codes: Mapping[str, str]) -> None:
-    """Compute analyses one after another; writes analyses/ANALYSIS.nc of each.
+    """Compute analyses one after another; writes analyses/ANALYSIS.nc of each, and timings.json of
+    those that measured times.
 
     codes: hash of each analysis's code by its name, for the provenance of what is written.
     """
     for name, code in codes.items():
         plugin = job.study.settings.analyses[name]
+        job.read.measured.clear()
         with blaming(job, [plugin]):
             dataset = plugin.compute(job.read)
             _check(plugin, dataset, len(job.study.configurations))
         path = dataset_path(job.folder, name)
         job.with_code_hash(code).write(path, {"": dataset}, name.replace("_", " "))
+        told = job.provenance.get("provenance", {})
+        write_timings(job.folder, name, job.read.measured, told)
         job.reporter.line(f"analyzed {name}")
 
 

@@ -21,6 +21,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.notation import number, span, with_interval
 from nnflow.study.claims import COLUMNS, KINDS, VERDICTS, described, to_csv
 from nnflow.study.results import dataset_path
+from nnflow.study.timings import read_timings
 from nnflow.study.totals import counted_as, expected_false, sentence, statements, totals
 from nnflow.study.types import Study
 from nnflow.workflow.fingerprint import git_commit, package_versions
@@ -33,6 +34,8 @@ LISTED = 8
 """Most values of a swept setting that are listed one by one."""
 INCH = 0.0254
 """Metres."""
+MEASURED = ("name", "median", "low", "high", "repeats", "calls")
+"""What every measured time has; the rest is what it was measured at."""
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
 MARKS = {
     "reproduced": "✓", "proved": "∎", "not_contradicted": "~", "undecided": "?", "differs": "≠",
@@ -125,7 +128,7 @@ def _section(plan: Plan, study: Study, folder: Path) -> dict[str, Any]:
     check_fresh(plan, study.name, dataset_path(here, "summary"))
     summary = store.read(dataset_path(here, "summary"))[""]
     rows = _read_claims(here / "claims.csv")
-    settings = study.settings
+    settings, timings = study.settings, read_timings(here)
     return {
         "name": study.name,
         "title": settings.title,
@@ -136,6 +139,7 @@ def _section(plan: Plan, study: Study, folder: Path) -> dict[str, Any]:
         "runs": _runs(study),
         "tables": _tables(_columns(study, summary, rows)),
         "figures": [_figure(here, name, plugin) for name, plugin in settings.figures.items()],
+        "timings": [_timing(name, e) for name, e in timings.items() if name in settings.analyses],
         "rows": rows,
         "names": counted_as(study.name, settings.claims),
         "claims": [_claim(row) for row in rows],
@@ -148,6 +152,26 @@ def _totals(sections: Iterable[Mapping[str, Any]]) -> dict[str, Counter[str]]:
     rows = [row for section in sections for row in section["rows"]]
     names = {key: name for section in sections for key, name in section["names"].items()}
     return totals(statements(rows, names))
+
+
+def _timing(analysis: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of measured times: the median and the quartiles of each, on which machine."""
+    here = entry["machine"]
+    return {
+        "analysis": analysis,
+        "machine": f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB,"
+        f" {here['system']}, Python {here['python']}",
+        "commit": entry["commit"],
+        "rows": [
+            {
+                "name": row["name"],
+                "at": ", ".join(f"{k} {_value(v)}" for k, v in row.items() if k not in MEASURED),
+                "seconds": with_interval(row["median"], row["low"], row["high"]),
+                "repeats": f"{row['repeats']} × {row['calls']}",
+            }
+            for row in entry["measured"]
+        ],
+    }
 
 
 def _runs(study: Study) -> int:

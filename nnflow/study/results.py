@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -13,10 +13,14 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
+from nnflow.base.timing import timed
+from nnflow.study.timings import read_timings
 from nnflow.study.types import STAGE_DATASETS, Configuration, Study
 
 if TYPE_CHECKING:
     import pandas as pd
+
+T = TypeVar("T")
 
 
 class Results:
@@ -41,6 +45,7 @@ class Results:
         self._reporter = reporter
         self._landscape = landscape
         self._read: dict[str, dict[str, xr.Dataset]] = {}
+        self.measured: list[dict[str, Any]] = []
 
     @cached_property
     def configurations(self) -> tuple[Configuration, ...]:
@@ -133,6 +138,27 @@ class Results:
         recorded = np.isfinite(values.reshape(*values.shape[:2], -1)).all(axis=2)
         final = values.shape[1] - 1 - recorded[:, ::-1].argmax(axis=1)
         return values[np.arange(len(values)), final]
+
+    def measure(
+        self, name: str, function: Callable[[], T], repeats: int = 7, **numbers: float | str
+    ) -> T:
+        """Measure how long a function of no arguments takes; what it gives.
+
+        The times go into timings.json and the report, and not to the caller: what an analysis
+        computes is the same on every machine. numbers: what the function was measured at, such as
+        `weights=1000`. Raises ValueError below three repeats.
+        """
+        value, row = timed(function, repeats)
+        self.measured.append({"name": name, **numbers, **row})
+        return value
+
+    def timings(self, analysis: str) -> pd.DataFrame:
+        """What an analysis measured, for figures: one row for each call of `measure`, with name,
+        numbers, and median, low and high in seconds for one call; empty where it measured nothing.
+        """
+        import pandas as pd
+
+        return pd.DataFrame(read_timings(self.folder).get(analysis, {}).get("measured", []))
 
     def progress(self, done: int, total: int, detail: str = "") -> None:
         """Show that `done` of `total` parts of a long computation are finished. May be called

@@ -20,8 +20,10 @@ from hypothesis import given
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.notation import number, span, with_interval
+from nnflow.base.timing import machine
 from nnflow.stages.report import _published, _settings, report
 from nnflow.study.claims import Claim, to_csv
+from nnflow.study.timings import write_timings
 from nnflow.study.verdicts import judge
 from nnflow.workflow.plan import Plan
 
@@ -364,3 +366,26 @@ def test_what_is_shown_lies_within_a_digit_of_the_interval(value, below, above):
     # ends are rounded by at most half of the first digit of the half-width
     slack = (high - low) / 2 * 0.51 + size * 1e-8
     assert np.allclose(read, [value, low, high], rtol=0, atol=slack)
+
+
+def test_measured_times_are_shown_with_their_machine(plan):
+    report(plan)
+    page = plan.results / "quick" / "report.html"
+    assert "Measured times" not in page.read_text(encoding="utf-8")
+    folder = plan.results / "quick" / "valleys"
+    rows = [
+        {"name": "gradient", "weights": 100, "median": 0.00125, "low": 0.001, "high": 0.0015,
+         "repeats": 7, "calls": 200},
+        {"name": "difference <quotients>", "weights": 100, "median": 0.5, "low": 0.5, "high": 0.5,
+         "repeats": 3, "calls": 1},
+    ]  # fmt: skip
+    write_timings(folder, "thing", rows, {"commit": "0123456789abcdef+", "packages": {}})
+    write_timings(folder, "gone", rows, {})
+    report(plan)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<h3>Measured times: thing</h3>") == 1 and "Measured times: gone" not in text
+    assert "commit <code>0123456789ab+</code>" in text
+    here = machine()
+    assert f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB" in text
+    assert '<td>weights 100</td><td class="number nowrap">0.00125 (0.0010–0.0015)</td>' in text
+    assert "7 × 200" in text and "difference &lt;quotients&gt;" in text
