@@ -227,9 +227,15 @@ def project(tmp_path: Path, new_project: Callable[[Path], Project]) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
-    """A project of two studies whose workflow has run, on two cores."""
+    """A project of two studies whose workflow has run, on two cores; with an optimizer of its own,
+    and one that no study uses."""
     project = Project(tmp_path_factory.mktemp("finished") / "project", root)
     project.fill()
+    shipped = (root / "plugins/general/optimizers/gradient_descent.py").read_text(encoding="utf-8")
+    for name in ("slide", "unused"):
+        text = shipped.replace('"gradient_descent"', f'"{name}"')
+        project.write(f"plugins/optimizers/{name}.py", text)
+    project.study("valley", VALLEY.replace("gradient_descent", "slide"))
     project.study("plain", PLAIN)
     run = project.snakemake("--cores", "2")
     assert run.returncode == 0, run.stderr

@@ -81,14 +81,14 @@ CHANGES = {
         {"classify", "collect", "spectrum", "analyze_valley", "summarize", "draw_valley", "report"},
     ),
     "code of the optimizer": (
-        ("plugins/optimizers/gradient_descent.py", "W⁺ = W − α∇L(W)", "W⁺ = W − α∇L"),
+        ("plugins/optimizers/slide.py", "W⁺ = W − α∇L(W)", "W⁺ = W − α∇L"),
         {
             "train", "collect", "classify", "spectrum", "analyze_valley", "summarize",
             "draw_valley", "report",
         },
     ),
     "code of another optimizer": (
-        ("plugins/optimizers/nesterov.py", '"""', '""" '),
+        ("plugins/optimizers/unused.py", '"""', '""" '),
         set(),
     ),
     "seed": (
