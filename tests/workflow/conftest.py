@@ -16,7 +16,7 @@ title: A quadratic valley
 seed: 3
 model: {name: bowl}
 initializer: {name: normal}
-optimizer: {name: gradient_descent, rate: 0.1}
+optimizer: {name: slide, rate: 0.1}
 stop: {gradient_norm: 1.0e-9, steps: 2000}
 runs: 6
 batch: 8
@@ -133,10 +133,14 @@ class Project:
         self.snakefile = root / "Snakefile"
 
     def fill(self) -> None:
-        """Write plugins and a study."""
+        """Write plugins and a study; an optimizer of its own, and one that no study uses."""
         self.write("plugins/models/bowl.py", BOWL)
         self.write("plugins/analyses/ends.py", ENDS)
         self.write("plugins/figures/ends_figure.py", FIGURE)
+        shipped = self.snakefile.parent / "plugins/general/optimizers/gradient_descent.py"
+        for name in ("slide", "unused"):
+            text = shipped.read_text(encoding="utf-8").replace('"gradient_descent"', f'"{name}"')
+            self.write(f"plugins/optimizers/{name}.py", text)
         self.study("valley", VALLEY)
 
     def write(self, place: str, text: str) -> Path:
@@ -227,15 +231,9 @@ def project(tmp_path: Path, new_project: Callable[[Path], Project]) -> Project:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Project:
-    """A project of two studies whose workflow has run, on two cores; with an optimizer of its own,
-    and one that no study uses."""
+    """A project of two studies whose workflow has run, on two cores."""
     project = Project(tmp_path_factory.mktemp("finished") / "project", root)
     project.fill()
-    shipped = (root / "plugins/general/optimizers/gradient_descent.py").read_text(encoding="utf-8")
-    for name in ("slide", "unused"):
-        text = shipped.replace('"gradient_descent"', f'"{name}"')
-        project.write(f"plugins/optimizers/{name}.py", text)
-    project.study("valley", VALLEY.replace("gradient_descent", "slide"))
     project.study("plain", PLAIN)
     run = project.snakemake("--cores", "2")
     assert run.returncode == 0, run.stderr
