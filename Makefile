@@ -1,10 +1,13 @@
 # make figures   the default workflow: every study at its quick size
 # make paper     the same at the published sizes
 # make test      what CI runs after `make lint`
+# make mutants   small changes of the code, drawn at random, and which of them no test sees
 # make clean     removes what the workflow made, and keeps .venv
 
 PYTHON ?= python3
 CORES ?= all
+COUNT ?= 40
+SEED ?= $(shell date +%F)
 SHELL := bash
 
 VENV := .venv
@@ -13,7 +16,7 @@ READY := $(VENV)/ready
 # the tests and Snakemake's rules call commands of .venv by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: figures paper test lint clean venv
+.PHONY: figures paper test lint mutants clean venv
 .DEFAULT_GOAL := figures
 
 figures: $(READY)
@@ -32,6 +35,9 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/snakemake --lint
+
+mutants: $(READY)
+	@$(BIN)/python tests/mutants.py --count $(COUNT) --seed $(SEED)
 
 clean:
 	@rm -rf results .snakemake .nnflow .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from handmade import Handmade, analysis, assert_columns, flags
 
-from nnflow import share
+from nnflow import mean, share
 from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
@@ -239,3 +239,60 @@ def test_columns_of_loss_grid():
     given = analysis("loss_grid", size=2, first=(1.0, 3.0)).compute(results)
     assert given["first"].values.tolist() == [[1.0, 3.0], [1.0, 3.0]]
     assert given["second"].values.tolist() == [[0.5, 3.5], [-1.0, 1.0]]
+
+
+def test_columns_of_network_ends():
+    """Means over the runs that have a value, the last recorded accuracies, shares of kinds."""
+    critical = xr.Dataset(
+        {
+            "kind": flags(["minimum", "minimum", "saddle", "maximum", "degenerate", "nonsmooth",
+                           "not_critical", "not_critical", "not_critical"], KINDS),
+            "loss": ("run", [1.0, 3.0, 2.0, NAN, math.inf, NAN, NAN, NAN, NAN]),
+            "gradient_norm": ("run", [0.5, 0.25] + [NAN] * 7),
+            "min_eigenvalue": ("run", [-1.0] * 2 + [NAN] * 7),
+            "max_eigenvalue": ("run", [4.0, 6.0] + [NAN] * 7),
+        }
+    )  # fmt: skip
+    few = critical.isel(run=[0, 2])
+    trace = [[0.1, 0.5, 0.9], [0.2, 0.75, NAN], *[[NAN] * 3] * 7]
+    trained = xr.Dataset(
+        {
+            f"trace_{name}": (("run", "trace_step"), np.array(trace) * factor)
+            for name, factor in (("accuracy", 1), ("test_accuracy", 0.5), ("test_loss", 4))
+        }
+    )
+    spectra = xr.Dataset(
+        {
+            "eigenvalue": (("run", "mode"), [[-1.0, 4.0], [-1.0, 6.0]]),
+            "residual": (("run", "mode"), [[1e-9, 2e-9], [3e-9, NAN]]),
+            "dense_eigenvalue": (("run", "mode"), [[-1.25, 4.125], [NAN, NAN]]),
+        }
+    )
+    results = Handmade(
+        {"all": {}, "few": {}},
+        {
+            "critical_points": {"all": critical, "few": few},
+            "training": {"all": trained, "few": xr.Dataset()},
+            "spectra": {"all": spectra, "few": spectra[["eigenvalue", "residual"]].isel(run=[0])},
+        },
+    )
+    nothing = (NAN, NAN, NAN)
+    expected = {
+        "runs": [9, 2],
+        "loss": [mean([1.0, 3.0, 2.0]), mean([1.0, 2.0])],
+        "gradient_norm": [mean([0.5, 0.25]), mean([0.5])],
+        "min_eigenvalue": [(-1.0, -1.0, -1.0), mean([-1.0])],
+        "max_eigenvalue": [mean([4.0, 6.0]), mean([4.0])],
+        "accuracy": [mean([0.9, 0.75]), nothing],
+        "test_accuracy": [mean([0.45, 0.375]), nothing],
+        "test_loss": [mean([3.6, 3.0]), nothing],
+        "share_minimum": [share(2, 9), share(1, 2)],
+        "share_saddle": [share(1, 9), share(1, 2)],
+        "share_maximum": [share(1, 9), share(0, 2)],
+        "share_degenerate": [share(1, 9), share(0, 2)],
+        "share_nonsmooth": [share(1, 9), share(0, 2)],
+        "share_not_critical": [share(3, 9), share(0, 2)],
+        "largest_residual": [3e-9, 2e-9],
+        "dense_difference": [0.25, NAN],
+    }
+    assert_columns(analysis("network_ends"), results, expected)
