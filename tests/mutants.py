@@ -171,7 +171,8 @@ def rings(module: Path) -> tuple[list[Path], ...]:
     tests = {f: t for f, t in _texts(ROOT / "tests").items() if f.name.startswith("test_")}
     tests = {f: t for f, t in tests.items() if "workflow" not in f.relative_to(ROOT).parts[1]}
     tests.pop(ROOT / "tests/unit/test_mutants.py", None)
-    first = [file for file, text in tests.items() if named(module).search(text)]
+    own, quoted = f"test_{module.stem.lstrip('_')}.py", f'"{module.stem}"'
+    first = [f for f, text in tests.items() if f.name == own or named(module).search(text)]
     imports = re.compile(rf"import\b[^\n]*\b{module.stem}\b|from [\w.]*\b{module.stem} import")
     others = [
         file.relative_to(ROOT)
@@ -180,7 +181,6 @@ def rings(module: Path) -> tuple[list[Path], ...]:
         if imports.search(text)
     ]
     second = [f for f, t in tests.items() if any(named(other).search(t) for other in others)]
-    own, quoted = f"test_{module.stem.lstrip('_')}.py", f'"{module.stem}"'
     analysis, far = ("columns", "unit") if module.parts[0] == "plugins" else ("", "oracles")
 
     def distance(file: Path) -> tuple[bool, bool, bool, bool, int]:

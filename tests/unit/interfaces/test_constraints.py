@@ -206,6 +206,14 @@ def test_active_constraints():
     assert SETS["simplex"].active(on).int().tolist() == [[0, 1, 1, 1], [0, 0, 0, 1]]
 
 
+def test_what_touches_a_wall_depends_on_how_far_weights_are():
+    """A bound is active within 1e-9 (1 + ‖w‖): far out, numbers have fewer digits."""
+    held = Box((-np.inf, -np.inf), (0.0, np.inf))
+    weights = torch.tensor([[-5e-7, 1e3], [-2e-6, 1e3], [-5e-10, 0.0], [-2e-9, 0.0]]).double()
+    upper = held.active(weights)
+    assert upper.any(1).tolist() == [True, False, True, False]
+
+
 def test_simplex_against_its_halfspaces():
     points = 2 * normal_weights(50, 3, 11)
     torch.testing.assert_close(

@@ -15,6 +15,7 @@ from nnflow.base.progress import Reporter
 from nnflow.engine.critical import KINDS
 from nnflow.engine.weights import from_flat
 from nnflow.interfaces.registry import registry
+from nnflow.stages import classify
 from nnflow.stages.classify import _classify_runs
 from nnflow.stages.job import Job
 from nnflow.study.loading import load_study
@@ -71,6 +72,16 @@ def test_of_runs_that_are_not_finite_nothing_is_known(tmp_path, extra):
             assert values.isnull().all(), name
     # the ends stay as training left them
     np.testing.assert_array_equal(blank["w"].values, bad.numpy())
+
+
+def test_runs_are_classified_in_groups_whose_hessians_fit(tmp_path, monkeypatch):
+    """A Hessian of two weights takes 32 bytes."""
+    run_slice = dataclasses.replace(loaded(tmp_path, WELLS).batches[0][0], start=3, stop=10)
+    for size, sizes in ((31, [1] * 7), (64, [2, 2, 2, 1]), (10**6, [7])):
+        monkeypatch.setattr(classify, "HESSIAN_BYTES", size)
+        groups = classify._groups(run_slice)
+        assert [len(group) for group in groups] == sizes
+        np.testing.assert_array_equal(np.concatenate(groups), range(7))
 
 
 def test_a_group_without_a_finite_run_has_all_columns(tmp_path):
