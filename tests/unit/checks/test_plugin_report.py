@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from nnflow.checks.contract_tests import check_model, check_optimizer
-from nnflow.checks.plugin_report import check_plugin, check_plugins, list_plugins
+from nnflow.checks.plugin_report import Subject, check_plugin, check_plugins, list_plugins
 from nnflow.interfaces import registry
 from nnflow.interfaces.constraints import Box
 
@@ -268,6 +268,18 @@ def test_a_sound_plugin_passes(plugins, tmp_path, kind):
     results = findings(plugins, tmp_path, kind, KINDS[kind])
     assert len(results) >= 3
     assert [result for result in results if result.passed is not True] == []
+
+
+def test_what_a_study_calls_by_another_name_may_be_needed(plugins, tmp_path):
+    """A study's analyses have the names that it gives them, and it was checked when it was read."""
+    text = FIGURE.replace('"summary"', '"renamed"')
+    plugins.write("figures/it.py", HEAD + text + HOOK.format(kind="figures"))
+    found = registry.registry()
+    kind = found.plugins["figures"]["it"]
+    for subjects, passed in (({kind: Subject(kind())}, True), ({}, False)):
+        results = check_plugin(kind, subjects, tmp_path, found)
+        (needs,) = (result for result in results if result.check == "needs")
+        assert needs.passed is passed and ("renamed" in needs.detail) is not passed
 
 
 @pytest.mark.parametrize(("kind", "right", "wrong", "check"), FAULTS)
