@@ -115,7 +115,8 @@ def test_columns_of_linear_convergence():
 
 def test_columns_of_linear_rate():
     """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt). Of the balanced
-    ones the third has the margin 1, and the fourth is not balanced."""
+    ones the third has the margin 1, and is at 10⁻⁴ of balance the fifth, within 1/(256·2³·2) of its
+    square; the fourth and the sixth, at 10⁻³, are not balanced."""
 
     def falling(first, second, rates):
         loss = np.exp(-np.outer(rates, 0.5 * np.arange(9)))
@@ -133,6 +134,8 @@ def test_columns_of_linear_rate():
 
     model = network([1, 1, 1], [2.0])
     root = math.sqrt(2)
+    second = [root, root, 1, 1, math.sqrt(1 - 1e-4), math.sqrt(1 - 1e-3)]
+    near = falling([root, root, 1, 3, 1, 1], second, [3, 1, 3, 5, 3, 0])
     results = handmade(
         small=(model, FLOW, start(1.0), falling([1, 1], [2, 3], [7, 7])),
         large=(model, FLOW, start(4.0), falling([2, 2], [4, 6], [28, 28])),
@@ -140,7 +143,7 @@ def test_columns_of_linear_rate():
             model,
             FLOW,
             NORMAL,
-            falling([root, root, 1, 3], [root, root, 1, 1], [3, 1, 3, 5]),
+            near,
         ),
         other=(model, descent(0.1), NORMAL, falling([1], [2], [7])),
     )
@@ -151,7 +154,7 @@ def test_columns_of_linear_rate():
         "rate_margin": [7 / 16, 28 / 64, NAN, NAN],
         "slower_than_one": [1, 1, NAN, NAN],
         "rate_exponent": [(1, 1, 1), none, none, none],
-        "margin_runs": [NAN, NAN, 3, NAN],
+        "margin_runs": [NAN, NAN, 4, NAN],
         "margin_violations": [NAN, NAN, 1, NAN],
         "rate_over_margin": [NAN, NAN, 1 / 2, NAN],
     }

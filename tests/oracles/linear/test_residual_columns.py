@@ -194,3 +194,12 @@ def test_columns_of_identity_descent():
     dataset = assert_columns(analysis("identity_descent", tail_time=1e2), results, expected)
     assert dataset["flow_strength"].shape == (4, 2, 121)
     assert np.isnan(dataset["flow_strength"].values[1:]).all()
+
+
+def test_the_closed_forms_of_a_mode():
+    """Where it goes for a positive target, how it decays for 0, and for a negative one."""
+    law, times = module("identity_descent")._law, np.array([1.0, 4.0])
+    assert law(8.0, 3, times).tolist() == [2.0, 2.0]
+    np.testing.assert_allclose(law(0.0, 3, times), (1 + 4 * times) ** -0.25)
+    np.testing.assert_allclose(law(-2.0, 2, times), np.exp(-2 * times))
+    np.testing.assert_allclose(law(-2.0, 4, times), (4 * times) ** -0.5)

@@ -41,6 +41,18 @@ def test_both_scales_get_the_setting_and_no_claims(studies):
     assert file.read_text().startswith("# Derived from ")
 
 
+def test_a_setting_that_the_study_does_not_name(studies):
+    """It is added, with the key above it."""
+    (studies / "plain.yaml").write_text(
+        "title: t\nmodel: {name: toy_valley, epsilon: 0.5}\ninitializer: normal\n"
+        "optimizer: {name: gradient_descent, rate: 0.1}\nscales: {paper: {runs: 7}}\n"
+    )
+    file = derive("plain", {"trace.weights": 5, "stop.steps": 9}, "other")
+    for scale in ("quick", "paper"):
+        (configuration,) = load_study(file, scale).configurations
+        assert configuration.settings.trace.weights == 5 and configuration.settings.stop.steps == 9
+
+
 def test_a_setting_of_a_plugin_written_by_its_name_alone(studies):
     (studies / "plain.yaml").write_text(
         "title: t\nmodel: toy_valley\ninitializer: normal\n"
