@@ -147,6 +147,10 @@ def test_stages_by_hand(project, capsys):
     assert call("train", "bowl") == 0
     assert (folder / "batches/training-0.nc").exists() and (folder / "training.nc").exists()
     assert call("classify", "bowl") == 0 and (folder / "critical_points.nc").exists()
+    written = [folder / "training.nc", folder / "critical_points.nc"]
+    for file in written:
+        file.unlink()
+    assert call("collect", "bowl") == 0 and all(file.exists() for file in written)
     assert call("analyze", "bowl", "ends") == 0 and (folder / "analyses/ends.nc").exists()
     assert call("summarize", "bowl") == 0 and (folder / "summary.nc").exists()
     assert call("why", "bowl") == 0

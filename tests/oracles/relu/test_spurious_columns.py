@@ -265,7 +265,7 @@ def family_point(model, loss, kind="minimum", shifts=(0.0, 0.01)):
     return xr.Dataset(
         {
             "shift": (("run", "orbit"), np.outer(shifts, np.ones(size))),
-            "loss": ("run", [loss] * len(shifts)),
+            "loss": ("run", [loss, loss + 1.0][: len(shifts)]),
             "gradient_norm": ("run", [1e-3, 5.0][: len(shifts)]),
             "kind": flags([kind] * len(shifts), KINDS),
         }

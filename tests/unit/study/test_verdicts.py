@@ -165,6 +165,13 @@ def test_trends_are_judged_over_all_configurations(values, half_width, expected)
     assert other["verdict"] == expected
 
 
+def test_a_trend_is_measured_by_its_ends():
+    values = np.array([0.5, 9.0, 4.0])
+    columns = {"loss": values, "loss_low": values - 0.25, "loss_high": values + 0.25}
+    (row,) = rows(("a", "b", "c"), columns, trend="increasing")
+    assert row["measured"] == 3.5 and row["configuration"] == "a → c"
+
+
 def test_what_is_not_measured():
     (row,) = rows(columns={"loss": [0.5]}, published={"k=7": 1})
     assert row["verdict"] == "not_measured" and "not part of this scale" in row["note"]
