@@ -16,7 +16,7 @@ title: A quadratic valley
 seed: 3
 model: {name: bowl}
 initializer: {name: normal}
-optimizer: {name: gradient_descent, rate: 0.1}
+optimizer: {name: descent, rate: 0.1}
 stop: {gradient_norm: 1.0e-9, steps: 2000}
 runs: 6
 batch: 8
@@ -99,6 +99,36 @@ def nnflow_register_analyses(register):
     register("ends", Ends)
 '''
 
+DESCENT = '''
+"""Gradient descent of the project's own, which tests change."""
+
+from pydantic import PositiveFloat
+
+import nnflow
+from nnflow import Optimizer
+
+
+class Descent(Optimizer):
+    """W⁺ = W − α∇L(W)."""
+
+    rate: PositiveFloat
+
+    is_gradient_descent = True
+
+    def start(self, weights, scale):
+        return {"rate": self.rate * scale[:, None]}
+
+    def step(self, objective, weights, state):
+        return weights - state["rate"] * objective.gradient(weights), state
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("descent", Descent)
+'''
+
+UNUSED = DESCENT.replace("descent", "unused").replace("Descent", "Unused")
+
 FIGURE = '''
 """Losses, drawn."""
 
@@ -137,6 +167,8 @@ class Project:
         self.write("plugins/models/bowl.py", BOWL)
         self.write("plugins/analyses/ends.py", ENDS)
         self.write("plugins/figures/ends_figure.py", FIGURE)
+        self.write("plugins/optimizers/descent.py", DESCENT)
+        self.write("plugins/optimizers/unused.py", UNUSED)
         self.study("valley", VALLEY)
 
     def write(self, place: str, text: str) -> Path:

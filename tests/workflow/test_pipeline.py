@@ -47,7 +47,7 @@ def test_workflow_writes_the_contract(done):
     for ending in ("svg", "png"):
         assert (folder / "figures" / f"ends_figure.{ending}").stat().st_size > 1000
     rows = list(csv.DictReader((folder / "claims.csv").read_text().splitlines()))
-    assert [row["verdict"] for row in rows] == ["reproduced", "not_measured"]
+    assert [row["verdict"] for row in rows] == ["not_contradicted", "not_measured"]
     assert (done.folder / "results/quick/report.html").stat().st_size > 1000
     assert (folder / "logs" / "train-0.log").read_text().count("runs finished") >= 1
     tree = xr.open_datatree(done.folder / "results/quick/plain/training.nc")
@@ -80,14 +80,14 @@ CHANGES = {
         {"classify", "collect", "spectrum", "analyze_valley", "summarize", "draw_valley", "report"},
     ),
     "code of the optimizer": (
-        ("plugins/optimizers/gradient_descent.py", "W⁺ = W − α∇L(W)", "W⁺ = W − α∇L"),
+        ("plugins/optimizers/descent.py", "W⁺ = W − α∇L(W)", "W⁺ = W − α∇L"),
         {
             "train", "collect", "classify", "spectrum", "analyze_valley", "summarize",
             "draw_valley", "report",
         },
     ),
     "code of another optimizer": (
-        ("plugins/optimizers/nesterov.py", '"""', '""" '),
+        ("plugins/optimizers/unused.py", '"""', '""" '),
         set(),
     ),
     "seed": (

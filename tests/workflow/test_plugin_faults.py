@@ -126,7 +126,7 @@ def run(project, monkeypatch, plugins, root):
 
     def stages_of(part):
         if part in ("optimizer", "initializer"):
-            old = {"optimizer": "{name: gradient_descent, rate: 0.1}", "initializer": "normal"}
+            old = {"optimizer": "{name: descent, rate: 0.1}", "initializer": "normal"}
             project.edit("config/studies/valley.yaml", old[part], "broken")
         if part == "dataset":
             project.edit("config/studies/valley.yaml", "runs: 6", "runs: 6\ndataset: broken")
