@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nnflow.engine.objective import Objective, numpy_product
+
 Product = Callable[[np.ndarray], np.ndarray]
 
 TOLERANCE = 1e-8
@@ -83,6 +85,24 @@ def extreme_eigenvalues(product: Product, size: int, count: int, seed: int = 0) 
     worst = max(low_residual.max(), high_residual.max())
     converged = bool(worst <= TOLERANCE * norm)  # False where one is NaN
     return Extremes(lowest, highest, low_residual, high_residual, converged, counted.calls)
+
+
+def ends_of_spectra(
+    objective: Objective, weights: torch.Tensor, count: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The `count` lowest and then the `count` highest eigenvalues of the Hessian at each run's
+    weights (run, weight), matrix-free, run by run; and their residuals, (run, 2·count) each."""
+    found = [
+        extreme_eigenvalues(
+            numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
+            weights.shape[1],
+            count,
+        )
+        for row in range(len(weights))
+    ]
+    values = [np.concatenate([ends.lowest, ends.highest]) for ends in found]
+    residuals = [np.concatenate([ends.lowest_residual, ends.highest_residual]) for ends in found]
+    return tuple(np.reshape(part, (len(found), 2 * count)) for part in (values, residuals))
 
 
 class _Counted:

@@ -22,8 +22,8 @@ from nnflow.engine.critical import (
     second_order,
     zero_range,
 )
-from nnflow.engine.eigenvalues import extreme_eigenvalues
-from nnflow.engine.objective import Objective, make_objective, numpy_product
+from nnflow.engine.eigenvalues import ends_of_spectra
+from nnflow.engine.objective import Objective, make_objective
 from nnflow.engine.polish import polish
 from nnflow.engine.weights import from_flat, to_flat
 from nnflow.interfaces.model import size
@@ -201,17 +201,9 @@ def _matrix_free(
 ) -> dict[str, np.ndarray]:
     """The same from the ends of the spectra, run by run; what the ends leave open is
     undetermined."""
-    found = [
-        extreme_eigenvalues(
-            numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
-            weights.shape[1],
-            settings.extreme_eigenvalues,
-        )
-        for row in range(len(weights))
-    ]
-    lowest = np.stack([ends.lowest for ends in found])
-    highest = np.stack([ends.highest for ends in found])
-    values = np.concatenate([lowest, highest], axis=1)
+    count = settings.extreme_eigenvalues
+    values, residuals = ends_of_spectra(objective, weights, count)
+    lowest, highest = values[:, :count], values[:, count:]
     index, nullity = inertia(values, settings.zero_below)
     scale = settings.zero_below * np.nanmax(np.abs(values), axis=1)
     determined = lowest[:, -1] > scale
@@ -228,9 +220,7 @@ def _matrix_free(
         "max_eigenvalue": highest[:, -1],
         "zero_range": zero_range(values, settings.zero_below),
         "eigenvalue": values,
-        "residual": np.stack(
-            [np.concatenate([ends.lowest_residual, ends.highest_residual]) for ends in found]
-        ),
+        "residual": residuals,
     }
 
 

@@ -7,9 +7,9 @@ import torch
 import xarray as xr
 
 from nnflow.engine import constrained, density
-from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
+from nnflow.engine.eigenvalues import dense_eigenvalues, ends_of_spectra
 from nnflow.engine.families import NO_FAMILY
-from nnflow.engine.objective import Objective, flatten, make_objective, numpy_product
+from nnflow.engine.objective import Objective, flatten, make_objective
 from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device
@@ -56,25 +56,21 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
     variables = from_flat(model, weights, axis)
     if "eigenvalue" not in chosen:
         values, residuals = _dense(objective, weights, configuration.settings.classify)
-        variables |= _eigenvalues(axis, values, residuals)
+        variables |= _eigenvalues((axis, "mode"), values, residuals)
         if settings.density == "exact":
             variables |= density.variables((axis,), *density.exact(values))
         modes = np.arange(objective.dimension)
     else:
-        count = chosen.sizes["mode"] // 2
         variables |= _from_classification(
             objective, weights, chosen, axis, settings.compare_dense_up_to
         )
-        modes = np.concatenate([np.arange(count), np.arange(-count, 0)])
+        modes = _both_ends(chosen.sizes["mode"] // 2)
     for name in ("loss", "kind", "is_global"):
         variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
     if axis == "family":
         counts = [(critical["family"].values == label).sum() for label in labels]
         variables["count"] = ((axis,), np.array(counts, dtype=np.int64), {"long_name": "runs"})
-    coordinates = {
-        axis: (axis, labels, {"long_name": axis}),
-        "mode": ("mode", modes, {"long_name": "number of the eigenvalue, from below"}),
-    }
+    coordinates = {axis: (axis, labels, {"long_name": axis}), "mode": _numbered(modes)}
     return xr.Dataset(variables, coordinates)
 
 
@@ -89,26 +85,22 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
     dense = weights.shape[2] <= settings.classify.dense_up_to
     count = settings.classify.extreme_eigenvalues
-    modes = np.arange(objective.dimension)
-    if not dense:
-        modes = np.concatenate([np.arange(count), np.arange(-count, 0)])
+    modes = np.arange(objective.dimension) if dense else _both_ends(count)
     values = np.full((*weights.shape[:2], len(modes)), np.nan)
     residuals = np.full_like(values, np.nan)
     for step in range(weights.shape[1]):
         at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
         part, there = objective.take(at), weights[torch.as_tensor(at), step]
-        found = (_dense if dense else _extremes)(part, there, settings.classify)
-        values[at, step], residuals[at, step] = found
+        values[at, step], residuals[at, step] = (
+            _dense(part, there, settings.classify) if dense else ends_of_spectra(part, there, count)
+        )
     axes = ("run", "kept_step", "mode")
     coordinates = {
         **trained["run"].coords,
         "kept_step": trained["kept_step"],
-        "mode": ("mode", modes, {"long_name": "number of the eigenvalue, from below"}),
+        "mode": _numbered(modes),
     }
-    variables = {
-        "eigenvalue": (axes, values, {"long_name": "eigenvalue of the Hessian"}),
-        "residual": (axes, residuals, {"long_name": "norm of Hv - lambda v"}),
-    }
+    variables = _eigenvalues(axes, values, residuals)
     if settings.spectrum.density == "exact":
         variables |= density.variables(axes[:2], *density.exact(values))
     return xr.Dataset(variables, coordinates)
@@ -136,23 +128,6 @@ def _dense(
     return values.cpu().numpy(), residuals.cpu().numpy()
 
 
-def _extremes(
-    objective: Objective, weights: torch.Tensor, settings: Classify
-) -> tuple[np.ndarray, np.ndarray]:
-    """The lowest and highest eigenvalues and their residuals, (run, mode)."""
-    found = [
-        extreme_eigenvalues(
-            numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
-            weights.shape[1],
-            settings.extreme_eigenvalues,
-        )
-        for row in range(len(weights))
-    ]
-    values = [np.concatenate([each.lowest, each.highest]) for each in found]
-    residuals = [np.concatenate([e.lowest_residual, e.highest_residual]) for e in found]
-    return np.array(values), np.array(residuals)
-
-
 def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
     """Row of one run of each of the most frequent families, and the families' numbers."""
     family = critical["family"].values
@@ -162,10 +137,22 @@ def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.nd
     return first[order], labels[order]
 
 
-def _eigenvalues(axis: str, values: np.ndarray, residuals: np.ndarray) -> dict[str, tuple]:
+def _both_ends(count: int) -> np.ndarray:
+    """Numbers of the `count` lowest eigenvalues, from 0, and of the highest, from −count to −1."""
+    return np.concatenate([np.arange(count), np.arange(-count, 0)])
+
+
+def _numbered(modes: np.ndarray) -> tuple:
+    """The coordinate `mode`."""
+    return "mode", modes, {"long_name": "number of the eigenvalue, from below"}
+
+
+def _eigenvalues(
+    axes: tuple[str, ...], values: np.ndarray, residuals: np.ndarray
+) -> dict[str, tuple]:
     return {
-        "eigenvalue": ((axis, "mode"), values, {"long_name": "eigenvalue of the Hessian"}),
-        "residual": ((axis, "mode"), residuals, {"long_name": "norm of Hv - lambda v"}),
+        "eigenvalue": (axes, values, {"long_name": "eigenvalue of the Hessian"}),
+        "residual": (axes, residuals, {"long_name": "norm of Hv - lambda v"}),
     }
 
 
@@ -180,6 +167,6 @@ def _from_classification(
         whole = torch.linalg.eigvalsh(objective.take(np.array([0])).hessian(weights[:1]))[0]
         dense[0] = torch.cat([whole[:count], whole[-count:]]).cpu().numpy()
     attributes = {"long_name": "the same eigenvalue from the dense Hessian, where compared"}
-    return _eigenvalues(axis, values, residuals) | {
+    return _eigenvalues((axis, "mode"), values, residuals) | {
         "dense_eigenvalue": ((axis, "mode"), dense, attributes)
     }

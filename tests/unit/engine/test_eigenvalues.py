@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from nnflow.checks.contract_tests import optimizer_problem
 from nnflow.engine import eigenvalues
-from nnflow.engine.eigenvalues import TOLERANCE, _ritz, dense_eigenvalues, extreme_eigenvalues
+from nnflow.engine.eigenvalues import (
+    TOLERANCE,
+    _ritz,
+    dense_eigenvalues,
+    ends_of_spectra,
+    extreme_eigenvalues,
+)
+from nnflow.interfaces.registry import registry
 
 rng = np.random.default_rng(20)
 
@@ -121,3 +129,14 @@ def test_missing_eigenvalues_are_missing_at_the_inner_end(side, expected):
     values, residuals = _ritz(lambda v: exact * v, vectors, side, 3)
     np.testing.assert_array_equal(values, expected)
     np.testing.assert_array_equal(np.isnan(residuals), np.isnan(expected))
+
+
+def test_the_ends_of_many_spectra_are_those_of_each_hessian_and_of_none():
+    """Least squares has one Hessian; where all runs have ended there are no spectra."""
+    objective, weights = optimizer_problem(registry().get("optimizers", "gradient_descent")(rate=1))
+    exact = np.linalg.eigvalsh(objective.hessian(weights).numpy())
+    values, residuals = ends_of_spectra(objective, weights, 1)
+    np.testing.assert_allclose(values, exact[:, [0, -1]], rtol=1e-12)
+    assert residuals.shape == (len(weights), 2) and residuals.max() < 1e-12
+    none = ends_of_spectra(objective.take(np.arange(0)), weights[:0], 2)
+    assert [part.shape for part in none] == [(0, 4), (0, 4)]
