@@ -19,6 +19,7 @@ from nnflow.workflow.project import require_project
 if TYPE_CHECKING:
     from nnflow.stages.job import Job
     from nnflow.study.types import Study
+    from nnflow.workflow.plan import Plan
 
 app = typer.Typer(
     help="What gradient descent finds on the loss landscapes of neural networks.",
@@ -223,10 +224,8 @@ def report(
     """Write the report and the table of all claims."""
     from nnflow.base.progress import Reporter
     from nnflow.stages import report as stage
-    from nnflow.workflow.plan import Plan, read_config
 
-    names = tuple(studies or Plan.from_config(read_config()).studies)
-    plan = Plan(names, scale, results)
+    plan = _plan(studies, scale, results)
     if unfinished:
         if page := stage.report_unfinished(plan):
             Reporter("report", log).line(f"wrote {page}")
@@ -235,15 +234,23 @@ def report(
     Reporter("report", log).line(f"{said}; wrote {results / scale / 'report.html'}")
 
 
+def _plan(studies: list[str] | None, scale: str, results: Path) -> Plan:
+    """Of these studies, or of those of config.yaml."""
+    from nnflow.workflow.plan import Plan, read_config
+
+    names = tuple(studies or Plan.from_config(read_config()).studies)
+    return Plan(names, scale, results)
+
+
 @app.command(name="list")
 def list_studies() -> None:
     """List the studies: configurations and runs at each scale."""
-    from nnflow.study.loading import built_in_studies, load_study, study_files
+    from nnflow.study.loading import known_studies, load_study
     from nnflow.study.sweep import SCALES
 
     require_project()
     mistakes = 0
-    for file in {**built_in_studies(), **study_files()}.values():
+    for file in known_studies().values():
         try:
             found = {scale: load_study(file, scale) for scale in SCALES}
         except UserError as error:
@@ -340,10 +347,8 @@ def claims(
 ) -> None:
     """Print the verdicts on claims: totals by kind, and what differs or is undecided."""
     from nnflow.stages.report import print_claims
-    from nnflow.workflow.plan import Plan, read_config
 
-    names = tuple(studies or Plan.from_config(read_config()).studies)
-    differing = print_claims(Plan(names, scale, results), every)
+    differing = print_claims(_plan(studies, scale, results), every)
     if strict and differing:
         raise typer.Exit(1)
 

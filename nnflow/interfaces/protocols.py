@@ -48,6 +48,9 @@ class ResultsView(Protocol):
     def at(self, name: str, label: str) -> xr.Dataset:
         """A stage's dataset at the configuration with this label."""
 
+    def configuration(self, label: str) -> Any:
+        """The configuration with this label."""
+
     def __getitem__(self, name: str) -> xr.Dataset:
         """The dataset of an analysis, or `summary`."""
 

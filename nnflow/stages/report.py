@@ -382,20 +382,17 @@ def _width(png: bytes) -> int | None:
 
 def _settings(study: Study) -> list[tuple[str, str]]:
     """(what, how) of the settings that say what was done."""
-    experiments = [configuration.settings for configuration in study.configurations]
+    each = [configuration.settings for configuration in study.configurations]
     shown = []
     if study.trains:
         for part in ("model", "dataset", "initializer", "optimizer", "stop"):
-            dumps = [getattr(experiment, part) for experiment in experiments]
-            dumped = [dump.model_dump(mode="json") for dump in dumps if dump is not None]
+            given = [getattr(settings, part) for settings in each]
+            dumped = [one.model_dump(mode="json") for one in given if one is not None]
             if dumped:
                 shown.append(("stop rule" if part == "stop" else part, _described(dumped)))
-        per_point = _values([experiment.runs for experiment in experiments])
-        runs = (
-            f"{per_point} per configuration, {_runs(study)} in all"
-            if len(experiments) > 1
-            else per_point
-        )
+        runs = _values([settings.runs for settings in each])
+        if len(each) > 1:
+            runs = f"{runs} per configuration, {_runs(study)} in all"
         shown.append(("runs", runs))
     shown.append(("seed", str(study.settings.seed)))
     return shown

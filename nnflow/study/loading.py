@@ -42,10 +42,15 @@ def built_in_studies() -> dict[str, Path]:
     return study_files(shipped() / STUDIES)
 
 
+def known_studies(folder: Path = STUDIES) -> dict[str, Path]:
+    """The study files below the folder and those that come with nnflow, by name; of two of one name
+    the former counts."""
+    return {**built_in_studies(), **study_files(folder)}
+
+
 def study_file(name: str, folder: Path = STUDIES) -> Path:
-    """The file of the study of that name: below the folder or, if it is not there, among those that
-    come with nnflow. Raises UserError where there is none."""
-    files = {**built_in_studies(), **study_files(folder)}
+    """The file of the study of that name. Raises UserError where there is none."""
+    files = known_studies(folder)
     if name not in files:
         raise UserError(f"{folder / name}.yaml: no such study{suggest(name, sorted(files))}")
     return files[name]
@@ -83,7 +88,7 @@ def _used(name: str, file: Path, scale: str, users: tuple[str, ...]) -> Study:
     if name in users:
         circle = " uses ".join([*users[users.index(name) :], name])
         raise ValueError(f"uses: a circle: {circle}")
-    beside = {**built_in_studies(), **study_files(), **study_files(file.parent)}
+    beside = {**known_studies(), **study_files(file.parent)}
     if name not in beside:
         raise ValueError(f"uses: no study {name!r}{suggest(name, sorted(beside))}")
     return load_study(beside[name], scale, users)

@@ -55,17 +55,19 @@ class Results:
     def each(self, name: str) -> Iterator[tuple[Configuration, xr.Dataset]]:
         """(configuration, dataset) for a stage's dataset: initialization, training,
         critical_points, certificates or spectra."""
-        datasets = self._datasets(name)
         for configuration in self.configurations:
-            several = len(self.configurations) > 1
-            yield configuration, datasets[configuration.label] if several else datasets[""]
+            yield configuration, self._dataset(name, configuration)
 
     def at(self, name: str, label: str) -> xr.Dataset:
         """A stage's dataset at the configuration with this label. Raises UserError where the study
         has none of that label."""
-        for configuration, dataset in self.each(name):
+        return self._dataset(name, self.configuration(label))
+
+    def configuration(self, label: str) -> Configuration:
+        """The configuration with this label. Raises UserError where the study has none."""
+        for configuration in self.configurations:
             if configuration.label == label:
-                return dataset
+                return configuration
         known = ", ".join(configuration.label for configuration in self.configurations)
         raise UserError(f"{self.study.file}: no configuration {label!r} (there are: {known})")
 
@@ -86,7 +88,7 @@ class Results:
         """A dataset over runs as maps: in place of `run`, one axis for each setting that varies and
         `start` for the runs of each, `loss(rate, momentum, start)`. A view, not a copy."""
         dataset = self.at(name, label)
-        (grid,) = (each.grid for each in self.configurations if each.label == label)
+        grid = self.configuration(label).grid
         if dataset.sizes.get("run") != grid.runs:
             raise UserError(f"{self.study.file}: {name} does not have all runs at {label}")
         axes = grid.dimensions()
@@ -165,6 +167,10 @@ class Results:
         often: at most one line every few seconds is written."""
         if self._reporter is not None:
             self._reporter.update(done, total, detail)
+
+    def _dataset(self, name: str, configuration: Configuration) -> xr.Dataset:
+        several = len(self.configurations) > 1
+        return self._datasets(name)[configuration.label if several else ""]
 
     def _datasets(self, name: str) -> dict[str, xr.Dataset]:
         if name not in self._read:

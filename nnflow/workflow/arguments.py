@@ -7,7 +7,7 @@ from typing import Any
 
 from nnflow.base.errors import UserError
 from nnflow.base.settings import suggest
-from nnflow.study.loading import built_in_studies, study_files
+from nnflow.study.loading import known_studies
 from nnflow.workflow.derive import derive, parsed
 from nnflow.workflow.plan import read_config
 
@@ -19,7 +19,7 @@ def for_snakemake(arguments: list[str]) -> list[str]:
     names, rest = _taken("--as", rest)
     words = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
     given, rest = rest[:words], rest[words:]
-    known = {**built_in_studies(), **study_files()}
+    known = known_studies()
     studies = [word for word in given if word in known]
     targets = [word for word in given if word not in known]
     for word in targets:

@@ -8,9 +8,9 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name, suggest
@@ -22,6 +22,8 @@ from nnflow.study.sweep import SCALES
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.fingerprint import code_hash
 from nnflow.workflow.resources import Request, resources_for
+
+T = TypeVar("T")
 
 CONFIG = Path("config/config.yaml")
 KEYS = ("studies", "scale", "results", "data", "checkpoint")
@@ -61,6 +63,12 @@ PLUGINS: dict[str, tuple[str, ...]] = {
     "draw": ("figures",),
 }
 """The plugins whose code a stage runs."""
+
+
+def _once(method: Callable[..., T]) -> cached_property[Callable[..., T]]:
+    """The method, worked out once for each of its arguments: all batches of a study ask the same.
+    Kept by the plan itself, as files may have changed for an equal one."""
+    return cached_property(wraps(method)(lambda self: cache(partial(method, self))))
 
 
 @dataclass(frozen=True)
@@ -181,34 +189,25 @@ class Plan:
     def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
 
-    @cached_property
-    def settings(self) -> Callable[[str, str], str]:
-        """settings(stage, study): what a job of the stage depends on besides files and code, as
-        JSON; worked out once, as all batches of a study have the same."""
-        return cache(self._settings)
-
-    def _settings(self, stage: str, study: str) -> str:
+    @_once
+    def settings(self, stage: str, study: str) -> str:
+        """What a job of the stage depends on besides files and code, as JSON."""
         return self.loaded[study].settings_json(*SETTINGS[stage])
 
-    @cached_property
-    def resources_for(self) -> Callable[[str, str], Request]:
-        """resources_for(stage, study): what a job of the stage asks a scheduler for."""
-        return cache(self._resources)
-
-    def _resources(self, stage: str, study: str) -> Request:
+    @_once
+    def resources_for(self, stage: str, study: str) -> Request:
+        """What a job of the stage asks a scheduler for."""
         return resources_for(self.loaded[study], stage)
 
+    @_once
     def all_settings(self, study: str) -> dict[str, Any]:
         """The study's full settings."""
         parts = (*StudySettings.model_fields, *ConfigurationSettings.model_fields)
         return json.loads(self.loaded[study].settings_json(*parts))
 
-    @cached_property
-    def code(self) -> Callable[[str, str], str]:
-        """code(stage, study): hash of the code that a job of the stage runs."""
-        return cache(self._code)
-
-    def _code(self, stage: str, study: str) -> str:
+    @_once
+    def code(self, stage: str, study: str) -> str:
+        """Hash of the code that a job of the stage runs."""
         loaded, parts, modules = self.loaded[study], PLUGINS.get(stage, ()), ()
         if stage in ("analyze", "draw") and self._evaluates(study, *parts):
             parts, modules = (*parts, "model", "dataset"), ("nnflow.engine.landscape",)

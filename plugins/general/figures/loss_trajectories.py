@@ -41,7 +41,7 @@ class LossTrajectories(Figure):
         for name, mask in groups.items():
             shown = np.flatnonzero(mask[: self.most])
             _draw(axis, trained, shown, STYLES[name], f"{name} ({mask.sum()} runs)")
-        threshold = next(p for p in results.configurations if p.label == label).settings.stop.loss
+        threshold = results.configuration(label).settings.stop.loss
         if threshold is not None:
             axis.axhline(threshold, color="black", linewidth=0.7, linestyle="--")
         axis.set(xscale="log", yscale="log", xlabel="step", ylabel="loss")

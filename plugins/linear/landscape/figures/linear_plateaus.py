@@ -31,11 +31,7 @@ class LinearPlateaus(Figure):
         size = (3.4 * len(labels) + 0.4, 3.3)
         figure, axes = plt.subplots(1, len(labels), figsize=size, squeeze=False, sharey=True)
         for axis, label in zip(axes[0], labels, strict=True):
-            configuration = next(
-                configuration
-                for configuration in results.configurations
-                if configuration.label == label
-            )
+            configuration = results.configuration(label)
             trained = results.at("training", label)
             for level in _levels(configuration.settings.model):
                 axis.axhline(level, color="0.6", lw=0.7, ls=":", zorder=0)

@@ -25,11 +25,7 @@ class LinearStationary(Figure):
         import matplotlib.pyplot as plt
 
         label = self.configuration or results.configurations[-1].label
-        configuration = next(
-            configuration
-            for configuration in results.configurations
-            if configuration.label == label
-        )
+        configuration = results.configuration(label)
         ends = results.at("critical_points", label)
         ends = ends.isel(run=np.flatnonzero(~flag_mask(ends["kind"], "not_critical")))
         full = np.ones(ends.sizes["run"], dtype=bool)
