@@ -11,23 +11,25 @@ import yaml
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name
 from nnflow.base.store import write_text
+from nnflow.base.strict_yaml import read_yaml
 from nnflow.study.loading import STUDIES, load_study, study_file
-from nnflow.study.sweep import SCALES, read_yaml
+from nnflow.study.sweep import SCALES
+from nnflow.study.sweep import read_yaml as read_study
 
 HEAD = "# Derived from {file} by: nnflow run {source} {settings} --as {name}\n"
 
 
 def parsed(assignments: list[str]) -> dict[str, Any]:
-    """{"optimizer.rate": 0.05} from ["optimizer.rate=0.05"]; values are YAML."""
+    """{"optimizer.rate": 0.05} from ["optimizer.rate=0.05"]; values are read as in study files."""
     settings = {}
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not key or not text:
             raise UserError(f"--set {assignment}: expected KEY=VALUE, such as optimizer.rate=0.05")
         try:
-            settings[key] = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise UserError(f"--set {assignment}: the value is not valid YAML") from None
+            settings[key] = read_yaml(text)
+        except ValueError as error:
+            raise UserError(f"--set {assignment}: {error}") from None
     return settings
 
 
@@ -41,7 +43,7 @@ def derive(source: str, settings: Mapping[str, Any], name: str, folder: Path = S
     try:
         check_name(name)
         file = study_file(source, folder)
-        raw = read_yaml(file)
+        raw = read_study(file)
     except ValueError as error:
         raise UserError(f"--as {name}: {error}") from None
     target = folder / f"{name}.yaml"

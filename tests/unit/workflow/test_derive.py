@@ -23,7 +23,12 @@ def test_values_are_yaml():
     }
 
 
-@pytest.mark.parametrize("text", ["rate", "=3", "rate=", "rate={"])
+def test_values_are_read_as_in_study_files():
+    """YAML 1.1 reads these as text and as a boolean."""
+    assert parsed(["optimizer.rate=1e-4", "title=yes"]) == {"optimizer.rate": 1e-4, "title": "yes"}
+
+
+@pytest.mark.parametrize("text", ["rate", "=3", "rate=", "rate={", "runs=010", "runs=1:30"])
 def test_what_is_no_assignment(text):
     with pytest.raises(UserError, match="--set"):
         parsed([text])
