@@ -14,6 +14,7 @@ from rich.table import Table
 from nnflow.base.errors import UserError
 from nnflow.base.settings import meanings
 from nnflow.interfaces import Activation, Dataset, Initializer, Loss, Model, Optimizer
+from nnflow.interfaces.model import size
 from nnflow.interfaces.plugin import Plugin
 from nnflow.interfaces.registry import Registry, registry
 from nnflow.study.loading import load_study, study_files
@@ -145,7 +146,7 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
     plugin, settings = subject.plugin, subject.settings
     if isinstance(plugin, Model):
         dataset = settings.dataset if settings else None
-        samples = _samples(dataset, data)
+        samples = _samples(plugin, dataset, data)
         yield from oracles.check_model(plugin, samples)
         yield from variation.check_varied_model(plugin, samples)
         if type(plugin).enclosure is not Model.enclosure:
@@ -170,10 +171,13 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
             yield from variation.check_varied_optimizer(plugin)
 
 
-def _samples(dataset: Dataset | None, folder: Path) -> dict[str, Any]:
+def _samples(model: Model, dataset: Dataset | None, folder: Path) -> dict[str, Any]:
+    """The first samples, as training would be given them."""
     import torch
 
-    arrays = dataset.load(folder) if dataset else {}
+    from nnflow.engine.samples import for_model, load_arrays
+
+    arrays = for_model(model, load_arrays(dataset, folder)) if dataset else {}
     return {name: torch.as_tensor(array[:SAMPLES]) for name, array in arrays.items()}
 
 
@@ -237,7 +241,7 @@ def _from_studies(folder: Path) -> tuple[dict[type[Plugin], Subject], list[str]]
         for plugin in study.plugins("analyses", "figures"):
             subjects.setdefault(type(plugin), Subject(plugin))
         configurations = sorted(
-            study.configurations, key=lambda configuration: _size(configuration.settings)
+            study.configurations, key=lambda configuration: _size(configuration.settings.model)
         )
         for configuration in configurations:
             for part in ("model", "dataset", "initializer", "optimizer"):
@@ -248,9 +252,6 @@ def _from_studies(folder: Path) -> tuple[dict[type[Plugin], Subject], list[str]]
     return subjects, notes
 
 
-def _size(settings: ConfigurationSettings) -> int:
+def _size(model: Model | None) -> int:
     """Number of weights; 0 where nothing is trained."""
-    import math
-
-    shapes = settings.model.shapes().values() if settings.model else ()
-    return sum(math.prod(shape) for shape in shapes)
+    return size(model) if model else 0

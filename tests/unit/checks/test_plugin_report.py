@@ -5,12 +5,20 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from nnflow.checks.contract_tests import check_model, check_optimizer
-from nnflow.checks.plugin_report import Subject, check_plugin, check_plugins, list_plugins
-from nnflow.interfaces import registry
+from nnflow.checks.plugin_report import (
+    Subject,
+    _samples,
+    check_plugin,
+    check_plugins,
+    list_plugins,
+)
+from nnflow.interfaces import Dataset, registry
 from nnflow.interfaces.constraints import Box
 
 HEAD = """
@@ -390,3 +398,19 @@ def test_an_optimizer_that_leaves_the_set_fails():
     assert "constraints are kept" in failures(check_optimizer(Loose(rate=5.0)))
     kept = registry.registry().get("optimizers", "projected_gradient_descent")(rate=5.0)
     assert not failures(check_optimizer(kept))
+
+
+def test_a_model_is_checked_on_samples_as_training_gets_them(tmp_path):
+    """Whole numbers that the model takes for real ones, as pixels are."""
+
+    class Pixels(Dataset):
+        def load(self, folder):
+            return {"inputs": np.arange(6).reshape(3, 2), "targets": np.array([0, 1, 1])}
+
+    mlp = (
+        registry.registry()
+        .get("models", "mlp")
+        .model_validate({"widths": [2, 2], "activation": "tanh", "loss_function": "cross_entropy"})
+    )
+    samples = _samples(mlp, Pixels(), tmp_path)
+    assert samples["inputs"].dtype == torch.float64 and samples["targets"].dtype == torch.int64
