@@ -49,23 +49,23 @@ class NetworkEnds(Analysis):
     def compute(self, results):
         table = Table(results, self.columns)
         for configuration, critical in results.each("critical_points"):
-            trained = results.at("training", configuration.label)
             spectra = results.at("spectra", configuration.label)
             table.row(
                 configuration,
                 runs=critical.sizes["run"],
-                **_means(trained, critical),
+                **_means(results, configuration.label, critical),
                 **_shares(critical),
                 **_residuals(spectra),
             )
         return table.dataset()
 
 
-def _means(trained, critical) -> dict:
+def _means(results, label: str, critical) -> dict:
     """Means over the runs at the critical points, and of what was observed last."""
     row = {name: mean(_finite(critical[name].values)) for name in MEASURES}
+    trained = results.at("training", label)
     for name in OBSERVED:
-        last = _last(trained[f"trace_{name}"].values) if f"trace_{name}" in trained else []
+        last = results.last(name, label) if f"trace_{name}" in trained else []
         row[name] = mean(_finite(last))
     return row
 
@@ -87,13 +87,6 @@ def _residuals(spectra) -> dict[str, float]:
         "largest_residual": _largest(spectra["residual"].values),
         "dense_difference": _largest(difference),
     }
-
-
-def _last(trace: np.ndarray) -> np.ndarray:
-    """The last recorded value of each run, from (run, trace_step) with NaN after the end."""
-    recorded = np.isfinite(trace)
-    final = trace.shape[1] - 1 - recorded[:, ::-1].argmax(axis=1)
-    return np.take_along_axis(trace, final[:, None], axis=1)[:, 0]
 
 
 def _finite(values) -> np.ndarray:

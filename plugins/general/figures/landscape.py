@@ -10,16 +10,10 @@ from pydantic import NonNegativeInt, PositiveInt
 import nnflow
 from nnflow import Figure, UserError
 
+from .._marks import MARKS
 from ._families import point_name
+from ._legend import legend_below
 
-MARKS = {
-    "minimum": {"marker": "o", "color": "C2"},
-    "saddle": {"marker": "X", "color": "C1"},
-    "maximum": {"marker": "^", "color": "C3"},
-    "degenerate": {"marker": "D", "color": "C4"},
-    "nonsmooth": {"marker": "s", "color": "C5"},
-}
-"""Markers of the kinds of critical points."""
 LEVELS = 14
 """Contour lines."""
 
@@ -62,7 +56,7 @@ class Landscape(Figure):
             )
             axis.set(xlabel=self.along[0], ylabel=self.along[1])
             axis.set_title(point_name(configuration.label).replace(", ", "\n"), fontsize="medium")
-        _legend(figure, axes)
+        legend_below(figure, axes, columns=5)
         return figure
 
     def _shown(self, results) -> list:
@@ -124,16 +118,6 @@ def _marks(axis, model, ends) -> None:
         if len(chosen):
             style = {**mark, "s": 40, "edgecolors": "white", "linewidths": 0.6, "zorder": 3}
             axis.scatter(*places[chosen].T, label=kind, **style)
-
-
-def _legend(figure, axes) -> None:
-    """One legend for all panels, below them."""
-    entries = {}
-    for axis in axes.flat:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    if entries:
-        figure.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=5)
 
 
 @nnflow.hookimpl

@@ -8,6 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
+from ._legend import legend_below
+
 ENDS = {"highest": "C0", "lowest": "C2"}
 DENSE, DIFFERENCE = "dense Hessian", "difference from it"
 
@@ -35,7 +37,7 @@ class SpectrumEnds(Figure):
             axes[0, column].set_title(configuration.label.replace("=", " = "))
         for axis, label in zip(axes[:, 0], (*ENDS, "error"), strict=True):
             axis.set_ylabel(label if label == "error" else f"{label} eigenvalues")
-        _legend(figure, axes)
+        legend_below(figure, axes, columns=4, order=(*ENDS, DENSE, DIFFERENCE))
         return figure
 
     def _column(self, axes, spectra) -> None:
@@ -73,17 +75,6 @@ def _compare(axis, errors, x: np.ndarray, part) -> None:
     axis.plot(x[known], dense[known], "o", ms=7, mfc="none", color="C1", label=DENSE)
     difference = np.abs(part["eigenvalue"].values - dense)[known]
     errors.plot(x[known], difference, "x", ms=5, color="C1", label=DIFFERENCE)
-
-
-def _legend(figure, axes) -> None:
-    """One legend for all panels, below them."""
-    entries = {}
-    for axis in axes.flat:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    shown = [label for label in (*ENDS, DENSE, DIFFERENCE) if label in entries]
-    handles = [entries[label] for label in shown]
-    figure.legend(handles, shown, loc="outside lower center", ncols=4)
 
 
 @nnflow.hookimpl

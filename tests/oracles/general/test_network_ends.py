@@ -1,13 +1,11 @@
 """The columns of network_ends from datasets whose means are known."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import xarray as xr
+from handmade import Handmade, analysis
 
 from nnflow.base.store import flags
-from nnflow.interfaces.registry import registry
 
 NAN = np.nan
 
@@ -37,13 +35,8 @@ def row():
         }
     )
     datasets = {"critical_points": ends, "training": trained, "spectra": spectra}
-    point = SimpleNamespace(label="all")
-    results = SimpleNamespace(
-        configurations=(point,),
-        each=lambda name: [(point, datasets[name])],
-        at=lambda name, label: datasets[name],
-    )
-    return registry().get("analyses", "network_ends")().compute(results).sel(configuration="all")
+    results = Handmade(datasets={name: {"all": dataset} for name, dataset in datasets.items()})
+    return analysis("network_ends").compute(results).sel(configuration="all")
 
 
 def test_means_leave_out_what_diverged(row):

@@ -116,14 +116,19 @@ def _valued(model, found, within: float) -> dict[str, float]:
     """The losses, beside the critical values and the infimum."""
     loss, value = found["loss"], found["value"]
     known = np.abs(loss[:, None] - values_of(model)) < within
-    bad = (found["index"] == 0) & (loss - model.infimum() > within)
     missing = value > 0
     return {
         "critical_values": known.any(axis=0).sum(),
         "value_error": np.abs(loss - value).max(),
         "value_factor": (loss[missing] / value[missing]).mean(),
-        "bad_saddles": len(np.unique(found["pattern"][bad])),
+        "bad_saddles": len(_bad_saddles(model, found, within)),
     }
+
+
+def _bad_saddles(model, found, within: float) -> np.ndarray:
+    """The patterns of points that are not global and have no negative eigenvalue."""
+    bad = (found["index"] == 0) & (found["loss"] - model.infimum() > within)
+    return np.unique(found["pattern"][bad])
 
 
 def _by_rank(model, found) -> dict[str, float]:
@@ -155,8 +160,7 @@ def _curves(model, initializer, found, within: float) -> dict[str, float]:
     of its zero layers, where ε stands in place of each zero."""
     shapes = model.shapes()
     patterns = initializer.patterns(shapes)
-    bad = (found["index"] == 0) & (found["loss"] - model.infimum() > within)
-    runs = np.unique(found["pattern"][bad])
+    runs = _bad_saddles(model, found, within)
     if not len(runs):
         return {"bad_saddles_left": 0}
     streams = Streams(0, "linear_critical_points", runs, "curves")

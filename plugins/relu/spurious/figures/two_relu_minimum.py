@@ -7,12 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure, flag_mask
 
-MARKS = {
-    "minimum": {"marker": "o", "color": "C2"},
-    "saddle": {"marker": "X", "color": "C1"},
-    "maximum": {"marker": "^", "color": "C3"},
-    "degenerate": {"marker": "D", "color": "C4"},
-}
+from ....general._marks import MARKS
+
 LEVELS = 16
 TICKS = ("−π", "−π/2", "0", "π/2", "π")
 
@@ -49,10 +45,10 @@ def _landscape(axis, circles) -> None:
         first, second, down_first, down_second, color="0.15", linewidth=0.6, arrowsize=0.7,
         density=1.1, zorder=1,
     )  # fmt: skip
-    for kind, mark in MARKS.items():
+    for kind in circles["kind"].attrs["flag_meanings"].split():
         angles = circles["place"].values[flag_mask(circles["kind"], kind)]
         if len(angles):
-            style = {**mark, "s": 75, "edgecolors": "white", "linewidths": 0.9, "zorder": 3}
+            style = {**MARKS[kind], "s": 75, "edgecolors": "white", "linewidths": 0.9, "zorder": 3}
             axis.scatter(*angles.T, label=f"{kind} ({len(angles)})", **style)
     ticks = np.linspace(-np.pi, np.pi, len(TICKS))
     axis.set(
