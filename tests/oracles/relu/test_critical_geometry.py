@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from students import objective, random_weights
+from students import objective, out_of_plane_point, random_weights
 from studies import AGREE, assert_drawn, complete, module, verdicts
 
 from nnflow.interfaces.registry import registry
@@ -179,26 +179,11 @@ def test_critical_points_out_of_plane_lie_on_orbits():
 
 
 def test_out_of_plane_point_of_two_neurons_in_closed_form():
-    """w = r(cos β b ± sin β z), b the bisector and z out of plane: with θ = 2β and θ* the angle to
-    either teacher, r(θ + sin θ) = 2 sin θ* and 2r cos β(π − θ) = √2(π − θ*)."""
-    from scipy.optimize import brentq
-
-    def norm(beta):
-        star = np.arccos(np.cos(beta) / np.sqrt(2))
-        return 2 * np.sin(star) / (2 * beta + np.sin(2 * beta))
-
-    def left(beta):
-        star = np.arccos(np.cos(beta) / np.sqrt(2))
-        return 2 * norm(beta) * np.cos(beta) * (np.pi - 2 * beta) - np.sqrt(2) * (np.pi - star)
-
-    beta = brentq(left, 0.1, 1.5, xtol=1e-15)
-    size = norm(beta)
-    along, out = size * np.cos(beta) / np.sqrt(2), size * np.sin(beta)
-    w = np.array([[[along, along, out, 0], [along, along, -out, 0]]])
+    w = out_of_plane_point(4)[None]
     teachers = np.eye(2, 4)
     assert np.abs(module("_population").gradient(w, teachers)).max() < 1e-14
     assert module("_critical_points").modes(w, teachers)["nullity"][0] == 1
-    assert np.hypot(out, out) == pytest.approx(0.5786, abs=1e-4)  # as found from random starts
+    assert np.hypot(*w[0, :, 2]) == pytest.approx(0.5786, abs=1e-4)  # as found from random starts
 
 
 def test_cases_need_room_outside_of_the_plane():

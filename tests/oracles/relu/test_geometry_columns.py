@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from handmade import Between, Handmade, analysis, assert_columns
+from students import out_of_plane_point
 from studies import module
 
 from nnflow import mean
@@ -275,39 +276,15 @@ def test_counts_of_out_of_plane():
     assert analysis("out_of_plane").counts(out_of_plane_points()) == COUNTS
 
 
-def closed_form(inputs, turn=0.0):
-    """The out-of-plane point of two neurons and two teachers, as test_critical_geometry derives it;
-    rotated by this angle in the last two inputs."""
-    from scipy.optimize import brentq
-
-    def norm(beta):
-        star = np.arccos(np.cos(beta) / np.sqrt(2))
-        return 2 * np.sin(star) / (2 * beta + np.sin(2 * beta))
-
-    def left(beta):
-        star = np.arccos(np.cos(beta) / np.sqrt(2))
-        return 2 * norm(beta) * np.cos(beta) * (np.pi - 2 * beta) - np.sqrt(2) * (np.pi - star)
-
-    beta = brentq(left, 0.1, 1.5, xtol=1e-15)
-    along, out = norm(beta) * np.array([np.cos(beta) / np.sqrt(2), np.sin(beta)])
-    w = np.zeros((2, inputs))
-    w[:, :2] = along
-    w[:, 2] = out * np.array([1, -1])
-    if inputs > 3:
-        w[:, 3] = np.sin(turn) * w[:, 2]
-        w[:, 2] *= np.cos(turn)
-    return w
-
-
 def test_columns_of_out_of_plane(monkeypatch):
     found = {
-        3: np.array([closed_form(3), np.eye(2, 3)]),
-        4: np.array([np.eye(2, 4), closed_form(4, 0.3)]),
-        5: np.array([closed_form(5)]),
+        3: np.array([out_of_plane_point(3), np.eye(2, 3)]),
+        4: np.array([np.eye(2, 4), out_of_plane_point(4, 0.3)]),
+        5: np.array([out_of_plane_point(5)]),
     }
     part = module("out_of_plane")
     monkeypatch.setattr(part, "find", lambda start, teachers: found[teachers.shape[1]])
-    outside = float(np.hypot(*closed_form(3)[:, 2]))
+    outside = float(np.hypot(*out_of_plane_point(3)[:, 2]))
     expected = {
         "out_of_plane_points": [2],
         "isolated_points": [0],
@@ -326,7 +303,7 @@ def test_columns_of_out_of_plane(monkeypatch):
     dataset = assert_columns(plugin, Handmade(), expected)
     assert dataset["nullity"].values.tolist() == [0, 0, 0, 1, 2]
     assert dataset["orbit_dimension"].values.tolist() == [0, 0, 0, 1, 2]
-    np.testing.assert_allclose(dataset["orbit"].values[0], closed_form(4, 0.3), atol=1e-15)
+    np.testing.assert_allclose(dataset["orbit"].values[0], out_of_plane_point(4, 0.3), atol=1e-15)
     assert dataset["tilted_gradient"].values.max() > 0.1
     # in-plane points have no orbit
     monkeypatch.setattr(part, "find", lambda start, teachers: np.eye(2, teachers.shape[1])[None])

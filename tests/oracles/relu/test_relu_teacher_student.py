@@ -174,11 +174,9 @@ def test_third_derivative_bound_where_a_student_may_vanish():
 # Symmetry and batches
 
 
-@given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 1000), st.randoms())
-def test_permutations_of_students_and_coordinates(k, n, draw, random):
-    problem, weights = objective(k, n), random_weights(k, n, 1, draw)
-    students, coordinates = random.sample(range(n), n), random.sample(range(k), k)
-    image = weights.reshape(1, n, k)[:, students][:, :, coordinates].reshape(1, -1)
+def canonical_of_both(problem, weights, image):
+    """The canonical form of weights and of their image, which have one loss and one set of
+    invariants."""
     torch.testing.assert_close(problem.loss(image), problem.loss(weights), rtol=0, atol=1e-13)
     model = problem.model
     torch.testing.assert_close(
@@ -189,6 +187,15 @@ def test_permutations_of_students_and_coordinates(k, n, draw, random):
     )
     canonical = model.canonical(problem.named(weights))["w"]
     assert torch.equal(model.canonical(problem.named(image))["w"], canonical)
+    return canonical
+
+
+@given(st.integers(1, 6), st.integers(1, 8), st.integers(0, 1000), st.randoms())
+def test_permutations_of_students_and_coordinates(k, n, draw, random):
+    problem, weights = objective(k, n), random_weights(k, n, 1, draw)
+    students, coordinates = random.sample(range(n), n), random.sample(range(k), k)
+    image = weights.reshape(1, n, k)[:, students][:, :, coordinates].reshape(1, -1)
+    canonical = canonical_of_both(problem, weights, image)
     assert torch.equal(canonical.flatten().sort().values, weights.flatten().sort().values)
     torch.testing.assert_close(
         problem.loss(canonical.reshape(1, -1)), problem.loss(weights), rtol=0, atol=1e-13
@@ -200,16 +207,7 @@ def test_permutations_of_students_on_samples(k, n, draw, random):
     problem = objective(k, n, 1, "_empirical", {"inputs": normal(20, k)})
     weights, students = random_weights(k, n, 1, draw), random.sample(range(n), n)
     image = weights.reshape(1, n, k)[:, students].reshape(1, -1)
-    torch.testing.assert_close(problem.loss(image), problem.loss(weights), rtol=0, atol=1e-13)
-    model = problem.model
-    torch.testing.assert_close(
-        model.invariants(problem.named(image)),
-        model.invariants(problem.named(weights)),
-        rtol=0,
-        atol=1e-13,
-    )
-    canonical = model.canonical(problem.named(weights))["w"]
-    assert torch.equal(model.canonical(problem.named(image))["w"], canonical)
+    canonical = canonical_of_both(problem, weights, image)
     assert sorted(canonical[0].tolist()) == sorted(weights.reshape(n, k).tolist())
 
 

@@ -47,29 +47,19 @@ def run(stage, *arguments):
     stage(open_job(names[stage], "valley"), *arguments)
 
 
-def whole():
+def whole(*analyses):
     run(initialize)
     run(train, 0)
     run(classify, 0)
     for dataset in ("training", "critical_points"):
         run(collect, dataset)
     run(spectrum)
-    analyze(open_job("analyze", "valley"), {"critical_point_counts": ""})
-    run(summarize)
-
-
-def whole_without_analyses():
-    run(initialize)
-    run(train, 0)
-    run(classify, 0)
-    for dataset in ("training", "critical_points"):
-        run(collect, dataset)
-    run(spectrum)
+    analyze(open_job("analyze", "valley"), dict.fromkeys(analyses, ""))
     run(summarize)
 
 
 def test_nothing_to_say_where_nothing_has_changed(project):
-    whole()
+    whole("critical_point_counts")
     assert why(Plan(("valley",)), "valley") == []
 
 
@@ -104,7 +94,7 @@ def test_old_results_are_not_stamped_with_new_settings(project):
     ],
 )  # fmt: skip
 def test_what_a_change_makes_stale(project, old, new, stale):
-    whole()
+    whole("critical_point_counts")
     project(old, new)
     plan = Plan(("valley",))
     assert {f.stem for f in files(plan, "valley") if differences(plan, "valley", f)} == stale
@@ -117,7 +107,7 @@ def test_what_a_change_makes_stale(project, old, new, stale):
 
 
 def test_a_new_run_makes_stale_files_again(project, capsys):
-    whole()
+    whole("critical_point_counts")
     project("rate: 0.02", "rate: 0.01")
     discard_stale(Plan(("valley",)))
     assert [f.stem for f in files(Plan(("valley",)), "valley") if f.exists()] == ["initialization"]
@@ -127,7 +117,7 @@ def test_a_new_run_makes_stale_files_again(project, capsys):
 def test_what_reads_nothing_of_a_stage_is_not_stale_with_it(project):
     """As for Snakemake: a summary of no analysis does not depend on the optimizer."""
     project("analyses: [critical_point_counts]", "")
-    whole_without_analyses()
+    whole()
     study = STUDY.replace("analyses: [critical_point_counts]", "").replace("0.02", "0.01")
     project(STUDY, study)
     plan = Plan(("valley",))
@@ -136,7 +126,7 @@ def test_what_reads_nothing_of_a_stage_is_not_stale_with_it(project):
 
 
 def test_other_code_is_seen(project, monkeypatch):
-    whole()
+    whole("critical_point_counts")
     content = fingerprint._content
     monkeypatch.setattr(
         fingerprint, "_content", lambda file: b"x" if file.name == "training.py" else content(file)
@@ -147,7 +137,7 @@ def test_other_code_is_seen(project, monkeypatch):
 
 
 def test_results_outside_of_a_job(project):
-    whole()
+    whole("critical_point_counts")
     results = open_results("valley")
     frame = results.frame("critical_points")
     assert list(frame["run"]) == [0, 1, 2] and set(frame["kind"]) == {"minimum"}
@@ -161,7 +151,7 @@ def test_results_outside_of_a_job(project):
 
 
 def test_a_file_without_provenance_is_taken_as_it_is(project):
-    whole()
+    whole("critical_point_counts")
     plan = Plan(("valley",))
     (first, *_) = files(plan, "valley")
     (dataset,) = store.read(first).values()
