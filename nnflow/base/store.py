@@ -19,7 +19,6 @@ import numpy as np
 import xarray as xr
 
 from nnflow.base.errors import UserError
-from nnflow.base.flags import flag_mask as flag_mask
 
 ENGINE = "netcdf4"
 # packs in two thirds of the time of level 4, for files larger by 3 to 5 %

@@ -12,6 +12,7 @@ import xarray as xr
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
+from nnflow.base.flags import flag_mask
 
 
 def dataset(runs=5, seed=0):
@@ -87,9 +88,9 @@ def test_flags_follow_cf(tmp_path):
     assert kind.attrs["flag_meanings"] == "minimum saddle"
     np.testing.assert_array_equal(kind.attrs["flag_values"], [0, 1])
     assert kind.attrs["flag_values"].dtype == np.int8
-    np.testing.assert_array_equal(store.flag_mask(kind, "saddle"), kind.values == 1)
+    np.testing.assert_array_equal(flag_mask(kind, "saddle"), kind.values == 1)
     with pytest.raises(ValueError, match="maximum"):
-        store.flag_mask(kind, "maximum")
+        flag_mask(kind, "maximum")
 
 
 def test_variables_are_compressed(tmp_path):

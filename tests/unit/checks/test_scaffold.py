@@ -9,6 +9,7 @@ import torch
 from nnflow import cli
 from nnflow.base import store
 from nnflow.base.errors import UserError
+from nnflow.base.flags import flag_mask
 from nnflow.checks.plugin_report import Subject, check_plugin
 from nnflow.checks.scaffold import new_model
 from nnflow.interfaces import registry
@@ -57,8 +58,8 @@ def test_the_study_runs_and_finds_both_minima(project, monkeypatch):
     folder = project / "results" / "quick"
     assert (folder / "report.html").exists()
     (ends,) = store.read(folder / "twin_valleys" / "critical_points.nc").values()
-    assert store.flag_mask(ends.kind, "minimum").all()
-    assert store.flag_mask(ends.is_global, "yes").all()
+    assert flag_mask(ends.kind, "minimum").all()
+    assert flag_mask(ends.is_global, "yes").all()
     reached = {tuple(row) for row in np.round(ends.w.values).astype(int)}
     assert reached == {(1, 1), (-1, -1)}
 
