@@ -23,7 +23,7 @@ class QuadraticProgram(Model):
     slope: list[float] = Field(examples=[[0, 0]])
     """c."""
     box: list[tuple[float, float]] | None = None
-    """Bounds [lower, upper] of each weight; .inf for none."""
+    """Bounds [lower, upper] of each weight, finite."""
     ball: PositiveFloat | None = None
     """Radius of a ball around 0."""
     simplex: bool = False
