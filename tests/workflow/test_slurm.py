@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -143,11 +142,10 @@ class Finished:
 
 
 @pytest.fixture(scope="module")
-def finished(cluster, environment, tmp_path_factory, root, new_project) -> Finished:
+def finished(cluster, environment, tmp_path_factory, new_project) -> Finished:
     """Two studies; a node dies while it trains."""
     folder = tmp_path_factory.mktemp("both")
     slurm = new_project(folder / "slurm")
-    shutil.copytree(root / "plugins/models", slurm.folder / "plugins/models", dirs_exist_ok=True)
     slurm.study("students", STUDENTS)
     local = slurm.copy(folder / "local")
     with started(slurm.command("--profile", "slurm"), slurm.folder, environment) as head:
