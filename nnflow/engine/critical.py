@@ -8,19 +8,28 @@ from nnflow.base.errors import UserError
 from nnflow.study.types import Classify
 
 KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
+OBSTACLES = ("none", "not_finite", "gradient", "curvature")
+"""What keeps a run's end from being a critical point: its weights or loss are not finite, its
+gradient is not below the threshold, or its gradient is too large for its curvature."""
 IS_GLOBAL = ("no", "yes", "unknown")
 UNDETERMINED = -1
+SMALL, LARGE = 1e-4, 1e4
+"""Norms of the Hessian between which absolute thresholds make sense. Outside of them the loss has
+another unit: above, rounding keeps the gradient from the thresholds, below, anything meets them."""
+CRITICAL = 1e-9
+"""A gradient norm below this needs no curvature that explains it: polished points of degenerate sets
+have 1e-10 and less."""
 ROUNDING = 1e-9
 """A loss may lie below its infimum by this much, relative to 1 + |infimum|, from rounding."""
 
 
 def inertia(
-    eigenvalues: np.ndarray, zero_below: float, largest: np.ndarray | None = None
+    eigenvalues: np.ndarray, zero_below: float | np.ndarray, largest: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Index and nullity, (run,): how many eigenvalues are negative and how many are zero.
 
     eigenvalues: (run, mode), NaN where there is none. An eigenvalue is zero when
-    |λ| ≤ zero_below·largest. largest: (run,); None: max|λ|.
+    |λ| ≤ zero_below·largest. zero_below: one number or (run, 1). largest: (run,); None: max|λ|.
     """
     zero = np.abs(eigenvalues) <= zero_below * _largest(eigenvalues, largest)
     return ((eigenvalues < 0) & ~zero).sum(axis=1), zero.sum(axis=1)
@@ -38,10 +47,56 @@ def zero_range(
     return np.stack([lower, upper], axis=1)
 
 
-def indefinite(eigenvalues: np.ndarray, zero_below: float) -> np.ndarray:
-    """(run,) bool: are there eigenvalues of both signs?"""
+def indefinite(eigenvalues: np.ndarray, zero_below: float | np.ndarray) -> np.ndarray:
+    """(run,) bool: are there eigenvalues of both signs? zero_below: one number or (run, 1)."""
     scale = zero_below * _largest(eigenvalues, None)
     return (eigenvalues < -scale).any(axis=1) & (eigenvalues > scale).any(axis=1)
+
+
+def inertia_of_ends(
+    lowest: np.ndarray, highest: np.ndarray, zero: np.ndarray, error: np.ndarray, modes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Index and nullity, (run,), from both ends of a spectrum of `modes` eigenvalues; −1 where
+    they leave them open.
+
+    lowest, highest: (run, count), ascending, NaN where one is not known; either may be empty.
+    zero: (run, 1): up to it an eigenvalue is zero. error: (run, lowest and then highest): each
+    eigenvalue's residual; one that is larger leaves the sign open. What lies between the ends is of
+    the sign of the innermost known eigenvalue of the lower end where that is positive, and of the
+    upper end where that is negative. Where no eigenvalue is negative the index is 0, however many
+    are zero.
+    """
+    low, high = _signs(lowest, zero, error[:, : lowest.shape[1]]), _signs(
+        highest, zero, error[:, lowest.shape[1] :]
+    )
+    above = (low == 1).any(axis=1) | ((low != OPEN).all(axis=1) & (low.shape[1] == modes))
+    below = (high == -1).any(axis=1) | ((high != OPEN).all(axis=1) & (high.shape[1] == modes))
+    index = np.full(len(low), UNDETERMINED)
+    nullity = index.copy()
+    if high.shape[1]:
+        counted = below & ~((high == OPEN) & ~np.isnan(highest)).any(axis=1)
+        nullity[counted] = (high == 0).sum(axis=1)[counted]
+        index[counted] = (modes - ((high == 0) | (high == 1)).sum(axis=1))[counted]
+    if low.shape[1]:
+        index[np.isin(low[:, 0], (0, 1))] = 0
+        counted = above & ~((low == OPEN) & ~np.isnan(lowest)).any(axis=1)
+        nullity[counted] = (low == 0).sum(axis=1)[counted]
+        index[counted] = (low == -1).sum(axis=1)[counted]
+    if low.shape[1] and high.shape[1]:
+        flat = (low[:, 0] == 0) & (high[:, -1] == 0)
+        nullity[flat] = modes
+    return index, nullity
+
+
+OPEN = 9
+"""A sign that is not known."""
+
+
+def _signs(values: np.ndarray, zero: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """1, −1, 0 for zero, or OPEN, of each eigenvalue."""
+    signs = np.where(np.abs(values) <= zero, 0, np.where(values > 0, 1, -1))
+    open_ = (error > zero) & (np.abs(values) - error <= zero)
+    return np.where(open_ | np.isnan(values), OPEN, signs)
 
 
 def second_order(
@@ -60,22 +115,40 @@ def second_order(
     return kind
 
 
-def kinds(
-    by_second_order: np.ndarray, gradient_norm: np.ndarray, smooth: np.ndarray, settings: Classify
-) -> np.ndarray:
-    """Indices into KINDS, (run,): what second order says, where the loss is smooth and the
-    gradient vanishes."""
+def kinds(by_second_order: np.ndarray, obstacle: np.ndarray, smooth: np.ndarray) -> np.ndarray:
+    """Indices into KINDS, (run,): what second order says, where the loss is smooth and nothing
+    (obstacle (run,): indices into OBSTACLES) keeps the point from being critical."""
     kind = by_second_order.copy()
     kind[~smooth] = KINDS.index("nonsmooth")
-    kind[~(gradient_norm < settings.critical_below)] = KINDS.index("not_critical")
+    kind[obstacle != OBSTACLES.index("none")] = KINDS.index("not_critical")
     return kind
 
 
-def is_global(loss: np.ndarray, infimum: float | None, within: float) -> np.ndarray:
-    """Indices into IS_GLOBAL, (run,)."""
+def critical_limit(critical_below: float, norm: np.ndarray) -> np.ndarray:
+    """The gradient norm below which a point is critical, (run,): critical_below, and where the norm
+    of the Hessian exceeds LARGE, more in proportion. norm: (run,)."""
+    return critical_below * np.maximum(1, norm / LARGE)
+
+
+def small_unit(norm: np.ndarray) -> np.ndarray:
+    """(run,): 1, and where the Hessian's norm (run,) is below SMALL, its fraction of SMALL."""
+    return np.minimum(1, norm / SMALL)
+
+
+def is_global(
+    loss: np.ndarray, infimum: float | None, within: float, unit: np.ndarray | float = 1.0
+) -> np.ndarray:
+    """Indices into IS_GLOBAL, (run,).
+
+    unit: `small_unit` of the runs. A loss that is within the threshold, but not within that fraction
+    of it, is `unknown`: in its unit the threshold tells nothing apart. So is one that is NaN.
+    """
     if infimum is None:
         return np.full(len(loss), IS_GLOBAL.index("unknown"))
-    return np.where(loss - infimum < within, IS_GLOBAL.index("yes"), IS_GLOBAL.index("no"))
+    above = loss - infimum
+    sure = within * unit + 1e-12 * abs(infimum)
+    known = np.where(above < within, IS_GLOBAL.index("yes"), IS_GLOBAL.index("no"))
+    return np.where((above > sure) & (above < within) | np.isnan(loss), IS_GLOBAL.index("unknown"), known)
 
 
 def check_infimum(loss: np.ndarray, infimum: float | None, runs: np.ndarray, model: str) -> None:

@@ -48,6 +48,8 @@ class Extremes:
     """Both ends of a spectrum, each in ascending order, (count,).
 
     lowest_residual, highest_residual: ‖Hv − λv‖ for the unit vectors found.
+    vectors: those unit vectors, of the lowest and then of the highest, (size, lowest + highest); NaN
+    where one is missing.
     converged: did every residual come below `TOLERANCE` (times the norm)? If not, each number is
     still within its residual of an eigenvalue, perhaps not of the one that its place names;
     NaN where not even the last of `SEARCHES` found one.
@@ -58,71 +60,119 @@ class Extremes:
     highest: np.ndarray
     lowest_residual: np.ndarray
     highest_residual: np.ndarray
+    vectors: np.ndarray
     converged: bool
     products: int
 
 
-def extreme_eigenvalues(product: Product, size: int, count: int, seed: int = 0) -> Extremes:
-    """The `count` lowest and `count` highest eigenvalues of a symmetric operator v ↦ Hv,
-    (size,) → (size,), by implicitly restarted Lanczos (ARPACK; Lehoucq, Sorensen & Yang
-    1998), or by forming H where it is small.
+def extreme_eigenvalues(
+    product: Product,
+    size: int,
+    count: int,
+    highest: int | None = None,
+    seed: int = 0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Extremes:
+    """The `count` lowest and the `highest` highest eigenvalues (None: as many) of a symmetric
+    operator v ↦ Hv, (size,) → (size,), by implicitly restarted Lanczos (ARPACK; Lehoucq, Sorensen &
+    Yang 1998), or by forming H where it is small. One of the two may be 0.
 
-    seed: of the start vector; the same seed gives the same numbers.
-    Raises ValueError unless 1 ≤ count ≤ size.
+    seed: of the start vector; the same seed gives the same numbers. tell: is told how many products
+    were used, at each of them.
+    Raises ValueError unless both lie between 0 and size and one is positive.
     """
-    if not 1 <= count <= size:
-        raise ValueError(f"count must lie between 1 and {size}, got {count}")
-    counted = _Counted(product)
+    counts = (count, count if highest is None else highest)
+    if not 0 <= min(counts) <= max(counts) <= size or max(counts) == 0:
+        raise ValueError(f"count must lie between 1 and {size}, got {max(counts)}")
+    counted = _Counted(product, tell)
     start = np.random.default_rng(seed).standard_normal(size)
     start /= np.linalg.norm(start)
-    if size <= 4 * count + FORMED:
-        ends = _formed(counted, size, count)
+    if size <= 4 * max(counts) + FORMED:
+        ends = _formed(counted, size, counts)
     else:
         scale = _scale(counted, start)
-        ends = [_end(counted, side, count, scale, start) for side in (-1, 1)]
-    (lowest, low_residual), (highest, high_residual) = ends
-    norm = max(np.abs(lowest).max(), np.abs(highest).max())
-    worst = max(low_residual.max(), high_residual.max())
-    converged = bool(worst <= TOLERANCE * norm)  # False where one is NaN
-    return Extremes(lowest, highest, low_residual, high_residual, converged, counted.calls)
+        sides = zip((-1, 1), counts, strict=True)
+        ends = [_end(counted, side, most, scale, start) for side, most in sides]
+    (low, low_residual, low_vectors), (high, high_residual, high_vectors) = ends
+    norm = np.abs(np.concatenate([low, high])).max()
+    worst = np.concatenate([low_residual, high_residual]).max()
+    return Extremes(
+        lowest=low,
+        highest=high,
+        lowest_residual=low_residual,
+        highest_residual=high_residual,
+        vectors=np.hstack([low_vectors, high_vectors]),
+        converged=bool(worst <= TOLERANCE * norm),  # False where one is NaN
+        products=counted.calls,
+    )
 
 
 def ends_of_spectra(
-    objective: Objective, weights: torch.Tensor, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The `count` lowest and then the `count` highest eigenvalues of the Hessian at each run's
-    weights (run, weight), matrix-free, run by run; and their residuals, (run, 2·count) each."""
-    found = [
-        extreme_eigenvalues(
-            numpy_product(objective.take(np.array([row])), weights[row : row + 1]),
-            weights.shape[1],
-            count,
-        )
-        for row in range(len(weights))
-    ]
+    objective: Objective,
+    weights: torch.Tensor,
+    count: int,
+    highest: int | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The `count` lowest and then the `highest` highest eigenvalues (None: as many) of the Hessian
+    at each run's weights (run, weight), matrix-free, run by run; their residuals, (run, mode) each;
+    and their vectors, (run, weight, mode).
+
+    tell: is told how many products of a run were used.
+    """
+    found = []
+    for row in range(len(weights)):
+        product = numpy_product(objective.take(np.array([row])), weights[row : row + 1])
+        found.append(extreme_eigenvalues(product, weights.shape[1], count, highest, tell=tell))
+    modes = count + (count if highest is None else highest)
     values = [np.concatenate([ends.lowest, ends.highest]) for ends in found]
     residuals = [np.concatenate([ends.lowest_residual, ends.highest_residual]) for ends in found]
-    return tuple(np.reshape(part, (len(found), 2 * count)) for part in (values, residuals))
+    vectors = np.reshape([ends.vectors for ends in found], (len(found), weights.shape[1], modes))
+    return *(np.reshape(part, (len(found), modes)) for part in (values, residuals)), vectors
 
 
 class _Counted:
-    """An operator that counts its uses."""
+    """An operator that counts its uses, and tells them."""
 
-    def __init__(self, product: Product) -> None:
+    def __init__(self, product: Product, tell: Callable[[str], None]) -> None:
         self.product = product
+        self.tell = tell
         self.calls = 0
 
     def __call__(self, vector: np.ndarray) -> np.ndarray:
         self.calls += 1
+        self.tell(f"{self.calls} products of the Hessian")
         return self.product(vector)
 
 
-def _formed(product: Product, size: int, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+End = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Eigenvalues (mode,), residuals (mode,) and vectors (size, mode) of one end of a spectrum."""
+
+
+def _formed(product: Product, size: int, counts: tuple[int, int]) -> list[End]:
     """Both ends from the matrix itself."""
     columns = np.stack([product(column) for column in np.eye(size)], axis=1)
-    hessian = torch.from_numpy((columns + columns.T) / 2)
-    values, residuals = (part[0].numpy() for part in dense_eigenvalues(hessian[None]))
-    return [(values[part], residuals[part]) for part in (slice(count), slice(-count, None))]
+    hessian = (columns + columns.T) / 2
+    values, vectors = (part.numpy() for part in torch.linalg.eigh(torch.from_numpy(hessian)))
+    residuals = np.linalg.norm(hessian @ vectors - vectors * values, axis=0)
+    parts = (slice(counts[0]), slice(size - counts[1], None))
+    return [(values[part], residuals[part], vectors[:, part]) for part in parts]
+
+
+def power_norm(product: Callable[[torch.Tensor], torch.Tensor], like: torch.Tensor) -> torch.Tensor:
+    """Lower bounds on the spectral norms of many operators, near them, (run,).
+
+    product: v ↦ Hv for vectors of the shape and kind of `like`, (run, weight).
+    """
+    start = np.random.default_rng(0).standard_normal(like.shape[1])
+    vectors = torch.as_tensor(start / np.linalg.norm(start)).to(like).expand_as(like)
+    largest = torch.zeros_like(like[:, 0])
+    for _ in range(POWER_STEPS):
+        image = product(vectors.contiguous())
+        length = torch.linalg.vector_norm(image, dim=1)
+        largest = largest.maximum(length)
+        vectors = image / torch.where(length > 0, length, 1.0)[:, None]
+    return largest
 
 
 def _scale(product: Product, start: np.ndarray) -> float:
@@ -140,13 +190,15 @@ def _scale(product: Product, start: np.ndarray) -> float:
 
 def _end(
     product: Product, side: int, count: int, scale: float, start: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues and residuals at the low (side −1) or high (+1) end, ascending.
+) -> End:
+    """What is known of the low (side −1) or high (+1) end, ascending.
 
     ARPACK's tolerance is relative to each eigenvalue, which asks too much of one near zero.
     Moved away from zero by about the spectral norm, the eigenvalues of this end are of that
     size, and so is the tolerance; the Krylov space stays the same.
     """
+    if count == 0:
+        return np.empty(0), np.empty(0), np.empty((len(start), 0))
     from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
     size, shift = len(start), side * SHIFT * scale
@@ -165,18 +217,18 @@ def _end(
     return _ritz(product, np.hstack(found), side, count)
 
 
-def _ritz(
-    product: Product, vectors: np.ndarray, side: int, count: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rayleigh–Ritz in the span of the vectors (size, found): the eigenvalues of this end and
-    their residuals, ascending, filled up with NaN at the inner end."""
+def _ritz(product: Product, vectors: np.ndarray, side: int, count: int) -> End:
+    """Rayleigh–Ritz in the span of the vectors (size, found): this end's eigenvalues, residuals and
+    vectors, ascending, filled up with NaN at the inner end."""
     space, _ = np.linalg.qr(vectors)
     image = np.stack([product(vector) for vector in space.T], axis=1) if vectors.size else space
     small = space.T @ image
     values, turn = np.linalg.eigh((small + small.T) / 2)
-    residuals = np.linalg.norm(image @ turn - space @ turn * values, axis=0)
+    turned = space @ turn
+    residuals = np.linalg.norm(image @ turn - turned * values, axis=0)
     chosen = slice(None, count) if side < 0 else slice(-count, None)
     missing = (0, max(0, count - len(values)))[::-side]
-    return tuple(
+    values, residuals = (
         np.pad(part[chosen], missing, constant_values=np.nan) for part in (values, residuals)
     )
+    return values, residuals, np.pad(turned[:, chosen], ((0, 0), missing), constant_values=np.nan)

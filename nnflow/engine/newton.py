@@ -6,6 +6,7 @@ where the new point is better; the damping falls after a better one and rises af
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,7 @@ class Problem(Protocol):
     def loss(self, weights): ...
     def gradient(self, weights): ...
     def hessian(self, weights): ...
+    def hessian_vector(self, weights): ...
     def to_tangent(self, weights, vectors): ...
     def from_tangent(self, weights, vectors): ...
     def retract(self, weights): ...
@@ -60,22 +62,25 @@ def find_critical(
     weights: torch.Tensor,
     method: Method,
     steps: int,
-    converged: float,
+    converged: float | torch.Tensor,
     first: float | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> torch.Tensor:
     """Weights after at most `steps` steps of each run, (run, weight).
 
     A run ends when the norm of its gradient is at most `converged`, or its damping has reached
-    the method's `give_up`. first: first damping factor; None: the least one.
+    the method's `give_up`. converged: one number or (run,). first: first damping factor; None: the
+    least one. tell: is told the number of each step.
     """
     weights = weights.clone()
     gradient, loss = problem.gradient(weights).clone(), problem.loss(weights).clone()
     factor = torch.full_like(loss, method.damping.least if first is None else first)
-    for _ in range(steps):
+    for step in range(steps):
         norm = torch.linalg.vector_norm(gradient, dim=1)
         rows = torch.nonzero((norm > converged) & (factor < method.damping.give_up)).squeeze(1)
         if len(rows) == 0:
             break
+        tell(f"Newton step {step + 1}")
         part = problem.take(rows.cpu().numpy())
         moved, new_gradient, new_loss, better = method.trial(
             part, weights[rows], gradient[rows], loss[rows], factor[rows]

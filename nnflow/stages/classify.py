@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import xarray as xr
@@ -11,25 +13,46 @@ from nnflow.engine.clarke import ClarkeTest, clarke_test
 from nnflow.engine.constrained import OnFace
 from nnflow.engine.constrained import judge as judge_on_faces
 from nnflow.engine.critical import (
+    CRITICAL,
     IS_GLOBAL,
     KINDS,
+    OBSTACLES,
     UNDETERMINED,
     check_infimum,
+    critical_limit,
     indefinite,
     inertia,
+    inertia_of_ends,
     is_global,
     kinds,
     second_order,
+    small_unit,
     zero_range,
 )
-from nnflow.engine.eigenvalues import ends_of_spectra
+from nnflow.engine.eigenvalues import ends_of_spectra, power_norm
+from nnflow.engine.newton import Method
 from nnflow.engine.objective import Objective, make_objective
-from nnflow.engine.polish import polish
+from nnflow.engine.polish import POLISHED, CautiousSteps, FreeSteps, polish
+from nnflow.engine.resolution import (
+    ERROR,
+    Probe,
+    dense_probe,
+    doubtful_below,
+    free_probe,
+    too_large,
+)
 from nnflow.engine.weights import from_flat, to_flat
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.study.types import Classify, RunSlice
+
+Tell = Callable[[str], None]
+
+
+def _unheard(text: str) -> None:
+    """Progress that nobody asked for."""
+
 
 HESSIAN_BYTES = 16 * 2**20
 """Memory for the Hessians of the runs that are classified together; more would be slower, as
@@ -48,13 +71,19 @@ def classify(job: Job, batch: int) -> None:
         for run_slice, ends in zip(slices, trained, strict=True):
             parts = []
             configured = run_slice.configuration.settings
+            detail = f"runs classified · {run_slice.configuration.label}"
             for rows in _groups(run_slice):
+
+                def tell(text: str, done: int = done, detail: str = detail) -> None:
+                    if reporter.due:
+                        reporter.update(done, total, f"{detail} · {text}")
+
                 with blaming(
                     job, (configured.model, configured.dataset), run_slice.configuration.label
                 ):
-                    parts.append(_classify_runs(job, run_slice, ends, rows))
+                    parts.append(_classify_runs(job, run_slice, ends, rows, tell))
                 done += len(rows)
-                reporter.update(done, total, f"runs classified · {run_slice.configuration.label}")
+                reporter.update(done, total, detail)
             datasets.append(xr.concat(parts, "run", data_vars="minimal", coords="minimal"))
     path = job.batch_path("critical_points", batch)
     job.write_slices(path, slices, datasets, "critical points")
@@ -67,7 +96,9 @@ def _groups(run_slice: RunSlice) -> list[np.ndarray]:
     return np.split(rows, range(length, len(rows), length))
 
 
-def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.ndarray) -> xr.Dataset:
+def _classify_runs(
+    job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.ndarray, tell: Tell = _unheard
+) -> xr.Dataset:
     """The columns of the given rows. Runs that are not finite have nothing to be known: their
     numbers are NaN and their counts −1."""
     configured = run_slice.configuration.settings
@@ -79,7 +110,7 @@ def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.nda
     # of a group without finite runs one is judged elsewhere, for the columns' shapes
     chosen = np.flatnonzero(finite) if finite.any() else np.array([0])
     start = last[chosen] if finite.any() else objective.retract(torch.ones_like(last[:1]))
-    weights, columns = _judged(objective.take(chosen), start, configured.classify)
+    weights, columns = _judged(objective.take(chosen), start, configured.classify, tell)
     if finite.any() and not objective.varied:  # the infimum is that of the settings in the file
         runs = run_slice.start + rows[chosen]
         check_infimum(columns["loss"], model.infimum(), runs, model.name)
@@ -88,11 +119,14 @@ def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.nda
     everywhere[torch.as_tensor(finite)] = weights[: finite.sum()]
     variables = from_flat(model, everywhere)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
-    kind = columns.pop("kind")
+    kind, obstacle, unit = (columns.pop(name) for name in ("kind", "obstacle", "unit"))
     variables |= _described(columns)
-    known = is_global(columns["loss"], model.infimum(), configured.classify.global_within)
+    within = configured.classify.global_within
+    known = is_global(columns["loss"], model.infimum(), within, unit)
     variables["kind"] = store.flags(kind, KINDS, long_name="kind of critical point")
     variables["is_global"] = store.flags(known, IS_GLOBAL, long_name="is the loss the infimum?")
+    reasons = "what keeps the end from being a critical point"
+    variables["obstacle"] = store.flags(obstacle, OBSTACLES, long_name=reasons)
     return xr.Dataset(
         variables,
         run_coordinates(
@@ -106,47 +140,84 @@ def _scattered(values: np.ndarray, finite: np.ndarray, name: str) -> np.ndarray:
     missing = np.nan if values.dtype.kind == "f" else UNDETERMINED
     if name == "kind":
         missing = KINDS.index("not_critical")
+    if name == "obstacle":
+        missing = OBSTACLES.index("not_finite")
     whole = np.full((len(finite), *values.shape[1:]), missing, dtype=values.dtype)
     whole[finite] = values[: finite.sum()]
     return whole
 
 
 def _judged(
-    objective: Objective, start: torch.Tensor, settings: Classify
+    objective: Objective, start: torch.Tensor, settings: Classify, tell: Tell
 ) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
     """Weights after polishing, and the columns of runs whose weights and losses are finite."""
     model, dense = objective.model, start.shape[1] <= settings.dense_up_to
     weights = start
-    if dense and settings.polish == "newton":
-        weights = _polished(objective, start, settings.polish_radius)
+    if settings.polish == "newton":
+        weights = _polished(objective, start, settings, tell)
     values = {
         "loss": objective.loss(weights),
         "gradient_norm": torch.linalg.vector_norm(objective.stationarity(weights), dim=1),
         "distance": torch.linalg.vector_norm(weights - start, dim=1),
     }
     columns = {name: value.cpu().numpy() for name, value in values.items()}
+    smooth = objective.smooth(weights).cpu().numpy()
     if objective.constraints is not None:
         columns |= judge_on_faces(objective, weights, settings)
         columns["kkt_residual"] = columns["gradient_norm"]
+        unmet = ~(columns["gradient_norm"] < settings.critical_below)
+        columns["obstacle"] = np.where(unmet, OBSTACLES.index("gradient"), 0)
+        columns["unit"] = np.ones(len(weights))
     else:
-        columns |= (_dense if dense else _matrix_free)(objective, weights, settings)
-    smooth = objective.smooth(weights).cpu().numpy()
-    columns["kind"] = kinds(columns.pop("second_order"), columns["gradient_norm"], smooth, settings)
+        judge = _dense if dense else _matrix_free
+        columns |= judge(objective, weights, settings, columns["gradient_norm"], smooth, tell)
+    columns["kind"] = kinds(columns.pop("second_order"), columns["obstacle"], smooth)
     columns |= _at_kinks(objective, weights, columns["kind"], settings)
+    passed = columns["kind"] != KINDS.index("not_critical")
+    columns["obstacle"] = np.where(passed, OBSTACLES.index("none"), columns["obstacle"])
     invariants = model.invariants(objective.named(weights))
     columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
     return weights, columns
 
 
-def _polished(objective: Objective, start: torch.Tensor, radius: float) -> torch.Tensor:
-    if objective.constraints is None:
-        return polish(objective, start, radius)
-    # a critical point along a face may be none of the set: the loss may fall on the way off it
-    moved = polish(OnFace(objective), start, radius)
-    before, after = (
-        torch.linalg.vector_norm(objective.stationarity(at), dim=1) for at in (start, moved)
-    )
-    return torch.where((after < before)[:, None], moved, start)
+def _polished(
+    objective: Objective, start: torch.Tensor, settings: Classify, tell: Tell
+) -> torch.Tensor:
+    radius = settings.polish_radius
+    if objective.constraints is not None:
+        # a critical point along a face may be none of the set: the loss may fall on the way off it
+        moved = polish(OnFace(objective), start, radius, tell=tell)
+        before, after = (
+            torch.linalg.vector_norm(objective.stationarity(at), dim=1) for at in (start, moved)
+        )
+        return torch.where((after < before)[:, None], moved, start)
+    dense = start.shape[1] <= settings.dense_up_to
+    method = CautiousSteps() if dense else FreeSteps()
+    moved = polish(objective, start, radius, method, tell=tell)
+    return _polished_in_its_unit(objective, start, moved, method, radius)
+
+
+def _polished_in_its_unit(
+    objective: Objective, start: torch.Tensor, moved: torch.Tensor, method: Method, radius: float
+) -> torch.Tensor:
+    """Runs whose loss is of a small unit, polished until the gradient is small in that, too."""
+    unit = torch.as_tensor(small_unit(_norms(objective, moved, method).cpu().numpy())).to(moved)
+    gradient = torch.linalg.vector_norm(objective.gradient(moved), dim=1)
+    rows = torch.nonzero((unit < 1) & (gradient > POLISHED * unit)).squeeze(1)
+    if len(rows) == 0:
+        return moved
+    part = objective.take(rows.cpu().numpy())
+    again = polish(part, moved[rows], radius, method, POLISHED * unit[rows])
+    near = torch.linalg.vector_norm(again - start[rows], dim=1) <= radius
+    return moved.index_put((rows,), torch.where(near[:, None], again, moved[rows]))
+
+
+def _norms(objective: Objective, weights: torch.Tensor, method: Method) -> torch.Tensor:
+    """The norms of the Hessians, (run,): of a matrix by all of its entries, without it from below
+    by the power method."""
+    if isinstance(method, CautiousSteps):
+        return torch.linalg.matrix_norm(objective.hessian(weights))
+    return power_norm(objective.hessian_vector(weights), weights)
 
 
 def _at_kinks(
@@ -179,49 +250,111 @@ def _at_kinks(
 
 
 def _dense(
-    objective: Objective, weights: torch.Tensor, settings: Classify
+    objective: Objective,
+    weights: torch.Tensor,
+    settings: Classify,
+    gradient_norm: np.ndarray,
+    smooth: np.ndarray,
+    tell: Tell,
 ) -> dict[str, np.ndarray]:
     """Index, nullity and extreme eigenvalues from whole Hessians."""
-    values = torch.linalg.eigvalsh(objective.hessian(weights)).cpu().numpy()
-    index, nullity = inertia(values, settings.zero_below)
+    hessian = objective.hessian(weights)
+    values = torch.linalg.eigvalsh(hessian).cpu().numpy()
+    norm = np.abs(values[:, [0, -1]]).max(axis=1)
+
+    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
+        part = objective.take(rows.cpu().numpy())
+        return dense_probe(part, weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
+
+    obstacle, zero_below = _doubts(values, norm, gradient_norm, smooth, settings, probe)
+    index, nullity = inertia(values, zero_below)
+    signs = indefinite(values, zero_below)
     return {
-        "second_order": second_order(
-            indefinite(values, settings.zero_below), index, nullity, objective.dimension
-        ),
+        "second_order": second_order(signs, index, nullity, objective.dimension),
         "index": index,
         "nullity": nullity,
         "min_eigenvalue": values[:, 0],
         "max_eigenvalue": values[:, -1],
-        "zero_range": zero_range(values, settings.zero_below),
+        "zero_range": zero_range(values, zero_below),
+        "obstacle": obstacle,
+        "unit": small_unit(norm),
     }
 
 
 def _matrix_free(
-    objective: Objective, weights: torch.Tensor, settings: Classify
+    objective: Objective,
+    weights: torch.Tensor,
+    settings: Classify,
+    gradient_norm: np.ndarray,
+    smooth: np.ndarray,
+    tell: Tell,
 ) -> dict[str, np.ndarray]:
     """The same from the ends of the spectra, run by run; what the ends leave open is
     undetermined."""
-    count = settings.extreme_eigenvalues
-    values, residuals = ends_of_spectra(objective, weights, count)
-    lowest, highest = values[:, :count], values[:, count:]
-    index, nullity = inertia(values, settings.zero_below)
-    scale = settings.zero_below * np.nanmax(np.abs(values), axis=1)
-    determined = lowest[:, -1] > scale
-    maximal = highest[:, -1] < -scale  # where the highest is negative, all are
-    index = np.where(determined, index, np.where(maximal, objective.dimension, UNDETERMINED))
-    nullity = np.where(determined, nullity, np.where(maximal, 0, UNDETERMINED))
+    low, high = settings.ends
+    values, residuals, vectors = ends_of_spectra(objective, weights, low, high, tell)
+    lowest, highest = values[:, :low], values[:, low:]
+    norm = np.fmax.reduce(np.abs(values), axis=1)
+    known, along = torch.as_tensor(values).to(weights), torch.as_tensor(vectors).to(weights)
+
+    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
+        part = objective.take(rows.cpu().numpy())
+        return free_probe(part, weights[rows], known[rows], along[rows], zero, error)
+
+    obstacle, zero_below = _doubts(values, norm, gradient_norm, smooth, settings, probe)
+    zero = zero_below * norm[:, None]
+    index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
+    missing = np.full(len(values), np.nan)
     return {
         "second_order": second_order(
-            indefinite(values, settings.zero_below), index, nullity, objective.dimension
+            indefinite(values, zero_below), index, nullity, objective.dimension
         ),
         "index": index,
         "nullity": nullity,
-        "min_eigenvalue": lowest[:, 0],
-        "max_eigenvalue": highest[:, -1],
-        "zero_range": zero_range(values, settings.zero_below),
+        "min_eigenvalue": lowest[:, 0] if low else missing,
+        "max_eigenvalue": highest[:, -1] if high else missing,
+        "zero_range": zero_range(values, zero_below),
         "eigenvalue": values,
         "residual": residuals,
+        "obstacle": obstacle,
+        "unit": small_unit(norm),
     }
+
+
+def _doubts(
+    values: np.ndarray,
+    norm: np.ndarray,
+    gradient_norm: np.ndarray,
+    smooth: np.ndarray,
+    settings: Classify,
+    probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
+) -> tuple[np.ndarray, np.ndarray]:
+    """What keeps runs from being critical (run,), and the fraction of the largest eigenvalue up to
+    which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
+    more of them in doubt.
+
+    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian says
+    nothing about the way to it. probe: of the given rows, with zero and error.
+    """
+    limit = critical_limit(settings.critical_below, norm)
+    obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))
+    zero_below = np.full((len(values), 1), settings.zero_below)
+    rows = np.flatnonzero((obstacle == 0) & smooth)
+    if len(rows) == 0:
+        return obstacle, zero_below
+    error = ERROR * small_unit(norm)
+
+    def of_rows(chosen: np.ndarray, zero: np.ndarray) -> Probe:
+        at = rows[chosen]
+        return probe(*(torch.as_tensor(part) for part in (at, zero, error[at, None])))
+
+    doubtful, met = doubtful_below(values[rows], settings.zero_below * norm[rows, None], of_rows)
+    below = critical_limit(CRITICAL, norm[rows])
+    far = too_large(gradient_norm[rows], below, doubtful > 0, met)
+    obstacle[rows[far]] = OBSTACLES.index("curvature")
+    scale = np.where(norm[rows] > 0, norm[rows], 1)
+    zero_below[rows, 0] = np.maximum(settings.zero_below, doubtful / scale)
+    return obstacle, zero_below
 
 
 def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:

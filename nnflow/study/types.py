@@ -15,6 +15,7 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from nnflow.base.settings import Settings, check_name
@@ -68,21 +69,36 @@ class Trace(Settings):
     """Steps per factor of ten at which the weights of every run are kept; null: they are not."""
 
 
+class Ends(Settings):
+    """How many eigenvalues are computed at each end of a spectrum."""
+
+    lowest: NonNegativeInt = 0
+    """Of the lowest ones."""
+    highest: NonNegativeInt = 0
+    """Of the highest ones."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Ends:
+        if self.lowest + self.highest == 0:
+            raise ValueError("lowest or highest must be positive")
+        return self
+
+
 class Classify(Settings):
     """How ends of runs are judged."""
 
     polish: Literal["newton", "none"] = "newton"
-    """Move each end onto the critical point beside it first; `none` where the weights
-    exceed `dense_up_to`."""
+    """Move each end onto the critical point beside it first, by damped Newton steps within the
+    range of the Hessian; above `dense_up_to` weights they are solved for matrix-free."""
     polish_radius: PositiveFloat = 1.0
     """Polishing that moves a run farther than this is undone."""
     critical_below: PositiveFloat = 1e-9
-    """A point is critical when its gradient norm is below this. Polished points reach
-    1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
+    """A point is critical when its gradient norm is below this, and its curvature backs it. Polished
+    points reach 1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
     zero_below: PositiveFloat = 1e-7
-    """An eigenvalue counts as zero below this fraction of the largest magnitude. Errors
-    of float64 Hessians are near 1e-13 of it; `zero_range` records which other values
-    would judge alike."""
+    """An eigenvalue counts as zero below this fraction of the largest magnitude, or where the
+    gradient leaves its sign in doubt. Errors of float64 Hessians are near 1e-13 of it;
+    `zero_range` records which other values would judge alike."""
     global_within: PositiveFloat = 1e-6
     """A point is global when its loss exceeds the model's infimum by less than this."""
     family_within: PositiveFloat = 1e-6
@@ -95,6 +111,16 @@ class Classify(Settings):
     """Most weights for which Hessians are formed; above, they are used matrix-free."""
     extreme_eigenvalues: PositiveInt = 4
     """How many eigenvalues at each end of the spectrum are computed matrix-free."""
+    eigenvalues: Ends | None = None
+    """The same for each end apart; `{highest: 5}` asks for the upper end alone. null: as
+    `extreme_eigenvalues` says."""
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """How many of the lowest and of the highest eigenvalues are computed matrix-free."""
+        if self.eigenvalues is None:
+            return self.extreme_eigenvalues, self.extreme_eigenvalues
+        return self.eigenvalues.lowest, self.eigenvalues.highest
 
 
 class Spectrum(Settings):

@@ -1,0 +1,196 @@
+"""Which eigenvalues of a Hessian the gradient leaves no doubt about.
+
+From a point with gradient g and Hessian H, Newton's step s = H⁺g leads to the critical point beside
+it, if there is one: by Kantorovich's theorem there is, within 2‖s‖ and with eigenvalues of the same
+signs, where h = ‖H⁻¹‖·M‖s‖ ≤ ½ and M bounds how fast H changes. M‖s‖ is measured here, as the
+largest change of an eigenvalue on that step; an eigenvalue λ counts as known where 4M‖s‖ ≤ |λ|, that
+is h ≤ ¼. At a point where the loss has a degenerate direction of higher order, like x³ or x⁴, the
+eigenvalue along it changes by half of itself or more on Newton's step, however close the point is:
+h ≥ ½, and it is counted as zero. (Kantorovich & Akilov 1982, XVIII.1; Smale 1986 has ¼, too.)
+
+This is an estimate, as M is measured on one step; stage certify proves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from nnflow.engine.minres import minres
+from nnflow.engine.objective import Objective
+
+ERROR = 1e-13
+"""Error of a gradient's components, where the norm of the Hessian is not below critical.SMALL:
+rounding. Polishing ends at this norm."""
+SAFETY = 4.0
+"""An eigenvalue is known where it is this many times as large as it changes: 1/h."""
+NEAR = 1e-2
+"""A critical point with a degenerate direction lies within this length of Newton's step, or the run
+has not come to it."""
+EXPLAINED = 0.5
+"""Newton's step lowers a gradient that the curvature explains to this fraction or less; to h/2,
+that is ⅛, by theory."""
+FORCING = 1e-2
+"""Relative residual to which Newton's step is solved matrix-free."""
+PRODUCTS = 200
+"""At most so many products for it."""
+ROUNDS = 3
+"""At most so many times directions in doubt are left out of the step."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Newton's step from each run's point, and what it met; (run,) each but `along`.
+
+    along: the gradient's part along each eigenvector, at least its error, (run, mode).
+    length: ‖s‖. change: the largest change of an eigenvalue. gradient: its norm after the step.
+    """
+
+    along: np.ndarray
+    length: np.ndarray
+    change: np.ndarray
+    gradient: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Probe:
+        """That of the given runs."""
+        return Probe(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def replaced(self, rows: np.ndarray, others: Probe) -> Probe:
+        """The same with others at the given runs."""
+        parts = {each.name: getattr(self, each.name).copy() for each in fields(self)}
+        for name, part in parts.items():
+            part[rows] = getattr(others, name)
+        return Probe(**parts)
+
+
+def dense_probe(
+    objective: Objective,
+    weights: torch.Tensor,
+    values: torch.Tensor,
+    vectors: torch.Tensor,
+    zero: torch.Tensor,
+    error: torch.Tensor,
+) -> Probe:
+    """The probe from whole spectra.
+
+    values (run, mode) and vectors (run, mode, mode) of the Hessians. zero, error: (run, 1), size up
+    to which an eigenvalue counts as zero, and the gradient's error.
+    """
+    gradient = objective.to_tangent(weights, objective.gradient(weights))
+    along = (vectors.mT @ gradient[..., None]).squeeze(-1)
+    parts = _newton(along, values, zero, error)
+    step = objective.from_tangent(weights, (vectors @ parts[..., None]).squeeze(-1))
+    there = objective.retract(weights - step)
+    change = _changes(torch.linalg.eigvalsh(_finite(objective.hessian(there))), values)
+    return _probe(objective, there, along, error, step, change)
+
+
+def free_probe(
+    objective: Objective,
+    weights: torch.Tensor,
+    values: torch.Tensor,
+    vectors: torch.Tensor,
+    zero: torch.Tensor,
+    error: torch.Tensor,
+) -> Probe:
+    """The probe from known eigenpairs: values (run, mode), NaN where one is missing, and vectors
+    (run, weight, mode). The rest of the step is solved for, and the change is that of the known
+    eigenvalues, by their Rayleigh quotients."""
+    known = torch.isfinite(values)
+    vectors = torch.where(known[:, None], vectors, 0.0)
+    values = torch.where(known, values, 0.0)
+    gradient = objective.gradient(weights)
+    along = (vectors.mT @ gradient[..., None]).squeeze(-1)
+    rest = gradient - (vectors @ along[..., None]).squeeze(-1)
+    others, _ = minres(objective.hessian_vector(weights), rest, FORCING, PRODUCTS)
+    parts = _newton(along, values, zero, error)
+    step = others + (vectors @ parts[..., None]).squeeze(-1)
+    there = weights - step
+    product = objective.hessian_vector(there)
+    moved = torch.stack(
+        [(v * product(v.contiguous())).sum(dim=1) for v in vectors.unbind(dim=2)], dim=1
+    )
+    return _probe(objective, there, along, error, step, _changes(moved, values))
+
+
+def doubtful_below(
+    values: np.ndarray, zero: np.ndarray, probe: Callable[[np.ndarray, np.ndarray], Probe]
+) -> tuple[np.ndarray, Probe]:
+    """Size up to which eigenvalues are not known to differ from zero, (run,), 0 where all that
+    exceed `zero` (run, 1) are; and the first probe.
+
+    values: (run, mode), NaN where one is missing. probe: of the given rows, with their zero. First
+    the directions are found in which Newton's step alone changes the eigenvalues too much; they count
+    as zero, and the probe is repeated without them, as what it meets there says nothing about the
+    others. Then an eigenvalue is known where it is `SAFETY` times as large as the eigenvalues change
+    on the step along it, along all larger ones, and along what no known eigenvector explains.
+    """
+    size = np.nan_to_num(np.abs(values), nan=0.0)
+    rows, raised = np.arange(len(values)), zero.copy()
+    first = last = probe(rows, raised)
+    for _ in range(ROUNDS):
+        own, _ = _doubts(size[rows], raised[rows], last.take(rows))
+        rows = rows[own > raised[rows, 0]]
+        if len(rows) == 0:
+            break
+        raised[rows, 0] = own[own > 0]
+        last = last.replaced(rows, probe(rows, raised[rows]))
+    _, all_in_all = _doubts(size, raised, last)
+    raised = np.maximum(raised[:, 0], all_in_all)
+    return np.where(raised > zero[:, 0], raised, 0), first
+
+
+def _doubts(size: np.ndarray, zero: np.ndarray, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalue that is in doubt by the step along it alone, and by the step along it and
+    all larger ones; (run,), 0 for none. size: (run, mode). zero: (run, 1)."""
+    usable = size > zero
+    distance = np.where(usable, probe.along / np.where(usable, size, 1), 0)
+    rest = np.maximum(np.square(probe.length) - np.square(distance).sum(axis=1), 0)
+    order = np.argsort(-size, axis=1, kind="stable")
+    size, usable, distance = (
+        np.take_along_axis(part, order, axis=1) for part in (size, usable, distance)
+    )
+    together = np.sqrt(np.cumsum(np.square(distance), axis=1) + rest[:, None])
+    rate = np.where(probe.length > 0, probe.change / np.where(probe.length > 0, probe.length, 1), 0)
+    doubts = (~(SAFETY * rate[:, None] * way <= size) & usable for way in (distance, together))
+    return tuple(np.where(doubt, size, 0).max(axis=1, initial=0) for doubt in doubts)
+
+
+def too_large(
+    gradient_norm: np.ndarray, below: np.ndarray, doubtful: np.ndarray, probe: Probe
+) -> np.ndarray:
+    """(run,) bool: is the gradient too large for its curvature to belong to a critical point?
+
+    It is where Newton's step does not lower a gradient above `below` (run,), or where eigenvalues
+    are `doubtful` (run,) and the step is longer than `NEAR`.
+    """
+    unexplained = ~(probe.gradient <= EXPLAINED * gradient_norm) & (gradient_norm > below)
+    return unexplained | (doubtful & ~(probe.length <= NEAR))
+
+
+def _newton(
+    along: torch.Tensor, values: torch.Tensor, zero: torch.Tensor, error: torch.Tensor
+) -> torch.Tensor:
+    """Newton's step in the eigenvectors' coordinates, (run, mode), within the range of H: its parts
+    are at least what the gradient's error leaves open."""
+    regular = values.abs() > zero
+    length = torch.maximum(along.abs(), error) / torch.where(regular, values, 1.0)
+    return torch.where(regular, torch.where(along < 0, -length, length), 0.0)
+
+
+def _changes(there: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
+    return (there - here).abs().amax(dim=1)
+
+
+def _finite(hessian: torch.Tensor) -> torch.Tensor:
+    """Hessians that are not finite, out of reach, in a form that eigenvalues can be asked of."""
+    return torch.nan_to_num(hessian, nan=1e300, posinf=1e300, neginf=-1e300)
+
+
+def _probe(objective, there, along, error, step, change) -> Probe:
+    after = torch.linalg.vector_norm(objective.gradient(there), dim=1)
+    found = (along.abs().maximum(error), torch.linalg.vector_norm(step, dim=1), change, after)
+    return Probe(*(part.cpu().numpy() for part in found))
