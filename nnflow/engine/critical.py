@@ -11,8 +11,11 @@ KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critica
 OBSTACLES = ("none", "not_finite", "gradient", "curvature")
 """What keeps a run's end from being a critical point: its weights or loss are not finite, its
 gradient is not below the threshold, or its gradient is too large for its curvature."""
+SENSITIVE = ("no", "yes", "unknown")
 IS_GLOBAL = ("no", "yes", "unknown")
 UNDETERMINED = -1
+MARGIN = 10.0
+"""A kind that a zero threshold this many times as large or small would change is sensitive to it."""
 SMALL, LARGE = 1e-4, 1e4
 """Norms of the Hessian between which absolute thresholds make sense. Outside of them the loss has
 another unit: above, rounding keeps the gradient from the thresholds, below, anything meets them."""
@@ -45,6 +48,37 @@ def zero_range(
     lower = np.where(zero, relative, 0).max(axis=1, initial=0)
     upper = np.where(zero | np.isnan(relative), np.inf, relative).min(axis=1, initial=np.inf)
     return np.stack([lower, upper], axis=1)
+
+
+def sensitive(zero_ranges: np.ndarray, zero_below: float) -> np.ndarray:
+    """Indices into SENSITIVE, (run,): would a zero threshold `MARGIN` times as large or as small judge
+    the run otherwise? zero_ranges: (run, 2), as `zero_range` gives them; NaN: unknown."""
+    low, high = zero_ranges.T
+    found = (low >= zero_below / MARGIN) & (low > 0) | (high <= zero_below * MARGIN)
+    return np.where(np.isnan(low), SENSITIVE.index("unknown"), found.astype(int))
+
+
+def one_kind(
+    family: np.ndarray, kind: np.ndarray, counts: list[np.ndarray]
+) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
+    """One point has one kind: families of several smooth kinds become `degenerate`, and counts
+    (index, nullity; (run,) each) that differ within one undetermined. Returns kind, counts, and
+    where a kind was changed or a count differed, (run,) bool.
+
+    family, kind: (run,), a family's number or −1, and indices into KINDS.
+    """
+    kind, counts = kind.copy(), [count.copy() for count in counts]
+    split = np.zeros(len(kind), bool)
+    smooth = ~np.isin(kind, [KINDS.index(name) for name in ("nonsmooth", "not_critical")])
+    for number in np.unique(family[(family >= 0) & smooth]):
+        runs = (family == number) & smooth
+        if len(np.unique(kind[runs])) == 1:
+            continue
+        kind[runs], split[runs] = KINDS.index("degenerate"), True
+        for count in counts:
+            if len(np.unique(count[runs])) > 1:
+                count[runs] = UNDETERMINED
+    return kind, counts, split
 
 
 def indefinite(eigenvalues: np.ndarray, zero_below: float | np.ndarray) -> np.ndarray:

@@ -171,6 +171,30 @@ def too_large(
     return unexplained | (doubtful & ~(probe.length <= NEAR))
 
 
+def beside_valley(
+    objective: Objective,
+    weights: torch.Tensor,
+    vectors: torch.Tensor,
+    flat: torch.Tensor,
+    zero: torch.Tensor,
+    critical_below: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where straight flat valleys are shortest, (run, weight), and whether the run lies in one, (run,).
+
+    vectors: (run, weight, mode). flat: (run, mode) bool, whose eigenvalue is zero. zero: (run, 1), up
+    to which one is. critical_below: (run,). All points of a straight valley have the same shortest
+    one: the weights without their part along the flat directions. The valley is straight if the
+    gradient vanishes there, too, and the Hessian along the same directions.
+    """
+    along = torch.where(flat, (vectors.mT @ weights[..., None]).squeeze(-1), 0.0)
+    shortest = weights - (vectors @ along[..., None]).squeeze(-1)
+    still = torch.linalg.vector_norm(objective.gradient(shortest), dim=1) < critical_below
+    level = (objective.loss(shortest) - objective.loss(weights)).abs() < critical_below
+    turned = (_finite(objective.hessian(shortest)) @ vectors) * flat[:, None]
+    unbent = torch.linalg.vector_norm(turned, dim=1).amax(dim=1) <= zero.squeeze(1)
+    return shortest, flat.any(dim=1) & still & level & unbent
+
+
 def _newton(
     along: torch.Tensor, values: torch.Tensor, zero: torch.Tensor, error: torch.Tensor
 ) -> torch.Tensor:

@@ -36,6 +36,7 @@ from nnflow.engine.polish import POLISHED, CautiousSteps, FreeSteps, polish
 from nnflow.engine.resolution import (
     ERROR,
     Probe,
+    beside_valley,
     dense_probe,
     doubtful_below,
     free_probe,
@@ -119,6 +120,7 @@ def _classify_runs(
     everywhere[torch.as_tensor(finite)] = weights[: finite.sum()]
     variables = from_flat(model, everywhere)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
+    variables["straight"] = ("run", columns.pop("straight").astype(np.int8))
     kind, obstacle, unit = (columns.pop(name) for name in ("kind", "obstacle", "unit"))
     variables |= _described(columns)
     within = configured.classify.global_within
@@ -173,11 +175,41 @@ def _judged(
         columns |= judge(objective, weights, settings, columns["gradient_norm"], smooth, tell)
     columns["kind"] = kinds(columns.pop("second_order"), columns["obstacle"], smooth)
     columns |= _at_kinks(objective, weights, columns["kind"], settings)
-    passed = columns["kind"] != KINDS.index("not_critical")
-    columns["obstacle"] = np.where(passed, OBSTACLES.index("none"), columns["obstacle"])
     invariants = model.invariants(objective.named(weights))
     columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
+    columns["straight"] = np.zeros(len(weights), bool)
+    if invariants is None and dense and objective.manifold is None:
+        columns |= _valleys(objective, weights, columns, settings)
+    passed = columns["kind"] != KINDS.index("not_critical")
+    columns["obstacle"] = np.where(passed, OBSTACLES.index("none"), columns["obstacle"])
     return weights, columns
+
+
+def _valleys(
+    objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
+) -> dict[str, np.ndarray]:
+    """Of runs in a straight flat valley, the invariants are its shortest point."""
+    smooth = [KINDS.index(kind) for kind in ("saddle", "degenerate")]
+    rows = np.flatnonzero(np.isin(columns["kind"], smooth) & (columns["nullity"] > 0))
+    if objective.constraints is not None or len(rows) == 0:
+        return {}
+    part, at = objective.take(rows), torch.as_tensor(rows)
+    values, vectors = torch.linalg.eigh(part.hessian(weights[at]))
+    # the eigenvalues that were counted as zero are the smallest ones
+    order = values.abs().argsort(dim=1).argsort(dim=1)
+    flat = order < torch.as_tensor(columns["nullity"][rows])[:, None]
+    norm = values.abs().amax(dim=1, keepdim=True)
+    zero = torch.where(flat, values.abs(), 0.0).amax(dim=1, keepdim=True)
+    zero = zero.maximum(settings.zero_below * norm)
+    limit = critical_limit(settings.critical_below, norm.squeeze(1).cpu().numpy())
+    shortest, straight = beside_valley(
+        part, weights[at], vectors, flat, zero, torch.as_tensor(limit).to(weights)
+    )
+    chosen = straight.cpu().numpy()
+    invariant, found = columns["invariant"].copy(), columns["straight"].copy()
+    invariant[rows[chosen]] = shortest.cpu().numpy()[chosen]
+    found[rows] = chosen
+    return {"invariant": invariant, "straight": found}
 
 
 def _polished(
