@@ -14,6 +14,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
+from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
 from nnflow.engine.density import density
@@ -88,6 +89,7 @@ __all__ = [
     "levenberg_marquardt_step",
     "mean",
     "newton_step",
+    "of_families",
     "open",
     "share",
     "torch",

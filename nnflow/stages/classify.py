@@ -188,9 +188,8 @@ def _judged(
 def _valleys(
     objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
 ) -> dict[str, np.ndarray]:
-    """Of runs in a straight flat valley, the invariants are its shortest point."""
-    smooth = [KINDS.index(kind) for kind in ("saddle", "degenerate")]
-    rows = np.flatnonzero(np.isin(columns["kind"], smooth) & (columns["nullity"] > 0))
+    """Of degenerate runs in a straight flat valley, the invariants are its shortest point."""
+    rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
     if objective.constraints is not None or len(rows) == 0:
         return {}
     part, at = objective.take(rows), torch.as_tensor(rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib
 import matplotlib.figure
 import matplotlib.pyplot as plt
+import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -25,6 +26,7 @@ FORMATS = {
     "pdf": {"CreationDate": None, "ModDate": None},
 }
 """Formats that figures are written in, each without the time of writing."""
+EMPTY = "of its panels have nothing to show: no run has what they draw"
 STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": DPI,
@@ -62,9 +64,36 @@ def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None 
             if not isinstance(figure, matplotlib.figure.Figure):
                 kind = type(figure).__name__
                 raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
+        empty = mark_empty_panels(figure)
         _save(figure, job.folder / "figures" / name, formats or ("png", "svg"))
         plt.close(figure)
-        job.reporter.line(f"drew {name}")
+        job.reporter.line(f"drew {name}{f'; {empty} {EMPTY}' if empty else ''}")
+
+
+def mark_empty_panels(figure: matplotlib.figure.Figure) -> int:
+    """Write into each panel that has no finite data that it is empty; returns how many there are.
+
+    A logarithmic axis without a positive number becomes linear, as it could not be drawn.
+    """
+    empty = 0
+    for axis in figure.axes:
+        if not axis.axison or axis.get_label() == "<colorbar>":
+            continue
+        for name, set_scale in (("x", axis.set_xscale), ("y", axis.set_yscale)):
+            if getattr(axis, f"get_{name}scale")() == "log" and not _any_positive(axis, name):
+                set_scale("linear")
+        data = np.array([axis.dataLim.intervalx, axis.dataLim.intervaly])
+        if not np.isfinite(data).all() and not axis.texts and not axis.tables:
+            empty += 1
+            middle = {"ha": "center", "va": "center", "transform": axis.transAxes}
+            axis.text(0.5, 0.5, "nothing to show", color="0.4", **middle)
+    return empty
+
+
+def _any_positive(axis, name: str) -> bool:
+    """Has an axis, or one that shares its scale, a positive number along x or y?"""
+    sharing = getattr(axis, f"get_shared_{name}_axes")().get_siblings(axis)
+    return any(np.isfinite(getattr(one.dataLim, f"minpos{name}")) for one in sharing)
 
 
 def _save(figure: matplotlib.figure.Figure, path: Path, formats: Sequence[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import xarray as xr
@@ -22,29 +24,40 @@ def spectrum(job: Job) -> None:
     torch.set_num_threads(1)
     datasets = {}
     with job.reporter.running() as reporter:
+        total = len(job.study.configurations)
         for number, (configuration, critical) in enumerate(job.read.each("critical_points")):
+            detail = f"configurations · {configuration.label}"
+
+            def tell(text: str, number: int = number, detail: str = detail) -> None:
+                if reporter.due:
+                    reporter.update(number, total, f"{detail} · {text}")
+
             with blaming(
                 job,
                 (configuration.settings.model, configuration.settings.dataset),
                 configuration.label,
             ):
-                datasets[configuration.label] = _spectra(job, configuration, critical)
-            reporter.update(
-                number + 1, len(job.study.configurations), f"configurations · {configuration.label}"
-            )
+                datasets[configuration.label] = _spectra(job, configuration, critical, tell)
+            reporter.update(number + 1, total, detail)
     job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
 
 
-def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
+def _spectra(
+    job: Job, configuration: Configuration, critical: xr.Dataset, tell: Callable[[str], None]
+) -> xr.Dataset:
     settings = configuration.settings.spectrum
     if settings.at == "trace":
-        return _along_trajectories(job, configuration)
-    if settings.at == "runs":
+        return _along_trajectories(job, configuration, tell)
+    axis = "family"
+    rows, labels = _representatives(critical, settings.most)
+    if settings.at == "families" and len(rows) == 0:
+        job.reporter.line(
+            f"{configuration.label}: no run reached a critical point, so the spectra are those at the"
+            " ends of runs (as with spectrum.at: runs)"
+        )
+    if settings.at == "runs" or len(rows) == 0:
         axis, rows = "run", _chosen_runs(configuration)
         labels = critical["run"].values[rows]
-    else:
-        axis = "family"
-        rows, labels = _representatives(critical, settings.most)
     chosen = critical.isel(run=rows)
     model = configuration.settings.model
     device = pick_device(job.gpus)
@@ -61,10 +74,10 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
             variables |= density.variables((axis,), *density.exact(values))
         modes = np.arange(objective.dimension)
     else:
+        modes = _both_ends(*configuration.settings.classify.ends)
         variables |= _from_classification(
-            objective, weights, chosen, axis, settings.compare_dense_up_to
+            objective, weights, chosen, axis, settings.compare_dense_up_to, modes
         )
-        modes = _both_ends(chosen.sizes["mode"] // 2)
     for name in ("loss", "kind", "is_global"):
         variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
     if axis == "family":
@@ -74,7 +87,9 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
     return xr.Dataset(variables, coordinates)
 
 
-def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
+def _along_trajectories(
+    job: Job, configuration: Configuration, tell: Callable[[str], None]
+) -> xr.Dataset:
     """Eigenvalues at the kept weights of some runs, NaN after a run's end: all of them, or
     both ends where Hessians are not formed."""
     settings, device = configuration.settings, pick_device(job.gpus)
@@ -84,15 +99,17 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
     dense = weights.shape[2] <= settings.classify.dense_up_to
-    count = settings.classify.extreme_eigenvalues
-    modes = np.arange(objective.dimension) if dense else _both_ends(count)
+    ends = settings.classify.ends
+    modes = np.arange(objective.dimension) if dense else _both_ends(*ends)
     values = np.full((*weights.shape[:2], len(modes)), np.nan)
     residuals = np.full_like(values, np.nan)
     for step in range(weights.shape[1]):
         at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
         part, there = objective.take(at), weights[torch.as_tensor(at), step]
         values[at, step], residuals[at, step] = (
-            _dense(part, there, settings.classify) if dense else ends_of_spectra(part, there, count)
+            _dense(part, there, settings.classify)
+            if dense
+            else ends_of_spectra(part, there, *ends, tell)[:2]
         )
     axes = ("run", "kept_step", "mode")
     coordinates = {
@@ -118,14 +135,22 @@ def _chosen_runs(configuration: Configuration) -> np.ndarray:
 def _dense(
     objective: Objective, weights: torch.Tensor, settings: Classify
 ) -> tuple[np.ndarray, np.ndarray]:
-    """All eigenvalues and their residuals, (run, mode); with constraints those of the reduced
-    Hessians, then NaN."""
-    if len(weights) == 0:  # no run reached a critical point; a model is not asked about no runs
-        return np.empty((0, objective.dimension)), np.empty((0, objective.dimension))
+    """All eigenvalues and their residuals, (run, mode), NaN of runs that are not finite; with
+    constraints those of the reduced Hessians, then NaN."""
+    whole = np.full((2, len(weights), objective.dimension), np.nan)
+    rows = np.flatnonzero(torch.isfinite(weights).all(dim=1).cpu().numpy())
+    if len(rows) == 0:  # a model is not asked about no runs
+        return whole[0], whole[1]
+    part, at = objective.take(rows), weights[torch.as_tensor(rows)]
     if objective.constraints is not None:
-        return constrained.spectra(objective, weights, settings.critical_below)
-    values, residuals = dense_eigenvalues(objective.hessian(weights))
-    return values.cpu().numpy(), residuals.cpu().numpy()
+        whole[:, rows] = constrained.spectra(part, at, settings.critical_below)
+        return whole[0], whole[1]
+    hessian = part.hessian(at)
+    finite = torch.isfinite(hessian).all(dim=2).all(dim=1).cpu().numpy()
+    whole[:, rows[finite]] = [
+        found.cpu().numpy() for found in dense_eigenvalues(hessian[torch.as_tensor(finite)])
+    ]
+    return whole[0], whole[1]
 
 
 def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,9 +162,9 @@ def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.nd
     return first[order], labels[order]
 
 
-def _both_ends(count: int) -> np.ndarray:
-    """Numbers of the `count` lowest eigenvalues, from 0, and of the highest, from −count to −1."""
-    return np.concatenate([np.arange(count), np.arange(-count, 0)])
+def _both_ends(lowest: int, highest: int) -> np.ndarray:
+    """Numbers of the lowest eigenvalues, from 0, and of the highest, up to −1."""
+    return np.concatenate([np.arange(lowest), np.arange(-highest, 0)])
 
 
 def _numbered(modes: np.ndarray) -> tuple:
@@ -157,15 +182,21 @@ def _eigenvalues(
 
 
 def _from_classification(
-    objective: Objective, weights: torch.Tensor, chosen: xr.Dataset, axis: str, compare_up_to: int
+    objective: Objective,
+    weights: torch.Tensor,
+    chosen: xr.Dataset,
+    axis: str,
+    compare_up_to: int,
+    modes: np.ndarray,
 ) -> dict[str, tuple]:
     """The ends of the spectra as classify found them; the first beside the dense Hessian's."""
     values, residuals = chosen["eigenvalue"].values, chosen["residual"].values
-    count = values.shape[1] // 2
     dense = np.full_like(values, np.nan)
-    if len(weights) and weights.shape[1] <= compare_up_to:
-        whole = torch.linalg.eigvalsh(objective.take(np.array([0])).hessian(weights[:1]))[0]
-        dense[0] = torch.cat([whole[:count], whole[-count:]]).cpu().numpy()
+    rows = np.flatnonzero(torch.isfinite(weights).all(dim=1).cpu().numpy())[:1]
+    if len(rows) and weights.shape[1] <= compare_up_to:
+        hessian = objective.take(rows).hessian(weights[torch.as_tensor(rows)])[0]
+        if torch.isfinite(hessian).all():
+            dense[rows] = torch.linalg.eigvalsh(hessian)[torch.as_tensor(modes)].cpu().numpy()
     attributes = {"long_name": "the same eigenvalue from the dense Hessian, where compared"}
     return _eigenvalues((axis, "mode"), values, residuals) | {
         "dense_eigenvalue": ((axis, "mode"), dense, attributes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, Table, flag_mask, share
+from nnflow import Analysis, Table, flag_mask, of_families, share
 
 from .._blocks import block_sizes, turned
 from .._padding import NONE, padded
@@ -34,7 +34,7 @@ class Families(Analysis):
     def compute(self, results):
         table, tables = Table(results, self.columns), []
         for configuration, critical in results.each("critical_points"):
-            spectra = results.at("spectra", configuration.label)
+            spectra = of_families(results.at("spectra", configuration.label))
             tables.append(_families(configuration, critical, spectra))
             table.row(configuration, **_columns(critical, spectra))
         most = max(len(table["loss"]) for table in tables)

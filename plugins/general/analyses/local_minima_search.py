@@ -53,7 +53,7 @@ def _search(critical, within: float) -> dict:
     kinks, lost = (flag_mask(critical["kind"], kind) for kind in ("nonsmooth", "not_critical"))
     smooth, loss = ~kinks & ~lost, critical["loss"].values
     above = ~flag_mask(critical["is_global"], "yes")
-    if flag_mask(critical["is_global"], "unknown").any():
+    if (flag_mask(critical["is_global"], "unknown") & np.isfinite(loss)).any():
         above = ~(loss - loss[smooth].min(initial=np.inf) < within)
     negative = critical["index"].values > 0
     saddles, suspects = smooth & above & negative, smooth & above & ~negative

@@ -32,7 +32,10 @@ def chosen_points(results, labels: list[str], most: int) -> list[str]:
 
 
 def chosen_families(spectra, most: int) -> np.ndarray:
-    """Places of the `most` most frequent families, by rising loss."""
+    """Places of the `most` most frequent families, by rising loss; of the first runs, where the
+    spectra are those of runs."""
+    if "count" not in spectra:
+        return np.arange(min(most, spectra.sizes["run"]))
     order = np.argsort(-spectra["count"].values, kind="stable")[:most]
     return np.sort(order)
 
@@ -44,6 +47,13 @@ def family_colors(spectra, places) -> list:
     elsewhere = _elsewhere(spectra)[places]
     palette = iter(sns.color_palette("colorblind", max(1, int(elsewhere.sum()))))
     return [next(palette) if other else (0.0, 0.0, 0.0) for other in elsewhere]
+
+
+def shown_of(spectra, places) -> str:
+    """ ", 3 of 12 families", where not all are shown."""
+    name, plural = ("family", "families") if "family" in spectra.dims else ("run", "runs")
+    total = spectra.sizes[name]
+    return f", {len(places)} of {total} {plural}" if total > len(places) else ""
 
 
 def kind_of(spectra, place: int) -> str:

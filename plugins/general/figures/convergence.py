@@ -49,7 +49,8 @@ class Convergence(Figure):
             axis.set(xlabel="step", ylabel=LABELS[name], yscale="log")
             axis.set_xscale("symlog", linthresh=1)
             axis.set_xlim(left=0)
-        axes[0, 0].legend(loc="best")
+        if axes[0, 0].lines:
+            axes[0, 0].legend(loc="best")
         return figure
 
     def _draw(self, axis, trained, steps, values, color: str, label: str) -> None:

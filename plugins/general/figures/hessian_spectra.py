@@ -15,6 +15,7 @@ from ._families import (
     kind_of,
     loss_text,
     point_name,
+    shown_of,
 )
 
 ACROSS = 3
@@ -26,7 +27,8 @@ LINEAR = 1e-3
 class HessianSpectra(Figure):
     """All eigenvalues of the Hessian in ascending order, one line per family of critical points
     and one panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
-    Black: the global minimum. Families beyond the most frequent ones and points beyond an even
+    Black: the global minimum. Where no run reached a critical point, the lines are those of
+    the ends of runs. Families beyond the most frequent ones and points beyond an even
     selection are left out; panel titles say how many."""
 
     needs = ("spectra",)
@@ -71,9 +73,7 @@ class HessianSpectra(Figure):
         else:
             axis.set_yscale("log")
         axis.set_xlim(0, max(1, values.shape[1]))
-        total = spectra.sizes["family"]
-        left = f", {len(places)} of {total} families" if total > len(places) else ""
-        axis.set_title(point_name(label) + left)
+        axis.set_title(point_name(label) + shown_of(spectra, places))
         axis.grid(axis="y", linewidth=0.4)
         axis.legend(loc="upper left", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
         low, high = axis.get_ylim()

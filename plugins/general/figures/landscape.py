@@ -86,10 +86,13 @@ class Landscape(Figure):
 
 def _contours(axis, grid) -> None:
     first, second, loss = (grid[name].values for name in ("first", "second", "loss"))
+    loss = np.where(np.isfinite(loss), loss, np.nan)
+    if np.isnan(loss).all():
+        return
     # logarithmic heights above the lowest value, from a ten-thousandth of the range on
-    above = loss - loss.min()
-    heights = np.log10(above + 1e-4 * above.max())
-    levels = np.linspace(heights.min(), heights.max(), LEVELS + 1)
+    above = loss - np.nanmin(loss)
+    heights = np.log10(above + 1e-4 * np.nanmax(above))
+    levels = np.linspace(np.nanmin(heights), np.nanmax(heights), LEVELS + 1)
     axis.contourf(first, second, heights, levels, cmap="Blues_r", alpha=0.55, zorder=0)
     lines = {"colors": "0.45", "linewidths": 0.3, "linestyles": "solid", "zorder": 0.5}
     axis.contour(first, second, heights, levels, **lines)

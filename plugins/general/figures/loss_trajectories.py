@@ -20,7 +20,8 @@ STYLES = {
 
 class LossTrajectories(Figure):
     """Loss against step at one point of the study. Coloured runs end in spurious minima, grey
-    ones at the infimum; a dot marks where a run was decided. The dashed line is the loss below
+    ones at the infimum; where the model states no infimum, coloured ones end in minima, and none is
+    called spurious; a dot marks where a run was decided. The dashed line is the loss below
     which runs are stopped as decided, so that the grey ones end there. Where there are more
     runs than the title says are shown, the first ones are."""
 
@@ -40,7 +41,9 @@ class LossTrajectories(Figure):
         figure, axis = plt.subplots(figsize=(5.2, 3.4))
         for name, mask in groups.items():
             shown = np.flatnonzero(mask[: self.most])
-            _draw(axis, trained, shown, STYLES[name], f"{name} ({mask.sum()} runs)")
+            unsure = name == MINIMUM and (flag_mask(ends["is_global"], "unknown") & mask).any()
+            said = "minimum" if unsure else name
+            _draw(axis, trained, shown, STYLES[name], f"{said} ({mask.sum()} runs)")
         threshold = results.configuration(label).settings.stop.loss
         if threshold is not None:
             axis.axhline(threshold, color="black", linewidth=0.7, linestyle="--")

@@ -70,7 +70,8 @@ class Census(Analysis):
         widths = sorted({k for n, k in sizes if n == k})
         direct = [solution for k in widths for solution in self._direct(k)]
         table, cases = nnflow.Table(results, self.columns), []
-        for configuration, spectra in results.each("spectra"):
+        for configuration, found in results.each("spectra"):
+            spectra = nnflow.of_families(found)
             own = [
                 self._case(results, configuration, spectra, family)
                 for family in range(spectra.sizes["family"])

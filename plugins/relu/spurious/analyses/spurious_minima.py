@@ -88,7 +88,7 @@ class SpuriousMinima(Analysis):
         table = nnflow.Table(results, self.columns)
         for configuration, critical in results.each("critical_points"):
             trained = results.at("training", configuration.label)
-            spectra = results.at("spectra", configuration.label)
+            spectra = nnflow.of_families(results.at("spectra", configuration.label))
             above = _above(results, configuration, trained)
             table.row(
                 configuration,

@@ -14,6 +14,7 @@ from ....general.figures._families import (
     kind_of,
     loss_text,
     point_name,
+    shown_of,
 )
 
 
@@ -60,12 +61,8 @@ class FamilyWeights(Figure):
                     side.set_major_locator(MaxNLocator(4, integer=True))
                 axis.tick_params(labelsize=7)
                 axis.set_xlabel(columns_name, fontsize=8)
-            left = f"\n{len(places)} of {table.sizes['family']} families"
-            row[0].set_ylabel(
-                f"{point_name(label)}{left if table.sizes['family'] > len(places) else ''}"
-                f"\n{rows_name}",
-                fontsize=8,
-            )
+            left = shown_of(table, places).replace(", ", "\n", 1)
+            row[0].set_ylabel(f"{point_name(label)}{left}\n{rows_name}", fontsize=8)
         figure.colorbar(image, ax=axes, shrink=0.5, label="weight", aspect=25)
         return figure
 
@@ -73,8 +70,9 @@ class FamilyWeights(Figure):
 def _title(spectra, place: int) -> str:
     loss = loss_text(float(spectra["loss"].values[place]))
     lowest = float(spectra["eigenvalue"].values[place, 0])
+    runs = f", {int(spectra['count'].values[place])} runs" if "count" in spectra else ""
     return (
-        f"{kind_of(spectra, place)}, {int(spectra['count'].values[place])} runs"
+        f"{kind_of(spectra, place)}{runs}"
         f"\nF = {loss}, λ = {'0' if abs(lowest) < 5e-5 else f'{lowest:.4f}'}"
     )
 
