@@ -29,3 +29,18 @@ def families(
         family[alike] = number
         number += 1
     return family
+
+
+def beside(
+    loss: np.ndarray, invariants: np.ndarray, some: np.ndarray, others: np.ndarray, within: float
+) -> np.ndarray:
+    """(run,) bool: which of `some` runs are the same point as one of the `others`, by loss and
+    invariants. some, others: (run,) bool."""
+    rows = np.flatnonzero(others)
+    rows = rows[np.argsort(loss[rows], kind="stable")]
+    found = np.zeros(len(loss), bool)
+    for run in np.flatnonzero(some):
+        first, last = np.searchsorted(loss[rows], [loss[run] - within, loss[run] + within])
+        near = invariants[rows[first:last]] - invariants[run]
+        found[run] = (np.abs(near).max(axis=1, initial=0) < within).any()
+    return found

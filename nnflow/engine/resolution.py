@@ -184,15 +184,26 @@ def beside_valley(
     vectors: (run, weight, mode). flat: (run, mode) bool, whose eigenvalue is zero. zero: (run, 1), up
     to which one is. critical_below: (run,). All points of a straight valley have the same shortest
     one: the weights without their part along the flat directions. The valley is straight if the
-    gradient vanishes there, too, and the Hessian along the same directions.
+    gradient vanishes and the Hessian is zero along the same directions there and at a place at
+    random in them, about as far away as a weight is long: a curved valley may touch its tangent at
+    one point, not at two.
     """
-    along = torch.where(flat, (vectors.mT @ weights[..., None]).squeeze(-1), 0.0)
-    shortest = weights - (vectors @ along[..., None]).squeeze(-1)
-    still = torch.linalg.vector_norm(objective.gradient(shortest), dim=1) < critical_below
-    level = (objective.loss(shortest) - objective.loss(weights)).abs() < critical_below
-    turned = (_finite(objective.hessian(shortest)) @ vectors) * flat[:, None]
-    unbent = torch.linalg.vector_norm(turned, dim=1).amax(dim=1) <= zero.squeeze(1)
-    return shortest, flat.any(dim=1) & still & level & unbent
+    shortest = weights - _along(weights, vectors, flat)
+    away = torch.as_tensor(np.random.default_rng(0).standard_normal(weights.shape[1])).to(weights)
+    straight = flat.any(dim=1)
+    for place in (shortest, shortest + _along(away.expand_as(weights), vectors, flat)):
+        still = torch.linalg.vector_norm(objective.gradient(place), dim=1) < critical_below
+        level = (objective.loss(place) - objective.loss(weights)).abs() < critical_below
+        turned = (_finite(objective.hessian(place)) @ vectors) * flat[:, None]
+        unbent = torch.linalg.vector_norm(turned, dim=1).amax(dim=1) <= zero.squeeze(1)
+        straight = straight & still & level & unbent
+    return shortest, straight
+
+
+def _along(points: torch.Tensor, vectors: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
+    """The part of points (run, weight) along the flat eigenvectors."""
+    parts = torch.where(flat, (vectors.mT @ points[..., None]).squeeze(-1), 0.0)
+    return (vectors @ parts[..., None]).squeeze(-1)
 
 
 def _newton(

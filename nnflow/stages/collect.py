@@ -10,7 +10,7 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
 from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive
-from nnflow.engine.families import NO_FAMILY, families
+from nnflow.engine.families import NO_FAMILY, beside, families
 from nnflow.stages.job import Job
 from nnflow.study.types import Configuration
 
@@ -51,13 +51,13 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     """The dataset with `family` and `sensitive`, without what gave them; each family has one kind."""
     kind, settings = critical["kind"], configuration.settings.classify
     reached = ~flag_mask(kind, "not_critical")
+    loss = np.where(reached, critical["loss"].values, np.nan)
+    invariant, within = critical["invariant"].values, settings.family_within
     isolated = np.isin(kind.values, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
-    number = families(
-        np.where(reached, critical["loss"].values, np.nan),
-        critical["invariant"].values,
-        isolated | (critical["straight"].values == 1),
-        settings.family_within,
-    )
+    degenerate = flag_mask(kind, "degenerate")
+    isolated &= ~beside(loss, invariant, isolated, degenerate, within)
+    apart = isolated | (critical["straight"].values == 1)
+    number = families(loss, invariant, apart, within)
     counts = [critical[name].values for name in ("index", "nullity")]
     one, (index, nullity), split = one_kind(number, kind.values, counts)
     doubt = sensitive(critical["zero_range"].values, settings.zero_below)

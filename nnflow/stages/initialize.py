@@ -68,8 +68,14 @@ def _arrays(job: Job, settings: ConfigurationSettings) -> dict[str, np.ndarray]:
 
 
 def _check_shapes(job: Job, configuration: Configuration) -> None:
-    """Raise UserError where a model has no weights."""
+    """Raise UserError where a model has no weights, or one of a name that no file can hold."""
     model = configuration.settings.model
+    for name in model.shapes():
+        if "/" in name:
+            raise UserError(
+                f"{job.study.file}: model: {model.name!r} calls a weight {name!r}: netCDF has no slash"
+                " in names; rename it"
+            )
     sizes = {name: math.prod(shape) for name, shape in model.shapes().items()}
     if not sizes or 0 in sizes.values():
         empty = ", ".join(repr(name) for name, size in sizes.items() if size == 0)

@@ -20,6 +20,10 @@ from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.stages.runtime_contract import check_training
 from nnflow.study.types import ConfigurationSettings, RunSlice
 
+UNTRAINED = 1e-3
+"""A start is no critical point to rounding if its gradient is at least this fraction of the
+threshold."""
+
 
 def train(job: Job, batch: int) -> None:
     """Train the runs of one batch; writes batches/training-BATCH.nc.
@@ -47,8 +51,25 @@ def train(job: Job, batch: int) -> None:
             done.append(outcome.groups())
             checkpoint.save(lambda: _numbered(done))
             finished += run_slice.stop - run_slice.start
+            if (text := _at_once(run_slice, outcome)) is not None:
+                reporter.line(text)
     job.write_slices(job.batch_path("training", batch), slices, datasets, "ends of training")
     checkpoint.remove()
+
+
+def _at_once(run_slice: RunSlice, outcome: Outcome) -> str | None:
+    """A word on runs that ended before their first step with a gradient below the threshold, though it
+    is not rounding: the unit of the loss is small, and such runs were not trained."""
+    threshold, count = run_slice.configuration.settings.stop.gradient_norm, len(outcome.steps)
+    at_once = (outcome.steps == 0) & (outcome.stopped_by == STOPPED_BY.index("gradient_norm"))
+    at_once &= outcome.gradient_norm > UNTRAINED * (threshold or 0)
+    if not at_once.any():
+        return None
+    return (
+        f"{run_slice.configuration.label}: {at_once.sum()} of {count} runs had a gradient below"
+        f" stop.gradient_norm ({threshold:g}) at their start and were not trained; where the loss is"
+        " of a small unit, lower it"
+    )
 
 
 def _numbered(slices: list[Groups]) -> Groups:

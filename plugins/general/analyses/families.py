@@ -76,8 +76,10 @@ def _families(configuration, critical, spectra) -> dict[str, np.ndarray]:
     table = {name: spectra[name].values for name in ("loss", "count", "kind", "is_global")}
     table |= dict(zip(("share", "share_low", "share_high"), shares.T, strict=True))
     table["number"] = spectra["family"].values
-    table["min_eigenvalue"] = spectra["eigenvalue"].values[:, 0]
-    table["residual"] = spectra["residual"].values[:, 0]
+    # matrix-free, the lower end may not have been asked for
+    known = 1.0 if spectra["mode"].values[0] == 0 else np.nan
+    table["min_eigenvalue"] = known * spectra["eigenvalue"].values[:, 0]
+    table["residual"] = known * spectra["residual"].values[:, 0]
     matrices = _matrices(configuration, spectra)
     within = configuration.settings.classify.family_within
     # rows are compared entry by entry, as families are: points agree to far less than `within`

@@ -38,14 +38,18 @@ class SpectrumEnds(Analysis):
         """{column: (value, low, high)} of one configuration."""
         if not spectra["loss"].size:
             return dict.fromkeys(self.columns, (np.nan,) * 3)
-        place = spectra["loss"].values.argmin()
+        place = np.nan_to_num(spectra["loss"].values, nan=np.inf).argmin()
         if self.at == "most_frequent" and "count" in spectra:
             place = spectra["count"].values.argmax()
         values, residuals = (spectra[name].values[place] for name in ("eigenvalue", "residual"))
+        first, last = spectra["mode"].values[[0, -1]]
+        whole = "dense_eigenvalue" not in spectra
+        # matrix-free, one end may not have been asked for
+        low, high = first == 0, whole or last == -1
         return {
-            "min_eigenvalue": _interval(values[0], residuals[0]),
-            "max_eigenvalue": _interval(values[-1], residuals[-1]),
-            "condition": _condition(values, residuals, "dense_eigenvalue" not in spectra),
+            "min_eigenvalue": _interval(values[0], residuals[0]) if low else (np.nan,) * 3,
+            "max_eigenvalue": _interval(values[-1], residuals[-1]) if high else (np.nan,) * 3,
+            "condition": _condition(values, residuals, whole),
         }
 
 

@@ -43,8 +43,7 @@ class SpectrumEnds(Figure):
     def _column(self, axes, spectra) -> None:
         """Highest, lowest and errors of the spectra of one point."""
         place = spectra["eigenvalue"].dims[0]
-        shown = min(self.count, max(1, spectra.sizes["mode"] // 2))
-        parts = (slice(-shown, None), slice(None, shown))
+        parts = _ends(spectra["mode"].values, self.count)
         *values, errors = axes
         for axis, modes, (end, color) in zip(values, parts, ENDS.items(), strict=True):
             part = spectra.isel(mode=modes)
@@ -60,6 +59,16 @@ class SpectrumEnds(Figure):
         errors.set_yscale("log")
         errors.set_xlabel(place)
         errors.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _ends(modes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the highest and of the lowest eigenvalues, at most `count` each: of a whole spectrum,
+    or of ends of which the upper one is numbered from −1."""
+    below = modes < 0
+    if below.any():
+        return np.flatnonzero(below)[-count:], np.flatnonzero(~below)[:count]
+    shown = min(count, max(1, len(modes) // 2))
+    return np.arange(len(modes))[-shown:], np.arange(len(modes))[:shown]
 
 
 def _places(part, place: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from nnflow.engine.eigenvalues import (
     dense_eigenvalues,
     ends_of_spectra,
     extreme_eigenvalues,
+    power_norm,
 )
 from nnflow.interfaces.registry import registry
 
@@ -126,17 +127,47 @@ def test_missing_eigenvalues_are_missing_at_the_inner_end(side, expected):
     """Two vectors where three were wanted."""
     exact = np.array([1.0, 2.0, 5.0, 8.0, 9.0])
     vectors = np.eye(5)[:, [0, 1] if side < 0 else [3, 4]]
-    values, residuals = _ritz(lambda v: exact * v, vectors, side, 3)
+    values, residuals, found = _ritz(lambda v: exact * v, vectors, side, 3)
     np.testing.assert_array_equal(values, expected)
     np.testing.assert_array_equal(np.isnan(residuals), np.isnan(expected))
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(np.tile(expected, (5, 1))))
+    known = np.isfinite(expected)
+    np.testing.assert_allclose(exact[:, None] * found[:, known], found[:, known] * values[known])
 
 
 def test_the_ends_of_many_spectra_are_those_of_each_hessian_and_of_none():
     """Least squares has one Hessian; where all runs have ended there are no spectra."""
     objective, weights = optimizer_problem(registry().get("optimizers", "gradient_descent")(rate=1))
     exact = np.linalg.eigvalsh(objective.hessian(weights).numpy())
-    values, residuals = ends_of_spectra(objective, weights, 1)
+    values, residuals, vectors = ends_of_spectra(objective, weights, 1)
     np.testing.assert_allclose(values, exact[:, [0, -1]], rtol=1e-12)
     assert residuals.shape == (len(weights), 2) and residuals.max() < 1e-12
+    hessians = objective.hessian(weights).numpy()
+    np.testing.assert_allclose(hessians @ vectors, vectors * values[:, None], atol=1e-12)
     none = ends_of_spectra(objective.take(np.arange(0)), weights[:0], 2)
-    assert [part.shape for part in none] == [(0, 4), (0, 4)]
+    assert [part.shape for part in none] == [(0, 4), (0, 4), (0, weights.shape[1], 4)]
+
+
+@pytest.mark.parametrize("size", [12, 600])
+@pytest.mark.parametrize("counts", [(0, 3), (3, 0), (1, 2)])
+def test_each_end_may_be_asked_for_alone(size, counts):
+    exact, told = np.linspace(-1, 5, size), []
+    ends = extreme_eigenvalues(lambda v: exact * v, size, *counts, tell=told.append)
+    np.testing.assert_allclose(ends.lowest, exact[: counts[0]], atol=1e-8)
+    np.testing.assert_allclose(ends.highest, exact[size - counts[1] :], atol=1e-8)
+    assert ends.converged and ends.vectors.shape == (size, 3)
+    assert told[-1] == f"{ends.products} products of the Hessian"
+
+
+def test_one_end_costs_less_than_both():
+    exact = np.concatenate([np.linspace(0, 1, 1980), np.linspace(2, 20, 20)])
+    both = extreme_eigenvalues(lambda v: exact * v, 2000, 4)
+    alone = extreme_eigenvalues(lambda v: exact * v, 2000, 0, 4)
+    np.testing.assert_allclose(alone.highest, both.highest, rtol=1e-12)
+    assert alone.products < both.products / 2
+
+
+def test_norms_of_many_operators_by_the_power_method():
+    diagonals = torch.tensor([[3.0, -7.0, 0.5], [0.0, 0.0, 0.0], [1e-9, 0, 2e-9]])
+    norms = power_norm(lambda v: diagonals * v, torch.ones_like(diagonals))
+    np.testing.assert_allclose(norms, [7, 0, 2e-9], rtol=1e-2)

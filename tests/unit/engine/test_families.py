@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnflow.engine.families import NO_FAMILY, families
+from nnflow.engine.families import NO_FAMILY, beside, families
 
 
 def test_numbered_by_rising_loss_and_told_apart_by_invariants():
@@ -35,3 +35,11 @@ def test_the_partition_does_not_depend_on_the_order_or_on_noise(labels, seed):
     )
     np.testing.assert_array_equal(again, found[order])
     np.testing.assert_array_equal(found, np.unique(labels, return_inverse=True)[1])
+
+
+def test_the_same_point_by_loss_and_invariants():
+    loss = np.array([0.0, 1e-9, 0.0, 0.5, np.nan, 1e-9])
+    invariants = np.array([[1.0], [1.0], [2.0], [1.0], [1.0], [3.0]])
+    some, others = np.array([1, 0, 1, 1, 0, 0], bool), np.array([0, 1, 0, 0, 0, 1], bool)
+    assert beside(loss, invariants, some, others, 1e-6).tolist() == [True] + [False] * 5
+    assert not beside(loss, invariants, some, ~(some | ~some), 1e-6).any()

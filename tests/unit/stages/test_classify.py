@@ -12,7 +12,7 @@ from studies import complete
 
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
-from nnflow.engine.critical import KINDS
+from nnflow.engine.critical import IS_GLOBAL, KINDS, OBSTACLES
 from nnflow.engine.weights import from_flat
 from nnflow.interfaces.registry import registry
 from nnflow.stages import classify
@@ -30,7 +30,7 @@ runs: 12
 stop: {steps: 4000, check_every: 100}
 trace: {points_per_decade: 1}
 """
-COUNTS = ("index", "nullity")
+COUNTS = ("index", "nullity", "cells", "active")
 
 
 def loaded(tmp_path, text):
@@ -68,7 +68,11 @@ def test_of_runs_that_are_not_finite_nothing_is_known(tmp_path, extra):
             assert (values == -1).all(), name
         elif name == "kind":
             assert (values == KINDS.index("not_critical")).all()
-        elif name not in ("is_global", "w"):
+        elif name == "obstacle":
+            assert (values == OBSTACLES.index("not_finite")).all()
+        elif name == "is_global":
+            assert (values == IS_GLOBAL.index("unknown")).all()
+        elif name not in ("w", "straight"):
             assert values.isnull().all(), name
     # the ends stay as training left them
     np.testing.assert_array_equal(blank["w"].values, bad.numpy())

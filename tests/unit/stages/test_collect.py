@@ -3,14 +3,14 @@
 import numpy as np
 import xarray as xr
 
-from nnflow.engine.critical import KINDS
-from nnflow.stages.collect import _with_families
+from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE
+from nnflow.stages.collect import _sentences, _with_families
 from nnflow.study.types import Configuration, ConfigurationSettings
 
 CONFIGURATION = Configuration("all", {}, ConfigurationSettings())
 
 
-def critical(rows):
+def critical(rows, straight=0):
     """A dataset of (kind, loss, invariant)."""
     kinds, losses, invariants = zip(*rows, strict=True)
     kind = np.array([KINDS.index(kind) for kind in kinds])
@@ -20,6 +20,15 @@ def critical(rows):
             "kind": ("run", kind, attributes),
             "loss": ("run", np.array(losses)),
             "invariant": (("run", "number"), np.array(invariants)[:, None]),
+            "straight": ("run", np.full(len(kind), straight)),
+            "index": ("run", np.zeros(len(kind), int)),
+            "nullity": ("run", np.zeros(len(kind), int)),
+            "zero_range": (("run", "bound"), np.tile([0.0, 0.1], (len(kind), 1))),
+            "obstacle": (
+                "run",
+                np.where(kind == KINDS.index("not_critical"), OBSTACLES.index("gradient"), 0),
+                {"flag_meanings": " ".join(OBSTACLES)},
+            ),
         }
     )
 
@@ -41,3 +50,41 @@ def test_what_is_not_critical_has_no_family_and_invariants_go():
     found = _with_families(CONFIGURATION, critical(rows))
     assert found["family"].values.tolist() == [-1, 0, -1]
     assert "invariant" not in found and found["loss"].values.tolist() == [0, 1, 1]
+
+
+def test_straight_valleys_are_told_apart():
+    rows = [("degenerate", 1.0, 0.0), ("degenerate", 1.0, 5.0), ("degenerate", 1.0, 1e-9)]
+    found = _with_families(CONFIGURATION, critical(rows, straight=1))
+    assert found["family"].values.tolist() == [0, 1, 0] and "straight" not in found
+
+
+def test_a_family_of_two_kinds_is_degenerate_and_hangs_on_the_threshold():
+    rows = [("minimum", 1.0, 0.0), ("saddle", 1.0, 0.0), ("minimum", 2.0, 0.0)]
+    found = _with_families(CONFIGURATION, critical(rows))
+    assert [KINDS[k] for k in found["kind"].values] == ["degenerate", "degenerate", "minimum"]
+    assert [SENSITIVE[k] for k in found["sensitive"].values] == ["yes", "yes", "no"]
+    assert _sentences("all", found) == ["all: families that hang on classify.zero_below: 0"]
+
+
+def test_a_minimum_where_another_run_is_degenerate_is_degenerate():
+    rows = [("degenerate", 1.0, 0.0), ("minimum", 1.0, 1e-9), ("minimum", 1.0, 3.0)]
+    found = _with_families(CONFIGURATION, critical(rows))
+    assert [KINDS[k] for k in found["kind"].values] == ["degenerate", "degenerate", "minimum"]
+    assert found["family"].values.tolist() == [0, 0, 1]
+
+
+def test_a_family_hangs_on_the_threshold_if_a_run_of_it_does():
+    ends = critical([("minimum", 1.0, 0.0)] * 2 + [("minimum", 2.0, 0.0)])
+    ends["zero_range"][0] = [0.0, 2e-7]
+    found = _with_families(CONFIGURATION, ends)
+    assert [SENSITIVE[k] for k in found["sensitive"].values] == ["yes", "yes", "no"]
+
+
+def test_runs_that_are_not_critical_are_counted_with_their_reasons():
+    ends = critical([("not_critical", 1.0, 0.0)] * 3 + [("minimum", 1.0, 0.0)])
+    ends["obstacle"][1] = OBSTACLES.index("not_finite")
+    assert _sentences("rate=1", _with_families(CONFIGURATION, ends)) == [
+        "rate=1: 3 of 4 runs are not critical: 2 with a gradient that is not below"
+        " classify.critical_below, 1 not finite"
+    ]
+    assert _sentences("all", _with_families(CONFIGURATION, critical([("minimum", 1.0, 0.0)]))) == []

@@ -7,6 +7,7 @@ from landscapes import Quadratic, normal_weights, objective_of
 
 from nnflow.stages.spectrum import _from_classification
 
+MODES = np.array([0, 1, -2, -1])
 VALUES = [1.0, 2.0, 3.0, 4.0, 5.0]
 
 
@@ -20,7 +21,7 @@ def test_the_first_spectrum_is_compared_where_the_hessian_is_small_enough(runs, 
         {"eigenvalue": (("run", "mode"), known), "residual": (("run", "mode"), 0 * known)}
     )
     objective = objective_of(Quadratic(eigenvalues=VALUES), runs)
-    found = xr.Dataset(_from_classification(objective, weights, chosen, "run", limit))
+    found = xr.Dataset(_from_classification(objective, weights, chosen, "run", limit, MODES))
     np.testing.assert_array_equal(found["eigenvalue"], known)
     expected = np.full((runs, 4), np.nan)
     if compared:

@@ -1,0 +1,176 @@
+"""Which eigenvalues a gradient leaves in doubt, on landscapes whose critical points are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from landscapes import DoubleWell, Quadratic, normal_weights, objective_of
+
+from nnflow.engine.resolution import (
+    beside_valley,
+    dense_probe,
+    doubtful_below,
+    free_probe,
+    too_large,
+)
+from nnflow.interfaces import Model
+
+ERROR = 1e-13
+
+
+class Power(Model):
+    """L = xᵏ + y²: a degenerate critical point at 0 for k > 2."""
+
+    power: int
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        x, y = weights["w"].unbind(1)
+        return x**self.power + y**2
+
+
+class Ring(Model):
+    """L = (x² + y² − 1)², with a third weight that it ignores: a curved valley."""
+
+    def shapes(self):
+        return {"w": (3,)}
+
+    def loss(self, weights, data):
+        return (weights["w"][:, :2].square().sum(1) - 1) ** 2
+
+
+class Wells(Model):
+    """L = (x² − 1)² + 2y², with a third weight that it ignores: two straight valleys."""
+
+    def shapes(self):
+        return {"w": (3,)}
+
+    def loss(self, weights, data):
+        x, y, _ = weights["w"].unbind(1)
+        return (x**2 - 1) ** 2 + 2 * y**2
+
+
+def judged(model, weights, free=False, zero_below=1e-7):
+    """(doubtful size, probe, eigenvalues) at these weights (run, weight), with whole spectra or by
+    products."""
+    at = torch.as_tensor(np.array(weights, dtype=float))
+    objective = objective_of(model, len(at))
+    values, vectors = torch.linalg.eigh(objective.hessian(at))
+    zero = zero_below * values.abs().amax(dim=1, keepdim=True)
+    probe = free_probe if free else dense_probe
+
+    def of(rows, limit):
+        chosen = torch.as_tensor(rows)
+        parts = (values[chosen], vectors[chosen], torch.as_tensor(limit))
+        error = torch.full((len(rows), 1), ERROR, dtype=torch.float64)
+        return probe(objective.take(rows), at[chosen], *parts, error)
+
+    doubtful, met = doubtful_below(values.numpy(), zero.numpy(), of)
+    return doubtful, met, values.numpy()
+
+
+@pytest.mark.parametrize("free", [False, True])
+@pytest.mark.parametrize("power", [3, 4, 5, 6])
+def test_a_degenerate_direction_of_any_order_is_in_doubt_at_any_distance(power, free):
+    """On Newton's step its eigenvalue changes by 1 − ((k−2)/(k−1))^(k−2) ≥ ½ of itself."""
+    places = [[x, 0.0] for x in (1e-1, 3e-2, -5e-2)]
+    doubtful, met, values = judged(Power(power=power), places, free, zero_below=1e-16)
+    smallest = np.abs(values).min(axis=1)
+    np.testing.assert_allclose(doubtful, smallest)
+    part = met.change / smallest
+    np.testing.assert_allclose(part, 1 - ((power - 2) / (power - 1)) ** (power - 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_an_isolated_point_is_known_as_soon_as_the_way_to_it_is_short(free):
+    """DoubleWell has L''' = 6w₁: beside the minimum at 1, with λ = 2, 4·6·s ≤ λ for s ≤ 1/12."""
+    doubtful, met, _ = judged(DoubleWell(), [[1.01, 0.1], [1e-3, 0.2], [0.7, 0.0]], free)
+    assert (doubtful[:2] == 0).all() and doubtful[2] > 0
+    np.testing.assert_allclose(met.length[0], np.hypot(0.01, 0.1), rtol=0.02)
+
+
+@pytest.mark.parametrize("free", [False, True])
+def test_a_quadratic_leaves_no_doubt_however_large_the_gradient(free):
+    model = Quadratic(eigenvalues=[-3.0, 1e-3, 2.0])
+    doubtful, met, _ = judged(model, normal_weights(4, 3).numpy(), free)
+    assert (doubtful == 0).all() and (met.gradient < 0.02).all()
+
+
+def test_the_error_of_the_gradient_alone_leaves_small_eigenvalues_in_doubt():
+    """At x = 1e-9 the gradient of x³ is 3e-18, and its rounding leaves |λ| < √(12·1e-13) open."""
+    doubtful, _, values = judged(Power(power=3), [[2e-7, 0.0], [1e-5, 0.0]], zero_below=1e-16)
+    assert doubtful[0] == pytest.approx(abs(values[0]).min())
+    below = np.sqrt(12 * ERROR)
+    assert abs(values[0]).min() < 1.2 * below < abs(values[1]).min()
+
+
+def test_one_direction_in_doubt_says_nothing_about_the_others():
+    """On the long step along x the other eigenvalue changes a lot, on its own step not at all."""
+
+    class Bent(Model):
+        """L = x⁴ + y²(1 + 10⁶x²)/1000."""
+
+        def shapes(self):
+            return {"w": (2,)}
+
+        def loss(self, weights, data):
+            x, y = weights["w"].unbind(1)
+            return x**4 + y**2 * (1 + 1e6 * x**2) / 1000
+
+    doubtful, _, values = judged(Bent(), [[1e-3, 0.0]], zero_below=1e-9)
+    assert doubtful[0] == pytest.approx(values[0].min()) and values[0].max() > 100 * doubtful[0]
+
+
+def test_a_step_out_of_reach_leaves_all_in_doubt():
+    class Steep(Model):
+        """L = exp(−x): no critical point; Newton's step is 1 everywhere."""
+
+        def shapes(self):
+            return {"w": (1,)}
+
+        def loss(self, weights, data):
+            return torch.exp(-weights["w"][:, 0])
+
+    doubtful, met, _ = judged(Steep(), [[40.0], [30.0]])
+    assert (doubtful > 0).all()
+    norm = np.exp([-40.0, -30.0])
+    assert too_large(norm, np.full(2, 1e-9), doubtful > 0, met).all()
+
+
+def test_gradients_that_no_curvature_explains_are_too_large():
+    """L = ½x² + 1e-5·y has no critical point; x⁴ has one, 4·10⁻³ away."""
+
+    class Slope(Model):
+        """L = ½x² + 1e-5·y."""
+
+        def shapes(self):
+            return {"w": (2,)}
+
+        def loss(self, weights, data):
+            x, y = weights["w"].unbind(1)
+            return x**2 / 2 + 1e-5 * y
+
+    below = np.array([1e-9])
+    doubtful, met, _ = judged(Slope(), [[0.0, 3.0]])
+    assert too_large(np.array([1e-5]), below, doubtful > 0, met)[0]
+    assert not too_large(np.array([1e-5]), np.array([1e-4]), doubtful > 0, met)[0]
+    doubtful, met, _ = judged(Power(power=4), [[0.012, 0.0]])
+    assert not too_large(np.array([7e-6]), below, doubtful > 0, met)[0]
+
+
+@pytest.mark.parametrize(("model", "straight"), [(Wells(), True), (Ring(), False)])
+def test_straight_valleys_have_one_shortest_point_and_curved_ones_none(model, straight):
+    ends = {True: [[1, 0, 0.3], [1, 0, -2], [-1, 0, 1]], False: [[1, 0, 0.3], [0.6, 0.8, -2]]}
+    at = torch.tensor(ends[straight], dtype=torch.float64)
+    objective = objective_of(model, len(at))
+    values, vectors = torch.linalg.eigh(objective.hessian(at))
+    zero = 1e-7 * values.abs().amax(dim=1, keepdim=True)
+    flat, limit = values.abs() <= zero, torch.full((len(at),), 1e-9, dtype=torch.float64)
+    shortest, found = beside_valley(objective, at, vectors, flat, zero, limit)
+    assert (found == straight).all()
+    if straight:
+        expected = torch.tensor([[1, 0, 0], [1, 0, 0], [-1, 0, 0]], dtype=torch.float64)
+        torch.testing.assert_close(shortest, expected, rtol=0, atol=1e-12)
