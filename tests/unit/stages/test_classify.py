@@ -253,3 +253,197 @@ def test_runs_at_kinks_are_tested_to_first_order(tmp_path):
 def test_smooth_models_have_no_columns_of_kinks(tmp_path):
     found = classified(tmp_path, WELLS, torch.ones(1, 2, dtype=torch.float64))
     assert "clarke_residual" not in found and "active" not in found
+
+
+LANDSCAPES = '''
+import nnflow
+from nnflow import Model, torch
+
+
+class Landscape(Model):
+    """A landscape of the weights, by name."""
+
+    shape: str
+    size: int = 2
+    factor: float = 1.0
+
+    def shapes(self):
+        return {"w": (self.size,)}
+
+    def loss(self, weights, data):
+        w = weights["w"]
+        first, rest = w[:, 0], w[:, 1:].square().sum(1)
+        return self.factor * {
+            "bowl": lambda: w[:, ::2].square().sum(1) / 2 + w[:, 1::2].square().sum(1),
+            "hill": lambda: -w.square().sum(1) / 2,
+            "saddle": lambda: rest / 2 - first**2,
+            "fold": lambda: first**3 + rest,
+            "quartic": lambda: first**4 + rest,
+            "valley": lambda: rest / 2,
+            "himmelblau": lambda: (first**2 + w[:, 1] - 11) ** 2 + (first + w[:, 1] ** 2 - 7) ** 2,
+        }[self.shape]()
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("landscape", Landscape)
+'''
+SHAPED = """
+title: A landscape
+model: {{name: landscape, shape: {shape}, size: {size}, factor: {factor}}}
+initializer: {{name: normal, variance: 1, per: one}}
+optimizer: {{name: gradient_descent, rate: 0.1}}
+classify: {{{classify}}}
+"""
+
+
+@pytest.fixture
+def landscapes(tmp_path, monkeypatch, root):
+    """The model `landscape` beside nnflow's plugins."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/landscape.py").write_text(LANDSCAPES)
+    folders = [root / "plugins", tmp_path / "plugins"]
+    monkeypatch.setattr("nnflow.interfaces.registry.plugin_folders", lambda: folders)
+    registry.cache_clear()
+    yield
+    registry.cache_clear()
+
+
+@pytest.fixture
+def shaped(tmp_path, landscapes):
+    """Classifies ends on one of the landscapes: shaped(ends, shape, …) → {column: values}."""
+
+    def run(ends, shape, factor=1.0, classify=""):
+        ends = np.asarray(ends, dtype=float)
+        text = SHAPED.format(shape=shape, size=ends.shape[1], factor=factor, classify=classify)
+        found = classified(tmp_path, text, torch.as_tensor(ends))
+        flags = {"kind": KINDS, "obstacle": OBSTACLES, "is_global": IS_GLOBAL}
+        named = {n: [flags[n][value] for value in found[n].values] for n in flags}
+        return {name: found[name].values for name in found} | named
+
+    return run
+
+
+def beside_zero(runs, size, first=1e-4):
+    """Ends near 0, at a distance that gradient descent leaves, 1e-9, but along the first axis."""
+    ends = np.random.default_rng(0).standard_normal((runs, size)) * 1e-9
+    ends[:, 0] = first * np.linspace(-1, 1, 2 * runs + 1)[runs + 1 :]
+    return ends
+
+
+EXPECTED = {
+    "bowl": ("minimum", 0, 0),
+    "hill": ("maximum", "all", 0),
+    "saddle": ("saddle", 1, 0),
+    "fold": ("degenerate", 0, 1),
+    "quartic": ("degenerate", 0, 1),
+    "valley": ("degenerate", 0, 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "settings"),
+    [("bowl", 1000, ""), ("bowl", 1002, "")]
+    + [(shape, size, "dense_up_to: 350") for shape in EXPECTED for size in (350, 352)],
+)
+def test_kinds_do_not_depend_on_the_threshold_of_dense_hessians(shaped, shape, size, settings):
+    """On both sides of the threshold; the bowl with all defaults, too."""
+    first = 1e-9 if shape in ("bowl", "hill", "saddle") else 1e-4
+    found = shaped(beside_zero(2, size, first), shape, classify=settings)
+    kind, index, nullity = EXPECTED[shape]
+    assert found["kind"] == [kind] * 2 and found["obstacle"] == ["none"] * 2
+    assert (found["gradient_norm"] <= 1e-13).all()
+    assert (found["index"] == (size if index == "all" else index)).all()
+    assert (found["nullity"] == nullity).all()
+
+
+@pytest.mark.parametrize("shape", EXPECTED)
+@pytest.mark.parametrize("eigenvalues", ["{highest: 2}", "{lowest: 2}", "{lowest: 2, highest: 1}"])
+def test_one_end_of_the_spectrum_decides_what_it_can(shaped, shape, eigenvalues):
+    found = shaped(
+        beside_zero(2, 40, 1e-9), shape, classify=f"dense_up_to: 1, eigenvalues: {eigenvalues}"
+    )
+    kind = EXPECTED[shape][0]
+    low, high = "lowest" in eigenvalues, "highest" in eigenvalues
+    known = {"minimum": low, "maximum": high, "saddle": low, "degenerate": True}
+    assert found["kind"] == [kind if known[kind] else "degenerate"] * 2
+    assert np.isfinite(found["min_eigenvalue"]).all() == low
+    assert np.isfinite(found["max_eigenvalue"]).all() == high
+
+
+def test_a_raised_threshold_makes_no_kinds_that_the_curvature_does_not_back(shaped):
+    """Himmelblau's (3, 2) is a minimum with eigenvalues 26 and 82. Beside it, a gradient of 1e-2
+    leaves no doubt; halfway to the saddle at (3.385, 0.074) a gradient of 6 says nothing."""
+    ends = [[3.0001, 2.0], [3.25, 0.9], [0.0, 0.0]]
+    found = shaped(ends, "himmelblau", classify="polish: none, critical_below: 100")
+    assert found["gradient_norm"][0] > 5e-3 and found["gradient_norm"][1] > 5
+    assert found["kind"] == ["minimum", "not_critical", "not_critical"]
+    assert found["obstacle"] == ["none", "curvature", "curvature"]
+    by_default = shaped(ends, "himmelblau", classify="polish: none")
+    assert by_default["obstacle"] == ["gradient"] * 3
+
+
+def test_a_raised_threshold_serves_degenerate_minima(shaped):
+    """The gradient along the steep directions is explained by Newton's step within the range."""
+    ends = np.array([[5.0, 1e-5, -1e-5], [-2.0, 0.0, 1e-6]])
+    found = shaped(ends, "valley", classify="polish: none, critical_below: 1.0e-4")
+    assert found["kind"] == ["degenerate"] * 2 and found["nullity"].tolist() == [1, 1]
+    polished = shaped(ends, "valley")
+    assert (polished["gradient_norm"] <= 1e-13).all()
+    # within the range of the Hessian: the flat direction stays where it was
+    np.testing.assert_array_equal(polished["w"][:, 0], ends[:, 0])
+
+
+@pytest.mark.parametrize("factor", [1e-10, 1e-7, 1e-4, 1.0, 1e4, 1e7, 1e10])
+def test_kinds_do_not_depend_on_the_unit_of_the_loss(shaped, factor):
+    """Beside a minimum, a saddle and the maximum, and far from all."""
+    ends = [[3.001, 2.0], [3.3852, 0.0739], [-0.2708, -0.923], [3.2, 1.0]]
+    found = shaped(ends, "himmelblau", factor)
+    assert found["kind"][:3] == ["minimum", "saddle", "maximum"]
+    np.testing.assert_allclose(found["w"][0], [3, 2], atol=1e-7)
+    raw = shaped(ends, "himmelblau", factor, "polish: none")
+    assert raw["kind"][3] == "not_critical"
+    # 1e-10: all gradients are below the threshold, and the curvature tells that they are large
+    reason = "curvature" if factor < 1e-9 else "gradient"
+    assert raw["obstacle"][3] == reason
+
+
+@pytest.mark.parametrize("model", ["landscape", "quadratic_program", "absolute_values"])
+def test_of_no_model_anything_is_known_where_a_run_is_not_finite(tmp_path, landscapes, model):
+    """Smooth, constrained and with kinks; every column is NaN, −1 or says that it is not known."""
+    text = {
+        "landscape": SHAPED.format(shape="bowl", size=2, factor=1.0, classify=""),
+        "quadratic_program": BOX,
+        "absolute_values": KINKED,
+    }[model]
+    bad = torch.tensor([[torch.nan, 1.0], [1.0, 1.0], [torch.inf, 0.0]], dtype=torch.float64)
+    blank = classified(tmp_path, text, bad).isel(run=[0, 2])
+    said = {"kind": "not_critical", "obstacle": "not_finite", "is_global": "unknown"}
+    for name, values in blank.drop_vars(["w", "straight"]).data_vars.items():
+        if name in said:
+            names = values.attrs["flag_meanings"].split()
+            assert (values == names.index(said[name])).all(), name
+        elif values.dtype.kind == "f":
+            assert values.isnull().all(), name
+        else:
+            assert (values == -1).all(), name
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_progress_within_a_run_is_told(tmp_path, landscapes, dense):
+    settings = "" if dense else "dense_up_to: 1"
+    text = SHAPED.format(shape="bowl", size=400, factor=1.0, classify=settings)
+    study = loaded(tmp_path, text)
+    run_slice = dataclasses.replace(study.batches[0][0], stop=1)
+    ends = xr.Dataset(from_flat(run_slice.configuration.settings.model, torch.ones(1, 400) / 1e9))
+    job = Job(study, tmp_path, tmp_path, 0, {}, Reporter("test", None))
+    told = []
+    _classify_runs(job, run_slice, ends.astype(float), np.arange(1), told.append)
+    assert "Newton step 1" in told
+    assert any("products of the Hessian" in text for text in told) != dense
+
+
+def test_no_end_of_the_spectrum_is_refused(tmp_path):
+    text = WELLS + "classify: {eigenvalues: {lowest: 0}}"
+    with pytest.raises(UserError, match="lowest or highest must be positive"):
+        loaded(tmp_path, text)
