@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def of_families(spectra: xr.Dataset) -> xr.Dataset:
-    """The spectra of families of critical points; none, (family 0, mode), where no run reached one and
-    spectra.nc holds those at the ends of runs instead."""
+    """The spectra of families of critical points; none, (family 0, mode), where no run reached one
+    and spectra.nc holds those at the ends of runs instead."""
     if "family" in spectra.dims:
         return spectra
     others = [name for name in spectra.coords if spectra[name].dims == ("run",) and name != "run"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from nnflow.base.errors import UserError
-from nnflow.study.types import Classify
 
 KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
 OBSTACLES = ("none", "not_finite", "gradient", "curvature")
@@ -15,13 +14,13 @@ SENSITIVE = ("no", "yes", "unknown")
 IS_GLOBAL = ("no", "yes", "unknown")
 UNDETERMINED = -1
 MARGIN = 10.0
-"""A kind that a zero threshold this many times as large or small would change is sensitive to it."""
+"""A kind that a zero threshold this many times as large or small would change hangs on it."""
 SMALL, LARGE = 1e-4, 1e4
 """Norms of the Hessian between which absolute thresholds make sense. Outside of them the loss has
 another unit: above, rounding keeps the gradient from the thresholds, below, anything meets them."""
 CRITICAL = 1e-9
-"""A gradient norm below this needs no curvature that explains it: polished points of degenerate sets
-have 1e-10 and less."""
+"""A gradient norm below this needs no curvature that explains it: polished points of degenerate
+sets have 1e-10 and less."""
 ROUNDING = 1e-9
 """A loss may lie below its infimum by this much, relative to 1 + |infimum|, from rounding."""
 
@@ -51,8 +50,8 @@ def zero_range(
 
 
 def sensitive(zero_ranges: np.ndarray, zero_below: float) -> np.ndarray:
-    """Indices into SENSITIVE, (run,): would a zero threshold `MARGIN` times as large or as small judge
-    the run otherwise? zero_ranges: (run, 2), as `zero_range` gives them; NaN: unknown."""
+    """Indices into SENSITIVE, (run,): would a zero threshold `MARGIN` times as large or as small
+    judge the run otherwise? zero_ranges: (run, 2), as `zero_range` gives them; NaN: unknown."""
     low, high = zero_ranges.T
     found = (low >= zero_below / MARGIN) & (low > 0) | (high <= zero_below * MARGIN)
     return np.where(np.isnan(low), SENSITIVE.index("unknown"), found.astype(int))
@@ -100,8 +99,9 @@ def inertia_of_ends(
     upper end where that is negative. Where no eigenvalue is negative the index is 0, however many
     are zero.
     """
-    low, high = _signs(lowest, zero, error[:, : lowest.shape[1]]), _signs(
-        highest, zero, error[:, lowest.shape[1] :]
+    low, high = (
+        _signs(lowest, zero, error[:, : lowest.shape[1]]),
+        _signs(highest, zero, error[:, lowest.shape[1] :]),
     )
     above = (low == 1).any(axis=1) | ((low != OPEN).all(axis=1) & (low.shape[1] == modes))
     below = (high == -1).any(axis=1) | ((high != OPEN).all(axis=1) & (high.shape[1] == modes))
@@ -174,15 +174,17 @@ def is_global(
 ) -> np.ndarray:
     """Indices into IS_GLOBAL, (run,).
 
-    unit: `small_unit` of the runs. A loss that is within the threshold, but not within that fraction
-    of it, is `unknown`: in its unit the threshold tells nothing apart. So is one that is NaN.
+    unit: `small_unit` of the runs. A loss that is within the threshold, but not within that
+    fraction of it, is `unknown`: in its unit the threshold tells nothing apart. So is one that is NaN.
     """
     if infimum is None:
         return np.full(len(loss), IS_GLOBAL.index("unknown"))
     above = loss - infimum
     sure = within * unit + 1e-12 * abs(infimum)
     known = np.where(above < within, IS_GLOBAL.index("yes"), IS_GLOBAL.index("no"))
-    return np.where((above > sure) & (above < within) | np.isnan(loss), IS_GLOBAL.index("unknown"), known)
+    return np.where(
+        (above > sure) & (above < within) | np.isnan(loss), IS_GLOBAL.index("unknown"), known
+    )
 
 
 def check_infimum(loss: np.ndarray, infimum: float | None, runs: np.ndarray, model: str) -> None:

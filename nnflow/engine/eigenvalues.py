@@ -48,8 +48,8 @@ class Extremes:
     """Both ends of a spectrum, each in ascending order, (count,).
 
     lowest_residual, highest_residual: ‖Hv − λv‖ for the unit vectors found.
-    vectors: those unit vectors, of the lowest and then of the highest, (size, lowest + highest); NaN
-    where one is missing.
+    vectors: those unit vectors, of the lowest and then of the highest, (size, lowest + highest);
+    NaN where one is missing.
     converged: did every residual come below `TOLERANCE` (times the norm)? If not, each number is
     still within its residual of an eigenvalue, perhaps not of the one that its place names;
     NaN where not even the last of `SEARCHES` found one.
@@ -188,9 +188,7 @@ def _scale(product: Product, start: np.ndarray) -> float:
     return largest or 1.0
 
 
-def _end(
-    product: Product, side: int, count: int, scale: float, start: np.ndarray
-) -> End:
+def _end(product: Product, side: int, count: int, scale: float, start: np.ndarray) -> End:
     """What is known of the low (side −1) or high (+1) end, ascending.
 
     ARPACK's tolerance is relative to each eigenvalue, which asks too much of one near zero.

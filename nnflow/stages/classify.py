@@ -364,8 +364,8 @@ def _doubts(
     which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
     more of them in doubt.
 
-    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian says
-    nothing about the way to it. probe: of the given rows, with zero and error.
+    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian
+    says nothing about the way to it. probe: of the given rows, with zero and error.
     """
     limit = critical_limit(settings.critical_below, norm)
     obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))

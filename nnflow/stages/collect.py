@@ -48,7 +48,7 @@ def collect(job: Job, dataset: str) -> None:
 
 
 def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
-    """The dataset with `family` and `sensitive`, without what gave them; each family has one kind."""
+    """The dataset with `family` and `sensitive`, without what gave them; a family has one kind."""
     kind, settings = critical["kind"], configuration.settings.classify
     reached = ~flag_mask(kind, "not_critical")
     loss = np.where(reached, critical["loss"].values, np.nan)
@@ -65,7 +65,9 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     for family in np.unique(number[(doubt == SENSITIVE.index("yes")) & (number != NO_FAMILY)]):
         doubt[number == family] = SENSITIVE.index("yes")
     attributes = {"long_name": "family, by rising loss (-1: none)"}
-    question = "would a zero threshold ten times as large or small judge a run of the family otherwise?"
+    question = (
+        "would a zero threshold ten times as large or small judge a run of the family otherwise?"
+    )
     return critical.drop_vars(["invariant", "straight"]).assign(
         kind=("run", one, kind.attrs),
         index=("run", index, critical["index"].attrs),
@@ -86,7 +88,9 @@ def _sentences(label: str, critical: xr.Dataset) -> list[str]:
             for name in REASONS
             if (count := int((flag_mask(critical["obstacle"], name) & lost).sum()))
         ]
-        lines.append(f"{label}: {lost.sum()} of {len(lost)} runs are not critical: {', '.join(reasons)}")
+        lines.append(
+            f"{label}: {lost.sum()} of {len(lost)} runs are not critical: {', '.join(reasons)}"
+        )
     hanging = np.unique(critical["family"].values[flag_mask(critical["sensitive"], "yes")])
     hanging = hanging[hanging != NO_FAMILY]
     if len(hanging):

@@ -73,8 +73,8 @@ def _check_shapes(job: Job, configuration: Configuration) -> None:
     for name in model.shapes():
         if "/" in name:
             raise UserError(
-                f"{job.study.file}: model: {model.name!r} calls a weight {name!r}: netCDF has no slash"
-                " in names; rename it"
+                f"{job.study.file}: model: {model.name!r} calls a weight {name!r}: netCDF has no"
+                " slash in names; rename it"
             )
     sizes = {name: math.prod(shape) for name, shape in model.shapes().items()}
     if not sizes or 0 in sizes.values():

@@ -52,8 +52,8 @@ def _spectra(
     rows, labels = _representatives(critical, settings.most)
     if settings.at == "families" and len(rows) == 0:
         job.reporter.line(
-            f"{configuration.label}: no run reached a critical point, so the spectra are those at the"
-            " ends of runs (as with spectrum.at: runs)"
+            f"{configuration.label}: no run reached a critical point, so the spectra are those at"
+            " the ends of runs (as with spectrum.at: runs)"
         )
     if settings.at == "runs" or len(rows) == 0:
         axis, rows = "run", _chosen_runs(configuration)

@@ -58,8 +58,8 @@ def train(job: Job, batch: int) -> None:
 
 
 def _at_once(run_slice: RunSlice, outcome: Outcome) -> str | None:
-    """A word on runs that ended before their first step with a gradient below the threshold, though it
-    is not rounding: the unit of the loss is small, and such runs were not trained."""
+    """A word on runs that ended before their first step with a gradient below the threshold, though
+    it is not rounding: the unit of the loss is small, and such runs were not trained."""
     threshold, count = run_slice.configuration.settings.stop.gradient_norm, len(outcome.steps)
     at_once = (outcome.steps == 0) & (outcome.stopped_by == STOPPED_BY.index("gradient_norm"))
     at_once &= outcome.gradient_norm > UNTRAINED * (threshold or 0)
@@ -67,8 +67,8 @@ def _at_once(run_slice: RunSlice, outcome: Outcome) -> str | None:
         return None
     return (
         f"{run_slice.configuration.label}: {at_once.sum()} of {count} runs had a gradient below"
-        f" stop.gradient_norm ({threshold:g}) at their start and were not trained; where the loss is"
-        " of a small unit, lower it"
+        f" stop.gradient_norm ({threshold:g}) at their start and were not trained; where the loss"
+        " is of a small unit, lower it"
     )
 
 

@@ -93,8 +93,8 @@ class Classify(Settings):
     polish_radius: PositiveFloat = 1.0
     """Polishing that moves a run farther than this is undone."""
     critical_below: PositiveFloat = 1e-9
-    """A point is critical when its gradient norm is below this, and its curvature backs it. Polished
-    points reach 1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
+    """A point is critical when its gradient norm is below this, and its curvature backs it.
+    Polished points reach 1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
     zero_below: PositiveFloat = 1e-7
     """An eigenvalue counts as zero below this fraction of the largest magnitude, or where the
     gradient leaves its sign in doubt. Errors of float64 Hessians are near 1e-13 of it;

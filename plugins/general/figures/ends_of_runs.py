@@ -55,7 +55,9 @@ class EndsOfRuns(Figure):
 def _text(configuration) -> str:
     """Loss, widths and optimizer of a point."""
     model, optimizer = configuration.settings.model, configuration.settings.optimizer
-    loss = f"{model.loss_function.name.replace('_', ' ')}, " if hasattr(model, "loss_function") else ""
+    loss = (
+        f"{model.loss_function.name.replace('_', ' ')}, " if hasattr(model, "loss_function") else ""
+    )
     widths = "–".join(map(str, model.chain())) if hasattr(model, "chain") else model.name
     given = ", given point" if configuration.settings.initializer.name == "given" else ""
     return f"{loss}{widths}{given or ', ' + optimizer.name.replace('_', ' ')}"

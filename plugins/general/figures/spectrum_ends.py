@@ -62,8 +62,8 @@ class SpectrumEnds(Figure):
 
 
 def _ends(modes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of the highest and of the lowest eigenvalues, at most `count` each: of a whole spectrum,
-    or of ends of which the upper one is numbered from −1."""
+    """Places of the highest and of the lowest eigenvalues, at most `count` each: of a whole
+    spectrum, or of ends of which the upper one is numbered from −1."""
     below = modes < 0
     if below.any():
         return np.flatnonzero(below)[-count:], np.flatnonzero(~below)[:count]
