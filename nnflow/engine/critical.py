@@ -175,7 +175,7 @@ def is_global(
     """Indices into IS_GLOBAL, (run,).
 
     unit: `small_unit` of the runs. A loss that is within the threshold, but not within that
-    fraction of it, is `unknown`: in its unit the threshold tells nothing apart. So is one that is NaN.
+    fraction of it, is `unknown`: in its unit the threshold tells nothing apart. So is NaN.
     """
     if infimum is None:
         return np.full(len(loss), IS_GLOBAL.index("unknown"))

@@ -4,9 +4,9 @@ From a point with gradient g and Hessian H, Newton's step s = H⁺g leads to the
 it, if there is one: by Kantorovich's theorem there is, within 2‖s‖ and with eigenvalues of the same
 signs, where h = ‖H⁻¹‖·M‖s‖ ≤ ½ and M bounds how fast H changes. M‖s‖ is measured here, as the
 largest change of an eigenvalue on that step; an eigenvalue λ counts as known where 4M‖s‖ ≤ |λ|,
-that is h ≤ ¼. At a point where the loss has a degenerate direction of higher order, like x³ or x⁴, the
+that is h ≤ ¼. Where the loss has a degenerate direction of higher order, like x³ or x⁴, the
 eigenvalue along it changes by half of itself or more on Newton's step, however close the point is:
-h ≥ ½, and it is counted as zero. (Kantorovich & Akilov 1982, XVIII.1; Smale 1986 has ¼, too.)
+h ≥ ½, and it is counted as zero. (Kantorovich & Akilov, Functional Analysis, 1982, ch. XVIII.)
 
 This is an estimate, as M is measured on one step; stage certify proves.
 """
@@ -126,7 +126,7 @@ def doubtful_below(
     the directions are found in which Newton's step alone changes the eigenvalues too much; they
     count as zero, and the probe is repeated without them, as what it meets there says nothing about
     the others. Then an eigenvalue is known where it is `SAFETY` times as large as the eigenvalues
-    change on the step along it, along all larger ones, and along what no known eigenvector explains.
+    change on the step along it, along all larger ones, and along what no eigenvector explains.
     """
     size = np.nan_to_num(np.abs(values), nan=0.0)
     rows, raised = np.arange(len(values)), zero.copy()
@@ -182,7 +182,7 @@ def beside_valley(
     """Where straight flat valleys are shortest, (run, weight), and which runs lie in one, (run,).
 
     vectors: (run, weight, mode). flat: (run, mode) bool, whose eigenvalue is zero. zero: (run, 1),
-    up to which one is. critical_below: (run,). All points of a straight valley have the same shortest
+    up to which one is. critical_below: (run,). All points of a straight valley have one shortest
     one: the weights without their part along the flat directions. The valley is straight if the
     gradient vanishes and the Hessian is zero along the same directions there and at a place at
     random in them, about as far away as a weight is long: a curved valley may touch its tangent at

@@ -7,10 +7,15 @@ import pytest
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
+from nnflow.base.spectra import of_families
 from nnflow.interfaces.registry import registry
+from nnflow.stages.analyze import analyze
 from nnflow.stages.classify import classify
+from nnflow.stages.collect import collect
+from nnflow.stages.draw import draw
 from nnflow.stages.initialize import initialize
 from nnflow.stages.job import Job
+from nnflow.stages.spectrum import spectrum
 from nnflow.stages.train import train
 from nnflow.study.loading import load_study
 
@@ -146,3 +151,99 @@ def test_many_weights_are_judged_as_few(user, sign, kind):
     assert {names[i] for i in found["kind"].values} == {kind}
     assert set(found["index"].values) == {0 if sign > 0 else 40}
     assert set(found["nullity"].values) == {0}
+
+
+def test_a_weight_with_a_slash_in_its_name(user):
+    model = MODEL.replace('{"w": (self.size,)}', '{"layer/w": (self.size,)}')
+    refused(user, "calls a weight 'layer/w': netCDF has no slash", model=model)
+
+
+class Heard(Reporter):
+    """A reporter whose lines can be read."""
+
+    def __init__(self):
+        super().__init__("test", None)
+        self.lines = []
+
+    def line(self, text, terminal=True):
+        self.lines.append(text)
+
+
+def finished(job, figures=False):
+    """The job's further stages, and all that was said."""
+    heard = Heard()
+    job = Job(job.study, job.results, job.data, 0, {}, heard)
+    collect(job, "training")
+    collect(job, "critical_points")
+    spectrum(job)
+    if figures:
+        draw(job)
+    return job, heard.lines
+
+
+def test_a_start_below_the_threshold_of_a_small_unit_is_told(user, monkeypatch):
+    lines = []
+    monkeypatch.setattr(Reporter, "line", lambda self, text, terminal=True: lines.append(text))
+    model = MODEL.replace("self.sign *", "1e-9 *")
+    user(STUDY + "sweep: {model.sign: [1]}", model=model)
+    assert any("2 of 2 runs had a gradient below stop.gradient_norm (1e-08)" in t for t in lines)
+    lines.clear()
+    user(STUDY)
+    assert not any("not trained" in text for text in lines)
+
+
+CLIMB = STUDY.replace("steps: 300", "steps: 20, check_every: 5") + "classify: {polish: none}\n"
+
+
+@pytest.mark.parametrize("settings", ["", "spectrum: {at: runs}"])
+def test_spectra_are_those_of_runs_where_none_is_critical(user, settings):
+    job, said = finished(user(CLIMB + settings))
+    spectra, critical = job.read["spectra"], job.read["critical_points"]
+    assert spectra["eigenvalue"].dims == ("run", "mode") and (spectra["eigenvalue"] == 1).all()
+    assert (critical["obstacle"].values == 2).all()
+    assert (
+        "all: 2 of 2 runs are not critical: 2 with a gradient that is not below"
+        " classify.critical_below" in said
+    )
+    assert any("no run reached a critical point" in text for text in said) == (not settings)
+    none = of_families(spectra)
+    assert none.sizes["family"] == 0 and none["count"].size == 0
+    assert none["eigenvalue"].dims == ("family", "mode")
+
+
+def test_figures_of_runs_that_are_not_finite_say_so_in_a_line(user):
+    study = STUDY.replace("rate: 0.1", "rate: 1.0e+300")
+    study += "figures: [spectrum_ends, loss_trajectories, hessian_spectra, convergence]\n"
+    job, said = finished(user(study), figures=True)
+    drawn = [text for text in said if text.startswith("drew")]
+    assert len(drawn) == 4
+    assert (
+        "drew spectrum_ends; 3 of its panels have nothing to show: no run has what they draw"
+        in (drawn)
+    )
+    assert job.read["spectra"]["eigenvalue"].isnull().all()
+
+
+@pytest.mark.parametrize(
+    ("infimum", "legend"), [("None", ">minimum (2 runs)<"), ("-1.0", ">spurious minimum (2 runs)<")]
+)
+def test_spurious_is_said_where_the_infimum_is_known(user, infimum, legend):
+    model = MODEL.replace(
+        "    def observables",
+        f"    def infimum(self):\n        return {infimum}\n\n    def observables",
+    )
+    job, _ = finished(user(STUDY + "figures: [loss_trajectories]\n", model=model), figures=True)
+    text = (job.folder / "figures/loss_trajectories.svg").read_text()
+    assert legend in text
+
+
+def test_one_end_of_the_spectrum_alone(user):
+    """The upper end is numbered from −1, and the lower one is not known."""
+    study = STUDY.replace("{name: user_bowl}", "{name: user_bowl, size: 12}")
+    study += "classify: {dense_up_to: 1, eigenvalues: {highest: 3}}\nfigures: [spectrum_ends]\n"
+    job, _ = finished(user(study + "analyses: [spectrum_ends]\n"), figures=True)
+    assert job.read["spectra"]["mode"].values.tolist() == [-3, -2, -1]
+    analyze(job, {"spectrum_ends": ""})
+    found = job.read["spectrum_ends"]
+    assert found["max_eigenvalue"].item() == pytest.approx(1)
+    assert found["min_eigenvalue"].isnull().all()
