@@ -26,7 +26,6 @@ FORMATS = {
     "pdf": {"CreationDate": None, "ModDate": None},
 }
 """Formats that figures are written in, each without the time of writing."""
-EMPTY = "of its panels have nothing to show: no run has what they draw"
 STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": DPI,
@@ -67,7 +66,7 @@ def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None 
         empty = mark_empty_panels(figure)
         _save(figure, job.folder / "figures" / name, formats or ("png", "svg"))
         plt.close(figure)
-        job.reporter.line(f"drew {name}{f'; {empty} {EMPTY}' if empty else ''}")
+        job.reporter.line(f"drew {name}{f'; panels without data: {empty}' if empty else ''}")
 
 
 def mark_empty_panels(figure: matplotlib.figure.Figure) -> int:

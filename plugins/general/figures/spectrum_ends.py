@@ -32,6 +32,8 @@ class SpectrumEnds(Figure):
         figure, axes = plt.subplots(
             3, len(columns), figsize=size, sharex="col", sharey="row", squeeze=False
         )
+        if any((spectra["residual"] > 0).any() for _, spectra in columns):
+            axes[2, 0].set_yscale("log")
         for column, (configuration, spectra) in enumerate(columns):
             self._column(axes[:, column], spectra)
             axes[0, column].set_title(configuration.label.replace("=", " = "))
@@ -56,7 +58,6 @@ class SpectrumEnds(Figure):
             if "dense_eigenvalue" in part:
                 _compare(axis, errors, x, part)
         values[-1].axhline(0, color="0.6", lw=0.8, zorder=0)
-        errors.set_yscale("log")
         errors.set_xlabel(place)
         errors.xaxis.get_major_locator().set_params(integer=True)
 
