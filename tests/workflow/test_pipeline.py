@@ -23,6 +23,7 @@ CONTRACT = {
     "critical_points": {
         "w", "loss", "gradient_norm", "distance", "kind", "index", "nullity",
         "min_eigenvalue", "max_eigenvalue", "zero_range", "is_global", "family",
+        "obstacle", "sensitive",
     },
     "spectra": {"w", "eigenvalue", "residual", "loss", "kind", "is_global", "count"},
 }  # fmt: skip
