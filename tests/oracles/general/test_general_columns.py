@@ -90,7 +90,7 @@ def test_columns_of_spectrum_ends():
             "residual": (("family", "mode"), [[0.0, 0.0], [0.5, 1.0]]),
         }
     )
-    ends = spectra.assign(dense_eigenvalue=spectra["eigenvalue"])
+    ends = spectra.assign(dense_eigenvalue=spectra["eigenvalue"]).assign_coords(mode=[0, -1])
     none = spectra.isel(family=slice(0))
     results = Handmade(
         {"whole": {}, "ends": {}, "none": {}},
