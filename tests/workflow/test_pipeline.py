@@ -33,13 +33,13 @@ def test_workflow_writes_the_contract(done):
     folder = done.folder / "results" / "quick" / "valley"
     for name, variables in CONTRACT.items():
         tree = xr.open_datatree(folder / f"{name}.nc")
-        assert set(tree.children) == {"steepness=1.0", "steepness=2.0"}
+        assert set(tree.children) == {"steepness=1", "steepness=2"}
         assert "provenance" in tree.attrs and "title" in tree.attrs
         for node in tree.children.values():
             assert variables <= set(node.variables)
             assert all("long_name" in v.attrs for v in node.variables.values())
         tree.close()
-    ends = xr.open_datatree(folder / "critical_points.nc")["steepness=2.0"]
+    ends = xr.open_datatree(folder / "critical_points.nc")["steepness=2"]
     assert ends["kind"].attrs["flag_meanings"].split()[0] == "minimum"
     assert (ends["kind"].values == 0).all()
     np.testing.assert_allclose(ends["min_eigenvalue"], 2.0, rtol=1e-12)

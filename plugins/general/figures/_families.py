@@ -11,8 +11,14 @@ def chosen_points(results, labels: list[str], most: int) -> list[str]:
     """Labels of the points to show: those asked for, else those with families that are not
     global (all, where there are none), thinned evenly to `most`.
 
-    Raises UserError for a label that is none of the study's.
+    Raises UserError for a label that is none of the study's, and for spectra along trajectories,
+    which belong to no family and no end of a run.
     """
+    if any("kept_step" in spectra.dims for _, spectra in results.each("spectra")):
+        raise UserError(
+            f"{results.study.file}: spectrum.at: trace: this figure shows spectra of families or of"
+            " ends of runs; leave it out"
+        )
     rich = [
         configuration.label
         for configuration, spectra in results.each("spectra")
@@ -44,7 +50,10 @@ def say_left_out(figure, results, shown: list[str]) -> None:
 
 
 def chosen_families(spectra, most: int) -> np.ndarray:
-    """Places of the `most` most frequent families, by rising loss."""
+    """Places of the `most` most frequent families, by rising loss; of the first runs, where the
+    spectra are those of runs."""
+    if "count" not in spectra:
+        return np.arange(min(most, spectra.sizes["run"]))
     order = np.argsort(-spectra["count"].values, kind="stable")[:most]
     return np.sort(order)
 

@@ -25,7 +25,8 @@ LINEAR = 1e-3
 
 class HessianSpectra(Figure):
     """All eigenvalues of the Hessian in ascending order, one line per family of critical points
-    and one panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
+    (per run, where the study computes spectra of runs) and one panel per point. The length of a
+    level stretch is the multiplicity of an eigenvalue.
     Black: the global minimum. Families beyond the most frequent ones and points beyond an even
     selection are left out; panel titles say how many."""
 
@@ -71,10 +72,14 @@ class HessianSpectra(Figure):
         else:
             axis.set_yscale("log")
         axis.set_xlim(0, max(1, values.shape[1]))
-        total = spectra.sizes["family"]
-        left = f", {len(places)} of {total} families" if total > len(places) else ""
+        what = spectra["eigenvalue"].dims[0]
+        total, words = spectra.sizes[what], {"family": "families", "run": "runs"}[what]
+        left = f", {len(places)} of {total} {words}" if total > len(places) else ""
         axis.set_title(point_name(label) + left)
         axis.grid(axis="y", linewidth=0.4)
+        if len(places) == 0:
+            axis.text(0.5, 0.5, "no critical point", ha="center", transform=axis.transAxes)
+            return
         axis.legend(loc="upper left", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
         low, high = axis.get_ylim()
         axis.set_ylim(low, high * 2.2 ** len(places) if high > 0 else 0)

@@ -27,7 +27,7 @@ class SpectrumEnds(Figure):
     """Eigenvalues shown at each end, at most."""
     configurations: list[str] = []
     """Labels of the points; none: an even selection of those with families that are not global."""
-    most_points: PositiveInt = 6
+    most_points: PositiveInt = 5
     """At most so many points are selected."""
 
     def draw(self, results):

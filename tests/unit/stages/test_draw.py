@@ -22,7 +22,6 @@ RATES = [i / 1e4 for i in range(1, 33)]
 STUDIES = {
     "families": "",
     "ends of runs": "spectrum: {at: runs}",
-    "along the way": "spectrum: {at: trace}\ntrace: {weights: 2}",
     "nothing is critical": "stop: {steps: 1}\nclassify: {polish: none}",
     "all diverge": "optimizer: {name: gradient_descent, rate: 5}",
     "a grid": f"runs: 1\nsweep: {{optimizer.rate: {json.dumps(RATES)}}}",
@@ -70,9 +69,15 @@ def test_every_general_figure_draws_what_there_is(drawn, study):
             assert max(image.size) <= SIDE, (name, image.size)
 
 
+def test_spectra_along_trajectories_are_refused_in_one_line(drawn):
+    study = "spectrum: {at: trace}\ntrace: {weights: 2}\nfigures: [hessian_spectra]"
+    with pytest.raises(UserError, match=r"mine.yaml: spectrum.at: trace: this figure shows"):
+        drawn(study)
+
+
 def test_a_grid_is_selected_and_says_so(drawn):
     folder = drawn(STUDIES["a grid"])
-    for name, shown in (("convergence", 8), ("spectrum_ends", 6)):
+    for name, shown in (("convergence", 8), ("spectrum_ends", 5)):
         assert f">{shown} of 32 points<" in (folder / f"{name}.svg").read_text()
     text = (folder / "convergence.svg").read_text()
     assert text.count(">rate = ") == 8
