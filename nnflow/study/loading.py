@@ -22,6 +22,9 @@ from nnflow.study.vary import with_varied
 STUDIES = Path("config/studies")
 """Where study files lie, in folders by subject or directly."""
 
+FOLDERS = ("logs", "benchmarks")
+"""Folders beside those of the studies."""
+
 LONGEST_LABEL = 250
 """Bytes of a configuration's label, which names a group of the netCDF files."""
 
@@ -65,6 +68,8 @@ def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) ->
     name = file.stem
     try:
         check_name(name)
+        if name in FOLDERS:
+            raise ValueError(f"the results have a folder {name!r} of their own; rename the study")
         if scale not in SCALES:
             raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
         whole = _without_empty(read_yaml(file))

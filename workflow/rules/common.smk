@@ -6,7 +6,9 @@ from snakemake.exceptions import WorkflowError
 
 from nnflow.base.errors import UserError
 from nnflow.workflow.plan import Plan
+from nnflow.workflow.runner import end_jobs_with_this_process
 
+end_jobs_with_this_process()
 try:
     PLAN = Plan.from_config(config)
 except UserError as error:
