@@ -76,7 +76,10 @@ class Registry:
         broken = next((source for source in self.problems if _stem(source) == name), None)
         if broken:
             raise UserError(f"{singular} {name!r} can't be used: {broken}: {self.problems[broken]}")
-        raise UserError(f"unknown {singular} {name!r}{suggest(name, sorted(self.plugins[kind]))}")
+        near = suggest(name, sorted(self.plugins[kind]))
+        count = len(self.problems)
+        lost = f"; broken plugin files: {count}, `nnflow plugins` says why" if count else ""
+        raise UserError(f"unknown {singular} {name!r}{near}{lost}")
 
     def source(self, plugin: type[Plugin]) -> str:
         """The file or package that a plugin's class came from."""

@@ -156,3 +156,17 @@ def test_killed_and_repeated_gives_the_same_bytes(finished, project):
     assert {path for path in ours if ours[path] != theirs[path]} <= REPORTS
     assert {path for path in theirs if path not in ours and "/plain/" not in path} == set()
     assert not list(project.folder.rglob("*.part"))
+
+
+@pytest.mark.slow
+def test_a_copy_and_another_spelling_of_the_interpreter_leave_nothing_to_do(done):
+    """Where results and Python lie changes no number, so nothing runs again."""
+    project = done
+    assert project.planned() == set()
+    (project.folder / "elsewhere").symlink_to(sys.prefix)
+    _, _, *arguments = project.command("--cores", "1", "--dry-run")
+    python = str(project.folder / "elsewhere" / "bin" / "python")
+    run = project.call([python, "-m", *arguments])
+    assert run.returncode == 0 and "Nothing to be done" in run.stdout + run.stderr
+    told = project.nnflow("why", "valley")
+    assert told.stdout == "valley: everything is up to date\n", told
