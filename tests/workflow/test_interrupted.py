@@ -144,7 +144,7 @@ def test_what_is_interrupted_leaves_no_job_and_a_clean_folder(project, how, plai
         else:
             process.send_signal(signal.SIGINT)
         time.sleep(0.5)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
         drain(master)
         time.sleep(0.1)
