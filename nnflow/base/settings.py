@@ -17,6 +17,9 @@ from pydantic.fields import FieldInfo
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 """Names of plugins, studies, analyses and figures."""
 
+EXACT = 2.0**53
+"""From here on not every whole number is a float."""
+
 
 class Settings(BaseModel):
     """Immutable settings; an unknown key is an error, never ignored."""
@@ -92,6 +95,17 @@ def _reason(problem: dict[str, Any], kind: type[BaseModel] | None) -> str:
     given = problem.get("input")
     shown = isinstance(given, str | int | float | bool) and problem["type"] != "value_error"
     return f"{reason} (got {given!r})" if shown else reason
+
+
+def one_spelling(value: Any) -> Any:
+    """A value of a YAML file with each number spelled in one way, whole ones without a point, so
+    that 1 and 1.0 are one setting."""
+    if isinstance(value, dict):
+        return {key: one_spelling(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [one_spelling(item) for item in value]
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < EXACT
+    return int(value) if whole else value
 
 
 def check_name(name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -47,6 +48,8 @@ def replacing(path: Path):
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)
         temporary.replace(path)
+    except UnicodeEncodeError:
+        raise UserError(_unwritable(path)) from None
     except (OSError, RuntimeError) as error:
         if not isinstance(error, OSError) and "netcdf" not in str(error).lower():
             raise
@@ -61,6 +64,13 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+GROUPS = (
+    "One group per configuration: xarray.open_datatree(file), or"
+    " xarray.open_dataset(file, group={label!r})"
+)
+"""What the root of a file with groups says, as it looks empty where it is opened as one dataset."""
 
 
 def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> None:
@@ -81,6 +91,7 @@ def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[st
         tree = xr.DataTree(only)
     else:
         tree = xr.DataTree.from_dict({f"/{label}": d for label, d in datasets.items()})
+        root = {"comment": GROUPS.format(label=next(iter(datasets), "")), **root}
     tree.attrs = {**tree.attrs, **root}
     with replacing(path) as temporary:
         tree.to_netcdf(temporary, engine=ENGINE, encoding=encoding)
@@ -106,11 +117,51 @@ def read(path: Path) -> dict[str, xr.Dataset]:
             return children or {"": tree.to_dataset()}
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run the workflow to make it") from None
+    except UnicodeError:
+        raise UserError(_unwritable(path)) from None
     except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        if damage := _damage(path):
+            raise UserError(
+                f"{path}: not a readable netCDF file ({damage}): {reason}; delete it and run again"
+            ) from None
         raise UserError(
-            f"{path}: not a readable netCDF file (cut short?): {' '.join(str(error).split())};"
-            " delete it and run again"
+            f"{path}: can't be read: {reason}; its size is right, so look first whether another"
+            " process writes it, and whether the file system has locks"
         ) from None
+
+
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+"""What each netCDF-4 file begins with, as it is an HDF5 file."""
+END_OF_FILE = {0: 40, 1: 44, 2: 28, 3: 28}
+"""Where the superblock of HDF5, by version, says how long the file is (HDF5 File Format
+Specification, section II.A)."""
+
+
+def _damage(path: Path) -> str:
+    """What is wrong with a file, as its first bytes and its length tell; "" where that is nothing,
+    or where it can't be opened."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+            length = file.seek(0, os.SEEK_END)
+    except OSError:
+        return ""
+    if not head.startswith(SIGNATURE):
+        return "empty" if not head else "no netCDF file"
+    place = END_OF_FILE.get(head[8] if len(head) > 8 else -1)
+    if place is None or len(head) < place + 8:
+        return "cut short"
+    end = int.from_bytes(head[place : place + 8], "little")
+    return "cut short" if length < end else ""
+
+
+def _unwritable(path: Path) -> str:
+    text = str(path.absolute()).encode("ascii", "backslashreplace").decode()
+    return (
+        f"{text}: this locale"
+        f" ({sys.getfilesystemencoding()}) has not the letters of the path; set PYTHONUTF8=1"
+    )
 
 
 def attributes(path: Path) -> dict[str, Any]:
@@ -120,6 +171,8 @@ def attributes(path: Path) -> dict[str, Any]:
     try:
         with netCDF4.Dataset(path) as file:
             return {name: file.getncattr(name) for name in file.ncattrs()}
+    except UnicodeError:
+        raise UserError(_unwritable(path)) from None
     except OSError:
         return {}
 

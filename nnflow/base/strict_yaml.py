@@ -38,10 +38,19 @@ class _Loader(yaml.SafeLoader):
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: dict[str, int] = {}
-        for key, _ in node.value:
+        before = None
+        for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise ValueError(f"line {line}: a key must be a word")
+            if node.flow_style and before and _continues(before[1], key, value):
+                first, number = before[0].value, before[1].value
+                raise ValueError(
+                    f"line {line}: {first}: {number},{key.value} is no number; write a decimal"
+                    f" point: {number}.{key.value}"
+                )
+            _check_number(key, None)
+            before = key, value
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise ValueError(
                     f"line {line}: the key {key.value!r} stands twice (first in line"
@@ -56,14 +65,21 @@ class _Loader(yaml.SafeLoader):
             raise ValueError(f"line {line}: nested more than {DEEPEST} levels deep")
         node = super().compose_node(parent, index)
         self.depth -= 1
-        if isinstance(node, yaml.ScalarNode) and node.style is None:
+        if parent is None or index is not None:  # else it is a key
             _check_number(node, index)
         return node
 
 
-def _check_number(node: yaml.ScalarNode, key: Any) -> None:
+def _continues(number: yaml.Node, key: yaml.Node, value: yaml.Node) -> bool:
+    """Is the key the rest of a number with a decimal comma, as in {rate: 0,1}?"""
+    alone = isinstance(value, yaml.ScalarNode) and value.value == "" and value.style is None
+    return alone and number.tag == "tag:yaml.org,2002:int" and key.value.isdecimal()
+
+
+def _check_number(node: yaml.Node, key: Any) -> None:
     """Raise ValueError for a plain scalar that YAML 1.1 and 1.2 read as different numbers."""
-    if _AMBIGUOUS.fullmatch(node.value):
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    if plain and _AMBIGUOUS.fullmatch(node.value):
         named = f"{key.value}: " if isinstance(key, yaml.ScalarNode) else ""
         raise ValueError(
             f"line {node.start_mark.line + 1}: {named}{node.value} is no plain decimal number;"

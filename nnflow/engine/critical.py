@@ -207,4 +207,5 @@ def _largest(eigenvalues: np.ndarray, largest: np.ndarray | None) -> np.ndarray:
     """Largest magnitudes, (run, 1)."""
     if largest is not None:
         return largest[:, None]
-    return np.nanmax(np.abs(eigenvalues), axis=1, keepdims=True)
+    # NaN, without a warning, where a run of finite loss has no finite Hessian
+    return np.fmax.reduce(np.abs(eigenvalues), axis=1, keepdims=True)

@@ -53,7 +53,7 @@ def report(plan: Plan) -> str:
     """
     folder = plan.results / plan.scale
     sections = [_section(plan, plan.loaded[name], folder) for name in plan.studies]
-    page = _page(plan.scale, sections)
+    page = _page(plan, sections)
     rows = [row for section in sections for row in section["rows"]]
     store.write_text(folder / "claims.csv", to_csv(rows))
     store.write_text(folder / "report.html", page)
@@ -79,7 +79,8 @@ def print_claims(plan: Plan, every: bool) -> int:
 def report_unfinished(plan: Plan) -> Path | None:
     """Write results/<scale>/unfinished.html, and return its path: the report of the studies
     whose results are there, which names the others; None, and no page, where none is missing. For
-    a workflow in which a job failed; the next whole report removes it."""
+    a workflow in which a job failed: an earlier report.html says nothing of that, and is removed;
+    the next whole report removes this page."""
     folder = plan.results / plan.scale
     sections, missing = [], {}
     for study in (plan.loaded[name] for name in plan.studies):
@@ -89,12 +90,19 @@ def report_unfinished(plan: Plan) -> Path | None:
             missing[study.name] = str(error)
     if not missing:
         return None
-    store.write_text(folder / UNFINISHED, _page(plan.scale, sections, missing))
+    store.write_text(folder / UNFINISHED, _page(plan, sections, missing))
+    (folder / "report.html").unlink(missing_ok=True)
     return folder / UNFINISHED
 
 
+def _others(plan: Plan) -> list[str]:
+    """The studies whose results lie beside those of the plan."""
+    found = (file.parent.name for file in (plan.results / plan.scale).glob("*/summary.nc"))
+    return sorted(set(found) - set(plan.studies))
+
+
 def _page(
-    scale: str, sections: list[dict[str, Any]], missing: Mapping[str, str] = MappingProxyType({})
+    plan: Plan, sections: list[dict[str, Any]], missing: Mapping[str, str] = MappingProxyType({})
 ) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -104,7 +112,8 @@ def _page(
         lstrip_blocks=True,
     )
     return environment.get_template(TEMPLATE).render(
-        scale=scale,
+        scale=plan.scale,
+        others=_others(plan),
         version=nnflow.__version__,
         commit=git_commit(),
         packages=package_versions(),
@@ -197,7 +206,9 @@ def _read_claims(file: Path) -> list[dict[str, Any]]:
                 raise ValueError(f"{row['claim']}: unknown verdict {row['verdict']!r}")
     except FileNotFoundError:
         raise UserError(f"{file}: missing; run the workflow to make it") from None
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        raise UserError(f"{file}: can't be read: {error.strerror}") from None
+    except (ValueError, TypeError) as error:
         raise UserError(
             f"{file}: not a table of claims: {error}; delete it and run again"
         ) from None

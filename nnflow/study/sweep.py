@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nnflow.base.settings import suggest
+from nnflow.base.settings import one_spelling, suggest
 from nnflow.base.strict_yaml import read_yaml_file
 
 SCALES = ("quick", "paper")
@@ -94,15 +94,16 @@ def short(key: str, parameters: dict[str, Any]) -> str:
 
 
 def label(parameters: dict[str, Any]) -> str:
-    """A configuration's name, `k=6,n=6`, from letters that paths and netCDF groups bear. A
-    plugin with its settings is called by its name alone: `optimizer=newton`."""
+    """A configuration's name, `k=6,n=6`, from letters that paths and netCDF groups bear; 1 and
+    1.0 are one number. A plugin with its settings is called by its name alone:
+    `optimizer=newton`."""
 
     def text(value: Any) -> str:
         if isinstance(value, list):
             return "-".join(text(item) for item in value)
         if isinstance(value, dict) and "name" in value:
             return text(value["name"])
-        return _UNSAFE.sub("-", str(value))
+        return _UNSAFE.sub("-", str(one_spelling(value)))
 
     pairs = (f"{short(key, parameters)}={text(value)}" for key, value in parameters.items())
     return ",".join(pairs) or "all"

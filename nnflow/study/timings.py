@@ -22,8 +22,10 @@ def read_timings(folder: Path) -> dict[str, dict[str, Any]]:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: can't be read: {error}; delete it and run again") from None
+    except OSError as error:
+        raise UserError(f"{file}: can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{file}: not readable: {error}; delete it and run again") from None
 
 
 def write_timings(

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from nnflow.base.settings import Settings, check_name
+from nnflow.base.settings import Settings, check_name, one_spelling
 from nnflow.interfaces import (
     Analysis,
     Dataset,
@@ -339,4 +339,5 @@ class Study:
 
 def _plain(settings: Settings, part: str) -> Any:
     # as_any: a plugin with the settings of its own class, which the field's type lacks
-    return settings.model_dump(mode="json", include={part}, serialize_as_any=True)[part]
+    dumped = settings.model_dump(mode="json", include={part}, serialize_as_any=True)
+    return one_spelling(dumped[part])

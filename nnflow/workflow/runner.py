@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 from nnflow.base.errors import UserError
 from nnflow.base.shipped import shipped
@@ -63,6 +65,27 @@ def join_run() -> None:
     if fcntl is not None and JOBS.exists():
         with contextlib.suppress(OSError):
             fcntl.flock(os.open(JOBS, os.O_RDWR), fcntl.LOCK_SH)
+
+
+def end_jobs_with_this_process() -> None:
+    """Called by Snakemake as it reads the rules: SIGINT ends its jobs, too.
+
+    Snakemake waits for them, hours if need be. A terminal sends Ctrl-C to all of them, but
+    `kill -INT` and what supervises processes send it to Snakemake alone. Training that is told to
+    end keeps a checkpoint.
+    """
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        import psutil
+
+        for job in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                job.terminate()
+        signal.default_int_handler(number, frame)
+
+    with contextlib.suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupted)
 
 
 def _hold_alone(folder: Path) -> None:

@@ -28,7 +28,7 @@ claims:
     statement: the loss at steepness {steepness}
     source: exact
     value: loss
-    at_most: {"steepness=1.0": 1.0e-12, "steepness=3.0": 1.0e-12}
+    at_most: {"steepness=1": 1.0e-12, "steepness=3": 1.0e-12}
     kind: statement
 scales: {paper: {sweep: {model.steepness: [1.0, 2.0, 3.0]}}}
 """

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 LONG = """
@@ -65,3 +70,90 @@ def test_told_to_end_it_keeps_what_is_done(project):
     assert "damaged" in log.read_text() and "of other settings, code" in log.read_text()
     assert output.read_bytes() == whole
     assert list(kept.parent.iterdir()) == []
+
+
+ENDLESS = """
+title: As long as it takes
+model: {name: bowl}
+initializer: {name: normal}
+optimizer: {name: heavy_ball, rate: 1.0e-7, momentum: 0.5}
+stop: {steps: 100000000, check_every: 100}
+runs: 2000
+batch: 1000
+"""
+SMALL = ENDLESS.replace("100000000", "100").replace("2000", "2")
+
+
+def started(project, *command):
+    """The workflow in a terminal of its own, training; (process, the terminal's other end)."""
+    master, slave = pty.openpty()
+
+    def own_terminal():
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=project.folder,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        preexec_fn=own_terminal,
+    )
+    os.close(slave)
+    os.set_blocking(master, False)
+    logs = project.folder / "results/quick/endless/logs"
+    while not all(training(logs / f"train-{batch}.log", master) for batch in (0, 1)):
+        assert process.poll() is None
+        time.sleep(0.1)
+    return process, master
+
+
+def training(log, master):
+    drain(master)
+    return log.exists() and "runs finished" in log.read_text()
+
+
+def drain(master):
+    """What a terminal does that shows its text: else the workflow waits to write."""
+    with contextlib.suppress(OSError):
+        while os.read(master, 65536):
+            pass
+
+
+def jobs(folder):
+    """The processes that work on the endless study in the folder."""
+    found = psutil.process_iter(["cmdline", "cwd"])
+    return [p for p in found if p.info["cwd"] == str(folder) and "endless" in p.info["cmdline"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plain", [False, True], ids=["nnflow run", "snakemake"])
+@pytest.mark.parametrize("how", ["told once", "told twice", "Ctrl-C"])
+def test_what_is_interrupted_leaves_no_job_and_a_clean_folder(project, how, plain):
+    """SIGINT to Snakemake alone, once and twice, and Ctrl-C in its terminal."""
+    project.study("small", SMALL)
+    project.study("endless", ENDLESS)
+    workflow = ("snakemake", "-s", str(project.snakefile), "--config", "studies=endless")
+    command = workflow if plain else ("nnflow", "run", "endless")
+    process, master = started(project, *command, "--cores", "2")
+    assert len(jobs(project.folder)) >= 2
+    for _ in range(2 if how == "told twice" else 1):
+        if how == "Ctrl-C":
+            os.write(master, b"\x03")
+        else:
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+    until = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < until:
+        drain(master)
+        time.sleep(0.1)
+    os.close(master)
+    left = jobs(project.folder)
+    for job in left:
+        job.kill()
+    assert process.poll() not in (None, 0) and not left
+    assert not list((project.folder / "results/quick/endless/batches").glob("*"))
+    assert ("train", "endless") in project.planned()
+    again = project.snakemake("--cores", "1", "--config", "studies=small")
+    assert again.returncode == 0, again.stderr

@@ -18,6 +18,7 @@ from nnflow.stages.job import Job
 from nnflow.stages.spectrum import spectrum
 from nnflow.stages.train import train
 from nnflow.study.loading import load_study
+from nnflow.workflow.plan import Plan
 
 MODEL = '''
 import nnflow
@@ -155,7 +156,7 @@ def test_many_weights_are_judged_as_few(user, sign, kind):
 
 def test_a_weight_with_a_slash_in_its_name(user):
     model = MODEL.replace('{"w": (self.size,)}', '{"layer/w": (self.size,)}')
-    refused(user, "calls a weight 'layer/w': netCDF has no slash", model=model)
+    refused(user, "calls a weight 'layer/w'; netCDF has no slash in names", model=model)
 
 
 class Heard(Reporter):
@@ -246,3 +247,49 @@ def test_one_end_of_the_spectrum_alone(user):
     found = job.read["spectrum_ends"]
     assert found["max_eigenvalue"].item() == pytest.approx(1)
     assert found["min_eigenvalue"].isnull().all()
+
+
+@pytest.mark.parametrize("setting", ["loss", "gradient", "plugins", "name", "files"])
+def test_a_setting_that_hides_a_method(user, setting):
+    model = MODEL.replace("size: int = 2", f"size: int = 2\n    {setting}: int = 3")
+    model = model.replace("def loss(", "def other(") if setting == "loss" else model
+    words = f"the setting '{setting}' hides what every Model has by that name; rename it"
+    refused(user, "broken plugin files: 1, `nnflow plugins` says why", model=model)
+    assert any(words in reason for reason in registry().problems.values())
+
+
+def test_a_limit_of_steps_that_nobody_reaches_costs_nothing(user):
+    job = user(STUDY.replace("steps: 300", "steps: 1000000000000"))
+    (training,) = store.read(job.batch_path("training", 0)).values()
+    assert (training["steps"] < 1000).all()
+
+
+def test_a_study_may_not_be_called_as_a_folder_of_the_results(tmp_path):
+    for name in ("logs", "benchmarks"):
+        (tmp_path / f"{name}.yaml").write_text(STUDY)
+        with pytest.raises(UserError, match="the results have a folder"):
+            load_study(tmp_path / f"{name}.yaml")
+
+
+@pytest.mark.parametrize("named", [".", "./", "./."])
+def test_results_in_the_projects_own_folder(named):
+    with pytest.raises(UserError, match="is the project's own folder"):
+        Plan.from_config({"studies": ["himmelblau"], "results": named})
+
+
+def test_a_constant_loss_is_degenerate_everywhere(user):
+    """No derivative, no error: every weight is a critical point, and none is isolated."""
+    model = MODEL.replace('(weights["w"] ** 2).sum(1) / 2', '(0 * weights["w"]).sum(1)')
+    job = user(model=model)
+    (points,) = store.read(job.batch_path("critical_points", 0)).values()
+    kinds = points["kind"].attrs["flag_meanings"].split()
+    assert {kinds[k] for k in points["kind"].values} == {"degenerate"}
+    assert (points["nullity"] == 2).all()
+
+
+@pytest.mark.parametrize("loss", ["torch.ones(len(weights['w']))", "7.0"])
+def test_a_loss_that_does_not_see_its_weights(user, loss):
+    model = MODEL.replace('self.sign * (weights["w"] ** 2).sum(1) / 2', loss)
+    with pytest.raises(UserError) as caught:
+        user(model=model)
+    assert "model 'user_bowl'" in str(caught.value) and "\n" not in str(caught.value)

@@ -159,7 +159,7 @@ def test_the_plugin_is_named(project, run, fault):
     name = {"model": "'bowl'", "analysis": "'ends'", "figure": "'ends_figure'"}
     assert name.get(part, "'broken'") in line and part in line
     if part not in ("analysis", "figure", "dataset"):
-        assert "steepness=1.0" in line
+        assert "steepness=1" in line
     for word in words:
         assert word in line
 
@@ -186,10 +186,10 @@ def test_runs_without_an_end_have_a_status_and_the_rest_goes_on(project, run, ho
     project.edit(FILES["model"], old, new)
     project.edit(FILES["model"], "from nnflow import Model", "from nnflow import Model, torch")
     folder = run("model")
-    ends = store.read(folder / "training.nc")["steepness=1.0"]
+    ends = store.read(folder / "training.nc")["steepness=1"]
     meanings = ends["status"].attrs["flag_meanings"].split()
     assert {meanings[value] for value in ends["status"].values} == expected
-    points = store.read(folder / "critical_points.nc")["steepness=1.0"]
+    points = store.read(folder / "critical_points.nc")["steepness=1"]
     judged = points["kind"].attrs["flag_meanings"].split().index("not_critical")
     lost = ends["status"].values != meanings.index("converged")
     assert (points["kind"].values[lost] == judged).all()
@@ -202,8 +202,8 @@ def test_float32_trains_and_the_rest_stays_in_float64(project, run):
     project.edit(study, "gradient_norm: 1.0e-9", "gradient_norm: 1.0e-5")
     project.edit(study, "runs: 6", "runs: 6\nprecision: float32")
     folder = run("model")
-    assert store.read(folder / "training.nc")["steepness=1.0"]["w"].dtype == "float32"
-    points = store.read(folder / "critical_points.nc")["steepness=1.0"]
+    assert store.read(folder / "training.nc")["steepness=1"]["w"].dtype == "float32"
+    points = store.read(folder / "critical_points.nc")["steepness=1"]
     assert points["w"].dtype == "float64" and (points["gradient_norm"] < 1e-13).all()
     project.edit(FILES["model"], LOSS, LOSS + " + 0 * w.double().sum(1)")
     with pytest.raises(UserError, match=r"'bowl': loss: torch\.float64 where the weights are"):

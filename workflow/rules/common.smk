@@ -6,7 +6,9 @@ from snakemake.exceptions import WorkflowError
 
 from nnflow.base.errors import UserError
 from nnflow.workflow.plan import Plan
+from nnflow.workflow.runner import end_jobs_with_this_process
 
+end_jobs_with_this_process()
 try:
     PLAN = Plan.from_config(config)
 except UserError as error:
@@ -51,8 +53,8 @@ def settings(stage):
 
 
 def code(stage):
-    """Hash of the code that a job of the stage runs."""
-    return lambda wildcards: PLAN.code(stage, wildcards.study)
+    """Hashes of the code that a job of the stage runs and of the files that its plugins read."""
+    return lambda wildcards: PLAN.depends(stage, wildcards.study)
 
 
 def memory(stage, study=None):

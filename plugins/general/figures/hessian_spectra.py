@@ -26,9 +26,9 @@ LINEAR = 1e-3
 
 class HessianSpectra(Figure):
     """All eigenvalues of the Hessian in ascending order, one line per family of critical points
-    and one panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
-    Black: the global minimum. Where no run reached a critical point, the lines are those of
-    the ends of runs. Families beyond the most frequent ones and points beyond an even
+    (per run, where the study computes spectra of runs, or no run reached a critical point) and one
+    panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
+    Black: the global minimum. Families beyond the most frequent ones and points beyond an even
     selection are left out; panel titles say how many."""
 
     needs = ("spectra",)
@@ -75,6 +75,9 @@ class HessianSpectra(Figure):
         axis.set_xlim(0, max(1, values.shape[1]))
         axis.set_title(point_name(label) + shown_of(spectra, places))
         axis.grid(axis="y", linewidth=0.4)
+        if len(places) == 0:
+            axis.text(0.5, 0.5, "no critical point", ha="center", transform=axis.transAxes)
+            return
         axis.legend(loc="upper left", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
         low, high = axis.get_ylim()
         axis.set_ylim(low, high * 2.2 ** len(places) if high > 0 else 0)

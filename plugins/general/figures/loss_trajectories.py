@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, flag_mask
 
-from ._families import chosen_points, point_name
+from ._families import point_name, selected_points
 
 GLOBAL, MINIMUM, OTHER = "global", "spurious minimum", "neither"
 STYLES = {
@@ -55,7 +55,7 @@ class LossTrajectories(Figure):
 
     def _label(self, results) -> str:
         if self.configuration is not None:
-            return chosen_points(results, [self.configuration], 1)[0]
+            return selected_points(results, [self.configuration], 1)[0]
         counts = {p.label: _groups(e)[MINIMUM].sum() for p, e in results.each("critical_points")}
         return max(counts, key=counts.get)
 

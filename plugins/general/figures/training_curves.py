@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import PositiveInt
 
 import nnflow
 from nnflow import Figure
+
+from ._families import point_name, say_left_out, selected_points
 
 ROWS = ("loss", "accuracy")
 SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}
@@ -14,27 +17,35 @@ SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}
 class TrainingCurves(Figure):
     """Loss and accuracy against training steps, one column per point: single runs (thin),
     their median (thick) and the range between the quartiles (band). Accuracies at the end
-    are written into the panels."""
+    are written into the panels. Points beyond an even selection are left out; the title says how
+    many."""
 
     needs = ("training",)
+
+    configurations: list[str] = []
+    """Labels of the points; none: an even selection of all."""
+    most_points: PositiveInt = 5
+    """At most so many points are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        columns = list(results.each("training"))
+        shown = selected_points(results, self.configurations, self.most_points)
+        columns = [(label, results.at("training", label)) for label in shown]
         rows = [row for row in ROWS if f"trace_{row}" in columns[0][1]]
         size = (1 + 3 * len(columns), 0.6 + 2.2 * len(rows))
         figure, axes = plt.subplots(
             len(rows), len(columns), figsize=size, sharex="col", sharey="row", squeeze=False
         )
-        for column, (configuration, trained) in enumerate(columns):
+        for column, (label, trained) in enumerate(columns):
             for row, name in enumerate(rows):
                 _curves(axes[row, column], trained, name)
-            axes[0, column].set_title(configuration.label.replace("=", " = "))
+            axes[0, column].set_title(point_name(label))
             axes[-1, column].set_xlabel("step")
         for row, name in enumerate(rows):
             axes[row, 0].set_ylabel(name)
         axes[0, 0].legend(loc="lower left")
+        say_left_out(figure, results, shown)
         return figure
 
 

@@ -59,8 +59,14 @@ def test_several_points_are_groups(tmp_path):
         xr.testing.assert_equal(read[label], expected)
         assert read[label].attrs["title"] == "test"
     with xr.open_datatree(path) as tree:
+        comment = tree.attrs.pop("comment")
         assert tree.attrs == {"study": "s"}
         assert set(tree.children) == set(points)
+    # whoever opens it as one dataset finds no variable, and is told what to do
+    with xr.open_dataset(path) as root:
+        assert not root.data_vars and root.attrs["comment"] == comment
+    with xr.open_dataset(path, group="k=6,n=6") as group:
+        assert "xarray.open_dataset(file, group='k=6,n=6')" in comment and "w" in group
 
 
 def test_points_keep_their_order(tmp_path):
@@ -188,7 +194,7 @@ def test_a_truncated_file_is_one_line_that_says_what_to_do(tmp_path, kept):
     with pytest.raises(UserError) as caught:
         store.read(path)
     message = str(caught.value)
-    assert message.startswith(f"{path}: not a readable netCDF file (cut short?): ")
+    assert message.startswith(f"{path}: not a readable netCDF file (")
     assert message.endswith("; delete it and run again")
     assert "\n" not in message
 
@@ -213,3 +219,58 @@ def test_no_file_stays_open(tmp_path):
     store.write(path, {"all": dataset(seed=1)}, {})
     xr.testing.assert_equal(read, dataset())
     xr.testing.assert_equal(store.read(path)[""], dataset(seed=1))
+
+
+def test_deletion_is_advised_of_a_file_that_is_broken_and_of_no_other(tmp_path, monkeypatch):
+    path = tmp_path / "data.nc"
+    store.write(path, {"": xr.Dataset({"x": ("run", np.arange(1000.0))})}, {"title": "t"})
+    whole = path.read_bytes()
+    for length in (0, 5, 20, 100, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(UserError, match=r"(cut short|empty|no netCDF file)\).*; delete it"):
+            store.read(path)
+    path.write_bytes(whole)
+
+    def locked(*arguments, **options):
+        raise OSError(-101, "NetCDF: HDF error")
+
+    monkeypatch.setattr(xr, "open_datatree", locked)
+    with pytest.raises(UserError, match="its size is right, so look first") as caught:
+        store.read(path)
+    assert "delete" not in str(caught.value)
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+import numpy as np, xarray as xr
+from nnflow.base.store import attributes, read, write
+from nnflow.base.errors import UserError
+path = Path(sys.argv[1]) / "data.nc"
+for act in (
+    lambda: write(path, {"": xr.Dataset({"x": ("run", np.zeros(3))})}, {}),
+    lambda: read(path),
+    lambda: attributes(path),
+):
+    try:
+        act()
+        print("done")
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_locale_without_the_letters_of_the_path_is_named(tmp_path):
+    folder = tmp_path / "Über"
+    folder.mkdir()
+    ascii_only = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    for locale, words in ((ascii_only, "set PYTHONUTF8=1"), ({"PYTHONUTF8": "1"}, "done")):
+        run = subprocess.run(
+            [sys.executable, "-c", ELSEWHERE, str(folder)],
+            env={**os.environ, **locale},
+            capture_output=True,
+            text=True,
+        )
+        lines = run.stdout.splitlines()
+        assert len(lines) == 3 and all(words in line for line in lines), run
+        assert "delete" not in run.stdout

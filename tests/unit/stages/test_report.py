@@ -21,7 +21,7 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.notation import number, span, with_interval
 from nnflow.base.timing import machine
-from nnflow.stages.report import _published, _settings, report
+from nnflow.stages.report import _published, _settings, report, report_unfinished
 from nnflow.study.claims import Claim, to_csv
 from nnflow.study.timings import write_timings
 from nnflow.study.verdicts import judge
@@ -389,3 +389,22 @@ def test_measured_times_are_shown_with_their_machine(plan):
     assert f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB" in text
     assert '<td>weights 100</td><td class="number nowrap">0.00125 (0.0010–0.0015)</td>' in text
     assert "7 × 200" in text and "difference &lt;quotients&gt;" in text
+
+
+def test_results_of_other_studies_are_named(plan):
+    report(plan)
+    page = plan.results / "quick" / "report.html"
+    assert "Not in this report" not in page.read_text(encoding="utf-8")
+    report(replace(plan, studies=("valleys",)))
+    text = page.read_text(encoding="utf-8")
+    assert "Not in this report: <code>ridges</code>, whose" in text
+
+
+def test_a_study_that_failed_is_told_and_no_earlier_report_hides_it(plan):
+    report(plan)
+    folder = plan.results / "quick"
+    (folder / "ridges" / "summary.nc").unlink()
+    assert report_unfinished(plan) == folder / "unfinished.html"
+    text = (folder / "unfinished.html").read_text(encoding="utf-8")
+    assert "Not finished." in text and "<code>ridges</code>: " in text
+    assert not (folder / "report.html").exists()
