@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from nnflow.base.errors import UserError
 
 ENGINE = "netcdf4"
 # packs in two thirds of the time of level 4, for files larger by 3 to 5 %
-_PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
+PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
 @contextmanager
@@ -68,10 +68,6 @@ def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[st
 
     datasets: by configuration label. attributes: of the file; mappings are stored as JSON.
     """
-    root = {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for key, value in attributes.items()
-    }
     encoding = {
         f"/{label}" if len(datasets) > 1 else "/": {name: _encoding(v) for name, v in d.items()}
         for label, d in datasets.items()
@@ -81,16 +77,24 @@ def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[st
         tree = xr.DataTree(only)
     else:
         tree = xr.DataTree.from_dict({f"/{label}": d for label, d in datasets.items()})
-    tree.attrs = {**tree.attrs, **root}
+    tree.attrs = {**tree.attrs, **text_attributes(attributes)}
     with replacing(path) as temporary:
         tree.to_netcdf(temporary, engine=ENGINE, encoding=encoding)
+
+
+def text_attributes(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Attributes of a file: texts as they are, anything else as JSON."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in attributes.items()
+    }
 
 
 def _encoding(variable: xr.DataArray) -> dict[str, Any]:
     if variable.ndim == 0 or variable.dtype.kind in "OUS":
         return {}
     fill = {"_FillValue": None} if variable.dtype.kind in "iub" else {}
-    return {**_PACKED, **fill}
+    return {**PACKED, **fill}
 
 
 def read(path: Path) -> dict[str, xr.Dataset]:
@@ -99,11 +103,17 @@ def read(path: Path) -> dict[str, xr.Dataset]:
     Everything is loaded, so that no file stays open. Raises UserError for a missing or
     damaged file.
     """
+    with naming_what_cant_be_read(path), xr.open_datatree(path, engine=ENGINE) as tree:
+        tree.load()
+        children = {label: node.to_dataset() for label, node in tree.children.items()}
+        return children or {"": tree.to_dataset()}
+
+
+@contextmanager
+def naming_what_cant_be_read(path: Path) -> Iterator[None]:
+    """Raise UserError where the block finds the file missing or damaged."""
     try:
-        with xr.open_datatree(path, engine=ENGINE) as tree:
-            tree.load()
-            children = {label: node.to_dataset() for label, node in tree.children.items()}
-            return children or {"": tree.to_dataset()}
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run the workflow to make it") from None
     except (OSError, RuntimeError, ValueError, KeyError) as error:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
-import xarray as xr
 
-from nnflow.base.flags import flag_mask
+from nnflow.base.joining import Column, Piece, join, rows
 from nnflow.engine.critical import KINDS
 from nnflow.engine.families import families
 from nnflow.stages.job import Job
@@ -15,36 +12,52 @@ from nnflow.study.types import Configuration
 
 TITLES = {"training": "ends of training", "critical_points": "critical points"}
 """The datasets that are made batch by batch, with their titles."""
+INVARIANT = "invariant"
 
 
 def collect(job: Job, dataset: str) -> None:
-    """Join the batches of `training` or `critical_points`; writes DATASET.nc."""
-    parts: dict[str, list[xr.Dataset]] = defaultdict(list)
+    """Join the batches of `training` or `critical_points`; writes DATASET.nc.
+
+    No more is held in memory than what is cut into chunks, and what finds the families.
+    """
+    pieces = _pieces(job, dataset)
+    added = _families(job, pieces) if dataset == "critical_points" else {}
+    path = job.folder / f"{dataset}.nc"
+    join(path, pieces, job.file_attributes(TITLES[dataset]), {INVARIANT}, added)
+
+
+def _pieces(job: Job, dataset: str) -> dict[str, list[Piece]]:
+    """Where the runs of each configuration are, by its label."""
+    pieces: dict[str, list[Piece]] = {}
     for number, slices in enumerate(job.study.batches):
-        found = job.read_slices(job.batch_path(dataset, number), slices)
-        for run_slice, part in zip(slices, found, strict=True):
-            parts[run_slice.configuration.label].append(part)
-    joined = {
-        configuration.label: xr.concat(
-            parts[configuration.label], "run", data_vars="minimal", coords="minimal"
-        )
-        for configuration in job.study.configurations
+        path = job.batch_path(dataset, number)
+        job.check(job.study.name, path)
+        for one in slices:
+            label = one.configuration.label
+            group = label if len(slices) > 1 else ""
+            pieces.setdefault(label, []).append(Piece(path, group, one.stop - one.start))
+    return pieces
+
+
+def _families(job: Job, pieces: dict[str, list[Piece]]) -> dict[str, dict[str, Column]]:
+    """The column `family`, from the invariants, by label."""
+    text = {"long_name": "family, by rising loss (-1: none)"}
+    of = {configuration.label: configuration for configuration in job.study.configurations}
+    found = rows(pieces, ("kind", "loss", INVARIANT))
+    return {
+        label: {"family": Column(family_numbers(of[label], **columns), text)}
+        for label, columns in found
     }
-    if dataset == "critical_points":
-        joined = {p.label: _with_families(p, joined[p.label]) for p in job.study.configurations}
-    job.write(job.folder / f"{dataset}.nc", joined, TITLES[dataset])
 
 
-def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
-    """The dataset with `family`, without the invariants that gave it."""
-    kind = critical["kind"]
-    reached = ~flag_mask(kind, "not_critical")
-    isolated = np.isin(kind.values, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
-    number = families(
-        np.where(reached, critical["loss"].values, np.nan),
-        critical["invariant"].values,
-        isolated,
-        configuration.settings.classify.family_within,
-    )
-    attributes = {"long_name": "family, by rising loss (-1: none)"}
-    return critical.drop_vars("invariant").assign(family=("run", number, attributes))
+def family_numbers(
+    configuration: Configuration, kind: np.ndarray, loss: np.ndarray, invariant: np.ndarray
+) -> np.ndarray:
+    """Family of each run, (run,), by rising loss; -1 for those that are not critical.
+
+    kind, loss: (run,). invariant: (run, number), of the model's symmetry.
+    """
+    reached = kind != KINDS.index("not_critical")
+    isolated = np.isin(kind, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
+    within = configuration.settings.classify.family_within
+    return families(np.where(reached, loss, np.nan), invariant, isolated, within)

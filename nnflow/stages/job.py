@@ -79,8 +79,11 @@ class Job:
 
     def write(self, path: Path, datasets: dict[str, xr.Dataset], title: str) -> None:
         """Write datasets by configuration label, with provenance."""
-        title = f"{self.study.settings.title}: {title}"
-        store.write(path, datasets, {"title": title, **self.provenance})
+        store.write(path, datasets, self.file_attributes(title))
+
+    def file_attributes(self, title: str) -> dict[str, Any]:
+        """Attributes of a file that the job writes: its title and provenance."""
+        return {"title": f"{self.study.settings.title}: {title}", **self.provenance}
 
     def write_slices(
         self, path: Path, slices: tuple[RunSlice, ...], datasets: list[xr.Dataset], title: str
