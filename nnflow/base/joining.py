@@ -157,7 +157,8 @@ def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variab
     packed: dict[str, Any] = {}
     if filters.get("zlib"):
         shape = [len(target.dimensions[name]) for name in source.dimensions]
-        packed = {**store.PACKED, "chunksizes": _chunk(source, shape)}
+        # each chunk is written once: nothing is to be kept for later
+        packed = {**store.PACKED, "chunksizes": _chunk(source, shape), "chunk_cache": CHUNK}
     made = target.createVariable(
         source.name, source.dtype, source.dimensions, fill_value=fill, **packed
     )
