@@ -17,7 +17,7 @@ from nnflow.base.settings import check_name, suggest
 from nnflow.base.strict_yaml import read_yaml_file
 from nnflow.interfaces.model import size
 from nnflow.study.loading import STUDIES, load_study, study_file
-from nnflow.study.results import dataset_path
+from nnflow.study.results import dataset_path, part_path
 from nnflow.study.sweep import SCALES
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.fingerprint import code_hash
@@ -180,11 +180,26 @@ class Plan:
         folder = self.results / self.scale / study
         return [str(dataset_path(folder, name)) for name in self.analyses(study)]
 
+    def part_files(self, study: str) -> list[str]:
+        """The files of the parts of a study's analyses."""
+        folder = self.results / self.scale / study
+        loaded = self.loaded[study]
+        return [
+            str(part_path(folder, name, number))
+            for name in self.analyses(study)
+            for number in range(loaded.settings.analyses[name].parts(loaded))
+        ]
+
+    def part_inputs(self, study: str, analysis: str) -> list[str]:
+        """The files that a part of an analysis reads."""
+        return [*self.needs(study, "analyses", analysis), *self.used_files(study)]
+
     def analysis_inputs(self, study: str) -> list[str]:
         """The files that a study's analyses read, but for those that they write."""
         written = self.analysis_files(study)
         read = self._all_needs(study, "analyses", self.analyses(study))
-        return [*(file for file in read if file not in written), *self.used_files(study)]
+        read = [file for file in read if file not in written]
+        return [*read, *self.part_files(study), *self.used_files(study)]
 
     def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
@@ -193,6 +208,17 @@ class Plan:
     def settings(self, stage: str, study: str) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
         return self.loaded[study].settings_json(*SETTINGS[stage])
+
+    @_once
+    def part_settings(self, study: str, analysis: str) -> str:
+        """What a part of an analysis depends on besides files and code, as JSON."""
+        told = json.loads(self.settings("analyze", study))
+        return json.dumps({**told, "analyses": told["analyses"][analysis]}, sort_keys=True)
+
+    @_once
+    def part_code(self, study: str, analysis: str) -> str:
+        """Hash of the code that a part of an analysis runs."""
+        return self._code_of_analyses(study, [self.loaded[study].settings.analyses[analysis]])
 
     @_once
     def resources_for(self, stage: str, study: str) -> Request:
