@@ -38,10 +38,18 @@ class _Loader(yaml.SafeLoader):
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
         seen: dict[str, int] = {}
-        for key, _ in node.value:
+        before = None
+        for key, value in node.value:
             line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
                 raise ValueError(f"line {line}: a key must be a word")
+            if node.flow_style and before and _continues(before[1], key, value):
+                first, number = before[0].value, before[1].value
+                raise ValueError(
+                    f"line {line}: {first}: {number},{key.value} is no number; write a decimal"
+                    f" point: {number}.{key.value}"
+                )
+            before = key, value
             if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
                 raise ValueError(
                     f"line {line}: the key {key.value!r} stands twice (first in line"
@@ -59,6 +67,12 @@ class _Loader(yaml.SafeLoader):
         if isinstance(node, yaml.ScalarNode) and node.style is None:
             _check_number(node, index)
         return node
+
+
+def _continues(number: yaml.Node, key: yaml.Node, value: yaml.Node) -> bool:
+    """Is the key the rest of a number with a decimal comma, as in {rate: 0,1}?"""
+    alone = isinstance(value, yaml.ScalarNode) and value.value == "" and value.style is None
+    return alone and number.tag == key.tag == "tag:yaml.org,2002:int"
 
 
 def _check_number(node: yaml.ScalarNode, key: Any) -> None:

@@ -6,7 +6,9 @@ fit the processor's cache. What a run computes does not depend on its companions
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import heapq
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,10 +127,11 @@ def _descend(
     progress(len(outcome.status), at.step, np.nan, np.nan)
 
 
-def _stations(stop: Stop, traced: np.ndarray) -> list[int]:
-    """The steps at which the runs are looked at."""
-    checks = np.arange(0, stop.steps, stop.check_every)
-    return np.union1d(checks, [*traced, stop.steps]).astype(np.int64).tolist()
+def _stations(stop: Stop, traced: np.ndarray) -> Iterator[int]:
+    """The steps at which the runs are looked at, as they come: a limit of 10¹² costs nothing."""
+    further = sorted({*map(int, traced), stop.steps})
+    merged = heapq.merge(range(0, stop.steps, stop.check_every), further)
+    return (station for station, _ in itertools.groupby(merged))
 
 
 def _rows(mask: np.ndarray) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from pydantic import ValidationError, model_serializer, model_validator
@@ -33,6 +34,9 @@ class Plugin(Settings):
     """Settings that may differ from run to run (the key `vary` of a study). The methods of an
     optimizer or an initializer then see an array (run, 1) in place of the number, a model's (run,):
     a tensor, of an initializer a NumPy array."""
+    modules: ClassVar[tuple[str, ...]] = ()
+    """Modules that its code reaches in a way no import shows, or that lie in an installed package:
+    jobs run again where they, or what they import of their own package, have changed."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -56,6 +60,14 @@ class Plugin(Settings):
 
     def used_studies(self) -> tuple[str, ...]:
         """Names of studies whose results it reads; the study's key `uses` has to name them."""
+        return ()
+
+    def files(self, folder: Path) -> tuple[Path, ...]:
+        """Files and folders whose content it reads (a table, a checkpoint): jobs run again where
+        that has changed. A download whose hash the code knows needs no mention.
+
+        folder: where datasets keep their files.
+        """
         return ()
 
     def with_values(self, values: Mapping[str, Any]) -> Self:

@@ -14,6 +14,7 @@ import importlib.util
 import os
 import sys
 import types
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from importlib.metadata import entry_points
@@ -83,7 +84,10 @@ class Registry:
 
     def _load(self, source: str, load: Callable[[], types.ModuleType]) -> None:
         try:
-            found = _registered(load())
+            with warnings.catch_warnings():
+                # pydantic's word on what _check_settings refuses
+                warnings.filterwarnings("ignore", message="Field name .* shadows an attribute")
+                found = _registered(load())
         except (Exception, SystemExit) as error:
             self.problems[source] = _describe(error)
             return
@@ -155,7 +159,10 @@ def _registered(module: types.ModuleType) -> list[tuple[str, str, type[Plugin]]]
                 f"{names[cls]!r} and {name!r} are one class; give each name a class of its own"
             )
         names[cls] = name
-    return [(_kind(name, cls), name, cls) for name, cls in given]
+    found = [(_kind(name, cls), name, cls) for name, cls in given]
+    for kind, name, cls in found:
+        _check_settings(_CLASSES[kind], name, cls)
+    return found
 
 
 def _kind(name: str, cls: object) -> str:
@@ -164,6 +171,16 @@ def _kind(name: str, cls: object) -> str:
             return kind.kind
     known = ", ".join(kind.__name__ for kind in KINDS)
     raise UserError(f"{name!r} is of no kind of plugin; derive its class from one of: {known}")
+
+
+def _check_settings(kind: type[Plugin], name: str, cls: type[Plugin]) -> None:
+    """Raise UserError for a setting that hides what nnflow calls by its name."""
+    for setting in cls.model_fields:
+        if hasattr(kind, setting):
+            raise UserError(
+                f"{name!r}: the setting {setting!r} hides what every {kind.__name__} has by that"
+                " name; rename it"
+            )
 
 
 def _stem(source: str) -> str:

@@ -54,17 +54,27 @@ def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None 
         if form not in FORMATS:
             raise UserError(f"--format {form}: expected one of {', '.join(FORMATS)}")
     sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
-    for name, plugin in known.items():
-        if only is not None and name not in only:
-            continue
-        with blaming(job, [plugin]):
-            figure = plugin.draw(job.read)
-            if not isinstance(figure, matplotlib.figure.Figure):
-                kind = type(figure).__name__
-                raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
-        _save(figure, job.folder / "figures" / name, formats or ("png", "svg"))
-        plt.close(figure)
-        job.reporter.line(f"drew {name}")
+    failed = None
+    for name in only or known:
+        try:
+            _draw(job, name, formats or ("png", "svg"))
+        except UserError as error:  # the others are drawn all the same
+            failed = failed or error
+    if failed:
+        raise failed
+
+
+def _draw(job: Job, name: str, formats: Sequence[str]) -> None:
+    """Draw one figure. Raises UserError where its plugin, or drawing what it made, fails."""
+    plugin = job.study.settings.figures[name]
+    with blaming(job, [plugin]):
+        figure = plugin.draw(job.read)
+        if not isinstance(figure, matplotlib.figure.Figure):
+            kind = type(figure).__name__
+            raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
+        _save(figure, job.folder / "figures" / name, formats)
+    plt.close(figure)
+    job.reporter.line(f"drew {name}")
 
 
 def _save(figure: matplotlib.figure.Figure, path: Path, formats: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from nnflow.interfaces import Start
 from nnflow.interfaces.model import weight_dimensions
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, run_coordinates
+from nnflow.stages.reading import naming_files
 from nnflow.study.types import Configuration, ConfigurationSettings
 from nnflow.study.vary import RESERVED
 
@@ -26,7 +27,9 @@ def initialize(job: Job) -> None:
         settings = configuration.settings
         with blaming(job, (settings.model, settings.initializer), configuration.label):
             _check_shapes(job, configuration)
-            drawn = {name: _array(values) for name, values in _drawn(job, configuration).items()}
+            with naming_files(job, (settings.model, settings.dataset, settings.initializer)):
+                given = _drawn(job, configuration)
+            drawn = {name: _array(values) for name, values in given.items()}
             axes = weight_dimensions(settings.model)
         variables = {}
         for name, shape in settings.model.shapes().items():
@@ -99,6 +102,11 @@ def _check(
         raise UserError(
             f"{study.file}: model: {settings.model.name!r} calls a weight {name!r}, a"
             " name that the datasets use for something else; rename it"
+        )
+    if "/" in name:
+        raise UserError(
+            f"{study.file}: model: {settings.model.name!r} calls a weight {name!r}; netCDF has no"
+            " slash in names; rename it"
         )
     if name in configuration.grid.dimensions():
         raise UserError(

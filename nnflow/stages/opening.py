@@ -19,7 +19,7 @@ from nnflow.stages.job import Job
 from nnflow.study.results import Results
 from nnflow.study.types import Configuration, RunSlice, Study
 from nnflow.workflow.fingerprint import git_commit, package_versions
-from nnflow.workflow.freshness import check_fresh, codes
+from nnflow.workflow.freshness import check_fresh, codes, read_files
 from nnflow.workflow.plan import Plan, checkpoint_interval, data_folder, read_config
 from nnflow.workflow.runner import join_run
 
@@ -43,17 +43,20 @@ def open_job(
     file that gets each line of progress. detail: which part of the stage, for the log.
     """
     join_run()
-    plan, config = Plan((study,), scale, results), read_config()
+    config = read_config()
+    folder = data_folder(data, config)
+    plan = Plan((study,), scale, results, data=folder)
     loaded, code = plan.loaded[study], plan.code(stage, study)
+    depends = plan.depends(stage, study)
     provenance = {
         "settings": plan.all_settings(study),
         "seed": loaded.settings.seed,
         "code": code,
         "codes": codes(plan, stage, study),
+        "files": read_files(plan, stage, study),
         "packages": package_versions(),
         "commit": git_commit(),
     }
-    folder = data_folder(data, config)
     return Job(
         loaded,
         results,
@@ -61,7 +64,7 @@ def open_job(
         gpus,
         {"study": study, "scale": scale, "provenance": provenance},
         Reporter(f"{stage} {study}{detail}", log),
-        key(plan.settings(stage, study), code, sorted(package_versions().items())),
+        key(plan.settings(stage, study), depends, sorted(package_versions().items())),
         checkpoint_interval(config),
         partial(landscape_of, folder),
         partial(check_fresh, plan),
@@ -74,8 +77,9 @@ def open_results(
     """The results of a study of the project in the working folder, outside of any job:
     `nnflow.open("himmelblau").frame("critical_points")`. Raises UserError where a file that is read
     is missing, or was made with other settings."""
-    plan = Plan((study,), scale, Path(results))
-    landscape = partial(landscape_of, data_folder(data, read_config()))
+    data = data_folder(data, read_config())
+    plan = Plan((study,), scale, Path(results), data=data)
+    landscape = partial(landscape_of, data)
     folder = plan.results / scale / study
     return Results(plan.loaded[study], folder, None, landscape, partial(check_fresh, plan))
 

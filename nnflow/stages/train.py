@@ -17,6 +17,7 @@ from nnflow.engine.training import train as train_ensemble
 from nnflow.engine.weights import from_flat, kept_from_flat, to_flat
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device, run_coordinates
+from nnflow.stages.reading import naming_files
 from nnflow.stages.runtime_contract import check_training
 from nnflow.study.types import ConfigurationSettings, RunSlice
 
@@ -94,7 +95,8 @@ def _train_slice(
         precision
     )
     with blaming(job, (model, settings.dataset, optimizer), run_slice.configuration.label):
-        objective = make_objective(job.study, run_slice, "train", job.data, device, precision)
+        with naming_files(job, (model, settings.dataset)):
+            objective = make_objective(job.study, run_slice, "train", job.data, device, precision)
         varied = _varied(run_slice, device, precision)
         check_training(objective, optimizer, initial, varied)
         return train_ensemble(

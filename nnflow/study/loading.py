@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args
@@ -66,7 +67,7 @@ def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) ->
         check_name(name)
         if scale not in SCALES:
             raise ValueError(f"scale: unknown scale{suggest(scale, list(SCALES))}")
-        whole = read_yaml(file)
+        whole = _without_empty(read_yaml(file))
         raw = with_scale(whole, scale)
         sweep = raw.pop("sweep", {})
         own = set(StudySettings.model_fields)
@@ -81,6 +82,28 @@ def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) ->
     except ValueError as error:
         raise UserError(f"{file}: {error}") from None
     return study
+
+
+def _without_empty(whole: dict[str, Any]) -> dict[str, Any]:
+    """A study file without the sections whose keys are all commented out, at both scales."""
+    empty = [key for key, value in whole.items() if value is None and key in _sections()]
+    kept = {key: value for key, value in whole.items() if key not in empty}
+    if isinstance(scales := kept.get("scales"), dict):
+        kept["scales"] = {
+            scale: _without_empty(part) if isinstance(part, dict) else part
+            for scale, part in scales.items()
+        }
+    return kept
+
+
+@cache
+def _sections() -> set[str]:
+    """The keys that hold keys or lists and may be left out."""
+    fields = {**StudySettings.model_fields, **ConfigurationSettings.model_fields}
+    found = {
+        key for key, field in fields.items() if isinstance(field.default, Settings | dict | list)
+    }
+    return {*found, "sweep"}
 
 
 def _used(name: str, file: Path, scale: str, users: tuple[str, ...]) -> Study:

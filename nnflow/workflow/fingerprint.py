@@ -1,8 +1,9 @@
-"""Which code a stage of a study depends on, as a hash.
+"""Which code and which files a stage of a study depends on, as hashes.
 
-Snakemake re-runs a job when its parameters change. This hash is one of them: it covers
-the stage's module, all that it imports from nnflow, and the files of the plugins that
-the study uses in that stage with their neighbours, and nothing else. Modules that only
+Snakemake re-runs a job when its parameters change. These hashes are among them: that of the code
+covers the stage's module, all that it imports from nnflow, and the files of the plugins that
+the study uses in that stage with their neighbours and what they import of the user's own code,
+which is all that lies neither in Python's library nor in an installed package. Modules that only
 read settings are left out: the settings themselves are parameters of the job.
 """
 
@@ -12,17 +13,19 @@ import ast
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import nnflow
+from nnflow.base.errors import UserError
 from nnflow.interfaces import Plugin
 from nnflow.interfaces.registry import PACKAGE
 
-ROOTS = ("nnflow", PACKAGE)
 READING_SETTINGS = {
     "nnflow.study",
     "nnflow.study.loading",
@@ -35,6 +38,8 @@ READING_SETTINGS = {
 PACKAGES = (
     "numpy", "scipy", "torch", "xarray", "netCDF4", "snakemake", "pydantic", "python-flint",
 )  # fmt: skip
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed packages."""
 _HOME = Path(nnflow.__file__).parent
 
 
@@ -50,20 +55,59 @@ def code_hash(stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()
 def code_files(
     stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()
 ) -> dict[str, Path]:
-    """The files that `code_hash` covers, by module; a stage's templates among them."""
+    """The files that `code_hash` covers, by module; a stage's templates among them. Raises
+    UserError where a plugin names a module that is not found."""
     files: dict[str, Path] = {}
-    classes = (type(plugin).__module__ for plugin in plugins)
-    waiting = [f"nnflow.stages.{stage}", *classes, *modules]
+    plugins = list(plugins)
+    waiting = [f"nnflow.stages.{stage}", *(type(p).__module__ for p in plugins), *modules]
+    for plugin in plugins:
+        for module in plugin.modules:
+            if _file(module) is None:
+                raise UserError(f"{plugin.name!r}: modules: no module {module!r} is found")
+            waiting.append(module)
+    # what a plugin names counts with its own package, wherever that is installed
+    followed = {module.partition(".")[0] for module in waiting}
     while waiting:
         module = waiting.pop()
         if module in files or module in READING_SETTINGS:
             continue
+        top = module.partition(".")[0]
+        if top not in followed and not _own(top):
+            continue
         if (file := _file(module)) is not None:
             files[module] = file
             waiting.extend(_imports(module, file))
+            if not top.startswith(("nnflow", PACKAGE)):  # importing it runs the packages around it
+                waiting.extend(filter(None, [module.rpartition(".")[0]]))
     for template in (_HOME / "stages").glob(f"{stage}.*"):
         files.setdefault(f"nnflow.stages.{template.name.removesuffix('.py')}", template)
     return files
+
+
+def content_hash(file: Path) -> str:
+    """Hash of a file's content, or of all files below a folder with their names in it; "" where
+    there is none, or where it can't be read."""
+    try:
+        if not file.is_dir():
+            with file.open("rb") as opened:
+                return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
+        digest = hashlib.sha256()
+        for inner in sorted(path for path in file.rglob("*") if path.is_file()):
+            digest.update(f"{inner.relative_to(file).as_posix()} {content_hash(inner)}\n".encode())
+        return digest.hexdigest()[:16]
+    except OSError:
+        return ""
+
+
+@cache
+def _own(top: str) -> bool:
+    """Is it code of the user's: neither of Python's library nor of an installed package?"""
+    if top in sys.stdlib_module_names:
+        return False
+    if top == "nnflow" or top.startswith(PACKAGE):
+        return True
+    file = _file(top)
+    return file is not None and not INSTALLED & set(file.parts)
 
 
 @cache
@@ -73,16 +117,34 @@ def _content(file: Path) -> bytes:
 
 @cache
 def _file(module: str) -> Path | None:
-    """The source of a module; nothing is imported, as planning is to stay fast."""
+    """The file of a module; nothing is imported, as planning is to stay fast."""
     top, *parts = module.split(".")
     if top == "nnflow":
         return _source(_HOME.joinpath(*parts))
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if loaded is not None:
         return Path(loaded)
-    folders = getattr(sys.modules.get(top), "__path__", ()) if top.startswith(PACKAGE) else ()
-    found = (_source(Path(folder, *parts)) for folder in folders)
-    return next((file for file in found if file is not None), None)
+    if top.startswith(PACKAGE):
+        folders = getattr(sys.modules.get(top), "__path__", ())
+        found = (_source(Path(folder, *parts)) for folder in folders)
+        return next((file for file in found if file is not None), None)
+    return _found(top, parts)
+
+
+def _found(top: str, parts: list[str]) -> Path | None:
+    """The file of a module that is not loaded, where a job would find it: `python -m nnflow` looks
+    in the working folder first, whichever program plans the job."""
+    try:
+        spec = PathFinder.find_spec(top, [os.getcwd()]) or importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if not parts:
+        return Path(spec.origin) if spec.has_location and spec.origin else None
+    places = spec.submodule_search_locations or ()
+    sources = (_source(Path(folder, *parts)) for folder in places)
+    return next((file for file in sources if file is not None), None)
 
 
 def _source(place: Path) -> Path | None:
@@ -92,8 +154,10 @@ def _source(place: Path) -> Path | None:
 
 @cache
 def _imports(module: str, file: Path) -> frozenset[str]:
-    """The modules of nnflow and of plugins that a module names in an import, wherever it stands,
-    except those for type checking only."""
+    """The modules that a module names in an import, wherever it stands, except those for type
+    checking only."""
+    if file.suffix != ".py":
+        return frozenset()
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
     for node in _walk(ast.parse(file.read_bytes())):
@@ -107,7 +171,7 @@ def _imports(module: str, file: Path) -> frozenset[str]:
                 found.update(_home(name) for name in names)
             else:
                 found.update({base, *(f"{base}.{name}" for name in names)})
-    return frozenset(name for name in found if name.startswith(ROOTS))
+    return frozenset(found)
 
 
 def _home(name: str) -> str:

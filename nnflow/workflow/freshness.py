@@ -15,7 +15,7 @@ from typing import Any
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
-from nnflow.workflow.plan import SETTINGS, Plan
+from nnflow.workflow.plan import Plan
 
 BEFORE: dict[str, tuple[str, ...]] = {
     "initialize": (),
@@ -53,8 +53,17 @@ def upstream(plan: Plan, stage: str, study: str) -> tuple[str, ...]:
 
 def codes(plan: Plan, stage: str, study: str) -> dict[str, str]:
     """{stage: code hash} of a stage and of those that its numbers come from."""
+    return {other: plan.code(other, study) for other in _behind(plan, stage, study)}
+
+
+def read_files(plan: Plan, stage: str, study: str) -> dict[str, dict[str, str]]:
+    """{stage: {file: hash of its content}} of what their plugins read, for the same stages."""
+    return {other: plan.files(other, study) for other in _behind(plan, stage, study)}
+
+
+def _behind(plan: Plan, stage: str, study: str) -> tuple[str, ...]:
     own = (stage,) if stage in BEFORE else ()
-    return {other: plan.code(other, study) for other in (*upstream(plan, stage, study), *own)}
+    return (*upstream(plan, stage, study), *own)
 
 
 def stage_of(file: Path) -> str:
@@ -72,7 +81,9 @@ def differences(plan: Plan, study: str, file: Path) -> list[str]:
         return []
     stage = stage_of(file)
     parts = {
-        part for other in (*upstream(plan, stage, study), stage) for part in SETTINGS[other]
+        part
+        for other in (*upstream(plan, stage, study), stage)
+        for part in plan.parts(other, study)
     } - {"claims"}
     old, new = told["settings"], plan.all_settings(study)
     if stage == "analyze":
@@ -87,7 +98,18 @@ def differences(plan: Plan, study: str, file: Path) -> list[str]:
         for other, code in codes(plan, stage, study).items()
         if told["codes"].get(other) != code
     ]
-    return changed
+    read = read_files(plan, stage, study)
+    changed += [text for other in read for text in _edited(told, other, read[other])]
+    return list(dict.fromkeys(changed))
+
+
+def _edited(told: dict[str, Any], stage: str, now: dict[str, str]) -> Iterator[str]:
+    """The files that a stage reads whose content is another one than it was. They are compared by
+    content, as a folder may have moved; one that is not here can't be compared."""
+    before = set(told.get("files", {}).get(stage, {}).values())
+    for file, content in now.items():
+        if content and content not in before:
+            yield f"the content of {file}"
 
 
 def check_fresh(plan: Plan, study: str, file: Path) -> None:

@@ -15,17 +15,19 @@ from typing import Any, TypeVar
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name, suggest
 from nnflow.base.strict_yaml import read_yaml_file
+from nnflow.interfaces import Initializer, Plugin
 from nnflow.interfaces.model import size
 from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.sweep import SCALES
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
-from nnflow.workflow.fingerprint import code_hash
+from nnflow.workflow.fingerprint import code_hash, content_hash
 from nnflow.workflow.resources import Request, resources_for
 
 T = TypeVar("T")
 
 CONFIG = Path("config/config.yaml")
+NO_DATA_FOLDER = "no folder for data: set NNFLOW_DATA, as there is no home folder"
 KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -75,7 +77,8 @@ def _once(method: Callable[..., T]) -> cached_property[Callable[..., T]]:
 class Plan:
     """The studies of a workflow.
 
-    studies: names of files in `folder`. scale: quick or paper. results: where results go.
+    studies: names of files in `folder`. scale: quick or paper. results: where results go. data:
+    where datasets keep their files; None: as the environment or config.yaml says.
     Raises UserError where the configuration or a study errs.
     """
 
@@ -83,6 +86,7 @@ class Plan:
     scale: str = "quick"
     results: Path = Path("results")
     folder: Path = STUDIES
+    data: Path | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Plan:
@@ -100,8 +104,11 @@ class Plan:
         checked_interval(config.get("checkpoint", 1))
         results = _checked_results(config.get("results", "results"))
         _check_writable(results)
-        plan = cls(tuple(dict.fromkeys(studies)), scale, results)
-        plan.loaded  # noqa: B018 — every mistake in a study is reported before any job starts
+        data = data_folder(None, config)
+        plan = cls(tuple(dict.fromkeys(studies)), scale, results, data=data)
+        # every mistake in a study is reported before any job starts
+        for study in plan.loaded:
+            plan.check_files(study)
         return plan
 
     @cached_property
@@ -207,7 +214,20 @@ class Plan:
     @_once
     def settings(self, stage: str, study: str) -> str:
         """What a job of the stage depends on besides files and code, as JSON."""
-        return self.loaded[study].settings_json(*SETTINGS[stage])
+        return self.loaded[study].settings_json(*self.parts(stage, study))
+
+    def parts(self, stage: str, study: str) -> tuple[str, ...]:
+        """The parts of a study that a stage reads itself."""
+        return (*SETTINGS[stage], *self._read_by_starts(stage, study))
+
+    def _read_by_starts(self, stage: str, study: str) -> tuple[str, ...]:
+        """The dataset, where first weights may depend on it."""
+        if stage != "initialize":
+            return ()
+        plugins = self.loaded[study].plugins("initializer")
+        initializers = (plugin for plugin in plugins if isinstance(plugin, Initializer))
+        depends = any(type(plugin).start is not Initializer.start for plugin in initializers)
+        return ("dataset",) if depends else ()
 
     @_once
     def part_settings(self, study: str, analysis: str) -> str:
@@ -234,10 +254,48 @@ class Plan:
     @_once
     def code(self, stage: str, study: str) -> str:
         """Hash of the code that a job of the stage runs."""
-        loaded, parts, modules = self.loaded[study], PLUGINS.get(stage, ()), ()
+        landscape = stage in ("analyze", "draw") and self._evaluates(study, *PLUGINS[stage])
+        modules = ("nnflow.engine.landscape",) if landscape else ()
+        return code_hash(stage, self._plugins(stage, study), modules)
+
+    def _plugins(self, stage: str, study: str) -> list[Plugin]:
+        """The plugins whose code a job of the stage runs."""
+        parts = (*PLUGINS.get(stage, ()), *self._read_by_starts(stage, study))
         if stage in ("analyze", "draw") and self._evaluates(study, *parts):
-            parts, modules = (*parts, "model", "dataset"), ("nnflow.engine.landscape",)
-        return code_hash(stage, loaded.plugins(*parts), modules)
+            parts = (*parts, "model", "dataset")
+        return list(self.loaded[study].plugins(*parts))
+
+    @_once
+    def files(self, stage: str, study: str) -> dict[str, str]:
+        """{file: hash of its content} of what the plugins of a stage read; "" where there is
+        none."""
+        named = (self._named(plugin) for plugin in self._plugins(stage, study))
+        return {str(file): content_hash(file) for files in named for file in files}
+
+    def _named(self, plugin: Plugin) -> tuple[Path, ...]:
+        """The files that a plugin names."""
+        if type(plugin).files is Plugin.files:
+            return ()
+        folder = self.data or data_folder(None, read_config())
+        if folder is None:
+            raise UserError(f"{plugin.name!r}: {NO_DATA_FOLDER}")
+        return tuple(map(Path, plugin.files(folder)))
+
+    def check_files(self, study: str) -> None:
+        """Raise UserError where a plugin reads a file that is not there."""
+        for stage in PLUGINS:
+            for plugin in self._plugins(stage, study):
+                for file in self._named(plugin):
+                    if not file.exists():
+                        raise UserError(
+                            f"{self.loaded[study].file}: {plugin.name!r} reads {file}, which is"
+                            " missing"
+                        )
+
+    def depends(self, stage: str, study: str) -> str:
+        """What a job of the stage depends on besides settings and files of nnflow: the hashes of
+        its code and of the files that its plugins read. Where those lie does not matter."""
+        return " ".join([self.code(stage, study), *self.files(stage, study).values()])
 
     def _evaluates(self, study: str, part: str) -> bool:
         """Does an analysis or a figure evaluate the loss itself?"""
@@ -260,6 +318,11 @@ def _checked_results(named: Any) -> Path:
         raise UserError(
             f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
             " can't have in a path; rename the folder"
+        )
+    if Path(named) == Path():
+        raise UserError(
+            f"{CONFIG}: results: {named!r} is the project's own folder; name a folder in it, such"
+            " as results"
         )
     try:
         return Path(named).expanduser()

@@ -26,7 +26,7 @@ for study in PLAN.all_studies:
                 # the shell command is read when the job runs, after the loop has ended
                 study=study,
                 settings=PLAN.settings("analyze", study),
-                code=PLAN.code("analyze", study),
+                code=PLAN.depends("analyze", study),
             shell:
                 f"{NNFLOW} analyze {{params.study}} --scale {PLAN.scale} {FOLDER}"
 

@@ -51,8 +51,8 @@ def settings(stage):
 
 
 def code(stage):
-    """Hash of the code that a job of the stage runs."""
-    return lambda wildcards: PLAN.code(stage, wildcards.study)
+    """Hashes of the code that a job of the stage runs and of the files that its plugins read."""
+    return lambda wildcards: PLAN.depends(stage, wildcards.study)
 
 
 def memory(stage, study=None):

@@ -25,6 +25,6 @@ for study in PLAN.all_studies:
             # the shell command is read when the job runs, after the loop has ended
             study=study,
             settings=lambda wildcards, study=study: PLAN.settings("draw", study),
-            code=PLAN.code("draw", study),
+            code=PLAN.depends("draw", study),
         shell:
             f"{NNFLOW} draw {{params.study}} --scale {PLAN.scale} {FOLDER}"

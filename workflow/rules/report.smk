@@ -28,7 +28,7 @@ rule report:
         settings=lambda wildcards: [
             PLAN.settings("report", study) for study in PLAN.studies
         ],
-        code=PLAN.code("report", PLAN.studies[0]),
+        code=PLAN.depends("report", PLAN.studies[0]),
         studies=PLAN.studies,
     shell:
         f"{NNFLOW} report {{params.studies}} --scale {PLAN.scale} {FOLDER}"

@@ -13,6 +13,17 @@ def chosen_points(results, labels: list[str], most: int) -> list[str]:
 
     Raises UserError for a label that is none of the study's.
     """
+    rich = [
+        configuration.label
+        for configuration, spectra in results.each("spectra")
+        if _elsewhere(spectra).any()
+    ]
+    return selected_points(results, labels, most, rich)
+
+
+def selected_points(results, labels: list[str], most: int, among: list[str] = ()) -> list[str]:
+    """Labels of the points to show: those asked for, else those `among` which to choose (all, where
+    there are none), thinned evenly to `most`. Raises UserError as `chosen_points`."""
     known = [configuration.label for configuration in results.configurations]
     for label in labels:
         if label not in known:
@@ -21,14 +32,15 @@ def chosen_points(results, labels: list[str], most: int) -> list[str]:
             )
     if labels:
         return labels
-    rich = [
-        configuration.label
-        for configuration, spectra in results.each("spectra")
-        if _elsewhere(spectra).any()
-    ]
-    rich = rich or known
-    places = np.linspace(0, len(rich) - 1, min(most, len(rich))).round().astype(int)
-    return [rich[place] for place in places]
+    among = list(among) or known
+    places = np.linspace(0, len(among) - 1, min(most, len(among))).round().astype(int)
+    return [among[place] for place in places]
+
+
+def say_left_out(figure, results, shown: list[str]) -> None:
+    """Say above the figure how many points it leaves out."""
+    if (total := len(results.configurations)) > len(shown):
+        figure.suptitle(f"{len(shown)} of {total} points")
 
 
 def chosen_families(spectra, most: int) -> np.ndarray:

@@ -10,8 +10,11 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import point_name
+from ._families import point_name, say_left_out, selected_points
+from ._legend import legend_below
 
+COLOURS = 10
+"""Colours of the palette."""
 LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
 
 
@@ -19,7 +22,8 @@ class Convergence(Figure):
     """Distance from the end against step, one colour per point of the study: the median over the
     runs (thick) with single runs (thin) or with the range from the first to the third quartile
     (band). For the median and the band, a run that has ended keeps its last value. Where the
-    infimum of the loss is not known, the lowest recorded loss stands for it."""
+    infimum of the loss is not known, the lowest recorded loss stands for it. Points beyond an even
+    selection are left out; the title says how many."""
 
     needs = ("training",)
 
@@ -32,14 +36,20 @@ class Convergence(Figure):
     """Band between the quartiles, or a thin line for each run."""
     most: PositiveInt = 50
     """At most so many runs of a point are drawn as lines."""
+    configurations: list[str] = []
+    """Labels of the points; none: an even selection of all."""
+    most_points: Annotated[int, Field(gt=0, le=COLOURS)] = 8
+    """At most so many points are selected, each with a colour of its own."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
         size = (0.8 + 3.4 * len(self.show), 3.4)
         figure, axes = plt.subplots(1, len(self.show), figsize=size, squeeze=False)
+        shown = selected_points(results, self.configurations, self.most_points)
         for axis, name in zip(axes[0], self.show, strict=True):
-            for number, (configuration, trained) in enumerate(results.each("training")):
+            for number, label in enumerate(shown):
+                configuration, trained = results.configuration(label), results.at("training", label)
                 steps, values = _held(trained, name)
                 if name == "loss":
                     values = values - _infimum(configuration, values)
@@ -49,7 +59,8 @@ class Convergence(Figure):
             axis.set(xlabel="step", ylabel=LABELS[name], yscale="log")
             axis.set_xscale("symlog", linthresh=1)
             axis.set_xlim(left=0)
-        axes[0, 0].legend(loc="best")
+        legend_below(figure, axes, columns=2 if len(shown) > 1 else 1)
+        say_left_out(figure, results, shown)
         return figure
 
     def _draw(self, axis, trained, steps, values, color: str, label: str) -> None:

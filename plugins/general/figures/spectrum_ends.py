@@ -8,6 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
+from ._families import chosen_points, point_name, say_left_out
 from ._legend import legend_below
 
 ENDS = {"highest": "C0", "lowest": "C2"}
@@ -17,26 +18,33 @@ DENSE, DIFFERENCE = "dense Hessian", "difference from it"
 class SpectrumEnds(Figure):
     """Highest and lowest Hessian eigenvalues, one column per point and one place per spectrum.
     Error bars (hidden by the dots where none is seen) and the dots of the bottom row are
-    residuals ‖Hv − λv‖; circles and crosses compare with the dense Hessian."""
+    residuals ‖Hv − λv‖; circles and crosses compare with the dense Hessian. Points beyond an
+    even selection are left out; the title says how many."""
 
     needs = ("spectra",)
 
     count: PositiveInt = 4
     """Eigenvalues shown at each end, at most."""
+    configurations: list[str] = []
+    """Labels of the points; none: an even selection of those with families that are not global."""
+    most_points: PositiveInt = 6
+    """At most so many points are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        columns = list(results.each("spectra"))
+        shown = chosen_points(results, self.configurations, self.most_points)
+        columns = [(label, results.at("spectra", label)) for label in shown]
         size = (1 + 3 * len(columns), 6)
         figure, axes = plt.subplots(
             3, len(columns), figsize=size, sharex="col", sharey="row", squeeze=False
         )
-        for column, (configuration, spectra) in enumerate(columns):
+        for column, (label, spectra) in enumerate(columns):
             self._column(axes[:, column], spectra)
-            axes[0, column].set_title(configuration.label.replace("=", " = "))
+            axes[0, column].set_title(point_name(label))
         for axis, label in zip(axes[:, 0], (*ENDS, "error"), strict=True):
             axis.set_ylabel(label if label == "error" else f"{label} eigenvalues")
+        say_left_out(figure, results, shown)
         legend_below(figure, axes, columns=4, order=(*ENDS, DENSE, DIFFERENCE))
         return figure
 
@@ -57,7 +65,8 @@ class SpectrumEnds(Figure):
             if "dense_eigenvalue" in part:
                 _compare(axis, errors, x, part)
         values[-1].axhline(0, color="0.6", lw=0.8, zorder=0)
-        errors.set_yscale("log")
+        if (spectra["residual"] > 0).any():  # else a logarithmic axis has no place for it
+            errors.set_yscale("log")
         errors.set_xlabel(place)
         errors.xaxis.get_major_locator().set_params(integer=True)
 

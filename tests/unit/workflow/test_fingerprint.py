@@ -6,9 +6,16 @@ import sys
 import pytest
 
 import nnflow
+from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
 from nnflow.workflow import fingerprint
-from nnflow.workflow.fingerprint import code_files, code_hash, git_commit, package_versions
+from nnflow.workflow.fingerprint import (
+    code_files,
+    code_hash,
+    content_hash,
+    git_commit,
+    package_versions,
+)
 
 STAGES = (
     "initialize", "train", "collect", "classify", "certify", "spectrum", "analyze", "summarize",
@@ -51,7 +58,7 @@ def _forget():
 
 def forget():
     registry.cache_clear()
-    for cached in (fingerprint._content, fingerprint._file, fingerprint._imports):
+    for cached in (fingerprint._content, fingerprint._file, fingerprint._imports, fingerprint._own):
         cached.cache_clear()
 
 
@@ -224,3 +231,96 @@ def test_the_package_is_where_its_files_are_looked_for():
     assert fingerprint._file("nnflow").samefile(nnflow.__file__)
     assert fingerprint._file("nnflow.interfaces").name == "__init__.py"
     assert fingerprint._file("nnflow.nothing") is None
+
+
+OWN = """
+import nnflow
+from nnflow import Model
+
+class Own(Model):
+    \"\"\"A model that calls the user's package.\"\"\"
+    {modules}
+
+    def loss(self, weights, data):
+        {call}
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("own", Own)
+"""
+
+
+@pytest.fixture
+def package(folder, tmp_path, monkeypatch):
+    """A package of the user's in the working folder, and a plugin that calls it."""
+    monkeypatch.chdir(tmp_path)
+    inner = tmp_path / "my_package"
+    inner.mkdir()
+    (inner / "__init__.py").write_text("")
+    (inner / "physics.py").write_text("from . import units\n")
+    (inner / "units.py").write_text("UNIT = 1\n")
+    (inner / "unused.py").write_text("")
+
+    def write(call, modules=""):
+        folder.write("models/own.py", OWN.format(call=call, modules=modules))
+        forget()
+        return [registry().get("models", "own")()]
+
+    return inner, write
+
+
+def test_the_users_own_package_counts(package):
+    inner, write = package
+    plugins = write("from my_package.physics import units")
+    names = {name for name in code_files("train", plugins) if name.startswith("my_package")}
+    assert names == {"my_package.physics", "my_package.units"}
+    before = code_hash("train", plugins)
+    touch(inner / "unused.py")
+    forget()
+    assert code_hash("train", plugins) == before
+    touch(inner / "units.py")
+    forget()
+    assert code_hash("train", plugins) != before
+
+
+def test_installed_packages_and_the_library_do_not_count(package):
+    _, write = package
+    plugins = write("import numpy, json, torch")
+    tops = {name.partition(".")[0] for name in code_files("train", plugins)}
+    assert tops == {"nnflow", "nnflow_plugins"}
+
+
+def test_a_named_module_counts_wherever_it_lies(package, tmp_path, monkeypatch):
+    """One that no import names, in an installed package, with its neighbours."""
+    inner, write = package
+    installed = tmp_path / "site-packages"
+    installed.mkdir()
+    inner.rename(installed / "my_package")
+    monkeypatch.syspath_prepend(installed)
+    plugins = write("from my_package.physics import units")
+    assert not any(name.startswith("my_package") for name in code_files("train", plugins))
+    plugins = write("pass", 'modules = ("my_package.physics",)')
+    files = code_files("train", plugins)
+    assert {"my_package.physics", "my_package.units"} <= set(files)
+
+
+def test_a_named_module_that_is_not_found(package):
+    _, write = package
+    plugins = write("pass", 'modules = ("my_pakcage",)')
+    with pytest.raises(UserError, match="'own': modules: no module 'my_pakcage' is found"):
+        code_hash("train", plugins)
+
+
+def test_the_hash_of_a_file_and_of_a_folder(tmp_path):
+    file = tmp_path / "data" / "points.csv"
+    file.parent.mkdir()
+    file.write_text("0,1\n")
+    one, whole = content_hash(file), content_hash(file.parent)
+    assert content_hash(tmp_path / "missing") == "" and "" not in (one, whole)
+    moved = file.parent.rename(tmp_path / "elsewhere")
+    assert (content_hash(moved / "points.csv"), content_hash(moved)) == (one, whole)
+    (moved / "points.csv").write_text("0,2\n")
+    assert content_hash(moved / "points.csv") != one and content_hash(moved) != whole
+    changed = content_hash(moved)
+    (moved / "points.csv").rename(moved / "other.csv")
+    assert content_hash(moved) != changed

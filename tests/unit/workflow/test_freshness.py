@@ -4,6 +4,8 @@ import pytest
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
+from nnflow.engine.samples import load_arrays
+from nnflow.interfaces.registry import registry
 from nnflow.stages.analyze import analyze
 from nnflow.stages.classify import classify
 from nnflow.stages.collect import collect
@@ -157,3 +159,104 @@ def test_a_file_without_provenance_is_taken_as_it_is(project):
     (dataset,) = store.read(first).values()
     store.write(first, {"": dataset.drop_attrs()}, {"title": "mine"})
     check_fresh(plan, "valley", first)
+
+
+TABLE = '''
+import numpy as np
+
+import nnflow
+from nnflow import Dataset
+
+
+class Table(Dataset):
+    """Rows of a file."""
+
+    gives = ("inputs",)
+
+    def files(self, folder):
+        return (folder / "points.csv",)
+
+    def load(self, folder):
+        return {"inputs": np.loadtxt(folder / "points.csv")}
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("user_table", Table)
+'''
+
+
+@pytest.fixture
+def table(project, tmp_path, monkeypatch):
+    """The study with a dataset that names the file it reads."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/table.py").write_text(TABLE)
+    monkeypatch.setenv("NNFLOW_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    registry.cache_clear()
+    project("runs: 3", "runs: 3\ndataset: user_table")
+    points = tmp_path / "data/points.csv"
+    points.write_text("1\n2\n")
+    yield points
+    registry.cache_clear()
+
+
+def test_a_file_that_a_dataset_reads_counts(table, tmp_path, monkeypatch):
+    whole("critical_point_counts")
+    plan = Plan(("valley",))
+    assert why(plan, "valley") == []
+    # neither time nor place of the file matters
+    (tmp_path / "data").rename(tmp_path / "moved")
+    monkeypatch.setenv("NNFLOW_DATA", str(tmp_path / "moved"))
+    moved = tmp_path / "moved/points.csv"
+    moved.touch()
+    plan = Plan(("valley",))
+    before = plan.depends("train", "valley")
+    assert why(plan, "valley") == []
+    moved.write_text("1\n3\n")
+    plan = Plan(("valley",))
+    assert plan.depends("train", "valley") != before
+    lines = why(plan, "valley")
+    assert lines[0] == f"batches/training-0.nc: the content of {moved}"
+    assert not any(line.startswith("initialization.nc") for line in lines)
+    with pytest.raises(UserError, match=r"the content of .*points.csv"):
+        check_fresh(plan, "valley", tmp_path / "results/quick/valley/training.nc")
+
+
+def test_a_missing_file_is_told_before_any_job_and_makes_nothing_stale(table):
+    whole("critical_point_counts")
+    table.unlink()
+    assert why(Plan(("valley",)), "valley") == []
+    with pytest.raises(UserError, match=r"'user_table' reads .*points.csv, which is missing"):
+        Plan.from_config({"studies": ["valley"]})
+
+
+def test_a_file_that_no_plugin_names_is_told(table, tmp_path, capsys):
+    run(initialize)
+    run(train, 0)
+    assert "is read" not in capsys.readouterr().err
+    plugin = tmp_path / "plugins/table.py"
+    plugin.write_text(TABLE.replace('(folder / "points.csv",)', "()"))
+    registry.cache_clear()
+    load_arrays.cache_clear()
+    run(initialize)
+    run(train, 0)
+    assert "points.csv is read, and no plugin names it" in capsys.readouterr().err
+
+
+def test_first_weights_that_see_the_data_depend_on_them(table, tmp_path):
+    initializer = (
+        "import nnflow\nfrom nnflow import Initializer\n\n\nclass Seeing(Initializer):\n"
+        '    """Sees the data."""\n\n    def start(self, start):\n'
+        '        return {"w": start.streams.normal(2, draw=0) + start.load()["inputs"].mean()}\n'
+    )
+    hook = '\n\n@nnflow.hookimpl\ndef nnflow_register(register):\n    register("seeing", Seeing)\n'
+    (tmp_path / "plugins/seeing.py").write_text(initializer + hook)
+    study = tmp_path / "config/studies/valley.yaml"
+    before = Plan(("valley",))
+    assert "user_table" not in before.settings("initialize", "valley")
+    study.write_text(study.read_text().replace("name: normal", "name: seeing"))
+    registry.cache_clear()
+    plan = Plan(("valley",))
+    assert "user_table" in plan.settings("initialize", "valley")
+    assert list(plan.files("initialize", "valley")) == [str(table)]

@@ -1,0 +1,124 @@
+"""draw: figures of whatever a study found, also where that is nothing."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from nnflow.base.errors import UserError
+from nnflow.interfaces.registry import registry
+from nnflow.stages.classify import classify
+from nnflow.stages.collect import collect
+from nnflow.stages.draw import draw
+from nnflow.stages.initialize import initialize
+from nnflow.stages.opening import open_job
+from nnflow.stages.spectrum import spectrum
+from nnflow.stages.train import train
+
+FIGURES = (
+    "spectrum_ends", "convergence", "hessian_spectra", "loss_trajectories", "training_curves",
+)  # fmt: skip
+RATES = [i / 1e4 for i in range(1, 33)]
+STUDIES = {
+    "families": "",
+    "ends of runs": "spectrum: {at: runs}",
+    "along the way": "spectrum: {at: trace}\ntrace: {weights: 2}",
+    "nothing is critical": "stop: {steps: 1}\nclassify: {polish: none}",
+    "all diverge": "optimizer: {name: gradient_descent, rate: 5}",
+    "a grid": f"runs: 1\nsweep: {{optimizer.rate: {json.dumps(RATES)}}}",
+}
+STUDY = {
+    "title": "Himmelblau",
+    "model": "{name: himmelblau}",
+    "initializer": "{name: uniform_ball, radius: 5}",
+    "optimizer": "{name: gradient_descent, rate: 0.005}",
+    "runs": "3",
+    "stop": "{steps: 300}",
+    "figures": json.dumps(FIGURES),
+}
+SIDE = 3200
+"""Most pixels of a side at 200 to the inch: a page of 16 inches."""
+
+
+@pytest.fixture
+def drawn(tmp_path, monkeypatch):
+    """Runs a study up to its figures."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config/studies").mkdir(parents=True)
+
+    def run(changes, only=None):
+        own = dict(line.split(": ", 1) for line in changes.splitlines())
+        text = "\n".join(f"{key}: {value}" for key, value in {**STUDY, **own}.items())
+        (tmp_path / "config/studies/mine.yaml").write_text(text)
+        initialize(open_job("initialize", "mine"))
+        for stage in (train, classify):
+            stage(open_job(stage.__name__, "mine"), 0)
+        for dataset in ("training", "critical_points"):
+            collect(open_job("collect", "mine"), dataset)
+        spectrum(open_job("spectrum", "mine"))
+        draw(open_job("draw", "mine"), only)
+        return tmp_path / "results/quick/mine/figures"
+
+    return run
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_general_figure_draws_what_there_is(drawn, study):
+    folder = drawn(STUDIES[study])
+    for name in FIGURES:
+        with Image.open(folder / f"{name}.png") as image:
+            assert max(image.size) <= SIDE, (name, image.size)
+
+
+def test_a_grid_is_selected_and_says_so(drawn):
+    folder = drawn(STUDIES["a grid"])
+    for name, shown in (("convergence", 8), ("spectrum_ends", 6)):
+        assert f">{shown} of 32 points<" in (folder / f"{name}.svg").read_text()
+    text = (folder / "convergence.svg").read_text()
+    assert text.count(">rate = ") == 8
+
+
+def test_a_chosen_configuration_is_drawn_and_another_refused(drawn):
+    sweep = STUDIES["a grid"] + "\nfigures: {convergence: {configurations: [%s]}}"
+    text = (drawn(sweep % "rate=0.0005") / "convergence.svg").read_text()
+    assert text.count(">rate = 0.0005<") == 1 and text.count(">rate = ") == 1
+    with pytest.raises(UserError, match=r"figures: no point 'rate=7'"):
+        drawn(sweep % "rate=7")
+
+
+BROKEN = '''
+import nnflow
+from nnflow import Figure
+
+
+class Broken(Figure):
+    """Nothing to draw on a logarithmic axis."""
+
+    needs = ("training",)
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots()
+        axes.set_xticks([0.5])
+        axes.xaxis.set_major_formatter(lambda value, place: 1 / 0)
+        return figure
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("broken", Broken)
+'''
+
+
+def test_a_figure_that_fails_is_named_and_the_others_are_drawn(drawn, tmp_path):
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins/broken.py").write_text(BROKEN)
+    registry.cache_clear()
+    try:
+        with pytest.raises(UserError, match=r"figure 'broken'.*ZeroDivisionError") as caught:
+            drawn("figures: [broken, convergence]")
+        assert "\n" not in str(caught.value)
+        assert (tmp_path / "results/quick/mine/figures/convergence.png").exists()
+    finally:
+        registry.cache_clear()
