@@ -33,8 +33,8 @@ class Analysis(Plugin):
     names of other analyses of the study, and `objective`, the loss with the data."""
 
     def parts(self, study: StudyView) -> int:
-        """How many parts a long computation is cut into: each is a job of its own, so that parts run
-        side by side, and one that is finished is not done again. 0: none."""
+        """How many parts a long computation is cut into; 0: none. Each is a job of its own: parts
+        run side by side, and one that is finished is not done again."""
         return 0
 
     def part(self, results: ResultsView, number: int) -> xr.Dataset:

@@ -27,6 +27,8 @@ from nnflow.workflow.resources import Request, resources_for
 T = TypeVar("T")
 
 CONFIG = Path("config/config.yaml")
+LANDSCAPE = "nnflow.engine.landscape"
+"""What evaluates the loss in analyses and figures."""
 NO_DATA_FOLDER = "no folder for data: set NNFLOW_DATA, as there is no home folder"
 KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
@@ -236,9 +238,17 @@ class Plan:
         return json.dumps({**told, "analyses": told["analyses"][analysis]}, sort_keys=True)
 
     @_once
-    def part_code(self, study: str, analysis: str) -> str:
-        """Hash of the code that a part of an analysis runs."""
-        return self._code_of_analyses(study, [self.loaded[study].settings.analyses[analysis]])
+    def part_depends(self, study: str, analysis: str) -> str:
+        """What a part of an analysis depends on besides settings and files of nnflow: the code of
+        this analysis, and what that reads."""
+        loaded = self.loaded[study]
+        plugin = loaded.settings.analyses[analysis]
+        plugins, modules = list(plugin.plugins()), ()
+        if OBJECTIVE in plugin.needs:
+            plugins += loaded.plugins("model", "dataset")
+            modules = (LANDSCAPE,)
+        read = [content_hash(file) for one in plugins for file in self._named(one)]
+        return " ".join([code_hash("analyze", plugins, modules), *read])
 
     @_once
     def resources_for(self, stage: str, study: str) -> Request:
@@ -255,7 +265,7 @@ class Plan:
     def code(self, stage: str, study: str) -> str:
         """Hash of the code that a job of the stage runs."""
         landscape = stage in ("analyze", "draw") and self._evaluates(study, *PLUGINS[stage])
-        modules = ("nnflow.engine.landscape",) if landscape else ()
+        modules = (LANDSCAPE,) if landscape else ()
         return code_hash(stage, self._plugins(stage, study), modules)
 
     def _plugins(self, stage: str, study: str) -> list[Plugin]:
