@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 import xarray as xr
@@ -12,6 +15,7 @@ from nnflow.engine.families import NO_FAMILY
 from nnflow.engine.objective import Objective, flatten, make_objective
 from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
 from nnflow.stages.faults import blaming
+from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device
 from nnflow.study.types import Classify, Configuration, RunSlice
 
@@ -21,24 +25,44 @@ def spectrum(job: Job) -> None:
     writes spectra.nc."""
     torch.set_num_threads(1)
     datasets = {}
-    with job.reporter.running() as reporter:
+    read = [job.folder / f"{name}.nc" for name in ("training", "critical_points")]
+    finished = Finished(job.checkpoint("spectrum", 0, *read))
+    with job.reporter.running() as reporter, finished.kept():
         for number, (configuration, critical) in enumerate(job.read.each("critical_points")):
             with blaming(
                 job,
                 (configuration.settings.model, configuration.settings.dataset),
                 configuration.label,
             ):
-                datasets[configuration.label] = _spectra(job, configuration, critical)
+                pieces = partial(_piece, finished, number)
+                datasets[configuration.label] = _spectra(job, configuration, critical, pieces)
             reporter.update(
                 number + 1, len(job.study.configurations), f"configurations · {configuration.label}"
             )
-    job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
+        job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
 
 
-def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
+Pieces = Callable[[str, Callable[[], xr.Dataset]], xr.Dataset]
+"""Computes what is not there yet: by the name of a piece, and how to compute it."""
+
+
+def _piece(
+    finished: Finished, number: int, name: str, compute: Callable[[], xr.Dataset]
+) -> xr.Dataset:
+    """A piece of one configuration."""
+    return finished.piece(f"{number} {name}", compute)
+
+
+def _spectra(
+    job: Job, configuration: Configuration, critical: xr.Dataset, pieces: Pieces
+) -> xr.Dataset:
+    if configuration.settings.spectrum.at == "trace":
+        return _along_trajectories(job, configuration, pieces)
+    return pieces("all", partial(_at_points, job, configuration, critical))
+
+
+def _at_points(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     settings = configuration.settings.spectrum
-    if settings.at == "trace":
-        return _along_trajectories(job, configuration)
     if settings.at == "runs":
         axis, rows = "run", _chosen_runs(configuration)
         labels = critical["run"].values[rows]
@@ -74,7 +98,7 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
     return xr.Dataset(variables, coordinates)
 
 
-def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
+def _along_trajectories(job: Job, configuration: Configuration, pieces: Pieces) -> xr.Dataset:
     """Eigenvalues at the kept weights of some runs, NaN after a run's end: all of them, or
     both ends where Hessians are not formed."""
     settings, device = configuration.settings, pick_device(job.gpus)
@@ -91,9 +115,13 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     for step in range(weights.shape[1]):
         at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
         part, there = objective.take(at), weights[torch.as_tensor(at), step]
-        values[at, step], residuals[at, step] = (
-            _dense(part, there, settings.classify) if dense else ends_of_spectra(part, there, count)
+        solve = (
+            partial(_dense, part, there, settings.classify)
+            if dense
+            else partial(ends_of_spectra, part, there, count)
         )
+        found = pieces(f"step {step}", lambda solve=solve: _plain(*solve()))
+        values[at, step], residuals[at, step] = found["eigenvalue"], found["residual"]
     axes = ("run", "kept_step", "mode")
     coordinates = {
         **trained["run"].coords,
@@ -104,6 +132,12 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     if settings.spectrum.density == "exact":
         variables |= density.variables(axes[:2], *density.exact(values))
     return xr.Dataset(variables, coordinates)
+
+
+def _plain(values: np.ndarray, residuals: np.ndarray) -> xr.Dataset:
+    """What one kept step contributes."""
+    axes = ("run", "mode")
+    return xr.Dataset({"eigenvalue": (axes, values), "residual": (axes, residuals)})
 
 
 def _chosen_runs(configuration: Configuration) -> np.ndarray:
