@@ -39,6 +39,7 @@ Batch = Annotated[int | None, typer.Option(help="The batch; all, and then collec
 AnalysisNames = Annotated[
     list[str] | None, typer.Argument(metavar="[ANALYSIS]...", help="Analyses; all if left out.")
 ]
+Part = Annotated[int | None, typer.Option(help="A part of an analysis that has parts.", min=0)]
 FigureNames = Annotated[
     list[str] | None, typer.Option("--figure", help="A figure (repeatable); all if left out.")
 ]
@@ -180,12 +181,13 @@ def spectrum(open_job) -> None:
 
 
 @stage_command
-def analyze(open_job, analyses: AnalysisNames = None) -> None:
+def analyze(open_job, analyses: AnalysisNames = None, part: Part = None) -> None:
     """Condense a study's datasets, each analysis into one."""
     from nnflow.stages.analyze import analyze as stage
+    from nnflow.stages.analyze import analyze_part
     from nnflow.workflow.fingerprint import code_hash
 
-    job = open_job()
+    job = open_job(detail="" if part is None else f" part {part}")
     known = job.study.analyses_in_order
     for name in analyses or []:
         if name not in known:
@@ -194,7 +196,15 @@ def analyze(open_job, analyses: AnalysisNames = None) -> None:
             )
     chosen = [name for name in known if not analyses or name in analyses]
     plugins = job.study.settings.analyses
-    stage(job, {name: code_hash("analyze", plugins[name].plugins()) for name in chosen})
+    codes = {name: code_hash("analyze", plugins[name].plugins()) for name in chosen}
+    if part is None:
+        stage(job, codes)
+        return
+    if len(chosen) != 1:
+        raise UserError(f"{job.study.name}: --part is one of an analysis: name the analysis")
+    if part >= (count := plugins[chosen[0]].parts(job.study)):
+        raise UserError(f"{job.study.name}: {chosen[0]} has no part {part} (it has {count} parts)")
+    analyze_part(job, chosen[0], part, codes[chosen[0]])
 
 
 @stage_command

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from nnflow.base.errors import UserError
 
 ENGINE = "netcdf4"
 # packs in two thirds of the time of level 4, for files larger by 3 to 5 %
-_PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
+PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
 
 
 @contextmanager
@@ -78,10 +78,6 @@ def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[st
 
     datasets: by configuration label. attributes: of the file; mappings are stored as JSON.
     """
-    root = {
-        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-        for key, value in attributes.items()
-    }
     encoding = {
         f"/{label}" if len(datasets) > 1 else "/": {name: _encoding(v) for name, v in d.items()}
         for label, d in datasets.items()
@@ -91,17 +87,25 @@ def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[st
         tree = xr.DataTree(only)
     else:
         tree = xr.DataTree.from_dict({f"/{label}": d for label, d in datasets.items()})
-        root = {"comment": GROUPS.format(label=next(iter(datasets), "")), **root}
-    tree.attrs = {**tree.attrs, **root}
+    tree.attrs = {**tree.attrs, **root_attributes(attributes, list(datasets))}
     with replacing(path) as temporary:
         tree.to_netcdf(temporary, engine=ENGINE, encoding=encoding)
+
+
+def root_attributes(attributes: Mapping[str, Any], labels: Sequence[str]) -> dict[str, str]:
+    """Attributes of a file with these configurations: texts as they are, anything else as JSON."""
+    told = {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in attributes.items()
+    }
+    return told if len(labels) == 1 else {"comment": GROUPS.format(label=[*labels, ""][0]), **told}
 
 
 def _encoding(variable: xr.DataArray) -> dict[str, Any]:
     if variable.ndim == 0 or variable.dtype.kind in "OUS":
         return {}
     fill = {"_FillValue": None} if variable.dtype.kind in "iub" else {}
-    return {**_PACKED, **fill}
+    return {**PACKED, **fill}
 
 
 def read(path: Path) -> dict[str, xr.Dataset]:
@@ -110,11 +114,17 @@ def read(path: Path) -> dict[str, xr.Dataset]:
     Everything is loaded, so that no file stays open. Raises UserError for a missing or
     damaged file.
     """
+    with naming_what_cant_be_read(path), xr.open_datatree(path, engine=ENGINE) as tree:
+        tree.load()
+        children = {label: node.to_dataset() for label, node in tree.children.items()}
+        return children or {"": tree.to_dataset()}
+
+
+@contextmanager
+def naming_what_cant_be_read(path: Path) -> Iterator[None]:
+    """Raise UserError where the block finds the file missing or damaged."""
     try:
-        with xr.open_datatree(path, engine=ENGINE) as tree:
-            tree.load()
-            children = {label: node.to_dataset() for label, node in tree.children.items()}
-            return children or {"": tree.to_dataset()}
+        yield
     except FileNotFoundError:
         raise UserError(f"{path}: missing; run the workflow to make it") from None
     except UnicodeError:

@@ -17,16 +17,21 @@ def families(
     lie in continua that the symmetry does not explain; they are grouped by loss alone.
     """
     family = np.full(len(loss), NO_FAMILY)
-    order = [row for row in np.argsort(loss, kind="stable") if np.isfinite(loss[row])]
+    finite = np.flatnonzero(np.isfinite(loss))
+    order = finite[np.argsort(loss[finite], kind="stable")]
+    rising = loss[order]
     number = 0
-    for row in order:
+    for place, row in enumerate(order):
         if family[row] != NO_FAMILY:
             continue
-        alike = (family == NO_FAMILY) & (np.abs(loss - loss[row]) < within)
-        alike &= isolated == isolated[row]
+        # those of lower loss are taken already, if they were alike
+        near = order[place : np.searchsorted(rising, loss[row] + 2 * within)]
+        near = near[(family[near] == NO_FAMILY) & (isolated[near] == isolated[row])]
+        near = near[np.abs(loss[near] - loss[row]) < within]
         if isolated[row]:
-            alike &= np.abs(invariants - invariants[row]).max(axis=1, initial=0) < within
-        family[alike] = number
+            apart = np.abs(invariants[near] - invariants[row]).max(axis=1, initial=0)
+            near = near[apart < within]
+        family[near] = number
         number += 1
     return family
 

@@ -10,7 +10,7 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import xarray as xr
 
-    from nnflow.interfaces.protocols import ResultsView
+    from nnflow.interfaces.protocols import ResultsView, StudyView
 
 
 class Analysis(Plugin):
@@ -31,6 +31,16 @@ class Analysis(Plugin):
     needs: ClassVar[tuple[str, ...]] = ()
     """What is read: any of initialization, training, critical_points, certificates, spectra, the
     names of other analyses of the study, and `objective`, the loss with the data."""
+
+    def parts(self, study: StudyView) -> int:
+        """How many parts a long computation is cut into; 0: none. Each is a job of its own: parts
+        run side by side, and one that is finished is not done again."""
+        return 0
+
+    def part(self, results: ResultsView, number: int) -> xr.Dataset:
+        """One of the parts 0, 1, …; it may read datasets of stages, and no other analysis.
+        `results.parts(self)` gives all of them to `compute`."""
+        raise NotImplementedError
 
     def compute(self, results: ResultsView) -> xr.Dataset:
         """The result. `results.configurations` are those of the study,

@@ -36,6 +36,15 @@ class ObjectiveView(Protocol):
         """The loss over the given samples of each run, (run, sample) indices."""
 
 
+class StudyView(Protocol):
+    """A study at one scale, with settings and configurations."""
+
+    name: str
+    scale: str
+    settings: Any
+    configurations: tuple[Any, ...]
+
+
 class ResultsView(Protocol):
     """A study's results, as analyses and figures read them."""
 
@@ -53,6 +62,9 @@ class ResultsView(Protocol):
 
     def __getitem__(self, name: str) -> xr.Dataset:
         """The dataset of an analysis, or `summary`."""
+
+    def parts(self, analysis: Any) -> list[xr.Dataset]:
+        """The parts of an analysis, in order."""
 
     def of(self, name: str) -> ResultsView:
         """The results of a study that this one uses."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import xarray as xr
 
@@ -10,18 +11,22 @@ from nnflow.base.errors import UserError
 from nnflow.interfaces import Analysis
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
-from nnflow.study.results import dataset_path
+from nnflow.study.results import dataset_path, part_path
 from nnflow.study.timings import write_timings
 
 
 def analyze(job: Job, codes: Mapping[str, str]) -> None:
-    """Compute analyses one after another; writes analyses/ANALYSIS.nc of each, and timings.json of
+    """Compute analyses one after another, and before each those of its parts that are not there;
+    writes analyses/ANALYSIS.nc of each, and timings.json of
     those that measured times.
 
     codes: hash of each analysis's code by its name, for the provenance of what is written.
     """
     for name, code in codes.items():
         plugin = job.study.settings.analyses[name]
+        for number in range(plugin.parts(job.study)):
+            if not _is_there(job, part_path(job.folder, name, number)):
+                analyze_part(job, name, number, code)
         job.read.measured.clear()
         with blaming(job, [plugin]):
             dataset = plugin.compute(job.read)
@@ -31,6 +36,32 @@ def analyze(job: Job, codes: Mapping[str, str]) -> None:
         told = job.provenance.get("provenance", {})
         write_timings(job.folder, name, job.read.measured, told)
         job.reporter.line(f"analyzed {name}")
+
+
+def analyze_part(job: Job, name: str, number: int, code: str) -> None:
+    """Compute one part of an analysis; writes analyses/ANALYSIS/PART.nc."""
+    plugin = job.study.settings.analyses[name]
+    job.read.measured.clear()
+    with blaming(job, [plugin]):
+        dataset = plugin.part(job.read, number)
+    if not isinstance(dataset, xr.Dataset):
+        kind = type(dataset).__name__
+        raise UserError(f"{described(plugin)}: part {number} is no xarray.Dataset, but {kind}")
+    if job.read.measured:
+        raise UserError(f"{described(plugin)}: part {number} measures times; do it in compute")
+    path = part_path(job.folder, name, number)
+    title = f"{name.replace('_', ' ')}, part {number}"
+    job.with_code_hash(code).write(path, {"": dataset}, title)
+    job.reporter.line(f"analyzed {name}, part {number}")
+
+
+def _is_there(job: Job, path: Path) -> bool:
+    """Is there a file that belongs to the study as it is?"""
+    try:
+        job.check(job.study.name, path)
+    except UserError:
+        return False
+    return path.exists()
 
 
 def _check(plugin: Analysis, dataset: object, configurations: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -45,6 +46,7 @@ from nnflow.engine.resolution import (
 from nnflow.engine.weights import from_flat, to_flat
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
+from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.study.types import Classify, RunSlice
 
@@ -68,8 +70,10 @@ def classify(job: Job, batch: int) -> None:
     total = sum(run_slice.stop - run_slice.start for run_slice in slices)
     done = 0
     datasets = []
-    with job.reporter.running() as reporter:
-        for run_slice, ends in zip(slices, trained, strict=True):
+    path = job.batch_path("training", batch)
+    finished = Finished(job.checkpoint("classify", batch, path))
+    with job.reporter.running() as reporter, finished.kept():
+        for number, (run_slice, ends) in enumerate(zip(slices, trained, strict=True)):
             parts = []
             configured = run_slice.configuration.settings
             detail = f"runs classified · {run_slice.configuration.label}"
@@ -82,12 +86,13 @@ def classify(job: Job, batch: int) -> None:
                 with blaming(
                     job, (configured.model, configured.dataset), run_slice.configuration.label
                 ):
-                    parts.append(_classify_runs(job, run_slice, ends, rows, tell))
+                    compute = partial(_classify_runs, job, run_slice, ends, rows, tell)
+                    parts.append(finished.piece(f"{number} {rows[0]}", compute))
                 done += len(rows)
                 reporter.update(done, total, detail)
             datasets.append(xr.concat(parts, "run", data_vars="minimal", coords="minimal"))
-    path = job.batch_path("critical_points", batch)
-    job.write_slices(path, slices, datasets, "critical points")
+        path = job.batch_path("critical_points", batch)
+        job.write_slices(path, slices, datasets, "critical points")
 
 
 def _groups(run_slice: RunSlice) -> list[np.ndarray]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterator
 
 import numpy as np
 import xarray as xr
 
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
-from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive
+from nnflow.base.joining import Column, Piece, join, rows
+from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE, one_kind, sensitive
 from nnflow.engine.families import NO_FAMILY, beside, families
 from nnflow.stages.job import Job
 from nnflow.study.types import Configuration
 
 TITLES = {"training": "ends of training", "critical_points": "critical points"}
 """The datasets that are made batch by batch, with their titles."""
+JUDGED = ("kind", "loss", "index", "nullity", "zero_range", "obstacle", "straight", "invariant")
+"""What families are found from."""
+GONE = ("invariant", "straight")
+"""What is of no use afterwards."""
 REASONS = {
     "gradient": "with a gradient that is not below classify.critical_below",
     "curvature": "with a gradient too large for their curvature",
@@ -27,24 +32,52 @@ SHOWN = 5
 
 
 def collect(job: Job, dataset: str) -> None:
-    """Join the batches of `training` or `critical_points`; writes DATASET.nc."""
-    parts: dict[str, list[xr.Dataset]] = defaultdict(list)
+    """Join the batches of `training` or `critical_points`; writes DATASET.nc.
+
+    No more is held in memory than what is cut into chunks, and what finds the families.
+    """
+    pieces = _pieces(job, dataset)
+    added = dict(_families(job, pieces)) if dataset == "critical_points" else {}
+    path = job.folder / f"{dataset}.nc"
+    join(path, pieces, job.file_attributes(TITLES[dataset]), GONE, added)
+
+
+def _pieces(job: Job, dataset: str) -> dict[str, list[Piece]]:
+    """Where the runs of each configuration are, by its label."""
+    pieces: dict[str, list[Piece]] = {}
     for number, slices in enumerate(job.study.batches):
-        found = job.read_slices(job.batch_path(dataset, number), slices)
-        for run_slice, part in zip(slices, found, strict=True):
-            parts[run_slice.configuration.label].append(part)
-    joined = {
-        configuration.label: xr.concat(
-            parts[configuration.label], "run", data_vars="minimal", coords="minimal"
+        path = job.batch_path(dataset, number)
+        job.check(job.study.name, path)
+        for one in slices:
+            label = one.configuration.label
+            group = label if len(slices) > 1 else ""
+            pieces.setdefault(label, []).append(Piece(path, group, one.stop - one.start))
+    return pieces
+
+
+def _families(job: Job, pieces: dict[str, list[Piece]]) -> Iterator[tuple[str, dict[str, Column]]]:
+    """The columns that depend on families, by label; and lines that say what is to be known."""
+    of = {configuration.label: configuration for configuration in job.study.configurations}
+    for label, found in rows(pieces, JUDGED):
+        judged = _with_families(of[label], _dataset(found))
+        for line in _sentences(label, judged):
+            job.reporter.line(line)
+        yield (
+            label,
+            {
+                name: Column(judged[name].values, judged[name].attrs)
+                for name in ("index", "nullity", "kind", "family", "sensitive")
+            },
         )
-        for configuration in job.study.configurations
-    }
-    if dataset == "critical_points":
-        joined = {p.label: _with_families(p, joined[p.label]) for p in job.study.configurations}
-        for label, critical in joined.items():
-            for line in _sentences(label, critical):
-                job.reporter.line(line)
-    job.write(job.folder / f"{dataset}.nc", joined, TITLES[dataset])
+
+
+def _dataset(columns: dict[str, np.ndarray]) -> xr.Dataset:
+    """Columns as they were read, with what categories mean."""
+    axes = {"zero_range": ("run", "bound"), "invariant": ("run", "number")}
+    found = xr.Dataset({name: (axes.get(name, ("run",)), v) for name, v in columns.items()})
+    for name, meanings in (("kind", KINDS), ("obstacle", OBSTACLES)):
+        found[name].attrs["flag_meanings"] = " ".join(meanings)
+    return found
 
 
 def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:

@@ -67,7 +67,7 @@ class Job:
         settings, code, inputs or devices, as those give other bits."""
         from nnflow.base.checkpoint import Checkpoint, key
 
-        read = [hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs if path.exists()]
+        read = [_digest(path) for path in inputs if path.exists()]
         name = f"{stage}-{batch}-{key(self.depends, self.gpus, *read)}.nc"
         path = self.folder / "checkpoints" / name
         return Checkpoint(path, self.checkpoint_every, partial(self.reporter.line, terminal=False))
@@ -79,8 +79,11 @@ class Job:
 
     def write(self, path: Path, datasets: dict[str, xr.Dataset], title: str) -> None:
         """Write datasets by configuration label, with provenance."""
-        title = f"{self.study.settings.title}: {title}"
-        store.write(path, datasets, {"title": title, **self.provenance})
+        store.write(path, datasets, self.file_attributes(title))
+
+    def file_attributes(self, title: str) -> dict[str, Any]:
+        """Attributes of a file that the job writes: its title and provenance."""
+        return {"title": f"{self.study.settings.title}: {title}", **self.provenance}
 
     def write_slices(
         self, path: Path, slices: tuple[RunSlice, ...], datasets: list[xr.Dataset], title: str
@@ -102,6 +105,11 @@ class Job:
         if len(slices) == 1:
             return list(found.values())
         return [found[run_slice.configuration.label] for run_slice in slices]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_coordinates(

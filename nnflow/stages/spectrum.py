@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from nnflow.engine.families import NO_FAMILY
 from nnflow.engine.objective import Objective, flatten, make_objective
 from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
 from nnflow.stages.faults import blaming
+from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device
 from nnflow.study.types import Classify, Configuration, RunSlice
 
@@ -23,7 +25,9 @@ def spectrum(job: Job) -> None:
     writes spectra.nc."""
     torch.set_num_threads(1)
     datasets = {}
-    with job.reporter.running() as reporter:
+    read = [job.folder / f"{name}.nc" for name in ("training", "critical_points")]
+    finished = Finished(job.checkpoint("spectrum", 0, *read))
+    with job.reporter.running() as reporter, finished.kept():
         total = len(job.study.configurations)
         for number, (configuration, critical) in enumerate(job.read.each("critical_points")):
             detail = f"configurations · {configuration.label}"
@@ -37,17 +41,34 @@ def spectrum(job: Job) -> None:
                 (configuration.settings.model, configuration.settings.dataset),
                 configuration.label,
             ):
-                datasets[configuration.label] = _spectra(job, configuration, critical, tell)
+                pieces = partial(_piece, finished, number)
+                datasets[configuration.label] = _spectra(job, configuration, critical, pieces, tell)
             reporter.update(number + 1, total, detail)
-    job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
+        job.write(job.folder / "spectra.nc", datasets, "Hessian spectra")
+
+
+Pieces = Callable[[str, Callable[[], xr.Dataset]], xr.Dataset]
+"""Computes what is not there yet: by the name of a piece, and how to compute it."""
+Tell = Callable[[str], None]
+
+
+def _piece(
+    finished: Finished, number: int, name: str, compute: Callable[[], xr.Dataset]
+) -> xr.Dataset:
+    """A piece of one configuration."""
+    return finished.piece(f"{number} {name}", compute)
 
 
 def _spectra(
-    job: Job, configuration: Configuration, critical: xr.Dataset, tell: Callable[[str], None]
+    job: Job, configuration: Configuration, critical: xr.Dataset, pieces: Pieces, tell: Tell
 ) -> xr.Dataset:
+    if configuration.settings.spectrum.at == "trace":
+        return _along_trajectories(job, configuration, pieces, tell)
+    return pieces("all", partial(_at_points, job, configuration, critical))
+
+
+def _at_points(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
     settings = configuration.settings.spectrum
-    if settings.at == "trace":
-        return _along_trajectories(job, configuration, tell)
     axis = "family"
     rows, labels = _representatives(critical, settings.most)
     if settings.at == "families" and len(rows) == 0:
@@ -88,7 +109,7 @@ def _spectra(
 
 
 def _along_trajectories(
-    job: Job, configuration: Configuration, tell: Callable[[str], None]
+    job: Job, configuration: Configuration, pieces: Pieces, tell: Tell
 ) -> xr.Dataset:
     """Eigenvalues at the kept weights of some runs, NaN after a run's end: all of them, or
     both ends where Hessians are not formed."""
@@ -106,11 +127,13 @@ def _along_trajectories(
     for step in range(weights.shape[1]):
         at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
         part, there = objective.take(at), weights[torch.as_tensor(at), step]
-        values[at, step], residuals[at, step] = (
-            _dense(part, there, settings.classify)
+        solve = (
+            partial(_dense, part, there, settings.classify)
             if dense
-            else ends_of_spectra(part, there, *ends, tell)[:2]
+            else partial(ends_of_spectra, part, there, *ends, tell)
         )
+        found = pieces(f"step {step}", lambda solve=solve: _plain(*solve()[:2]))
+        values[at, step], residuals[at, step] = found["eigenvalue"], found["residual"]
     axes = ("run", "kept_step", "mode")
     coordinates = {
         **trained["run"].coords,
@@ -121,6 +144,12 @@ def _along_trajectories(
     if settings.spectrum.density == "exact":
         variables |= density.variables(axes[:2], *density.exact(values))
     return xr.Dataset(variables, coordinates)
+
+
+def _plain(values: np.ndarray, residuals: np.ndarray) -> xr.Dataset:
+    """What one kept step contributes."""
+    axes = ("run", "mode")
+    return xr.Dataset({"eigenvalue": (axes, values), "residual": (axes, residuals)})
 
 
 def _chosen_runs(configuration: Configuration) -> np.ndarray:

@@ -75,6 +75,15 @@ class Results:
         """The dataset of an analysis, or `summary`."""
         return self._datasets(name)[""]
 
+    def parts(self, analysis: Any) -> list[xr.Dataset]:
+        """The parts of an analysis of the study, in order."""
+        named = self.study.settings.analyses.items()
+        name = next(name for name, plugin in named if plugin is analysis)
+        paths = [part_path(self.folder, name, i) for i in range(analysis.parts(self.study))]
+        for path in paths:
+            self._check(self.study.name, path)
+        return [store.read(path)[""] for path in paths]
+
     def of(self, name: str) -> Results:
         """The results of a study that this one uses. Raises UserError where it uses none of that
         name."""
@@ -192,3 +201,8 @@ def dataset_path(folder: Path, name: str) -> Path:
     """Where a study keeps the dataset of a stage or an analysis."""
     inside = folder if name in STAGE_DATASETS else folder / "analyses"
     return inside / f"{name}.nc"
+
+
+def part_path(folder: Path, analysis: str, number: int) -> Path:
+    """Where a study keeps one part of an analysis."""
+    return folder / "analyses" / analysis / f"{number}.nc"

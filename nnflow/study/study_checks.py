@@ -292,6 +292,12 @@ def _check_needs(study: Study) -> None:
                         f"{part}.{key}: needs {need!r}, which this study does not produce"
                         f" (it has: {', '.join(sorted(stages | analyses | extra)) or 'nothing'})"
                     )
+    for key, plugin in study.settings.analyses.items():
+        if plugin.parts(study) and (others := [n for n in plugin.needs if n in analyses]):
+            raise ValueError(
+                f"analyses.{key}: has parts, which are computed before the analysis"
+                f" {others[0]!r} that it needs"
+            )
     try:
         study.analyses_in_order  # noqa: B018
     except CycleError as error:

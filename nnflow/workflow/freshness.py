@@ -70,7 +70,14 @@ def stage_of(file: Path) -> str:
     """The stage that wrote a dataset of a study."""
     if file.parent.name == "batches":
         return {"training": "train", "critical_points": "classify"}[file.stem.split("-")[0]]
-    return "analyze" if file.parent.name == "analyses" else MADE_BY[file.stem]
+    return "analyze" if _analysis_of(file) else MADE_BY[file.stem]
+
+
+def _analysis_of(file: Path) -> str:
+    """The analysis whose dataset, or a part of whose, a file holds; "" where it holds none."""
+    if file.parent.name == "analyses":
+        return file.stem
+    return file.parent.name if file.parent.parent.name == "analyses" else ""
 
 
 def differences(plan: Plan, study: str, file: Path) -> list[str]:
@@ -89,7 +96,8 @@ def differences(plan: Plan, study: str, file: Path) -> list[str]:
     if stage == "analyze":
         parts.discard("analyses")
         old, new = (
-            {**each, "analysis": each.get("analyses", {}).get(file.stem)} for each in (old, new)
+            {**each, "analysis": each.get("analyses", {}).get(_analysis_of(file))}
+            for each in (old, new)
         )
         parts.add("analysis")
     changed = list(_changes(old, new, parts))
@@ -130,7 +138,7 @@ def files(plan: Plan, study: str) -> Iterator[Path]:
         for name in ("training", "critical_points"):
             yield from (folder / "batches" / f"{name}-{i}.nc" for i in plan.batches(study))
     yield from (Path(f) for f in plan.datasets(study) if Path(f).stem != "initialization")
-    yield from map(Path, plan.analysis_files(study))
+    yield from map(Path, (*plan.part_files(study), *plan.analysis_files(study)))
     yield folder / "summary.nc"
 
 

@@ -18,7 +18,7 @@ from nnflow.base.strict_yaml import read_yaml_file
 from nnflow.interfaces import Initializer, Plugin
 from nnflow.interfaces.model import size
 from nnflow.study.loading import STUDIES, load_study, study_file
-from nnflow.study.results import dataset_path
+from nnflow.study.results import dataset_path, part_path
 from nnflow.study.sweep import SCALES
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.fingerprint import code_hash, content_hash
@@ -27,6 +27,8 @@ from nnflow.workflow.resources import Request, resources_for
 T = TypeVar("T")
 
 CONFIG = Path("config/config.yaml")
+LANDSCAPE = "nnflow.engine.landscape"
+"""What evaluates the loss in analyses and figures."""
 NO_DATA_FOLDER = "no folder for data: set NNFLOW_DATA, as there is no home folder"
 KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
@@ -187,11 +189,26 @@ class Plan:
         folder = self.results / self.scale / study
         return [str(dataset_path(folder, name)) for name in self.analyses(study)]
 
+    def part_files(self, study: str) -> list[str]:
+        """The files of the parts of a study's analyses."""
+        folder = self.results / self.scale / study
+        loaded = self.loaded[study]
+        return [
+            str(part_path(folder, name, number))
+            for name in self.analyses(study)
+            for number in range(loaded.settings.analyses[name].parts(loaded))
+        ]
+
+    def part_inputs(self, study: str, analysis: str) -> list[str]:
+        """The files that a part of an analysis reads."""
+        return [*self.needs(study, "analyses", analysis), *self.used_files(study)]
+
     def analysis_inputs(self, study: str) -> list[str]:
         """The files that a study's analyses read, but for those that they write."""
         written = self.analysis_files(study)
         read = self._all_needs(study, "analyses", self.analyses(study))
-        return [*(file for file in read if file not in written), *self.used_files(study)]
+        read = [file for file in read if file not in written]
+        return [*read, *self.part_files(study), *self.used_files(study)]
 
     def _all_needs(self, study: str, part: str, names: Iterable[str]) -> list[str]:
         return list(dict.fromkeys(file for n in names for file in self.needs(study, part, n)))
@@ -215,6 +232,25 @@ class Plan:
         return ("dataset",) if depends else ()
 
     @_once
+    def part_settings(self, study: str, analysis: str) -> str:
+        """What a part of an analysis depends on besides files and code, as JSON."""
+        told = json.loads(self.settings("analyze", study))
+        return json.dumps({**told, "analyses": told["analyses"][analysis]}, sort_keys=True)
+
+    @_once
+    def part_depends(self, study: str, analysis: str) -> str:
+        """What a part of an analysis depends on besides settings and files of nnflow: the code of
+        this analysis, and what that reads."""
+        loaded = self.loaded[study]
+        plugin = loaded.settings.analyses[analysis]
+        plugins, modules = list(plugin.plugins()), ()
+        if OBJECTIVE in plugin.needs:
+            plugins += loaded.plugins("model", "dataset")
+            modules = (LANDSCAPE,)
+        read = [content_hash(file) for one in plugins for file in self._named(one)]
+        return " ".join([code_hash("analyze", plugins, modules), *read])
+
+    @_once
     def resources_for(self, stage: str, study: str) -> Request:
         """What a job of the stage asks a scheduler for."""
         return resources_for(self.loaded[study], stage)
@@ -229,7 +265,7 @@ class Plan:
     def code(self, stage: str, study: str) -> str:
         """Hash of the code that a job of the stage runs."""
         landscape = stage in ("analyze", "draw") and self._evaluates(study, *PLUGINS[stage])
-        modules = ("nnflow.engine.landscape",) if landscape else ()
+        modules = (LANDSCAPE,) if landscape else ()
         return code_hash(stage, self._plugins(stage, study), modules)
 
     def _plugins(self, stage: str, study: str) -> list[Plugin]:

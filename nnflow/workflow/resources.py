@@ -30,8 +30,10 @@ TORCH_MB = 900
 COPIES = 6
 """Copies of a run's weights: initial, current, moved, gradient, dataset, file."""
 READ_COPIES = 3
-"""Copies of what is recorded of a run while it is read, worked on and written; measured in collect.
-"""
+"""Copies of what is recorded of a run while it is read, worked on and written."""
+INVARIANT_COPIES = 4
+"""Copies of the weights that the invariants of a run may take while collect finds families; all
+else goes through it in chunks."""
 TRACED = 40
 """Numbers per recorded step and run: loss, gradient norm, and observables, of which models usually
 have a few, and linear networks of several layers (the invariants of linear_flow) 35."""
@@ -60,7 +62,8 @@ class Request:
 
 def resources_for(study: Study, stage: str) -> Request:
     """What a job of the stage needs in the study: libraries, copies of its numbers, Hessians."""
-    runs = _of_batches(study) if stage in ("train", "classify") else _of_study(study)
+    by_part = {"train": _of_batches, "classify": _of_batches, "collect": _of_configurations}
+    runs = by_part.get(stage, _of_study)(study)
     numbers = max(sum(count * _numbers(one, stage) for one, count in part) for part in runs)
     hessians = _hessians_mb(study, stage)
     groups = SMALL_MB if stage == "classify" else 0
@@ -81,11 +84,15 @@ def _of_study(study: Study) -> list[Runs]:
     return [[(one, one.runs) for one in study.configurations if study.trains]]
 
 
+def _of_configurations(study: Study) -> list[Runs]:
+    return [part for whole in _of_study(study) for part in ([one] for one in whole)] or [[]]
+
+
 def _numbers(configuration: Configuration, stage: str) -> float:
     """All copies of a run's weights, and of its trace and the weights kept along it."""
     weights = size(configuration.settings.model)
-    if stage == "initialize":
-        return COPIES * weights
+    if stage in ("initialize", "collect"):
+        return (COPIES if stage == "initialize" else INVARIANT_COPIES) * weights
     trace = configuration.settings.trace
     decades = math.log10(max(10, configuration.settings.stop.steps))
     recorded = 2 + decades * trace.points_per_decade

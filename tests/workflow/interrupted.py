@@ -1,11 +1,11 @@
-"""Trains a batch of a study in processes that are killed, over and over, until it is done.
+"""Runs a stage of a study in processes that are killed, over and over, until it is done.
 
-    python interrupted.py FOLDER STUDY SEED KILLS
+    python interrupted.py FOLDER STUDY SEED KILLS STAGE
 
 Starting Python and torch takes seconds; forking a process that has started takes none, so
 that many kills cost little. Each attempt is a process group of its own that goes by way of
 the command line, and gets SIGKILL at a random moment. Prints, for every time that the batch
-was finished, the number of kills so far and the hash of training-0.nc, as JSON; the first
+was finished, the number of kills so far and the hash of what it wrote, as JSON; the first
 is without any kill.
 """
 
@@ -24,7 +24,7 @@ from pathlib import Path
 import torch
 
 from nnflow import cli
-from nnflow.stages import train as loaded  # noqa: F401 — imported before the processes part
+from nnflow.stages import classify, spectrum, train  # noqa: F401 — before the processes part
 
 PARTS = 10
 """A kill comes after at most this fraction of the time that the whole takes."""
@@ -32,8 +32,16 @@ MOMENTS = ("created", "half-written", "written", "renamed")
 """Moments of a checkpoint's writing at which a process kills itself."""
 
 
-def attempt(study: str, moment: str = "") -> int:
-    """A process, in a group of its own, that trains batch 0."""
+WRITES = {
+    "train": "batches/training-0.nc",
+    "classify": "batches/critical_points-0.nc",
+    "spectrum": "spectra.nc",
+}
+"""What a stage writes for one batch."""
+
+
+def attempt(stage: str, study: str, moment: str = "") -> int:
+    """A process, in a group of its own, that runs the stage on batch 0."""
     if pid := os.fork():
         return pid
     os.setpgid(0, 0)
@@ -41,7 +49,8 @@ def attempt(study: str, moment: str = "") -> int:
     if moment:
         die_while_writing(moment)
     try:
-        cli.train(study, batch=0, log=Path("train.log"))
+        batch = {} if stage == "spectrum" else {"batch": 0}
+        getattr(cli, stage)(study, log=Path(f"{stage}.log"), **batch)
     finally:
         os._exit(0 if sys.exc_info()[0] is None else 1)
 
@@ -78,18 +87,18 @@ def finished(pid: int) -> bool:
     """Waits for the process; False where it was killed."""
     _, status = os.waitpid(pid, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        sys.exit("the training failed")
+        sys.exit("the stage failed")
     return os.WIFEXITED(status)
 
 
-def main(folder: str, study: str, seed: str, kills: str) -> None:
+def main(folder: str, study: str, seed: str, kills: str, stage: str) -> None:
     os.chdir(folder)
     results = Path("results/quick", study)
-    output = results / "batches" / "training-0.nc"
+    output = results / WRITES[stage]
     chance = random.Random(int(seed))
     os.environ["NNFLOW_CHECKPOINT"] = "3600"
     begun = time.monotonic()
-    finished(attempt(study))
+    finished(attempt(stage, study))
     whole = time.monotonic() - begun
     seen = [(0, hashlib.sha256(output.read_bytes()).hexdigest())]
     os.environ["NNFLOW_CHECKPOINT"] = "0.02"
@@ -106,9 +115,9 @@ def main(folder: str, study: str, seed: str, kills: str) -> None:
         wait = chance.uniform(0, whole / PARTS) * 1.05**tries
         tries += 1
         if count < len(MOMENTS):
-            pid = attempt(study, MOMENTS[count])
+            pid = attempt(stage, study, MOMENTS[count])
         else:
-            pid = attempt(study)
+            pid = attempt(stage, study)
             time.sleep(wait)
             os.kill(pid, signal.SIGKILL)
         count += not finished(pid)

@@ -1,4 +1,4 @@
-"""A training job that is killed goes on from its checkpoint, to the same bits."""
+"""A job that is killed goes on from its checkpoint, to the same bits."""
 
 from __future__ import annotations
 
@@ -30,12 +30,22 @@ sweep: {model.steepness: [1.0, 150.0, 600.0, 3.0]}
 KILLS = 20
 
 
+BEFORE = {
+    "train": ["initialize"],
+    "classify": ["initialize", "train"],
+    "spectrum": ["initialize", "train", "classify"],
+}
+"""The stages that come before one."""
+
+
 @pytest.mark.slow
-def test_killed_again_and_again_it_gives_the_same_bytes(project):
+@pytest.mark.parametrize("stage", BEFORE)
+def test_killed_again_and_again_it_gives_the_same_bytes(project, stage):
     project.study("long", LONG)
-    assert project.nnflow("initialize", "long").returncode == 0
+    for before in BEFORE[stage]:
+        assert project.nnflow(before, "long").returncode == 0
     script = Path(__file__).with_name("interrupted.py")
-    done = project.call([sys.executable, str(script), ".", "long", "7", str(KILLS)])
+    done = project.call([sys.executable, str(script), ".", "long", "7", str(KILLS), stage])
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     kills = [count for count, _ in found["finished"]]

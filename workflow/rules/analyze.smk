@@ -1,3 +1,28 @@
+# A long analysis may have parts, each a job of its own.
+rule analyze_part:
+    input:
+        lambda wildcards: PLAN.part_inputs(wildcards.study, wildcards.analysis),
+    output:
+        f"{STUDY}/analyses/{{analysis}}/{{part}}.nc",
+    log:
+        f"{STUDY}/logs/analyze-{{analysis}}-{{part}}.log",
+    benchmark:
+        f"{STUDY}/benchmarks/analyze-{{analysis}}-{{part}}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory("analyze"),
+        runtime=runtime("analyze"),
+    params:
+        settings=lambda wildcards: PLAN.part_settings(
+            wildcards.study, wildcards.analysis
+        ),
+        code=lambda wildcards: PLAN.part_depends(wildcards.study, wildcards.analysis),
+    shell:
+        f"{NNFLOW} analyze {{wildcards.study}} {{wildcards.analysis}} --part {{wildcards.part}} {OPTIONS}"
+
+
 # One rule per study, as each has analyses of its own; one job, as most of each analysis
 # alone would be the start of Python and reading the same datasets.
 for study in PLAN.all_studies:

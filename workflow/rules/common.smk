@@ -36,6 +36,7 @@ wildcard_constraints:
     scale=PLAN.scale,
     study="|".join(PLAN.all_studies),
     batch=r"\d+",
+    part=r"\d+",
 
 
 # On a cluster, where a job costs half a minute of waiting, the short jobs of a study that

@@ -43,3 +43,24 @@ def test_the_same_point_by_loss_and_invariants():
     some, others = np.array([1, 0, 1, 1, 0, 0], bool), np.array([0, 1, 0, 0, 0, 1], bool)
     assert beside(loss, invariants, some, others, 1e-6).tolist() == [True] + [False] * 5
     assert not beside(loss, invariants, some, ~(some | ~some), 1e-6).any()
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=40), st.integers(0, 2**32 - 1))
+def test_each_run_is_compared_with_all_others(steps, seed):
+    """Also where neighbours are alike and ends of a chain are not, with infinite losses between."""
+    random = np.random.default_rng(seed)
+    loss = 0.4 * np.array(steps, float)
+    loss[random.random(len(loss)) < 0.1] = random.choice([np.nan, np.inf, -np.inf])
+    invariants = random.integers(0, 2, (len(loss), 2)).astype(float)
+    isolated = random.random(len(loss)) < 0.5
+    found = families(loss, invariants, isolated, 1.0)
+    expected, number = np.full(len(loss), NO_FAMILY), 0
+    for row in np.argsort(loss, kind="stable"):
+        if not np.isfinite(loss[row]) or expected[row] != NO_FAMILY:
+            continue
+        for other in np.flatnonzero(np.isfinite(loss) & (expected == NO_FAMILY)):
+            same = np.abs(invariants[other] - invariants[row]).max() < 1.0 or not isolated[row]
+            if abs(loss[other] - loss[row]) < 1.0 and isolated[other] == isolated[row] and same:
+                expected[other] = number
+        number += 1
+    np.testing.assert_array_equal(found, expected)

@@ -1,4 +1,4 @@
-"""The stage collect: batches joined, and families of critical points."""
+"""The stage collect: families of critical points. Joining is tested in base/test_joining.py."""
 
 import numpy as np
 import xarray as xr

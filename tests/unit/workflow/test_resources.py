@@ -63,6 +63,7 @@ LARGER = {
     "settings that vary": ("runs:", "vary: {optimizer.rate: [0.1, 0.2]}\nruns:", "collect"),
     "kept weights": ("runs:", "trace: {weights: 5}\nruns:", "analyze"),
     "first weights": ("k: 6, n: 6", "k: 20, n: 20", "initialize"),
+    "invariants": ("k: 6, n: 6", "k: 20, n: 20", "collect"),
 }  # fmt: skip
 SMALLER = {"a comparison": ("compare_dense_up_to: 1600", "compare_dense_up_to: 1599"),
            "dense Hessians": ("dense_up_to: 3600", "dense_up_to: 3599")}  # fmt: skip
@@ -82,9 +83,20 @@ def test_what_makes_a_job_larger_makes_it_ask_for_more(study, name):
 def test_kept_weights_are_counted(study):
     """1000 runs of 36 weights at 2 + 5·5 steps, three copies."""
     kept = study(STUDY.replace("runs:", "trace: {weights: 5}\nruns:"))
-    for stage in ("train", "classify", "collect"):
+    for stage in ("train", "classify", "analyze"):
         more = resources_for(kept, stage).megabytes - resources_for(study(STUDY), stage).megabytes
         assert more == pytest.approx(3 * 1000 * 36 * 27 * 8 / 2**20)
+
+
+def test_collect_holds_one_configuration_at_a_time(study):
+    """And of its trace nothing."""
+    alone = study(STUDY)
+    others = (
+        STUDY + "sweep: {model.k: [3, 6]}\n",
+        STUDY.replace("runs:", "trace: {weights: 5}\nruns:"),
+    )
+    for other in others:
+        assert resources_for(study(other), "collect") == resources_for(alone, "collect")
 
 
 def test_more_batches_leave_a_training_job_as_it_is(study):
@@ -115,7 +127,7 @@ def test_memory_is_libraries_and_copies_of_numbers(study):
         "initialize": 400 + 1000 * 6 * 36 * mb,
         "train": 900 + trained,
         "classify": 900 + trained + 256,
-        "collect": 400 + trained,
+        "collect": 400 + 1000 * 4 * 36 * mb,
         "spectrum": 900 + trained + 80 * 36**2 * mb,
         "certify": 900 + trained,
         "analyze": 2000 + trained,

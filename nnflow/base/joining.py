@@ -1,0 +1,235 @@
+"""Files joined along the axis `run`, piece by piece: memory does not grow with the runs.
+
+Values are copied as they are stored, undecoded, so that every bit and every attribute stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import netCDF4
+import numpy as np
+
+from nnflow.base import store
+from nnflow.base.errors import UserError
+
+RUN = "run"
+CHUNK = 4 * 2**20
+"""Bytes of a chunk: what a variable holds back until it is written."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some runs of a configuration: a group of a file ("": its root), and how many they are."""
+
+    path: Path
+    group: str
+    runs: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """A variable over `run` that is written as given: its values, (run,), and attributes."""
+
+    values: np.ndarray
+    attributes: Mapping[str, str]
+
+
+def join(
+    path: Path,
+    pieces: Mapping[str, Sequence[Piece]],
+    attributes: Mapping[str, Any],
+    without: Collection[str] = (),
+    added: Mapping[str, Mapping[str, Column]] | None = None,
+) -> None:
+    """Write one file with a group for each configuration, as `store.write` would.
+
+    pieces: by configuration label, in the order of their runs. attributes: of the file. without:
+    variables that are left out. added: columns by label and name, which may take the place of what
+    the pieces have. Raises UserError for a piece that is missing or damaged, or is not made like
+    the first one.
+    """
+    with (
+        store.replacing(path) as temporary,
+        netCDF4.Dataset(temporary, "w") as file,
+        _Opened() as sources,
+    ):
+        file.setncatts(store.root_attributes(attributes, list(pieces)))
+        for label, ordered in pieces.items():
+            group = file.createGroup(label) if len(pieces) > 1 else file
+            columns = (added or {}).get(label, {})
+            _join_group(group, ordered, sources, without, columns)
+
+
+def rows(
+    pieces: Mapping[str, Sequence[Piece]], names: Sequence[str]
+) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+    """(label, {name: values (run, …)}) for some variables of all runs, as they are stored."""
+    with _Opened() as sources:
+        for label, ordered in pieces.items():
+            groups = ((piece, sources.group(piece)) for piece in ordered)
+            parts = [
+                {name: _values(piece, group[name]) for name in names} for piece, group in groups
+            ]
+            yield label, {name: np.concatenate([part[name] for part in parts]) for name in names}
+
+
+def _join_group(
+    target: netCDF4.Dataset,
+    pieces: Sequence[Piece],
+    sources: _Opened,
+    without: Collection[str],
+    added: Mapping[str, Column],
+) -> None:
+    total = sum(piece.runs for piece in pieces)
+    growing: dict[str, _Growing] = {}
+    for piece in pieces:
+        source = sources.group(piece)
+        names = [name for name in source.variables if name not in without]
+        if not growing:
+            _add_dimensions(target, [source[name] for name in names], total)
+            for name in names:
+                if name in added:
+                    _add_column(target, name, added[name])
+                else:
+                    growing[name] = _Growing(_copied(target, source[name]))
+        names = [name for name in names if name not in added]
+        if names != list(growing):
+            raise _unlike(piece, pieces[0], "other variables")
+        for name in names:
+            values = _values(piece, source[name])
+            if not growing[name].takes(source[name], values):
+                raise _unlike(piece, pieces[0], f"another shape, type or values of {name}")
+            growing[name].add(values)
+    for column in growing.values():
+        column.finish()
+    for name, made in added.items():
+        if name not in target.variables:
+            _add_column(target, name, made)
+
+
+def _add_column(target: netCDF4.Dataset, name: str, column: Column) -> None:
+    variable = target.createVariable(
+        name, column.values.dtype, (RUN,), fill_value=False, **store.PACKED
+    )
+    variable.setncatts(column.attributes)
+    variable[...] = column.values
+
+
+class _Opened:
+    """The file that is read, kept open for what is read next: neighbouring pieces share one."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._file: netCDF4.Dataset | None = None
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def group(self, piece: Piece) -> netCDF4.Dataset:
+        if piece.path != self._path:
+            self.__exit__()
+            self._path = self._file = None
+            with store.naming_what_cant_be_read(piece.path):
+                self._file = netCDF4.Dataset(piece.path)
+            self._file.set_auto_maskandscale(False)
+            self._path = piece.path
+        with store.naming_what_cant_be_read(piece.path):
+            return self._file[piece.group] if piece.group else self._file
+
+
+def _values(piece: Piece, variable: netCDF4.Variable) -> np.ndarray:
+    with store.naming_what_cant_be_read(piece.path):
+        return np.asarray(variable[...])
+
+
+def _add_dimensions(
+    target: netCDF4.Dataset, variables: Iterable[netCDF4.Variable], total: int
+) -> None:
+    for variable in variables:
+        for name, length in zip(variable.dimensions, variable.shape, strict=True):
+            if name not in target.dimensions:
+                target.createDimension(name, total if name == RUN else length)
+
+
+def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variable:
+    """A variable like the source, without its values."""
+    attributes = {name: source.getncattr(name) for name in source.ncattrs()}
+    fill = attributes.pop("_FillValue", False)
+    filters = source.filters() or {}
+    packed: dict[str, Any] = {}
+    if filters.get("zlib"):
+        shape = [len(target.dimensions[name]) for name in source.dimensions]
+        # each chunk is written once: nothing is to be kept for later
+        packed = {**store.PACKED, "chunksizes": _chunk(source, shape), "chunk_cache": CHUNK}
+    made = target.createVariable(
+        source.name, source.dtype, source.dimensions, fill_value=fill, **packed
+    )
+    made.set_auto_maskandscale(False)
+    made.setncatts(attributes)
+    return made
+
+
+def _chunk(source: netCDF4.Variable, shape: list[int]) -> list[int]:
+    """Whole runs, as many as a chunk takes; all of what has no runs."""
+    if source.dimensions[0] != RUN:
+        return shape
+    row = source.dtype.itemsize * math.prod(shape[1:])
+    return [max(1, min(shape[0], CHUNK // max(1, row))), *shape[1:]]
+
+
+class _Growing:
+    """A variable whose runs come piece by piece. Whole chunks are written, each once."""
+
+    def __init__(self, variable: netCDF4.Variable) -> None:
+        self._variable = variable
+        self._grows = variable.dimensions[:1] == (RUN,)
+        chunks = variable.chunking()
+        self._chunk = 1 if chunks == "contiguous" or not self._grows else chunks[0]
+        self._waiting: list[np.ndarray] = []
+        self._written = 0
+
+    def takes(self, source: netCDF4.Variable, values: np.ndarray) -> bool:
+        """Are the values of the source a piece of this variable?"""
+        made = self._variable
+        if (source.dimensions, source.dtype) != (made.dimensions, made.dtype):
+            return False
+        if source.shape[self._grows :] != made.shape[self._grows :]:
+            return False
+        if self._grows or self._written == 0:
+            return True
+        return np.array_equal(values, made[...], equal_nan=values.dtype.kind == "f")
+
+    def add(self, values: np.ndarray) -> None:
+        if not self._grows:
+            if self._written == 0:
+                self._variable[...] = values
+                self._written = 1
+            return
+        self._waiting.append(values)
+        count = sum(map(len, self._waiting))
+        self._write(count - count % self._chunk)
+
+    def finish(self) -> None:
+        if self._grows:
+            self._write(sum(map(len, self._waiting)))
+
+    def _write(self, count: int) -> None:
+        if count == 0:
+            return
+        values = np.concatenate(self._waiting)
+        self._variable[self._written : self._written + count] = values[:count]
+        self._written += count
+        self._waiting = [values[count:]]
+
+
+def _unlike(piece: Piece, first: Piece, what: str) -> UserError:
+    return UserError(f"{piece.path}: has {what} than {first.path}; delete both and run again")
