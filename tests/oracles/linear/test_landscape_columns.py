@@ -267,3 +267,60 @@ def test_columns_of_kink_minimum():
     # along the direction the loss changes as at the perturbation that gave it
     assert (dataset["slice_rise"].values[1] < 0).any()
     assert np.isnan(dataset["slice_rise"].values[3]).all()
+
+
+def test_columns_of_product_lemma():
+    """W = (I, A) with A of least squares; (I, 0), said to have no negative eigenvalue, and W = 0, a
+    saddle, where ∇g = −YXᵀ/N; and a run that did not arrive. Beside it a thin layer and kinks."""
+
+    def model(loss, widths=(2, 2, 2)):
+        return plugin("models", "linear_network_convex_loss", widths=widths, loss_function=loss)
+
+    squared = model("squared")
+    inputs, targets = squared.samples()
+    best = np.linalg.lstsq(inputs, targets, rcond=None)[0].T
+    eye, zero = np.eye(2), np.zeros((2, 2))
+    critical = xr.Dataset(
+        {
+            **matrices([eye, eye, zero, eye], [best, zero, zero, eye]),
+            "loss": ("run", [1.0, 2.0, 2.0, 3.0]),
+            "index": ("run", [0, 0, 1, 0]),
+            "kind": flags(["degenerate", "degenerate", "saddle", "not_critical"], KINDS),
+        }
+    )
+    thin = critical.isel(run=slice(0, 1)).assign(
+        w1=(("run", "a", "b"), np.ones((1, 1, 2))), w2=(("run", "c", "a"), np.ones((1, 2, 1)))
+    )
+    models = {
+        "squared": (squared, critical),
+        "thin": (model("squared", (2, 1, 2)), thin),
+        "kinks": (model("absolute"), critical),
+    }
+    classify = SimpleNamespace(global_within=1e-8)
+    settings = {label: {"model": one, "classify": classify} for label, (one, _) in models.items()}
+    results = Handmade(settings, {"critical_points": {k: part for k, (_, part) in models.items()}})
+    slope = np.linalg.norm(targets.T @ inputs) / len(inputs)
+    thin_slope = (inputs @ np.ones((2, 2)) - targets).T @ inputs / len(inputs)
+    expected = {
+        "level_points": [2, 1, NAN],
+        "level_product_gradient": [slope, np.linalg.norm(thin_slope), NAN],
+        "level_losses": [2, 1, NAN],
+        "saddles_off": [1, 0, NAN],
+        "product_change": [Between(0, 1e-14), NAN, NAN],
+        "zero_gradient": [0, NAN, NAN],
+        "perturbed_gradient": [Between(1e-4, 1), NAN, NAN],
+        "printed_order": [0, 0, NAN],
+        "mended_order": [1, 1, NAN],
+    }
+    assert_columns(analysis("product_lemma"), results, expected)
+
+
+def test_perturbations_keep_the_product_of_their_own_layers_only():
+    """W₁ = diag(1, 0) leaves u = e₂, which diag(0, 1) does not."""
+    lemma = module("product_lemma")
+    layers = [np.diag([1.0, 0.0])[None], np.eye(2)[None]]
+    streams = Streams(0, "all", np.arange(1), "test")
+    kept = lemma.perturbed(layers, 0.5, streams)
+    np.testing.assert_allclose(kept[1] @ kept[0], layers[0], atol=1e-15)
+    assert np.linalg.norm(kept[1] - layers[1]) > 0.1
+    assert np.linalg.norm(kept[1] @ np.diag([0.0, 1.0]) - np.diag([0.0, 1.0])) > 0.1

@@ -158,7 +158,9 @@ def test_a_rotation_of_space_has_an_axis_and_an_angle():
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
     axis, angle = factors.axis_and_angle(quarter)
     np.testing.assert_allclose(angle * axis, [0, 0, math.pi / 2], atol=1e-15)
-    np.testing.assert_allclose(factors.turned(np.array([0, 0, 1.0]), math.pi / 2), quarter, atol=1e-15)
+    np.testing.assert_allclose(
+        factors.turned(np.array([0, 0, 1.0]), math.pi / 2), quarter, atol=1e-15
+    )
     # a reflection has no such axis: what is built is far from it
     mirror = np.diag([1.0, 1, -1])
     assert np.abs(factors.turned(*factors.axis_and_angle(mirror)) - mirror).max() > 0.5
