@@ -147,6 +147,8 @@ def test_columns_of_single_relu_region():
     last = brentq(lambda x: (2 * math.pi - x) * math.cos(x) + math.sin(x), 1, 2)  # b = 0
     least = (1 - (last - math.sin(last) * math.cos(last)) / math.pi) / last**2
     exact = [0.5 - 3 * r / 16, lens / (math.pi * s * s)]
+    ball = math.pi * 1.5**2 * (1 + 2 - 3 + 3 + 9 - 6.75) / 12
+    disc = math.acos(1 - 9 / 8) + 2.25 * math.acos(0.75) - 0.75 * math.sqrt(4 - 2.25)
     inside, outside = largest_rates(20_000, seed=1)
     assert -0.28 < inside < -0.25 < outside < 0
     expected = {
@@ -155,6 +157,9 @@ def test_columns_of_single_relu_region():
         "bound": [0.1, 0.25],
         "region_exact": exact,
         "region_excess": [exact[0] - 0.1, exact[1] - 0.25],
+        # balls of radius 1 and 3/2 whose centers are 1 apart; circles too
+        "far_ratio": [ball / (4 / 3 * math.pi), disc / math.pi],
+        "far_share": [1 / 8, 1 / 4],
         "region_share": [share(1, 3), share(1, 1)],
         "converged_share": [share(2, 3), share(1, 1)],
         "rises": [2, 0],
@@ -167,6 +172,9 @@ def test_columns_of_single_relu_region():
         "outside_rate": [outside] * 2,
         "polar_error": [Between(1e-17, 1e-13)] * 2,
         "ray_error": [Between(0, 1e-15)] * 2,
+        # −w*/2 from ahead and 0 from behind
+        "origin_jump": [pytest.approx(0.5, abs=1e-8)] * 2,
+        "other_jump": [Between(1e-10, 1e-7)] * 2,
     }
     plugin = analysis("single_relu_region", samples=20_000, angles=20_001)
     dataset = assert_columns(plugin, Handmade(settings, datasets), expected)
