@@ -314,3 +314,49 @@ def test_starts_that_end_elsewhere_are_counted():
     ends["end_x"][2, 0] = 7  # not in Ω
     found = module("symmetric_dynamics")._region(model, ends)
     assert found == {"region_starts": 9, "outside_basin": 2}
+
+
+# group_symmetry
+
+
+def test_the_groups_are_groups_of_orthogonal_matrices():
+    groups = module("group_symmetry").GROUPS
+    assert [len(one) for one in groups.values()] == [5, 3, 8, 24, 8, 8]
+    for matrices in groups.values():
+        eye = np.eye(matrices.shape[1])
+        assert (matrices[0] == eye).all()
+        np.testing.assert_allclose(
+            matrices @ matrices.mT, np.broadcast_to(eye, matrices.shape), atol=1e-14
+        )
+        products = matrices[:, None] @ matrices
+        apart = np.abs(products[:, :, None] - matrices).max(axis=(3, 4))
+        assert ((apart < 1e-12).sum(axis=2) == 1).all()
+
+
+def test_columns_of_group_symmetry():
+    parts = {"model": registry().get("models", "symmetric_relu")(k=2)}
+    rounding = Between(1e-17, 1e-11)
+    expected = {
+        "groups": [6],
+        "equivariance_error": [rounding],
+        "no_group_error": [Between(0.01, 10)],
+        "one_equation_error": [rounding],
+        "symmetry_drift": [rounding],
+        "descent_error": [Between(1e-12, 1e-6)],
+        "rises": [0],
+    }
+    plugin = analysis("group_symmetry", draws=3, steps=50)
+    assert_columns(plugin, Handmade({"one": parts}), expected)
+    # too large a step makes E J rise
+    found = analysis("group_symmetry", draws=3, steps=5, rate=2).compute(Handmade({"one": parts}))
+    assert found["rises"].item() > 0
+
+
+def test_equation_18_is_the_closed_field_on_cyclic_shifts():
+    """w = (x, y, y) for K = 3."""
+    part = module("group_symmetry")
+    model = registry().get("models", "symmetric_relu")(k=3)
+    w, teacher = np.array([[0.7, 0.2, 0.2]]), np.array([[1.0, 0, 0]])
+    along, around = model.velocity(*(torch.tensor([v]).double() for v in (0.7, 0.2)))
+    found = part.equation_18(part.generated(part._shift(3)), w, teacher)[0]
+    np.testing.assert_allclose(found, [-along.item(), *[-around.item()] * 2], atol=1e-15)
