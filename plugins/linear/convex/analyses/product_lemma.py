@@ -11,7 +11,7 @@ from nnflow import Analysis, Streams, flag_mask, torch
 from ..._chain import products, pulled_back
 
 OFF = 1e-3
-"""‖∇g‖ above which a product is not stationary; at the ends of runs it is below 1e-6 or above this."""
+"""‖∇g‖ above which a product is not stationary; where it is, it is below 1e-8."""
 
 
 class ProductLemma(Analysis):
@@ -19,9 +19,9 @@ class ProductLemma(Analysis):
     the product of every local minimizer, be g convex or not (Laurent & von Brecht 2018,
     arXiv:1712.01473, the lemma behind Theorem 1).
 
-    At the ends of runs without a negative Hessian eigenvalue ‖∇g‖ should vanish, while saddles of L
-    need not be stationary for g. Where the hidden layers are no thinner than the input, the proof's
-    perturbations W̃_k = W_k + δ|w_k⟩⟨u_{k−1}|, u_{k−1} orthogonal to the range of W_{k−1}⋯W_1, k ≥ 2,
+    At the ends of runs without a negative Hessian eigenvalue ‖∇g‖ should vanish, while saddles of
+    L need not be stationary for g. Where the hidden layers are no thinner than the input, the
+    proof's perturbations W̃_k = W_k + δ|w_k⟩⟨u_{k−1}|, u_{k−1} orthogonal to the range of W_{k−1}⋯W_1, k ≥ 2,
     keep the product of layers whose first has a kernel; at W = 0, a critical point, they lead to
     points with a gradient, so that it is no local minimum unless ∇g(0) = 0. And the gradient
     that the lecture prints, W*_{k+1}⋯W*_K ∇g W*_1⋯W*_{k−1}, is that of g(W_K⋯W_1); the lecture

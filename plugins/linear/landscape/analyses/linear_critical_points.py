@@ -182,9 +182,9 @@ def _curves(model, initializer, found, within: float) -> dict[str, float]:
 
 
 def _no_saddles(model, initializer, found, critical, within: float) -> int:
-    """Patterns of points that are not global from which the loss does not both fall and rise: by the
-    signs of the Hessian's eigenvalues, or along the curve and its mirror image, in which one of
-    the zero layers has the other sign."""
+    """Patterns of points that are not global from which the loss does not both fall and rise: by
+    the signs of the Hessian's eigenvalues, or along the curve and its mirror image, in which one
+    of the zero layers has the other sign."""
     shapes, weights = model.shapes(), matrices(model, critical)
     patterns = initializer.patterns(shapes)
     modes = sum(layer[0].size for layer in weights)

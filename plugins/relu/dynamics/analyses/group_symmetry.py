@@ -20,14 +20,14 @@ class GroupSymmetry(Analysis):
     """w_j = P_j w and w*_j = P_j w* for a group of orthogonal matrices P_1 = I, …, P_K (Tian,
     arXiv:1703.00560, Section 6.2):
 
-    the gradient has E ∇_{w_j} = P_j E ∇_{w_1} (Eq. 17), as Σ_k F(P_j e, P_k w) = P_j Σ_k F(e, P_k w)
-    for a group; so gradient descent keeps the symmetry, and one equation in w says all,
+    the gradient has E ∇_{w_j} = P_j E ∇_{w_1} (Eq. 17), as for a group Σ_k F(P_j e, P_k w) =
+    P_j Σ_k F(e, P_k w); so gradient descent keeps the symmetry, and one equation in w says all,
 
         E ∇_w = Σ_j [(π − θ_j)P_j w + ‖w‖ sin θ_j e]/2π − the same with w* (Eq. 18),
 
     θ_j the angle of w to P_j w, and of w to P_j w*. E J falls at the rate ‖E ∇‖² (Eq. 16). Random w
-    and w*, whose entries all differ, for the groups `GROUPS` of 3 to 24 matrices; for as many random
-    rotations, which are no group, Eq. 17 fails.
+    and w*, whose entries all differ, for the groups `GROUPS` of 3 to 24 matrices; for as many
+    random rotations, which are no group, Eq. 17 fails.
     """
 
     models = ("symmetric_relu",)

@@ -45,9 +45,9 @@ class SingleReluRegion(Analysis):
     which b ≤ 0 or b² < c, which is everywhere but at w*; and dθ/dt = −(π−θ) sin θ/(2πρ), so that
     only the ray opposite to w* does not turn to it. Ω is the region {‖w − w*‖ < ‖w*‖}.
 
-    Starts uniform in a ball of radius r ≥ ‖w*‖ lie in Ω, itself a ball, with a probability of at most
-    (‖w*‖/r)^d, and of just that for r ≥ 2‖w*‖. The gradient tends to −½(1 − θ/π)w* − sin θ e/2π where
-    w tends to 0 along e, so that it jumps by up to ½, and nowhere else.
+    Starts uniform in a ball of radius r ≥ ‖w*‖ lie in Ω, itself a ball, with a probability of at
+    most (‖w*‖/r)^d, and of just that for r ≥ 2‖w*‖. The gradient tends to −½(1 − θ/π)w* −
+    sin θ e/2π where w tends to 0 along e, so that it jumps by up to ½, and nowhere else.
 
     The form is looked at on a grid of angles, dV/dt at random w in the plane; the probability of
     Ω is that of the starts of half_space_ball, without which a UserError is raised. For the
