@@ -21,11 +21,11 @@ class ProductLemma(Analysis):
 
     At the ends of runs without a negative Hessian eigenvalue ‖∇g‖ should vanish, while saddles of
     L need not be stationary for g. Where the hidden layers are no thinner than the input, the
-    proof's perturbations W̃_k = W_k + δ|w_k⟩⟨u_{k−1}|, u_{k−1} orthogonal to the range of W_{k−1}⋯W_1, k ≥ 2,
-    keep the product of layers whose first has a kernel; at W = 0, a critical point, they lead to
-    points with a gradient, so that it is no local minimum unless ∇g(0) = 0. And the gradient
-    that the lecture prints, W*_{k+1}⋯W*_K ∇g W*_1⋯W*_{k−1}, is that of g(W_K⋯W_1); the lecture
-    writes g(W_1⋯W_K) beside it.
+    proof's perturbations W̃_k = W_k + δ|w_k⟩⟨u_{k−1}|, k ≥ 2, u_{k−1} orthogonal to the range of
+    W_{k−1}⋯W_1, keep the product of layers whose first has a kernel; at W = 0, a critical point,
+    they lead to points with a gradient, so that it is no local minimum unless ∇g(0) = 0. And the
+    gradient that the lecture prints, W*_{k+1}⋯W*_K ∇g W*_1⋯W*_{k−1}, is that of g(W_K⋯W_1); the
+    lecture writes g(W_1⋯W_K) beside it.
     """
 
     needs = ("critical_points",)
