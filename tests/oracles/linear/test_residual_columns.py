@@ -153,6 +153,16 @@ def test_why_the_determinant_is_positive(monkeypatch):
     assert part._determinants(1, 2000, 5) == {"negative_inside": 0, "negative_norm": math.inf}
 
 
+def test_products_of_factors_near_the_identity_are_counted(monkeypatch):
+    """If all determinants were negative: those of the products with all norms below 1."""
+    part = module("identity_factors")
+    monkeypatch.setattr(part.np.linalg, "slogdet", lambda m: (-np.ones(m.shape[:-2]), None))
+    found = part._determinants(1, 2000, 5)
+    # ⅛ of one half of the products, and ½ of the other
+    assert 500 < found["negative_inside"] < 750
+    assert found["negative_norm"] < 0.2
+
+
 def test_a_rotation_of_space_has_an_axis_and_an_angle():
     factors = module("_identity_factors")
     quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
