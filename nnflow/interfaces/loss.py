@@ -17,6 +17,8 @@ class Loss(Plugin):
 
     targets: ClassVar[str] = "any"
     """What targets are: "real" numbers, "classes" counted from 0, or "any" of them."""
+    convex: ClassVar[bool] = True
+    """Is ℓ convex in the outputs? Models may find the infimum by descent then."""
 
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, (…, sample), from outputs (…, sample, output) and targets

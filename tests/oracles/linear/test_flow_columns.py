@@ -4,8 +4,10 @@ import math
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
+from studies import module
 
 from nnflow import share
 from nnflow.interfaces.registry import registry
@@ -153,6 +155,8 @@ def test_columns_of_linear_rate():
         "rate_violations": [1, 1, NAN, NAN],
         "rate_margin": [7 / 16, 28 / 64, NAN, NAN],
         "slower_than_one": [1, 1, NAN, NAN],
+        "single_violations": [1, 1, NAN, NAN],
+        "printed_alpha": [8, 32, NAN, NAN],
         "rate_exponent": [(1, 1, 1), none, none, none],
         "margin_runs": [NAN, NAN, 4, NAN],
         "margin_violations": [NAN, NAN, 1, NAN],
@@ -160,6 +164,33 @@ def test_columns_of_linear_rate():
     }
     dataset = assert_columns(analysis("linear_rate"), results, expected)
     assert dataset["run_alpha"].values.tolist() == [3, 8, 12, 32]
+
+
+def test_the_product_of_the_alphas_bounds_the_rate_and_their_least_one_does_not():
+    """w = (1, √1.5, √2): α = ½ twice; the loss falls as exp(−0.6 t), between 2·½·½ and 2·½."""
+    first = {
+        name: (("run", f"{name}_out", f"{name}_in"), np.full((1, 1, 1), value))
+        for name, value in (("w1", 1.0), ("w2", math.sqrt(1.5)), ("w3", math.sqrt(2)))
+    }
+    loss = np.exp(-0.6 * 0.5 * np.arange(9))[None]
+    content = {
+        "initialization": xr.Dataset(first),
+        "training": traces(np.arange(9), loss=loss),
+    }
+    found = analysis("linear_rate").compute(
+        handmade(one=(network([1, 1, 1, 1], [2.0]), FLOW, NORMAL, content))
+    )
+    columns = ("rate_runs", "rate_violations", "single_violations", "slower_than_one")
+    assert [found[name].item() for name in columns] == [1, 0, 1, 1]
+    assert found["printed_alpha"].item() == pytest.approx(0.5)
+
+
+def test_alpha_counts_from_the_largest_eigenvalue_and_as_printed_from_the_smallest():
+    """C = diag(9, 0) − diag(1, 4), and d₂ = 1."""
+    rate = module("linear_rate")
+    layers = [np.diag([1.0, 2.0])[None], np.array([[[3.0, 0.0]]])]
+    assert rate._alphas([2, 2, 1], layers).tolist() == [[8]]
+    assert rate._printed_alphas([2, 2, 1], layers).tolist() == [[-4]]
 
 
 def test_columns_of_saxe_modes():

@@ -1,12 +1,14 @@
 """Every column of the analyses of linear landscapes, on hand-made results."""
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
+from studies import module
 
 from nnflow import Streams
 from nnflow.engine.critical import inertia
@@ -61,16 +63,32 @@ def test_columns_of_linear_identities():
         "three": {"model": network([2, 3, 2, 2])},
         "again": {"model": network([2, 3, 2, 2])},
         "one": {"model": network([2, 2])},
+        "wide": {"model": network([2, 3, 3, 2])},
     }
     rounding = Between(0, 1e-13)
     expected = {
-        "rescaling_error": [rounding, NAN, NAN],
-        "two_zero_layers_gradient": [0, NAN, NAN],
-        "one_zero_layer_gradient": [Between(1e-6, 10), NAN, NAN],
-        "gradient_error": [rounding, NAN, rounding],
-        "printed_gradient": [0, NAN, 1],
+        "rescaling_error": [rounding, NAN, NAN, rounding],
+        "two_zero_layers_gradient": [0, NAN, NAN, 0],
+        "one_zero_layer_gradient": [Between(1e-6, 10), NAN, NAN, Between(1e-6, 10)],
+        "gradient_error": [rounding, NAN, rounding, rounding],
+        "printed_gradient": [0, NAN, 1, 0],
+        "fall_violations": [0, NAN, 0, 0],
+        "fall_attained": [NAN, NAN, NAN, 1],
     }
     assert_columns(analysis("linear_identities", draws=3), Handmade(settings), expected)
+
+
+def test_the_fall_of_the_loss_has_a_part_of_each_layer():
+    """W₁ = 2I, W₂ = 3I, Y = diag(2, 1): ∇ = (3M, 2M) with M = 6 − Y, and ‖M‖² = 16 + 25; the
+    bound is 2·(9 + 4)·½‖M‖². Where W₂ is larger along one axis, it is only below the fall."""
+    identities, model = module("linear_identities"), network([2, 2, 2])
+    layers = {"w1": 2 * torch.eye(2).double()[None], "w2": 3 * torch.eye(2).double()[None]}
+    fall, bound = identities._fall_and_bound(model, layers)
+    assert (fall.item(), bound.item()) == (13 * 41, 13 * 41)
+    layers["w2"] = torch.diag(torch.tensor([4.0, 3.0]).double())[None]
+    fall, bound = identities._fall_and_bound(model, layers)
+    assert fall.item() == 16 * 36 + 9 * 25 + 4 * 61
+    assert bound.item() == 13 * 61
 
 
 def test_columns_of_linear_plateaus():
@@ -179,12 +197,33 @@ def test_columns_of_linear_critical_points():
         "rule_mismatches": [0, 0, 0, *none],
         "bad_saddles_left": [0, 2, 1, *none],
         "curve_error": [NAN, Between(0, 1e-10), Between(0, 1e-10), *none],
+        "no_saddles": [0, 0, 0, *none],
         "zero_spectrum_error": [small, small, small, *none],
     }
     dataset = assert_columns(
         analysis("linear_critical_points"), Handmade(settings, {"critical_points": ends}), expected
     )
     assert dataset["where"].values.tolist() == ["two"] * 4 + ["three"] * 13 + ["wrong"] * 13
+
+
+def test_a_point_that_is_no_saddle_is_counted(monkeypatch):
+    """A thin layer, whose curve has no room: the second mode alone is a saddle by its Hessian, and
+    is none where that is said to have no negative eigenvalue. With room the curve decides."""
+    thin, at_thin = constructed([2, 1, 2])
+    three, at_three = constructed([2, 2, 2, 2])
+    settings, ends = {"thin": thin, "three": three}, {"thin": at_thin, "three": at_three}
+
+    def counted():
+        results = Handmade(settings, {"critical_points": ends})
+        return analysis("linear_critical_points").compute(results)["no_saddles"].values.tolist()
+
+    assert counted() == [0, 0]
+    for one in ends.values():
+        one["index"].values[:] = 0
+    assert counted() == [1, 0]
+    part = sys.modules[type(analysis("linear_critical_points")).__module__]
+    monkeypatch.setattr(part, "ROUNDING", 1e3)
+    assert counted() == [2, 12]
 
 
 def test_columns_of_kink_minimum():
@@ -228,3 +267,60 @@ def test_columns_of_kink_minimum():
     # along the direction the loss changes as at the perturbation that gave it
     assert (dataset["slice_rise"].values[1] < 0).any()
     assert np.isnan(dataset["slice_rise"].values[3]).all()
+
+
+def test_columns_of_product_lemma():
+    """W = (I, A) with A of least squares; (I, 0), said to have no negative eigenvalue, and W = 0, a
+    saddle, where ∇g = −YXᵀ/N; and a run that did not arrive. Beside it a thin layer and kinks."""
+
+    def model(loss, widths=(2, 2, 2)):
+        return plugin("models", "linear_network_convex_loss", widths=widths, loss_function=loss)
+
+    squared = model("squared")
+    inputs, targets = squared.samples()
+    best = np.linalg.lstsq(inputs, targets, rcond=None)[0].T
+    eye, zero = np.eye(2), np.zeros((2, 2))
+    critical = xr.Dataset(
+        {
+            **matrices([eye, eye, zero, eye], [best, zero, zero, eye]),
+            "loss": ("run", [1.0, 2.0, 2.0, 3.0]),
+            "index": ("run", [0, 0, 1, 0]),
+            "kind": flags(["degenerate", "degenerate", "saddle", "not_critical"], KINDS),
+        }
+    )
+    thin = critical.isel(run=slice(0, 1)).assign(
+        w1=(("run", "a", "b"), np.ones((1, 1, 2))), w2=(("run", "c", "a"), np.ones((1, 2, 1)))
+    )
+    models = {
+        "squared": (squared, critical),
+        "thin": (model("squared", (2, 1, 2)), thin),
+        "kinks": (model("absolute"), critical),
+    }
+    classify = SimpleNamespace(global_within=1e-8)
+    settings = {label: {"model": one, "classify": classify} for label, (one, _) in models.items()}
+    results = Handmade(settings, {"critical_points": {k: part for k, (_, part) in models.items()}})
+    slope = np.linalg.norm(targets.T @ inputs) / len(inputs)
+    thin_slope = (inputs @ np.ones((2, 2)) - targets).T @ inputs / len(inputs)
+    expected = {
+        "level_points": [2, 1, NAN],
+        "level_product_gradient": [slope, np.linalg.norm(thin_slope), NAN],
+        "level_losses": [2, 1, NAN],
+        "saddles_off": [1, 0, NAN],
+        "product_change": [Between(0, 1e-14), NAN, NAN],
+        "zero_gradient": [0, NAN, NAN],
+        "perturbed_gradient": [Between(1e-4, 1), NAN, NAN],
+        "printed_order": [0, 0, NAN],
+        "mended_order": [1, 1, NAN],
+    }
+    assert_columns(analysis("product_lemma"), results, expected)
+
+
+def test_perturbations_keep_the_product_of_their_own_layers_only():
+    """W₁ = diag(1, 0) leaves u = e₂, which diag(0, 1) does not."""
+    lemma = module("product_lemma")
+    layers = [np.diag([1.0, 0.0])[None], np.eye(2)[None]]
+    streams = Streams(0, "all", np.arange(1), "test")
+    kept = lemma.perturbed(layers, 0.5, streams)
+    np.testing.assert_allclose(kept[1] @ kept[0], layers[0], atol=1e-15)
+    assert np.linalg.norm(kept[1] - layers[1]) > 0.1
+    assert np.linalg.norm(kept[1] @ np.diag([0.0, 1.0]) - np.diag([0.0, 1.0])) > 0.1

@@ -78,6 +78,9 @@ def test_columns_of_identity_factors():
         "reconstruction_error": [Between(1e-17, 1e-12)] * 2,
         "limit_error": [Between(1e-4, 0.05)] * 2,
         "above_bound": [0, 0],
+        "negative_inside": [0, 0],
+        "negative_norm": [Between(1, 1.01)] * 2,
+        "euler_error": [Between(1e-17, 1e-14)] * 2,
         # one factor B and one I
         "factor_norm": [3, NAN],
         "scaled_factor_norm": [6, NAN],
@@ -112,7 +115,7 @@ def test_columns_of_residual_gradient_bound():
         "bound_violations": [0, 0],
         "least_bound_ratio": [Between(1, 1e9)] * 2,
         "attained_ratio": [1, 1],
-        "optimal_loss": [1, 1],
+        "optimal_loss": [(Between(0.95, 1.05), Between(0.9, 1), Between(1, 1.1))] * 2,
     }
     plugin = analysis("residual_gradient_bound", targets=2, draws=3)
     dataset = assert_columns(plugin, results, expected)
@@ -120,6 +123,85 @@ def test_columns_of_residual_gradient_bound():
     np.testing.assert_allclose(dataset["least_bound_ratio"], 10 ** logs.min(axis=1))
     counted = module("residual_gradient_bound")._counts(np.array([-1.0, 0, 2]))
     assert counted == {"draws": 3, "bound_violations": 1, "least_bound_ratio": 0.1}
+
+
+def test_the_sampled_loss_is_that_of_the_noise(monkeypatch):
+    """Of any product but R it is larger by tr(ΔΔᵀ)/d."""
+    bound, model = analysis("residual_gradient_bound"), network(depth=4, values=(1, 1))
+    # a product 0 in place of R = BO with the singular values 2, 1 and ½
+    nothing = lambda target, depth, owner: -np.eye(3)[None]  # noqa: E731
+    monkeypatch.setattr(module("residual_gradient_bound"), "identity_factors", nothing)
+    _, low, high = bound._optimal_loss(handmade(one=model), model)
+    assert low < 1 + 5.25 / 3 < high
+    assert high - low < 0.2
+
+
+def test_why_the_determinant_is_positive(monkeypatch):
+    """The least norm of a factor of a product of negative determinant is just above 1."""
+    part = module("identity_factors")
+    found = part._determinants(1, 2000, 5)
+    assert found["negative_inside"] == 0
+    assert 1 < found["negative_norm"] < 1.01
+    longer = part.Streams
+
+    class Wider(longer):
+        def uniform(self, *args, **settings):
+            return 0.5 * super().uniform(*args, **settings)
+
+    monkeypatch.setattr(part, "Streams", Wider)
+    # all norms below 1: no product of negative determinant is left
+    assert part._determinants(1, 2000, 5) == {"negative_inside": 0, "negative_norm": math.inf}
+
+
+def test_products_of_factors_near_the_identity_are_counted(monkeypatch):
+    """If all determinants were negative: those of the products with all norms below 1."""
+    part = module("identity_factors")
+    monkeypatch.setattr(part.np.linalg, "slogdet", lambda m: (-np.ones(m.shape[:-2]), None))
+    found = part._determinants(1, 2000, 5)
+    # ⅛ of one half of the products, and ½ of the other
+    assert 500 < found["negative_inside"] < 750
+    assert found["negative_norm"] < 0.2
+
+
+def test_a_rotation_of_space_has_an_axis_and_an_angle():
+    factors = module("_identity_factors")
+    quarter = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    axis, angle = factors.axis_and_angle(quarter)
+    np.testing.assert_allclose(angle * axis, [0, 0, math.pi / 2], atol=1e-15)
+    np.testing.assert_allclose(
+        factors.turned(np.array([0, 0, 1.0]), math.pi / 2), quarter, atol=1e-15
+    )
+    # a reflection has no such axis: what is built is far from it
+    mirror = np.diag([1.0, 1, -1])
+    assert np.abs(factors.turned(*factors.axis_and_angle(mirror)) - mirror).max() > 0.5
+
+
+def test_columns_of_scalar_descent():
+    models = {f"k{depth}": network(depth=depth, values=(1, 1)) for depth in (1, 2, 3, 6)}
+    plugin = analysis("scalar_descent", draws=3, deepest=3)
+    small, zero = Between(0, 1e-8), Between(0, 1e-4)
+    expected = {
+        "square_slope_error": [NAN, *[Between(0, 1e-13)] * 3],
+        "positive_gap": [NAN, small, small, NAN],
+        "negative_gap": [NAN, small, small, NAN],
+        "tied_product": [NAN, zero, zero, NAN],
+    }
+    assert_columns(plugin, handmade(**models), expected)
+
+
+def test_unequal_weights_follow_their_squares(monkeypatch):
+    """At w = (1, 2), r = ½: dw₁²/dt = 2·1·2·(½ − 2) = −6, and of twice the loss twice that."""
+    part = module("scalar_descent")
+    starts = np.array([[1.0, 2.0]])
+    assert part.slope_error(network(depth=2, values=(1, 1)), starts) < 1e-14
+    assert part.others(np.array([2.0, 3, 5])).tolist() == [15, 10, 6]
+
+    class Twice(type(network(depth=2, values=(1, 1)))):
+        def gradient(self, weights, data):
+            return {"v": 2 * super().gradient(weights, data)["v"]}
+
+    # r = −½ has the larger error: 2q(r − q) = 4·(−2.5)
+    assert part.slope_error(Twice(depth=2, values=(1, 1)), starts) == pytest.approx(10)
 
 
 def test_columns_of_commuting_descent():

@@ -147,6 +147,8 @@ def test_columns_of_single_relu_region():
     last = brentq(lambda x: (2 * math.pi - x) * math.cos(x) + math.sin(x), 1, 2)  # b = 0
     least = (1 - (last - math.sin(last) * math.cos(last)) / math.pi) / last**2
     exact = [0.5 - 3 * r / 16, lens / (math.pi * s * s)]
+    ball = math.pi * 1.5**2 * (1 + 2 - 3 + 3 + 9 - 6.75) / 12
+    disc = math.acos(1 - 9 / 8) + 2.25 * math.acos(0.75) - 0.75 * math.sqrt(4 - 2.25)
     inside, outside = largest_rates(20_000, seed=1)
     assert -0.28 < inside < -0.25 < outside < 0
     expected = {
@@ -155,6 +157,9 @@ def test_columns_of_single_relu_region():
         "bound": [0.1, 0.25],
         "region_exact": exact,
         "region_excess": [exact[0] - 0.1, exact[1] - 0.25],
+        # balls of radius 1 and 3/2 whose centers are 1 apart; circles too
+        "far_ratio": [ball / (4 / 3 * math.pi), disc / math.pi],
+        "far_share": [1 / 8, 1 / 4],
         "region_share": [share(1, 3), share(1, 1)],
         "converged_share": [share(2, 3), share(1, 1)],
         "rises": [2, 0],
@@ -167,6 +172,9 @@ def test_columns_of_single_relu_region():
         "outside_rate": [outside] * 2,
         "polar_error": [Between(1e-17, 1e-13)] * 2,
         "ray_error": [Between(0, 1e-15)] * 2,
+        # −w*/2 from ahead and 0 from behind
+        "origin_jump": [pytest.approx(0.5, abs=1e-8)] * 2,
+        "other_jump": [Between(1e-10, 1e-7)] * 2,
     }
     plugin = analysis("single_relu_region", samples=20_000, angles=20_001)
     dataset = assert_columns(plugin, Handmade(settings, datasets), expected)
@@ -306,3 +314,49 @@ def test_starts_that_end_elsewhere_are_counted():
     ends["end_x"][2, 0] = 7  # not in Ω
     found = module("symmetric_dynamics")._region(model, ends)
     assert found == {"region_starts": 9, "outside_basin": 2}
+
+
+# group_symmetry
+
+
+def test_the_groups_are_groups_of_orthogonal_matrices():
+    groups = module("group_symmetry").GROUPS
+    assert [len(one) for one in groups.values()] == [5, 3, 8, 24, 8, 8]
+    for matrices in groups.values():
+        eye = np.eye(matrices.shape[1])
+        assert (matrices[0] == eye).all()
+        np.testing.assert_allclose(
+            matrices @ matrices.mT, np.broadcast_to(eye, matrices.shape), atol=1e-14
+        )
+        products = matrices[:, None] @ matrices
+        apart = np.abs(products[:, :, None] - matrices).max(axis=(3, 4))
+        assert ((apart < 1e-12).sum(axis=2) == 1).all()
+
+
+def test_columns_of_group_symmetry():
+    parts = {"model": registry().get("models", "symmetric_relu")(k=2)}
+    rounding = Between(1e-17, 1e-11)
+    expected = {
+        "groups": [6],
+        "equivariance_error": [rounding],
+        "no_group_error": [Between(0.01, 10)],
+        "one_equation_error": [rounding],
+        "symmetry_drift": [rounding],
+        "descent_error": [Between(1e-12, 1e-6)],
+        "rises": [0],
+    }
+    plugin = analysis("group_symmetry", draws=3, steps=50)
+    assert_columns(plugin, Handmade({"one": parts}), expected)
+    # too large a step makes E J rise
+    found = analysis("group_symmetry", draws=3, steps=5, rate=2).compute(Handmade({"one": parts}))
+    assert found["rises"].item() > 0
+
+
+def test_equation_18_is_the_closed_field_on_cyclic_shifts():
+    """w = (x, y, y) for K = 3."""
+    part = module("group_symmetry")
+    model = registry().get("models", "symmetric_relu")(k=3)
+    w, teacher = np.array([[0.7, 0.2, 0.2]]), np.array([[1.0, 0, 0]])
+    along, around = model.velocity(*(torch.tensor([v]).double() for v in (0.7, 0.2)))
+    found = part.equation_18(part.generated(part._shift(3)), w, teacher)[0]
+    np.testing.assert_allclose(found, [-along.item(), *[-around.item()] * 2], atol=1e-15)

@@ -28,7 +28,7 @@ class LinearNetworkLoss(Model):
     """
 
     loss_function: Loss = Field(examples=["log_cosh"])
-    """ℓ, the price of an output; convex."""
+    """ℓ, the price of an output; convex, or without a known infimum."""
 
     def chain(self) -> tuple[int, ...]:
         """Widths d₀, …, d_K."""
@@ -49,7 +49,10 @@ class LinearNetworkLoss(Model):
 
     def infimum(self):
         """min g, which the network reaches where no hidden layer is thinner than both ends;
-        None where one is, and where ℓ's kinks keep Newton's method from the minimum."""
+        None where one is, where ℓ is not convex, and where its kinks keep Newton's method from
+        the minimum."""
+        if not self.loss_function.convex:
+            return None
         inner, ends = self.chain()[1:-1], (self.chain()[0], self.chain()[-1])
         return _least(self) if min(inner, default=min(ends)) >= min(ends) else None
 
@@ -59,13 +62,13 @@ class LinearNetworkLoss(Model):
     def gradient(self, weights, data):
         factors = list(weights.values())
         below = products(factors)
-        slope = self._slope(below[-1])
+        slope = self.slope(below[-1])
         return dict(zip(weights, pulled_back(factors, below, slope), strict=True))
 
     def hessian(self, weights, data):
         factors = list(weights.values())
         below = products(factors)
-        slope, curvature = self._slope(below[-1]), self._curvature(below[-1])
+        slope, curvature = self.slope(below[-1]), self._curvature(below[-1])
         return pulled_hessian(factors, below, slope, curvature)
 
     def smooth(self, weights, data):
@@ -113,7 +116,7 @@ class LinearNetworkLoss(Model):
         inputs, targets = self._data(maps)
         return self.loss_function(_outputs(maps, inputs), targets).mean(dim=-1)
 
-    def _slope(self, maps):
+    def slope(self, maps):
         """∇g, (run, d_K, d₀)."""
         at = maps.detach().requires_grad_(True)
         with torch.enable_grad():
@@ -149,7 +152,7 @@ def _least(model: LinearNetworkLoss) -> float | None:
     """min g by Newton's method, regularized by the gradient's norm and with step halving."""
     at = torch.zeros(1, model.chain()[-1], model.chain()[0], dtype=torch.float64)
     for _ in range(NEWTON_STEPS):
-        slope = model._slope(at).flatten()
+        slope = model.slope(at).flatten()
         norm = torch.linalg.vector_norm(slope)
         if norm < SMALLEST_GRADIENT:
             break

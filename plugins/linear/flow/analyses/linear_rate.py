@@ -19,8 +19,11 @@ class LinearRate(Analysis):
     """L(t) ≤ L(0) exp(−2α₁⋯α_H t), with α_j the d_{j+1}-th largest eigenvalue of
     W_{j+1}ᵀW_{j+1} − W_jW_jᵀ at the start, for d₁ ≥ … ≥ d_H and positive α_j.
 
-    Chitour, Liao & Couillet (arXiv:1811.03568); their slides print a single α. Measured
-    along the optimizer `gradient_flow`. The exponent compares configurations of the same widths
+    Chitour, Liao & Couillet (arXiv:1811.03568). The flow keeps C_j = W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, and
+    W_{j+1}ᵀW_{j+1} ⪰ C_j, so that λ_min(W_{j+1}W_{j+1}ᵀ) ≥ α_j at all times. Their slides print a
+    single α, which is read as min α_j, the least that it can be, and as α_j "the
+    d_{j+1}-smallest eigenvalue", which is tried as the d_{j+1}-th smallest. Measured along the
+    optimizer `gradient_flow`. The exponent compares configurations of the same widths
     and common starts, run by run: all weights multiplied by c, Y by c^K. Per run that fulfils the
     condition: `run_alpha` = Πα_j and `run_rate`, with the configuration's label in `where`.
 
@@ -37,6 +40,8 @@ class LinearRate(Analysis):
         "rate_violations": "of these, runs whose loss exceeds L(0)exp(−2Πα_j t) at a recorded time",
         "rate_margin": "smallest mean rate over its bound 2Πα_j",
         "slower_than_one": "of these, runs with a mean rate below 2 min α_j",
+        "single_violations": "of these, runs whose loss exceeds L(0)exp(−2 min α_j t) at some time",
+        "printed_alpha": "of these, the largest of the runs' least d_{j+1}-th smallest eigenvalues",
         "rate_exponent": "exponent of the rate as a power of α between two scales of the weights",
         "margin_runs": "runs whose start has a deficiency margin c and is balanced enough for it",
         "margin_violations": "of these, runs with a recorded loss above L(0)exp(−c^{2−2/K}t)",
@@ -57,8 +62,14 @@ class LinearRate(Analysis):
             if len(chosen) and _shrinking(model.widths):
                 bound = 2 * np.prod(alphas[chosen], axis=1)
                 interval = configuration.settings.optimizer.interval
-                rate, above = _rates(trained.isel(run=chosen), interval, bound)
-                table.row(configuration, **_row(rate, above, alphas[chosen]))
+                part, single = trained.isel(run=chosen), 2 * alphas[chosen].min(axis=1)
+                rate, above = _rates(part, interval, bound)
+                table.row(
+                    configuration,
+                    **_row(rate, above, alphas[chosen]),
+                    single_violations=_rates(part, interval, single)[1].sum(),
+                    printed_alpha=_printed_alphas(model.widths, first)[chosen].min(axis=1).max(),
+                )
                 measured[configuration.label] = Measured(chosen, alphas[chosen], rate)
         for configuration, other in _scaled(results.configurations, measured):
             exponents = _exponents(measured[configuration.label], measured[other.label])
@@ -96,6 +107,13 @@ def _by_run(measured: dict[str, Measured]) -> dict[str, tuple]:
         "run_alpha": ("run", np.concatenate([[], *products])),
         "run_rate": ("run", np.concatenate([[], *(part.rate for part in measured.values())])),
     }
+
+
+def _printed_alphas(widths: list[int], layers: list[np.ndarray]) -> np.ndarray:
+    """The d_{j+1}-th smallest eigenvalues, (run, j), for d_j ≥ d_{j+1}."""
+    places = [(j, widths[j + 2] - 1) for j in range(len(layers) - 1)]
+    found = [np.linalg.eigvalsh(_imbalance(layers, j))[:, place] for j, place in places]
+    return np.stack(found, axis=1)
 
 
 def _alphas(widths: list[int], layers: list[np.ndarray]) -> np.ndarray:

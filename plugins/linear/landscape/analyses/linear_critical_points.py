@@ -12,6 +12,9 @@ from ..._matrices import constructed, has_descent, matrices, ranks, values_of
 HEIGHTS = (0.1, 0.2, 0.4)
 """ε along the curves that leave bad saddles; 0.1⁵ is far above rounding."""
 
+ROUNDING = 1e-12
+"""A loss that changes by less has not changed."""
+
 
 class LinearCriticalPoints(Analysis):
     """Value, ranks, Hessian index and nullity of every constructed critical point, held against
@@ -43,6 +46,7 @@ class LinearCriticalPoints(Analysis):
         "rule_mismatches": "points where the rule of ranks and the Hessian disagree on a descent",
         "bad_saddles_left": "bad saddles from which the constructed curve lowers the loss",
         "curve_error": "largest relative error of the curve's descent s·εᶻ − ½ε²ᶻ, z zero layers",
+        "no_saddles": "points that are not global from which the loss does not both fall and rise",
         "zero_spectrum_error": "largest error of the predicted Hessian eigenvalues at W = 0",
     }
 
@@ -63,6 +67,7 @@ class LinearCriticalPoints(Analysis):
                 **_valued(settings.model, found, within),
                 **_by_rank(settings.model, found),
                 **_curves(settings.model, initializer, found, within),
+                no_saddles=_no_saddles(settings.model, initializer, found, critical, within),
                 rule_mismatches=_rule_mismatches(settings.model, found, critical),
             )
             runs.append({"where": np.full(len(found["loss"]), configuration.label), **found})
@@ -174,6 +179,28 @@ def _curves(model, initializer, found, within: float) -> dict[str, float]:
         "bad_saddles_left": (falls > 0).all(axis=0).sum(),
         "curve_error": np.abs(falls / expected - 1).max(),
     }
+
+
+def _no_saddles(model, initializer, found, critical, within: float) -> int:
+    """Patterns of points that are not global from which the loss does not both fall and rise: by
+    the signs of the Hessian's eigenvalues, or along the curve and its mirror image, in which one
+    of the zero layers has the other sign."""
+    shapes, weights = model.shapes(), matrices(model, critical)
+    patterns = initializer.patterns(shapes)
+    modes = sum(layer[0].size for layer in weights)
+    falls, rises = found["index"] > 0, found["index"] + found["nullity"] < modes
+    runs = np.unique(found["pattern"])
+    streams = Streams(0, "linear_critical_points", runs, "curves")
+    level, curve = (initializer.beside(shapes, streams, e) for e in (0.0, HEIGHTS[0]))
+    mirrored = {name: part.copy() for name, part in curve.items()}
+    for row, run in enumerate(runs):
+        name = f"w{patterns[run].zero[0]}"
+        mirrored[name][row] = 2 * level[name][row] - curve[name][row]
+    lower, higher = (_losses(model, one) - _losses(model, level) for one in (curve, mirrored))
+    place = np.searchsorted(runs, found["pattern"])
+    saddle = (falls | (lower[place] < -ROUNDING)) & (rises | (higher[place] > ROUNDING))
+    elsewhere = found["loss"] - model.infimum() > within
+    return len(np.unique(found["pattern"][elsewhere & ~saddle]))
 
 
 def _losses(model, weights) -> np.ndarray:

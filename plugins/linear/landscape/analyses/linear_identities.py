@@ -19,7 +19,13 @@ class LinearIdentities(Analysis):
     The rescaling (αW₁, W₂/α) leaves the loss as it is; where two layers are zero the gradient
     vanishes; the gradient A_kᵀEXᵀB_kᵀ agrees with automatic differentiation, while A_kEXᵀB_k, as
     the slides of Chitour, Liao & Couillet print it (for X = I), does not, or its factors do not
-    even fit.
+    even fit. The flow's loss falls as
+
+        dL/dt ≤ −2 Σⱼ Πₖ<ⱼ λ_min(WₖᵀWₖ) Πₗ>ⱼ λ_min(WₗWₗᵀ) λ_min(XXᵀ) L,
+
+    L less its least over all linear maps: −dL/dt = Σⱼ‖∇_{Wⱼ}L‖², and ‖AᵀMB‖ is at least the least
+    singular values' part of ‖M‖ where Aᵀ and B are injective. Layers (δ_ab) attain it where the
+    hidden ones are equally wide, and as wide as both ends.
     """
 
     needs = ("initialization",)
@@ -30,6 +36,8 @@ class LinearIdentities(Analysis):
         "one_zero_layer_gradient": "smallest gradient norm where one layer is zero",
         "gradient_error": "largest relative error of the gradient in closed form",
         "printed_gradient": "share of layers whose gradient the product without transposes gives",
+        "fall_violations": "random weights at which the loss falls more slowly than its bound",
+        "fall_attained": "−dL/dt over its bound at layers with ones on the diagonal, equal there",
     }
 
     draws: PositiveInt = 10
@@ -46,6 +54,7 @@ class LinearIdentities(Analysis):
                 configuration,
                 gradient_error=_gradient_error(model, weights),
                 printed_gradient=np.mean(_printed(model, weights)),
+                **_fall(model, weights),
             )
             if len(model.layers) > 1:
                 table.row(configuration, rescaling_error=self._rescaling_error(model, weights))
@@ -63,6 +72,39 @@ class LinearIdentities(Analysis):
         loss = model.loss(weights, {})
         scaled = {**weights, "w1": self.factor * weights["w1"], "w2": weights["w2"] / self.factor}
         return float(((model.loss(scaled, {}) - loss) / loss).abs().max())
+
+
+def _fall(model, weights) -> dict[str, float]:
+    """The fall of the loss beside its bound."""
+    fall, bound = _fall_and_bound(model, weights)
+    found = {"fall_violations": int((fall < bound * (1 - 1e-12)).sum())}
+    inner, ends = set(model.widths[1:-1]), (model.widths[0], model.widths[-1])
+    if len(inner) == 1 and min(inner) >= max(ends):
+        ones = {n: torch.eye(*s, dtype=torch.float64)[None] for n, s in model.shapes().items()}
+        fall, bound = _fall_and_bound(model, ones)
+        found["fall_attained"] = float(fall[0] / bound[0])
+    return found
+
+
+def _fall_and_bound(model, weights) -> tuple[np.ndarray, np.ndarray]:
+    """−dL/dt along the flow, and its bound, (run,)."""
+    least = [_least_eigenvalues(weights[name].numpy()) for name in model.shapes()]
+    count = len(least)
+    total = sum(
+        np.prod([least[k][0] for k in range(j)], axis=0)
+        * np.prod([least[k][1] for k in range(j + 1, count)], axis=0)
+        for j in range(count)
+    )
+    best = model.y @ np.linalg.pinv(model.x) @ model.x
+    excess = model.loss(weights, {}).numpy() - ((model.y - best) ** 2).sum() / 2
+    inputs = np.linalg.eigvalsh(model.x @ model.x.T)[0]
+    return _norm(model, weights).numpy() ** 2, 2 * total * inputs * excess
+
+
+def _least_eigenvalues(layer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """λ_min(WᵀW) and λ_min(WWᵀ), each (run,)."""
+    gram, other = np.swapaxes(layer, 1, 2) @ layer, layer @ np.swapaxes(layer, 1, 2)
+    return tuple(np.maximum(np.linalg.eigvalsh(one)[:, 0], 0) for one in (gram, other))
 
 
 def _zero_layers(model, weights) -> dict[str, float]:

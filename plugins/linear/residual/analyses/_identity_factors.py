@@ -73,6 +73,21 @@ def rotation_root(turn: np.ndarray, root: int) -> np.ndarray:
     return basis @ small @ basis.T
 
 
+def axis_and_angle(turn: np.ndarray) -> tuple[np.ndarray, float]:
+    """The unit vector that a rotation of space keeps, and the angle of the turn about it."""
+    axis = np.linalg.svd(turn - np.eye(3))[2][-1]
+    across = [turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]]
+    return axis, float(np.arctan2(axis @ across / 2, (np.trace(turn) - 1) / 2))
+
+
+def turned(axis: np.ndarray, angle: float) -> np.ndarray:
+    """The rotation of space by an angle about an axis (Rodrigues)."""
+    x, y, z = axis
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    cosine, sine = np.cos(angle), np.sin(angle)
+    return cosine * np.eye(3) + sine * cross + (1 - cosine) * np.outer(axis, axis)
+
+
 def _turn(angle: float) -> np.ndarray:
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.array([[cosine, -sine], [sine, cosine]])

@@ -10,7 +10,8 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, UserError
 
-from ._identity_factors import identity_factors, norm_limit
+from ..._orthogonal import rotation
+from ._identity_factors import axis_and_angle, identity_factors, norm_limit, turned
 
 
 class IdentityFactors(Analysis):
@@ -21,6 +22,12 @@ class IdentityFactors(Analysis):
     (matrix,), and columns that are the same in each configuration. Theorem 2.1 bounds max‖V_k‖ by
     2(√π + √(3γ))²/K for K ≥ 3γ, γ = max|log σ(A)|. A network's own target has such factors where
     its determinant is positive.
+
+    Why det A > 0: where ‖V_k‖ < 1 all I + tV_k, 0 ≤ t ≤ 1, are invertible, so det(I + V_k) > 0. A
+    product of negative determinant has a factor with ‖V_k‖ > 1, however many there are; I − tuuᵀ
+    shows that no larger number will do. Random products of both kinds, `products` of them. The
+    canonical form of O has in three dimensions one plane and one axis (Euler): `rotations`
+    random rotations, half-turns among them, are written by axis and angle.
     """
 
     models = ("residual_linear_network",)
@@ -29,6 +36,9 @@ class IdentityFactors(Analysis):
         "reconstruction_error": "largest entry of product − A over max|A|",
         "limit_error": "largest |K max‖V‖ / limit − 1| at the largest K",
         "above_bound": "factorizations above the theorem's bound",
+        "negative_inside": "random products with all ‖V_k‖ < 1 whose determinant is not positive",
+        "negative_norm": "least max‖V_k‖ of random products of negative determinant",
+        "euler_error": "largest error of a rotation of space written by its axis and angle",
         "factor_norm": "max‖V‖ of the factorization of the network's target into its depth",
         "scaled_factor_norm": "the same times the depth",
     }
@@ -41,6 +51,10 @@ class IdentityFactors(Analysis):
     """Numbers K of factors."""
     matrices: list[list[list[float]]] = []
     """Further matrices of the same size."""
+    products: PositiveInt = 2000
+    """Random products of factors I + V_k."""
+    rotations: PositiveInt = 200
+    """Random rotations of space."""
 
     def compute(self, results):
         owner = f"{results.study.file}: analyses: identity_factors"
@@ -55,6 +69,8 @@ class IdentityFactors(Analysis):
             reconstruction_error=errors.max(),
             limit_error=np.abs(scaled[:, -1] / limits - 1).max(),
             above_bound=(norms > bounds).sum(),
+            euler_error=_euler_error(results.study.settings.seed, self.rotations),
+            **_determinants(results.study.settings.seed, self.products, self.size),
         )
         for configuration in results.configurations:
             table.row(configuration, **_own(configuration.settings.model, owner))
@@ -83,6 +99,33 @@ def _measured(matrix: np.ndarray, depth: int, owner: str) -> tuple[float, float,
     bound = 2 * (np.sqrt(np.pi) + np.sqrt(3 * spread)) ** 2 / depth
     norm = np.linalg.norm(factors, ord=2, axis=(1, 2)).max()
     return norm, error, bound if depth >= 3 * spread else np.inf
+
+
+def _determinants(seed: int, count: int, size: int) -> dict[str, float]:
+    """Signs and norms of products of three factors: of random V of norms up to 2, and, in every
+    second one, of −tuuᵀ with t up to 2 and two V of norms below 1."""
+    streams = Streams(seed, "identity_factors", np.arange(count), "products")
+    drawn = streams.normal(3 * size**2).reshape(count, 3, size, size)
+    norms = 2 * streams.uniform(3, draw=1)
+    unit = drawn[::2, 0, 0] / np.linalg.norm(drawn[::2, 0, 0], axis=1, keepdims=True)
+    drawn[::2, 0] = -unit[:, :, None] * unit[:, None]
+    norms[::2, 1:] /= 2
+    drawn *= (norms / np.linalg.norm(drawn, ord=2, axis=(2, 3)))[..., None, None]
+    sign = np.linalg.slogdet(np.eye(size) + drawn)[0].prod(axis=1)
+    largest = norms.max(axis=1)
+    return {
+        "negative_inside": int(((largest < 1) & (sign <= 0)).sum()),
+        "negative_norm": largest[sign < 0].min(initial=np.inf),
+    }
+
+
+def _euler_error(seed: int, count: int) -> float:
+    """Of random rotations, as many half-turns, and the identity."""
+    drawn = Streams(seed, "identity_factors", np.arange(count), "rotations").normal(9)
+    turns = rotation(drawn.reshape(count, 3, 3))
+    half = turns * [1.0, -1.0, -1.0] @ np.swapaxes(turns, 1, 2)
+    every = np.concatenate([turns, half, np.eye(3)[None]])
+    return max(np.abs(turned(*axis_and_angle(turn)) - turn).max() for turn in every)
 
 
 def _own(model, owner: str) -> dict[str, float]:

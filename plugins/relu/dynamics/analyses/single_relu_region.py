@@ -29,6 +29,12 @@ STARTS = (
 FLOW_STEP, FLOW_STEPS = 0.02, 1500
 """Step and length of the drawn trajectories, which stand for the gradient flow whatever the
 study's optimizer: a time of 30, where the flow contracts as exp(−t/2)."""
+FAR, FARTHEST = 1.5, 2.0
+"""Radii of balls beyond w*, the second the least that holds all of Ω."""
+NEAR = 1e-9
+"""Radius of circles on which the gradient is compared with itself."""
+APART = 0.1
+"""Least norm of the points besides 0 around which it is."""
 
 
 class SingleReluRegion(Analysis):
@@ -38,6 +44,10 @@ class SingleReluRegion(Analysis):
     b = cos θ(1 − θ/2π) + sin θ/2π and c = 1 − (θ − sin θ cos θ)/π. So dV/dt < 0 at all w ≠ 0 on
     which b ≤ 0 or b² < c, which is everywhere but at w*; and dθ/dt = −(π−θ) sin θ/(2πρ), so that
     only the ray opposite to w* does not turn to it. Ω is the region {‖w − w*‖ < ‖w*‖}.
+
+    Starts uniform in a ball of radius r ≥ ‖w*‖ lie in Ω, itself a ball, with a probability of at
+    most (‖w*‖/r)^d, and of just that for r ≥ 2‖w*‖. The gradient tends to −½(1 − θ/π)w* −
+    sin θ e/2π where w tends to 0 along e, so that it jumps by up to ½, and nowhere else.
 
     The form is looked at on a grid of angles, dV/dt at random w in the plane; the probability of
     Ω is that of the starts of half_space_ball, without which a UserError is raised. For the
@@ -53,6 +63,8 @@ class SingleReluRegion(Analysis):
         "bound": "the theorem's bound (1 − ε)/2",
         "region_exact": "probability of Ω by quadrature",
         "region_excess": "that probability less the bound",
+        "far_ratio": "probability of Ω for a ball of radius 3/2 over its bound (‖w*‖/r)^d",
+        "far_share": "probability of Ω for a ball of radius 2, r = 2‖w*‖",
         "region_share": "share of starts in Ω",
         "converged_share": "share of runs that reach w*",
         "rises": "recorded steps at which V grew",
@@ -64,6 +76,8 @@ class SingleReluRegion(Analysis):
         "outside_rate": "largest (dV/dt)/‖w − w*‖² outside of Ω",
         "polar_error": "largest error of the equations in norm and angle",
         "ray_error": "largest part of the gradient across the opposite ray",
+        "origin_jump": "largest distance of the gradients around w = 0",
+        "other_jump": "largest distance of the gradients around other points",
     }
 
     samples: PositiveInt = 20000
@@ -83,7 +97,7 @@ class SingleReluRegion(Analysis):
 
 
 def region_probability(inputs: int, radius: float) -> float:
-    """P(‖w − w*‖ < ‖w*‖) = P(cos θ > ‖w‖/2) for w uniform in the ball of this radius ≤ 1 in
+    """P(‖w − w*‖ < ‖w*‖) = P(cos θ > ‖w‖/2) for w uniform in the ball of this radius ≤ 2 in
     `inputs` dimensions, ‖w*‖ = 1."""
     from scipy import integrate, special
 
@@ -94,7 +108,7 @@ def region_probability(inputs: int, radius: float) -> float:
         cap = special.betainc((inputs - 1) / 2, 0.5, 1 - (radius * part / 2) ** 2) / 2
         return inputs * part ** (inputs - 1) * cap
 
-    return integrate.quad(density, 0, 1, epsabs=1e-12, epsrel=1e-12)[0]
+    return integrate.quad(density, 0, 1, epsabs=0, epsrel=1e-12)[0]
 
 
 def _theorem_6(results, configuration) -> dict[str, float]:
@@ -113,6 +127,8 @@ def _theorem_6(results, configuration) -> dict[str, float]:
         "bound": bound,
         "region_exact": exact,
         "region_excess": exact - bound,
+        "far_ratio": region_probability(model.inputs, FAR) * FAR**model.inputs,
+        "far_share": region_probability(model.inputs, FARTHEST),
     }
 
 
@@ -158,7 +174,18 @@ def _sampled(model, seed: int, count: int) -> dict[str, float]:
         **_descent(w, gradient),
         "polar_error": _polar_error(w, gradient),
         "ray_error": np.abs(_gradient(model, ray)[:, 1]).max(),
+        "origin_jump": _jump(model, np.zeros((1, 2))),
+        "other_jump": _jump(model, w[np.hypot(*w.T) > APART][:1000]),
     }
+
+
+def _jump(model, centers: np.ndarray) -> float:
+    """The largest distance of two gradients on a small circle around one of the points."""
+    turn = np.linspace(0, 2 * np.pi, 73)[:-1]
+    circle = NEAR * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    found = _gradient(model, (centers[:, None] + circle).reshape(-1, 2))
+    found = found.reshape(len(centers), len(circle), 2)
+    return np.linalg.norm(found[:, :, None] - found[:, None], axis=3).max()
 
 
 def _descent(w: np.ndarray, gradient: np.ndarray) -> dict[str, float]:
