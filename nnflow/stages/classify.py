@@ -25,7 +25,7 @@ from nnflow.engine.critical import (
 from nnflow.engine.eigenvalues import ends_of_spectra
 from nnflow.engine.objective import Objective, make_objective
 from nnflow.engine.polish import polish
-from nnflow.engine.weights import from_flat, to_flat
+from nnflow.engine.weights import buffer_variables, from_flat, to_flat, with_buffers
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device, run_coordinates
@@ -74,6 +74,7 @@ def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.nda
     model = configured.model
     device = pick_device(job.gpus)
     objective = make_objective(job.study, run_slice, "classify", job.data, device).take(rows)
+    objective = with_buffers(objective, ends.isel(run=rows), device)
     last = to_flat(model, ends.isel(run=rows), device)
     finite = (torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))).cpu().numpy()
     # of a group without finite runs one is judged elsewhere, for the columns' shapes
@@ -86,7 +87,7 @@ def _classify_runs(job: Job, run_slice: RunSlice, ends: xr.Dataset, rows: np.nda
     columns = {name: _scattered(value, finite, name) for name, value in columns.items()}
     everywhere = last.clone()
     everywhere[torch.as_tensor(finite)] = weights[: finite.sum()]
-    variables = from_flat(model, everywhere)
+    variables = from_flat(model, everywhere) | buffer_variables(objective)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
     kind = columns.pop("kind")
     variables |= _described(columns)

@@ -33,6 +33,10 @@ def initialize(job: Job) -> None:
             _check(job, configuration, name, shape, drawn)
             attributes = {"long_name": f"first weight {name}"}
             variables[name] = (("run", *axes[name]), drawn[name].astype(np.float64), attributes)
+        for name, shape in settings.model.buffers().items():
+            _check(job, configuration, name, shape, drawn)
+            attributes = {"long_name": f"buffer {name}"}
+            variables[name] = (("run", *axes[name]), _number(drawn[name]), attributes)
         coordinates = run_coordinates(configuration, 0, configuration.runs)
         datasets[configuration.label] = xr.Dataset(variables, coordinates)
     job.write(job.folder / "initialization.nc", datasets, "first weights")
@@ -47,7 +51,7 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
     streams = Streams(job.study.settings.seed, configuration.label, starts, "initialize")
     bound = {name: values[:, None] for name, values in varied.items()}
     initializer = settings.initializer.with_values(bound)
-    drawn = initializer.start(
+    drawn = _missing_buffers(settings, streams) | initializer.start(
         Start(
             settings.model.shapes(),
             streams,
@@ -60,6 +64,18 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
     if varied or not grid.axes:
         return drawn
     return {name: np.asarray(values)[grid.start_of(runs)] for name, values in drawn.items()}
+
+
+def _missing_buffers(settings: ConfigurationSettings, streams: Streams) -> dict[str, np.ndarray]:
+    """The model's own buffers, for initializers that draw weights alone."""
+    buffers = settings.model.buffers()
+    own = settings.model.initial(streams) if buffers else {}
+    return {name: own[name] for name in buffers}
+
+
+def _number(values: np.ndarray) -> np.ndarray:
+    """Whole numbers and truth values as int64, real ones as float64."""
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
 def _arrays(job: Job, settings: ConfigurationSettings) -> dict[str, np.ndarray]:

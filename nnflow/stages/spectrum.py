@@ -10,7 +10,13 @@ from nnflow.engine import constrained, density
 from nnflow.engine.eigenvalues import dense_eigenvalues, ends_of_spectra
 from nnflow.engine.families import NO_FAMILY
 from nnflow.engine.objective import Objective, flatten, make_objective
-from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
+from nnflow.engine.weights import (
+    buffer_variables,
+    from_flat,
+    kept_to_flat,
+    to_flat,
+    with_buffers,
+)
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device
 from nnflow.study.types import Classify, Configuration, RunSlice
@@ -51,9 +57,11 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
     weights = to_flat(model, chosen, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
+    objective = with_buffers(objective, chosen, device)
     if axis == "family" and len(rows):
-        weights = flatten(model.canonical(objective.named(weights)))
-    variables = from_flat(model, weights, axis)
+        chosen_image = model.canonical(objective.named(weights))
+        weights = flatten({name: chosen_image[name] for name in model.shapes()})
+    variables = from_flat(model, weights, axis) | buffer_variables(objective, axis)
     if "eigenvalue" not in chosen:
         values, residuals = _dense(objective, weights, configuration.settings.classify)
         variables |= _eigenvalues((axis, "mode"), values, residuals)
@@ -83,6 +91,7 @@ def _along_trajectories(job: Job, configuration: Configuration) -> xr.Dataset:
     weights = kept_to_flat(settings.model, trained, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
+    objective = with_buffers(objective, trained, device)
     dense = weights.shape[2] <= settings.classify.dense_up_to
     count = settings.classify.extreme_eigenvalues
     modes = np.arange(objective.dimension) if dense else _both_ends(count)

@@ -153,10 +153,11 @@ def _check_constraints(settings: ConfigurationSettings) -> None:
 
 def _check_density(settings: ConfigurationSettings) -> None:
     model, most = settings.model, settings.classify.dense_up_to
-    if model is not None and settings.spectrum.density == "exact" and size(model) > most:
+    known = model.size_if_known() if model is not None else None
+    if settings.spectrum.density == "exact" and known is not None and known > most:
         raise ValueError(
             f"spectrum.density: exact takes whole Hessians; classify.dense_up_to must be at least"
-            f" {size(model)}"
+            f" {known}"
         )
 
 
