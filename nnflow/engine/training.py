@@ -42,6 +42,8 @@ def trace_steps(limit: int, per_decade: int | None) -> np.ndarray:
     """0, 1, … and then log-spaced steps up to `limit`, and `limit` itself; none for None."""
     if per_decade is None:
         return np.empty(0, dtype=np.int64)
+    if limit == 0:
+        return np.zeros(1, dtype=np.int64)
     decades = np.log10(limit) if limit > 1 else 0
     exponents = np.arange(np.floor(decades * per_decade) + 1)
     steps = np.round(10 ** (exponents / per_decade)).astype(np.int64)

@@ -58,6 +58,15 @@ class Model(Plugin):
         the weights in all datasets, and given with them to every method."""
         return {}
 
+    def shared(self) -> dict[str, str]:
+        """{further name: name among `shapes` or `buffers`} of weights that go by several names in
+        files that others have written."""
+        return {}
+
+    def saves(self, buffer: str) -> bool:
+        """Is this buffer in such files? One that is not begins as `initial` says."""
+        return True
+
     def initial(self, streams: Streams) -> dict[str, np.ndarray]:
         """First weights and buffers by a law of the model's own, {name: (run, *shape)}; a model
         that has buffers has such a law. All randomness comes from `streams`. Raises UserError

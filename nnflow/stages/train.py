@@ -15,6 +15,7 @@ from nnflow.engine.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
 from nnflow.engine.training import Progress
 from nnflow.engine.training import train as train_ensemble
 from nnflow.engine.weights import from_flat, kept_from_flat, to_flat, with_buffers
+from nnflow.interfaces.optimizer import Standing
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.stages.runtime_contract import check_training
@@ -85,7 +86,9 @@ def _train_slice(
     saved: Groups,
 ) -> Outcome:
     settings = run_slice.configuration.settings
-    model, optimizer = settings.model, settings.optimizer
+    model, optimizer, stop = settings.model, settings.optimizer, settings.stop
+    if optimizer is None:  # the weights are those of the initializer
+        optimizer, stop = Standing(), stop.model_copy(update={"steps": 0})
     device = torch.device(pick_device(job.gpus))
     if saved and "running" not in saved:
         return Outcome.from_groups(saved, device)
@@ -100,7 +103,7 @@ def _train_slice(
             objective,
             optimizer,
             initial,
-            settings.stop,
+            stop,
             settings.trace,
             progress,
             save,

@@ -45,11 +45,19 @@ installed package, in this order."""
 
 
 def source_files(path: str) -> tuple[Path, ...]:
-    """The file of the user's own that an import path names; none of an installed package."""
+    """The user's own files that an import path stands for: that of its module, and what that
+    imports from the same folder; none of an installed package."""
     module = path.partition(":")[0]
     folder = _folder(module)
-    file = None if folder is None else module_file(folder, module)
-    return () if file is None else (file,)
+    if folder is None:
+        return ()
+    found, waiting = [], [module_file(folder, module)]
+    while waiting:
+        file = waiting.pop()
+        if file is not None and file not in found:
+            found.append(file)
+            waiting += [module_file(folder, name) for name in _imported(file)]
+    return tuple(found)
 
 
 def load(path: str) -> Any:
@@ -117,6 +125,18 @@ def _forget_namesakes(folder: Path, module: str) -> None:
     if file is not None and not Path(file).resolve().is_relative_to(folder):
         for name in [name for name in sys.modules if name.partition(".")[0] == top]:
             del sys.modules[name]
+
+
+def _imported(file: Path) -> set[str]:
+    """The modules that a file imports, and what may be one."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            names.update({base, *(f"{base}.{alias.name}".lstrip(".") for alias in node.names)})
+    return names - {""}
 
 
 def _names(file: Path) -> set[str]:

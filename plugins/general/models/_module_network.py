@@ -114,8 +114,7 @@ class Network:
         targets = data.get("targets")
         if not isinstance(self.loss, Loss) or targets.dtype.is_floating_point:
             return
-        with torch.no_grad():
-            outputs = self._with_output_axis(self._called(named, data, True), data)
+        outputs = self._with_output_axis(self._called(named, data, True), data)
         if int(targets.max()) >= outputs.shape[-1]:
             raise UserError(
                 f"{self.path}: forward gives {outputs.shape[-1]} outputs for a sample, and a target"

@@ -42,7 +42,9 @@ def checked(path, module, mode, frozen):
     for pattern in frozen:
         met = [name for name in names if fnmatchcase(name, pattern)]
         if not met:
-            raise UserError(f"{path}: frozen: no weight is named {pattern!r} (it has: {_few(names)})")
+            raise UserError(
+                f"{path}: frozen: no weight is named {pattern!r} (it has: {_few(names)})"
+            )
         for name in met:
             module.get_parameter(name).requires_grad_(False)
     if not any(weight.requires_grad for weight in module.parameters()):

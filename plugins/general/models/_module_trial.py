@@ -13,6 +13,9 @@ from ._module_parts import random_layers
 SAME = 1e-10
 """Relative difference up to which runs evaluated together agree with one evaluated alone."""
 
+MODERATE = 1e3
+"""Weights up to this size have no excuse for NaN; training ends a run at 1e4 by default."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -30,6 +33,7 @@ def trial(network, named, data) -> Trial:
     UserError, saying what to do, where that gives no loss, or not the same one twice."""
     records = _records(network, named, data)
     with torch.set_grad_enabled(records):
+        _check_number(network, named, data)
         _check_twice(network, named, data)
     return Trial(_together(network, named, data), records, _held(network, named, data))
 
@@ -38,6 +42,7 @@ def _records(network, named, data) -> bool:
     """Does the forward need derivatives switched on? Raises UserError where it fails with them."""
     try:
         with torch.no_grad():
+            network.check_classes(named, data)
             network.run_loss(named, data)
         return False
     except UserError:
@@ -46,6 +51,7 @@ def _records(network, named, data) -> bool:
         pass
     try:
         with torch.enable_grad():
+            network.check_classes(named, data)
             network.run_loss(named, data)
         return True
     except UserError:
@@ -56,6 +62,16 @@ def _records(network, named, data) -> bool:
             f"{network.path}: forward fails: {in_words(error)} (given: {given}); see `arguments`,"
             " and the shapes and types of the dataset"
         ) from error
+
+
+def _check_number(network, named, data) -> None:
+    """Raise UserError where moderate weights give NaN. Diverged ones may."""
+    largest = max(float(named[name].abs().max()) for name in network.trained)
+    if torch.isnan(network.run_loss(named, data)) and largest < MODERATE:
+        raise UserError(
+            f"{network.path}: the loss is NaN at finite weights (the largest is {largest:.3g});"
+            " look for log, sqrt or a division in forward and in the loss, and for NaN among the buffers"
+        )
 
 
 def _check_twice(network, named, data) -> None:
@@ -126,7 +142,9 @@ def _held(network, named, data) -> int:
 
 
 def _equal(a, b) -> bool:
-    return torch.equal(a, b) or (bool(torch.isnan(a).any()) and torch.equal(a.nan_to_num(), b.nan_to_num()))
+    return torch.equal(a, b) or (
+        bool(torch.isnan(a).any()) and torch.equal(a.nan_to_num(), b.nan_to_num())
+    )
 
 
 def _word(array) -> str:

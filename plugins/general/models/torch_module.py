@@ -84,7 +84,7 @@ class TorchModule(Model):
         model.__dict__["network"] = model._network_of(path, own, function)
         return model
 
-    def files(self):
+    def files(self, folder):
         """The user's own files that the model is made from."""
         paths = [self.target]
         if isinstance(self.loss_function, str):
@@ -133,6 +133,9 @@ class TorchModule(Model):
         """{further name: the name in `shapes` or `buffers`} of numbers that go by several names."""
         return shared(self.network.module)
 
+    def saves(self, buffer):
+        return buffer in self.network.module.state_dict()
+
     def initial(self, streams):
         """By the module's own constructor, each run with a seed of its own."""
         seeds = (streams.words(1)[:, 0] >> np.uint64(1)).tolist()
@@ -165,7 +168,9 @@ class TorchModule(Model):
         how = self._how(weights, data)
         recording = torch.is_grad_enabled()
         with torch.set_grad_enabled(recording or how.records):
-            losses = [self._chunk(part, some, how) for part, some in self._parts(weights, data, how)]
+            losses = [
+                self._chunk(part, some, how) for part, some in self._parts(weights, data, how)
+            ]
             losses = torch.cat(losses)
         return losses if recording else losses.detach()
 
@@ -256,11 +261,16 @@ class TorchModule(Model):
         tried = self.__dict__.setdefault("_tried", {})
         key = (first.dtype, first.device, tuple((n, tuple(a.shape)) for n, a in data.items()))
         if key not in tried:
-            named, samples = _run(weights, 0), _run_data(data, 0)
+            run = self._finite_run(weights)
+            named, samples = _run(weights, run), _run_data(data, run)
             named = {name: values.detach() for name, values in named.items()}
             tried[key] = trial(self.network, named, samples)
-            self.network.check_classes(named, samples)
         return tried[key]
+
+    def _finite_run(self, weights) -> int:
+        """The first run whose weights are finite; 0 where none's are."""
+        named = [weights[name].detach().flatten(1) for name in self.network.trained]
+        return int(torch.cat(named, dim=1).isfinite().all(dim=1).int().argmax())
 
     def _fitting(self, how: Trial, copies: int) -> int:
         """Runs that are evaluated at once."""

@@ -305,11 +305,15 @@ def test_names_that_are_not_there_are_told(tmp_path, monkeypatch):
 def test_the_users_files_are_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config/studies").mkdir(parents=True)
-    (tmp_path / "config/studies/deep_nets.py").write_text("class Net: ...\n", encoding="utf-8")
+    (tmp_path / "config/studies/deep_nets.py").write_text(
+        "from deep_layers import Layer\nimport torch\n\n\nclass Net: ...\n", encoding="utf-8"
+    )
+    (tmp_path / "config/studies/deep_layers.py").write_text("class Layer: ...\n", encoding="utf-8")
     (tmp_path / "own_losses.py").write_text("def loss(o, t): ...\n", encoding="utf-8")
     made = model(target="deep_nets:Net", loss="own_losses:loss")
-    assert [file.name for file in made.files()] == ["deep_nets.py", "own_losses.py"]
-    assert model(target="torch.nn:Bilinear").files() == ()
+    files = [file.name for file in made.files(tmp_path)]
+    assert files == ["deep_nets.py", "deep_layers.py", "own_losses.py"]
+    assert model(target="torch.nn:Bilinear").files(tmp_path) == ()
 
 
 def test_a_module_of_the_same_name_elsewhere_is_not_mistaken(tmp_path, monkeypatch):
@@ -335,7 +339,7 @@ def test_the_check_of_a_trial_is_made_once_for_each_shape_of_the_data():
 
 def test_errors_of_users_are_one_line_each():
     """The ten bad inputs have a file of their own; here: what is no module, and no weights."""
-    with pytest.raises(UserError, match="gives OrderedDict, no torch.nn.Module"):
+    with pytest.raises(UserError, match=r"gives OrderedDict, no torch\.nn\.Module"):
         model(target="collections:OrderedDict").shapes()
     with pytest.raises(UserError, match="has no weights that can be trained"):
         model(target="torch.nn:ReLU").shapes()
