@@ -56,6 +56,15 @@ def open(study, scale="quick", results="results"):
     return open_results(study, scale, results)
 
 
+def __getattr__(name):
+    """`nnflow.Landscape`, which takes torch, on first use."""
+    if name == "Landscape":
+        from nnflow.stages.notebook import Landscape
+
+        return Landscape
+    raise AttributeError(f"module 'nnflow' has no attribute {name!r}")
+
+
 __all__ = [
     "Activation",
     "Analysis",
@@ -70,6 +79,7 @@ __all__ = [
     "Halfspaces",
     "Initializer",
     "Kinks",
+    "Landscape",
     "LevenbergMarquardtSteps",
     "Loss",
     "Manifold",

@@ -51,7 +51,7 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
     streams = Streams(job.study.settings.seed, configuration.label, starts, "initialize")
     bound = {name: values[:, None] for name, values in varied.items()}
     initializer = settings.initializer.with_values(bound)
-    drawn = _missing_buffers(settings, streams) | initializer.start(
+    drawn = initializer.start(
         Start(
             settings.model.shapes(),
             streams,
@@ -61,16 +61,19 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
             {study.name: job.read.of(study.name) for study in job.study.used},
         )
     )
+    drawn = _with_buffers(settings, streams, drawn)
     if varied or not grid.axes:
         return drawn
     return {name: np.asarray(values)[grid.start_of(runs)] for name, values in drawn.items()}
 
 
-def _missing_buffers(settings: ConfigurationSettings, streams: Streams) -> dict[str, np.ndarray]:
-    """The model's own buffers, for initializers that draw weights alone."""
-    buffers = settings.model.buffers()
-    own = settings.model.initial(streams) if buffers else {}
-    return {name: own[name] for name in buffers}
+def _with_buffers(
+    settings: ConfigurationSettings, streams: Streams, drawn: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What was drawn, and the model's own buffers where the initializer gave none."""
+    missing = [name for name in settings.model.buffers() if name not in drawn]
+    own = settings.model.initial(streams) if missing else {}
+    return {**drawn, **{name: own[name] for name in missing}}
 
 
 def _number(values: np.ndarray) -> np.ndarray:

@@ -44,9 +44,17 @@ class TorchDataset(Dataset):
             arrays |= {f"test_{name}": array for name, array in held_out.items()}
         return arrays
 
+    @classmethod
+    def arrays_of(cls, given, names=("inputs", "targets")):
+        """The arrays of a dataset that is there already, for notebooks."""
+        path = {"target": "torch.utils.data:Dataset", "names": list(names)}
+        return cls.model_validate(path)._all(given, None)
+
     def _read(self, settings, key, most):
         """The arrays of one dataset."""
-        given = call(self.target, settings, key)
+        return self._all(call(self.target, settings, key), most)
+
+    def _all(self, given, most):
         self._check(given)
         count = len(given) if most is None else min(most, len(given))
         parts = [self._sample(given, number) for number in range(count)]

@@ -70,7 +70,8 @@ def _check_number(network, named, data) -> None:
     if torch.isnan(network.run_loss(named, data)) and largest < MODERATE:
         raise UserError(
             f"{network.path}: the loss is NaN at finite weights (the largest is {largest:.3g});"
-            " look for log, sqrt or a division in forward and in the loss, and for NaN among the buffers"
+            " look for log, sqrt or a division in forward and in the loss, and for NaN among the"
+            " buffers"
         )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
 import nnflow
 from nnflow import Loss, Minibatch, Model, UserError, torch
@@ -56,6 +57,8 @@ class TorchModule(Model):
     run's last bits do not depend on its companions. What torch can't evaluate at once (recurrent
     layers, derivatives inside of forward) is evaluated one at a time."""
 
+    _ready: Network | None = PrivateAttr(None)
+
     @field_validator("loss_function", mode="before")
     @classmethod
     def _a_loss(cls, value):
@@ -68,6 +71,8 @@ class TorchModule(Model):
     def of(cls, module, loss, mode=None, arguments=None):
         """The model of a module that is there already, for notebooks; it can't be written to a
         study file. loss: a plugin, its name, a function of outputs and targets, or None."""
+        if not isinstance(module, torch.nn.Module):
+            raise UserError(f"the module is {type(module).__name__}, no torch.nn.Module")
         plugin = isinstance(loss, str | Loss)
         settings = {
             "target": "torch.nn:Module",
@@ -77,12 +82,14 @@ class TorchModule(Model):
         }
         model = cls.model_validate(settings)
         function = model.loss_function if plugin else loss
-        import copy
-
         path = type(module).__name__
         own = checked(path, copy.deepcopy(module), model.mode, [])
-        model.__dict__["network"] = model._network_of(path, own, function)
+        model._ready = model._network_of(path, own, function)
         return model
+
+    def present(self):
+        """Weights and buffers of the module as it is, each with an axis of one run."""
+        return {name: v[None] for name, v in self._numbers(self.network.module).items()}
 
     def files(self, folder):
         """The user's own files that the model is made from."""
@@ -94,6 +101,8 @@ class TorchModule(Model):
     @cached_property
     def network(self) -> Network:
         """The module as a function, built once."""
+        if self._ready is not None:
+            return self._ready
         function = self.loss_function
         if isinstance(function, str):
             function = load(function)
@@ -120,7 +129,7 @@ class TorchModule(Model):
 
     def size_if_known(self):
         """Not before torch has built it."""
-        built = self.__dict__.get("network")
+        built = self._ready or self.__dict__.get("network")
         return None if built is None else sum(w.numel() for w in trained(built.module).values())
 
     def shapes(self):
