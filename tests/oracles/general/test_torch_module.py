@@ -339,7 +339,9 @@ def test_the_check_of_a_trial_is_made_once_for_each_shape_of_the_data():
 
 def test_errors_of_users_are_one_line_each():
     """The ten bad inputs have a file of their own; here: what is no module, and no weights."""
-    with pytest.raises(UserError, match=r"gives OrderedDict, no torch\.nn\.Module"):
-        model(target="collections:OrderedDict").shapes()
+    with pytest.raises(UserError, match=r"gives DataArray, no torch\.nn\.Module"):
+        model(target="xarray:DataArray").shapes()
+    with pytest.raises(ValueError, match="of Python's own library"):
+        model(target="os:system", settings={"command": "true"})
     with pytest.raises(UserError, match="has no weights that can be trained"):
         model(target="torch.nn:ReLU").shapes()

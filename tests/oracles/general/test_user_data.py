@@ -1,5 +1,7 @@
 """Data of the user's own: datasets of torch, and arrays in files."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -161,16 +163,18 @@ def test_each_array_may_have_its_file(tmp_path, monkeypatch):
         np.testing.assert_array_equal(arrays[key], array)
 
 
+def test_safetensors_take_their_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    (tmp_path / "data.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="takes the package safetensors: pip install"):
+        load_arrays(dataset("array_files", paths="data.safetensors"), tmp_path)
+
+
 def test_safetensors_are_read_where_the_package_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    try:
-        from safetensors.numpy import save_file
-    except ImportError:
-        (tmp_path / "data.safetensors").write_bytes(b"")
-        with pytest.raises(UserError, match="takes the package safetensors: pip install"):
-            load_arrays(dataset("array_files", paths="data.safetensors"), tmp_path)
-        return
-    save_file(ARRAYS, "data.safetensors")
+    safetensors = pytest.importorskip("safetensors.numpy")
+    safetensors.save_file(ARRAYS, "data.safetensors")
     arrays = load_arrays(dataset("array_files", paths="data.safetensors"), tmp_path)
     np.testing.assert_array_equal(arrays["inputs"], ARRAYS["inputs"])
 
