@@ -268,10 +268,11 @@ class TorchModule(Model):
         """What the first evaluation found, for this precision and device."""
         first = weights[self.network.trained[0]]
         tried = self.__dict__.setdefault("_tried", {})
-        key = (first.dtype, first.device, tuple((n, tuple(a.shape)) for n, a in data.items()))
+        run = 0 if tried else self._finite_run(weights)
+        samples = _run_data(data, run)
+        key = (first.dtype, first.device, tuple((n, tuple(a.shape)) for n, a in samples.items()))
         if key not in tried:
-            run = self._finite_run(weights)
-            named, samples = _run(weights, run), _run_data(data, run)
+            named = _run(weights, run)
             named = {name: values.detach() for name, values in named.items()}
             tried[key] = trial(self.network, named, samples)
         return tried[key]

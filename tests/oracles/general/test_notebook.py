@@ -236,6 +236,12 @@ def test_a_run_of_a_study_is_where_the_workflow_says(tmp_path, monkeypatch):
         loss = float(results.at("critical_points", "all")["loss"][run])
         assert landscape.loss() == float(landscape.classify()["loss"])
         assert landscape.loss() == pytest.approx(loss, rel=1e-14)  # there, with its companions
+    weights = results.at("critical_points", "all")
+    objective = results.objective(results.configurations[0], run=1)
+    at = {name: weights[name].values[1:] for name in weights if name.startswith(("c", "h", "norm"))}
+    assert objective.loss(at)[0] == pytest.approx(landscape.loss(), rel=1e-14)
+    with pytest.raises(UserError, match="buffers, which differ from run to run"):
+        results.objective(results.configurations[0])
     first = nnflow.Landscape.of("mine", run=1, at="initialization")
     assert first.loss() > landscape.loss()
     with pytest.raises(UserError, match="no run 2"):
