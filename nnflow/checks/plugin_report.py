@@ -152,6 +152,10 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
             from nnflow.checks.enclosure_tests import check_enclosure
 
             yield from check_enclosure(plugin)
+    elif isinstance(plugin, Initializer) and type(plugin).draw is Initializer.draw:
+        from nnflow.checks.contract_tests import Finding
+
+        yield Finding("oracles", None, "draws nothing: it begins with what a study gives it")
     elif isinstance(plugin, Initializer):
         shapes = settings.model.shapes() if settings else {"w": (3, 4), "b": (3,)}
         yield from oracles.check_initializer(plugin, shapes, subject.label)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
 import nnflow
 from nnflow import Dataset, UserError, torch
@@ -18,7 +18,7 @@ class TorchDataset(Dataset):
     """All samples of a torch.utils.data.Dataset, each a tuple of what `names` says, a mapping by
     name, or one tensor."""
 
-    target: ImportPath = Field(examples=["torch.utils.data:TensorDataset"])
+    target: ImportPath
     """The class, or a function that gives a dataset: `module:Name`, of a file in the project folder
     or beside a study, or of an installed package."""
     settings: dict[str, Any] = {}

@@ -35,7 +35,7 @@ class TorchModule(Model):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    target: ImportPath = Field(examples=["torch.nn:Bilinear"])
+    target: ImportPath
     """The class, or a function that gives a module: `module:Name`, of a file in the project folder
     or beside a study, or of an installed package."""
     settings: dict[str, Any] = {}
