@@ -40,7 +40,7 @@ class Page:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert run.returncode == 0, f"{command[-1]}\n{run.stdout}\n{run.stderr}"
         return run.stdout
