@@ -6,10 +6,12 @@ import numpy as np
 import torch
 import xarray as xr
 
+from nnflow.base.errors import UserError
 from nnflow.engine import constrained, density
 from nnflow.engine.eigenvalues import dense_eigenvalues, ends_of_spectra
 from nnflow.engine.families import NO_FAMILY
-from nnflow.engine.objective import Objective, flatten, make_objective
+from nnflow.engine.lanczos import stochastic_density
+from nnflow.engine.objective import Objective, flatten, make_objective, numpy_product
 from nnflow.engine.weights import (
     buffer_variables,
     from_flat,
@@ -19,7 +21,7 @@ from nnflow.engine.weights import (
 )
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device
-from nnflow.study.types import Classify, Configuration, RunSlice
+from nnflow.study.types import Classify, Configuration, Quadrature, RunSlice
 
 
 def spectrum(job: Job) -> None:
@@ -73,6 +75,13 @@ def _spectra(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr
             objective, weights, chosen, axis, settings.compare_dense_up_to
         )
         modes = _both_ends(chosen.sizes["mode"] // 2)
+        if settings.density == "exact":
+            raise UserError(
+                "spectrum.density: exact takes whole Hessians; classify.dense_up_to must be at"
+                f" least {objective.dimension}, or write {{steps: 80, probes: 10}}"
+            )
+    if isinstance(settings.density, Quadrature):
+        variables |= _quadrature((axis,), objective, weights, settings.density)
     for name in ("loss", "kind", "is_global"):
         variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
     if axis == "family":
@@ -135,6 +144,19 @@ def _dense(
         return constrained.spectra(objective, weights, settings.critical_below)
     values, residuals = dense_eigenvalues(objective.hessian(weights))
     return values.cpu().numpy(), residuals.cpu().numpy()
+
+
+def _quadrature(
+    axes: tuple[str, ...], objective: Objective, weights: torch.Tensor, settings: Quadrature
+) -> dict[str, tuple]:
+    """The densities by Lanczos, run by run, as variables of spectra.nc."""
+    shape = (len(weights), settings.probes, min(settings.steps, weights.shape[1]))
+    nodes, parts = np.full(shape, np.nan), np.zeros(shape)
+    for row in range(len(weights)):
+        product = numpy_product(objective.take(np.array([row])), weights[row : row + 1])
+        numbers = (settings.steps, settings.probes, settings.seed)
+        nodes[row], parts[row] = stochastic_density(product, weights.shape[1], *numbers)
+    return density.variables(axes, nodes, parts)
 
 
 def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:

@@ -153,7 +153,17 @@ def _check_constraints(settings: ConfigurationSettings) -> None:
 
 def _check_density(settings: ConfigurationSettings) -> None:
     model, most = settings.model, settings.classify.dense_up_to
-    if model is None or settings.spectrum.density != "exact":
+    density = settings.spectrum.density
+    if model is None or density is None:
+        return
+    if density != "exact":
+        if settings.spectrum.at == "trace":
+            raise ValueError("spectrum.density: along trajectories it is exact, or none")
+        if model.manifold() is not None or model.constraints() is not None:
+            raise ValueError(
+                f"spectrum.density: the weights of the model {model.name!r} are not free, so that"
+                " Hessians are formed; use exact"
+            )
         return
     known = model.size_if_known()
     if known is not None and known > most:

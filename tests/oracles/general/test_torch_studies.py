@@ -11,6 +11,7 @@ import torch
 import user_nets
 from studies import complete
 
+import nnflow
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.stages.export import export
@@ -102,6 +103,45 @@ def test_a_study_of_a_module_from_its_own_start_to_its_spectrum(project):
     np.testing.assert_array_equal(
         spectra["norm.num_batches_tracked"].values, np.zeros(3, dtype=np.int64)
     )
+
+
+def test_densities_of_the_workflow_are_those_of_the_notebook(project):
+    text = TRAINED.replace(
+        "spectrum: {at: runs}", "spectrum: {at: runs, density: {steps: 9, probes: 2}}"
+    )
+    spectra = complete(written(project, text), project).read.at("spectra", "all")
+    nodes, weights = spectra["density_node"].values, spectra["density_weight"].values
+    assert nodes.shape == weights.shape == (3, 2, 9)
+    for run in range(3):
+        module = as_run(spectra, run, user_nets.SmallCNN())
+        landscape = nnflow.Landscape(module, "cross_entropy", inputs())
+        found = landscape.density(steps=9, probes=2)
+        np.testing.assert_allclose(found["density_node"], nodes[run], atol=1e-9)
+        np.testing.assert_allclose(found["density_weight"], weights[run], atol=1e-9)
+        moment = (weights[run] * nodes[run]).sum(axis=1)  # gᵀHg of each probe
+        whole = hessian(module).numpy()
+        for probe in range(2):
+            start = np.random.default_rng([0, probe]).standard_normal(len(whole))
+            start /= np.linalg.norm(start)
+            assert moment[probe] == pytest.approx(start @ whole @ start, abs=1e-10)
+
+
+def test_exact_densities_take_whole_hessians(project):
+    text = TRAINED.replace("spectrum: {at: runs}", "spectrum: {at: runs, density: exact}")
+    text = text.replace(
+        "{polish: none}", "{polish: none, dense_up_to: 100, extreme_eigenvalues: 1}"
+    )
+    with pytest.raises(UserError, match="dense_up_to must be at least 123"):
+        complete(written(project, text), project)
+    for text, words in (
+        (
+            "spectrum: {at: trace, density: {steps: 9}}\ntrace: {weights: 1}\n",
+            "it is exact, or none",
+        ),
+        ("spectrum: {density: {step: 9}}\n", "density.*step: unknown key"),
+    ):
+        with pytest.raises(UserError, match=words):
+            written(project, TRAINED.replace("spectrum: {at: runs}", "") + text)
 
 
 def saved(project, seeds=(0, 1, 10), form="pt", change=lambda state: state):
