@@ -345,3 +345,33 @@ def test_errors_of_users_are_one_line_each():
         model(target="os:system", settings={"command": "true"})
     with pytest.raises(UserError, match="has no weights that can be trained"):
         model(target="torch.nn:ReLU").shapes()
+
+
+def test_buffers_stay_what_they_are_where_forward_changes_them():
+    objective, weights = problem("cnn in train mode")
+    before = {name: values.clone() for name, values in objective.buffers.items()}
+    for rows in (np.arange(RUNS), np.array([1])):  # at once, and alone
+        part = objective.take(rows)
+        part.loss(weights[rows])
+        part.gradient(weights[rows])
+        for name, values in part.buffers.items():
+            assert torch.equal(values, before[name][rows]), name
+    for name, values in objective.buffers.items():
+        assert torch.equal(values, before[name]), name
+
+
+def test_attention_is_computed_in_a_way_that_has_second_derivatives():
+    seen = []
+
+    class Watching(torch.nn.Linear):
+        def forward(self, x):
+            seen.append(torch.backends.mha.get_fastpath_enabled())
+            assert torch.get_default_dtype() == torch.float64
+            return super().forward(x)
+
+    torch.backends.mha.set_fastpath_enabled(True)
+    made = registry().get("models", "torch_module").of(Watching(4, 2), "squared")
+    objective = Objective(made, VECTORS, STREAMS)
+    objective.gradient(normal(RUNS, size(made)))
+    assert seen and not any(seen)
+    assert torch.backends.mha.get_fastpath_enabled()
