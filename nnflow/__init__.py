@@ -43,6 +43,7 @@ from nnflow.interfaces.constraints import Ball, Box, ConvexSet, Halfspaces, Simp
 from nnflow.interfaces.hookspecs import hookimpl
 from nnflow.interfaces.kinks import Kinks
 from nnflow.interfaces.manifolds import Manifold, Spheres
+from nnflow.interfaces.model import Minibatch
 from nnflow.study.table import Table
 
 __version__ = "0.1.0"
@@ -54,6 +55,15 @@ def open(study, scale="quick", results="results"):
     from nnflow.stages.opening import open_results
 
     return open_results(study, scale, results)
+
+
+def __getattr__(name):
+    """`nnflow.Landscape`, which takes torch, on first use."""
+    if name == "Landscape":
+        from nnflow.stages.notebook import Landscape
+
+        return Landscape
+    raise AttributeError(f"module 'nnflow' has no attribute {name!r}")
 
 
 __all__ = [
@@ -70,9 +80,11 @@ __all__ = [
     "Halfspaces",
     "Initializer",
     "Kinks",
+    "Landscape",
     "LevenbergMarquardtSteps",
     "Loss",
     "Manifold",
+    "Minibatch",
     "Model",
     "Optimizer",
     "Settings",

@@ -348,6 +348,28 @@ def why(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESUL
 
 
 @app.command()
+def export(
+    study: StudyName,
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path(
+        "export"
+    ),
+    at: Annotated[str, typer.Option(help="critical_points, training or initialization.")] = (
+        "critical_points"
+    ),
+    form: Annotated[str, typer.Option("--format", help="pt or npz.")] = "pt",
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+    data: DataFolder = None,
+) -> None:
+    """Write the weights of a study's runs as state_dicts of PyTorch, or as arrays of NumPy."""
+    from nnflow.stages.export import export as stage
+    from nnflow.stages.opening import open_results
+
+    count = stage(open_results(study, scale, results, data), to / study, at, form)
+    typer.echo(f"wrote {count} files to {to / study}")
+
+
+@app.command()
 def claims(
     studies: Configured = None,
     scale: Scale = "quick",

@@ -91,7 +91,10 @@ def _shaped(check: str, found: torch.Tensor, shape: tuple[int, ...]) -> Finding:
 
 def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     """Shapes, derivatives and symmetries at random normal weights."""
-    objective = Objective(model, data, Streams(0, "check", np.arange(RUNS), "check"))
+    streams = Streams(0, "check", np.arange(RUNS), "check")
+    own = model.initial(streams) if model.buffers() else {}
+    buffers = {name: torch.as_tensor(own[name]) for name in model.buffers()}
+    objective = Objective(model, data, streams, buffers=buffers)
     weights = model_weights(model)
     if model.constraints() is not None:
         weights = model.constraints().project(weights)
@@ -191,7 +194,8 @@ def _model_bound(objective, weights) -> Findings:
 def _model_symmetry(objective, weights, loss) -> Findings:
     model = objective.model
     named = objective.named(weights)
-    canonical = flatten(model.canonical(named))
+    image = model.canonical(named)
+    canonical = flatten({name: image[name] for name in model.shapes()})
     if tuple(canonical.shape) != tuple(weights.shape):
         yield Finding("canonical form: shape", False, f"{tuple(canonical.shape)}")
         return

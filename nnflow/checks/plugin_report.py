@@ -14,7 +14,6 @@ from rich.table import Table
 from nnflow.base.errors import UserError
 from nnflow.base.settings import meanings
 from nnflow.interfaces import Activation, Dataset, Initializer, Loss, Model, Optimizer
-from nnflow.interfaces.model import size
 from nnflow.interfaces.plugin import Plugin
 from nnflow.interfaces.registry import Registry, registry
 from nnflow.study.loading import load_study, study_files
@@ -153,6 +152,10 @@ def _oracles(subject: Subject, data: Path) -> Iterator[Finding]:
             from nnflow.checks.enclosure_tests import check_enclosure
 
             yield from check_enclosure(plugin)
+    elif isinstance(plugin, Initializer) and type(plugin).draw is Initializer.draw:
+        from nnflow.checks.contract_tests import Finding
+
+        yield Finding("oracles", None, "draws nothing: it begins with what a study gives it")
     elif isinstance(plugin, Initializer):
         shapes = settings.model.shapes() if settings else {"w": (3, 4), "b": (3,)}
         yield from oracles.check_initializer(plugin, shapes, subject.label)
@@ -253,5 +256,5 @@ def _from_studies(folder: Path) -> tuple[dict[type[Plugin], Subject], list[str]]
 
 
 def _size(model: Model | None) -> int:
-    """Number of weights; 0 where nothing is trained."""
-    return size(model) if model else 0
+    """Number of weights; 0 where nothing is trained, or it is not known before training."""
+    return (model.size_if_known() or 0) if model else 0

@@ -16,7 +16,7 @@ from nnflow.base.streams import Streams
 from nnflow.engine.samples import HELD_OUT, check_arrays, for_model, load_arrays
 from nnflow.interfaces.constraints import ConvexSet
 from nnflow.interfaces.manifolds import Manifold
-from nnflow.interfaces.model import Data, Model, size
+from nnflow.interfaces.model import Data, Minibatch, Model, size
 
 if TYPE_CHECKING:
     from nnflow.study.types import RunSlice, Study
@@ -39,6 +39,7 @@ class Objective:
     constraints: the convex set that the weights are confined to; derivatives are those in all
     weights. None: they are free.
     varied: settings of the model that differ from run to run, (run,) each.
+    buffers: numbers of each run that nothing moves, (run, *shape) each.
     """
 
     model: Model
@@ -47,14 +48,20 @@ class Objective:
     manifold: Manifold | None = None
     constraints: ConvexSet | None = None
     varied: dict[str, torch.Tensor] = field(default_factory=dict)
+    buffers: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def take(self, rows: np.ndarray) -> Objective:
         """The objective of the given runs (row numbers)."""
+        chosen = torch.as_tensor(rows)
+        buffers = {name: values[chosen] for name, values in self.buffers.items()}
+        taken = replace(self, streams=self.streams.take(rows), buffers=buffers)
         if not self.varied:
-            return replace(self, streams=self.streams.take(rows))
-        return replace(self, streams=self.streams.take(rows)).varying(
-            {name: values[torch.as_tensor(rows)] for name, values in self.varied.items()}
-        )
+            return taken
+        return taken.varying({name: values[chosen] for name, values in self.varied.items()})
+
+    def keeping(self, buffers: dict[str, torch.Tensor]) -> Objective:
+        """The same objective with these buffers of its runs."""
+        return replace(self, buffers=buffers)
 
     def varying(self, settings: dict[str, torch.Tensor]) -> Objective:
         """The same objective with a model whose given settings are those of each run, (run,)."""
@@ -67,7 +74,7 @@ class Objective:
             name: array if name.startswith(HELD_OUT) else array[samples]
             for name, array in self.data.items()
         }
-        return replace(self, data=chosen)
+        return replace(self, data=Minibatch(chosen))
 
     @property
     def samples(self) -> int:
@@ -79,8 +86,14 @@ class Objective:
         raise UserError("this optimizer draws samples, but the study names no dataset")
 
     def named(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Flat weights by name, each (run, *shape); views, not copies."""
-        return unflatten(weights, self.model)
+        """Flat weights by name, each (run, *shape), and the buffers; views, not copies. Weights
+        may repeat each run equally often, as the columns of a Hessian do."""
+        named = unflatten(weights, self.model)
+        for name, values in self.buffers.items():
+            same = len(values) == len(weights)
+            times = 1 if same else len(weights) // len(values)
+            named[name] = values if same else values.repeat_interleave(times, dim=0)
+        return named
 
     def loss(self, weights: torch.Tensor) -> torch.Tensor:
         """L, (run,)."""
@@ -179,7 +192,7 @@ class Objective:
             torch.linalg.vector_norm(part.reshape(len(part), -1, *part.shape[-1:]), dim=-1)
             if part.ndim > 1
             else part.abs().unsqueeze(1)
-            for part in self.named(vectors).values()
+            for part in unflatten(vectors, self.model).values()
         ]
         return torch.cat(norms, dim=1).amax(dim=1)
 

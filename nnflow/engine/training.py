@@ -44,6 +44,8 @@ def trace_steps(limit: int, per_decade: int | None) -> np.ndarray:
     """0, 1, … and then log-spaced steps up to `limit`, and `limit` itself; none for None."""
     if per_decade is None:
         return np.empty(0, dtype=np.int64)
+    if limit == 0:
+        return np.zeros(1, dtype=np.int64)
     decades = np.log10(limit) if limit > 1 else 0
     exponents = np.arange(np.floor(decades * per_decade) + 1)
     steps = np.round(10 ** (exponents / per_decade)).astype(np.int64)
@@ -145,13 +147,17 @@ def _chunks(weights: torch.Tensor) -> list[slice]:
     return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
 
 
+def _part(objective: Objective, chunk: slice) -> Objective:
+    return objective.take(np.arange(chunk.start, chunk.stop))
+
+
 def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: int) -> None:
     """`steps` steps of all runs, chunk by chunk."""
     if steps == 0:
         return
     moved, memories = [], []
     for chunk in _chunks(at.weights):
-        part = objective.take(np.arange(chunk.start, chunk.stop))
+        part = _part(objective, chunk)
         weights, memory = at.weights[chunk], {name: v[chunk] for name, v in at.state.items()}
         mover = with_settings(optimizer, {name: v[chunk] for name, v in at.varied.items()})
         for _ in range(steps):
@@ -184,8 +190,9 @@ def _look(
 ) -> _Look:
     """Loss and gradient norm, and which rule ends which run. next_test: (run,) the steepness
     below which the basin test is made, updated."""
-    gradient = torch.cat([objective.stationarity(weights[chunk]) for chunk in _chunks(weights)])
-    losses = torch.cat([objective.loss(weights[chunk]) for chunk in _chunks(weights)])
+    parts = [(_part(objective, chunk), weights[chunk]) for chunk in _chunks(weights)]
+    gradient = torch.cat([part.stationarity(some) for part, some in parts])
+    losses = torch.cat([part.loss(some) for part, some in parts])
     measure = objective.neuron_norms if stop.norm == "neuron" else _frobenius
     loss, norm = losses.cpu().numpy(), measure(gradient).cpu().numpy()
     reach = objective.neuron_norms(weights).cpu().numpy()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from nnflow.engine.objective import flatten, unflatten
+from nnflow.engine.objective import Objective, flatten, unflatten
 from nnflow.interfaces.model import Model, weight_dimensions
 
 
@@ -23,6 +23,29 @@ def to_flat(model: Model, dataset: xr.Dataset, device: str) -> torch.Tensor:
     """The weights of a dataset, (run, weight), float64."""
     named = {name: torch.as_tensor(dataset[name].values) for name in model.shapes()}
     return flatten(named).to(device=device, dtype=torch.float64)
+
+
+def with_buffers(
+    objective: Objective,
+    dataset: xr.Dataset,
+    device: str | torch.device,
+    precision: torch.dtype = torch.float64,
+) -> Objective:
+    """The objective with the buffers of a dataset's runs. precision: of those that are real."""
+    buffers = {}
+    for name in objective.model.buffers():
+        values = torch.as_tensor(dataset[name].values).to(device)
+        buffers[name] = values.to(precision) if values.is_floating_point() else values
+    return objective.keeping(buffers) if buffers else objective
+
+
+def buffer_variables(objective: Objective, axis: str = "run") -> dict[str, xr.Variable]:
+    """The buffers of an objective's runs as variables."""
+    axes = weight_dimensions(objective.model)
+    return {
+        name: xr.Variable((axis, *axes[name]), part.cpu().numpy(), {"long_name": f"buffer {name}"})
+        for name, part in objective.buffers.items()
+    }
 
 
 def kept_from_flat(model: Model, kept: np.ndarray) -> dict[str, xr.Variable]:

@@ -51,6 +51,10 @@ class Initializer(Plugin):
         """
         raise NotImplementedError
 
+    def count(self) -> int | None:
+        """How many runs it has weights for, where it draws none; None: as many as are wanted."""
+        return None
+
     def start(self, start: Start) -> dict[str, np.ndarray]:
         """The same for an initializer that depends on the model, the data or the results of
         another study; by default `draw`."""

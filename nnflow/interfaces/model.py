@@ -6,12 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
+from nnflow.base.errors import UserError
 from nnflow.interfaces.enclosure import Enclosure
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
+    from nnflow.base.streams import Streams
     from nnflow.interfaces.constraints import ConvexSet
     from nnflow.interfaces.kinks import Kinks
     from nnflow.interfaces.manifolds import Manifold
@@ -21,13 +24,19 @@ Weights = Mapping[str, "torch.Tensor"]
 Data = Mapping[str, "torch.Tensor"]
 
 
+class Minibatch(dict):
+    """Data whose arrays, but for the held-out ones, begin with an axis over the runs: each run has
+    samples of its own."""
+
+
 class Model(Plugin):
     """A loss landscape L(W).
 
     Every method sees the weights of many runs at once: a mapping from the names of
     `shapes` to tensors (run, *shape). `data` holds the study's dataset by name
-    (`inputs`, `targets`, …), with no leading run axis or, in a minibatch that differs
-    from run to run, with one; it is empty for a population loss.
+    (`inputs`, `targets`, …), with no leading run axis or, in a `Minibatch`, which differs
+    from run to run, with one; it is empty for a population loss. A model with `buffers` finds
+    them among the weights.
 
     Only `shapes` and `loss` are required. What a model leaves out is derived from the
     loss by automatic differentiation, or goes without.
@@ -42,6 +51,32 @@ class Model(Plugin):
     def loss(self, weights: Weights, data: Data) -> torch.Tensor:
         """L(W), (run,)."""
         raise NotImplementedError
+
+    def buffers(self) -> Shapes:
+        """Names and shapes of further numbers that belong to a run as its weights do, and that
+        nothing moves: running statistics of a normalization, frozen weights. They are kept beside
+        the weights in all datasets, and given with them to every method."""
+        return {}
+
+    def shared(self) -> dict[str, str]:
+        """{further name: name among `shapes` or `buffers`} of weights that go by several names in
+        files that others have written."""
+        return {}
+
+    def saves(self, buffer: str) -> bool:
+        """Is this buffer in such files? One that is not begins as `initial` says."""
+        return True
+
+    def initial(self, streams: Streams) -> dict[str, np.ndarray]:
+        """First weights and buffers by a law of the model's own, {name: (run, *shape)}; a model
+        that has buffers has such a law. All randomness comes from `streams`. Raises UserError
+        where there is none."""
+        raise UserError(f"model {self.name!r} has no initialization of its own")
+
+    def size_if_known(self) -> int | None:
+        """Number of weights of one run, for planning; None where that takes more than reading
+        the settings, as of networks that torch has to build."""
+        return size(self)
 
     def gradient(self, weights: Weights, data: Data) -> dict[str, torch.Tensor] | None:
         """∇L(W), each (run, *shape), in closed form; None: by automatic differentiation."""
@@ -116,9 +151,9 @@ def size(model: Model) -> int:
 
 
 def weight_dimensions(model: Model) -> dict[str, tuple[str, ...]]:
-    """Names of the axes of each weight: the model's, or NAME_0, NAME_1, …"""
+    """Names of the axes of each weight and buffer: the model's, or NAME_0, NAME_1, …"""
     named = model.dimensions()
     return {
         name: named.get(name, tuple(f"{name}_{axis}" for axis in range(len(shape))))
-        for name, shape in model.shapes().items()
+        for name, shape in {**model.shapes(), **model.buffers()}.items()
     }

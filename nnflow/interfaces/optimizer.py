@@ -56,3 +56,19 @@ class Optimizer(Plugin):
     ) -> tuple[torch.Tensor, State]:
         """Weights and state after one step; the arguments are left as they are."""
         raise NotImplementedError
+
+
+class Standing(Optimizer):
+    """No step at all: the rule of studies that name no optimizer."""
+
+    keeps_manifold = True
+    keeps_constraints = True
+
+    def start(self, weights, scale):
+        return {}
+
+    def step(self, objective, weights, state):
+        return weights, state
+
+
+Standing.name = "none"

@@ -43,7 +43,7 @@ from nnflow.engine.resolution import (
     free_probe,
     too_large,
 )
-from nnflow.engine.weights import from_flat, to_flat
+from nnflow.engine.weights import buffer_variables, from_flat, to_flat, with_buffers
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
 from nnflow.stages.finished import Finished
@@ -111,6 +111,7 @@ def _classify_runs(
     model = configured.model
     device = pick_device(job.gpus)
     objective = make_objective(job.study, run_slice, "classify", job.data, device).take(rows)
+    objective = with_buffers(objective, ends.isel(run=rows), device)
     last = to_flat(model, ends.isel(run=rows), device)
     finite = (torch.isfinite(last).all(dim=1) & torch.isfinite(objective.loss(last))).cpu().numpy()
     # of a group without finite runs one is judged elsewhere, for the columns' shapes
@@ -123,7 +124,7 @@ def _classify_runs(
     columns = {name: _scattered(value, finite, name) for name, value in columns.items()}
     everywhere = last.clone()
     everywhere[torch.as_tensor(finite)] = weights[: finite.sum()]
-    variables = from_flat(model, everywhere)
+    variables = from_flat(model, everywhere) | buffer_variables(objective)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
     variables["straight"] = ("run", columns.pop("straight").astype(np.int8))
     kind, obstacle, unit = (columns.pop(name) for name in ("kind", "obstacle", "unit"))

@@ -36,6 +36,10 @@ def initialize(job: Job) -> None:
             _check(job, configuration, name, shape, drawn)
             attributes = {"long_name": f"first weight {name}"}
             variables[name] = (("run", *axes[name]), drawn[name].astype(np.float64), attributes)
+        for name, shape in settings.model.buffers().items():
+            _check(job, configuration, name, shape, drawn)
+            attributes = {"long_name": f"buffer {name}"}
+            variables[name] = (("run", *axes[name]), _number(drawn[name]), attributes)
         coordinates = run_coordinates(configuration, 0, configuration.runs)
         datasets[configuration.label] = xr.Dataset(variables, coordinates)
     job.write(job.folder / "initialization.nc", datasets, "first weights")
@@ -60,9 +64,24 @@ def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:
             {study.name: job.read.of(study.name) for study in job.study.used},
         )
     )
+    drawn = _with_buffers(settings, streams, drawn)
     if varied or not grid.axes:
         return drawn
     return {name: np.asarray(values)[grid.start_of(runs)] for name, values in drawn.items()}
+
+
+def _with_buffers(
+    settings: ConfigurationSettings, streams: Streams, drawn: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What was drawn, and the model's own buffers where the initializer gave none."""
+    missing = [name for name in settings.model.buffers() if name not in drawn]
+    own = settings.model.initial(streams) if missing else {}
+    return {**drawn, **{name: own[name] for name in missing}}
+
+
+def _number(values: np.ndarray) -> np.ndarray:
+    """Whole numbers and truth values as int64, real ones as float64."""
+    return values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
 
 
 def _arrays(job: Job, settings: ConfigurationSettings) -> dict[str, np.ndarray]:

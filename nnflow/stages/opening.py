@@ -6,6 +6,7 @@ not be part of the hash of a stage's code.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ from nnflow.workflow.plan import Plan, checkpoint_interval, data_folder, read_co
 from nnflow.workflow.runner import join_run
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from nnflow.engine.landscape import Landscape
 
 
@@ -85,12 +88,18 @@ def open_results(
 
 
 def landscape_of(
-    data: Path | None, study: Study, configuration: Configuration, run: int | None = None
+    data: Path | None,
+    study: Study,
+    configuration: Configuration,
+    run: int | None = None,
+    first: Callable[[], xr.Dataset] | None = None,
 ) -> Landscape:
     """The loss of a configuration with its data, on the CPU. data: where datasets keep files.
-    run: where settings of the model vary, the run whose settings are meant."""
+    run: where settings of the model vary, or it has buffers, the run whose loss is meant. first:
+    gives the dataset that has the buffers."""
     from nnflow.engine.landscape import Landscape
     from nnflow.engine.objective import make_objective
+    from nnflow.engine.weights import with_buffers
 
     if configuration.settings.model is None:
         raise UserError(f"{study.file}: the study names no model, so there is no loss")
@@ -99,5 +108,13 @@ def landscape_of(
             f"{study.file}: vary: the model's settings differ from run to run, so there is no one"
             f" loss at {configuration.label}; ask for that of one run: objective(…, run=0)"
         )
-    first = RunSlice(configuration, run or 0, (run or 0) + 1)
-    return Landscape(make_objective(study, first, "analyze", data, "cpu"))
+    one = RunSlice(configuration, run or 0, (run or 0) + 1)
+    objective = make_objective(study, one, "analyze", data, "cpu")
+    if configuration.settings.model.buffers() and first is not None:
+        if run is None and configuration.runs > 1:
+            raise UserError(
+                f"{study.file}: the model has buffers, which differ from run to run, so there is no"
+                f" one loss at {configuration.label}; ask for that of one run: objective(…, run=0)"
+            )
+        objective = with_buffers(objective, first().isel(run=[run or 0]), "cpu")
+    return Landscape(objective)

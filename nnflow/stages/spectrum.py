@@ -9,15 +9,23 @@ import numpy as np
 import torch
 import xarray as xr
 
+from nnflow.base.errors import UserError
 from nnflow.engine import constrained, density
 from nnflow.engine.eigenvalues import dense_eigenvalues, ends_of_spectra
 from nnflow.engine.families import NO_FAMILY
-from nnflow.engine.objective import Objective, flatten, make_objective
-from nnflow.engine.weights import from_flat, kept_to_flat, to_flat
+from nnflow.engine.lanczos import stochastic_density
+from nnflow.engine.objective import Objective, flatten, make_objective, numpy_product
+from nnflow.engine.weights import (
+    buffer_variables,
+    from_flat,
+    kept_to_flat,
+    to_flat,
+    with_buffers,
+)
 from nnflow.stages.faults import blaming
 from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device
-from nnflow.study.types import Classify, Configuration, RunSlice
+from nnflow.study.types import Classify, Configuration, Quadrature, RunSlice
 
 
 def spectrum(job: Job) -> None:
@@ -85,9 +93,11 @@ def _at_points(job: Job, configuration: Configuration, critical: xr.Dataset) -> 
     weights = to_flat(model, chosen, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
+    objective = with_buffers(objective, chosen, device)
     if axis == "family" and len(rows):
-        weights = flatten(model.canonical(objective.named(weights)))
-    variables = from_flat(model, weights, axis)
+        chosen_image = model.canonical(objective.named(weights))
+        weights = flatten({name: chosen_image[name] for name in model.shapes()})
+    variables = from_flat(model, weights, axis) | buffer_variables(objective, axis)
     if "eigenvalue" not in chosen:
         values, residuals = _dense(objective, weights, configuration.settings.classify)
         variables |= _eigenvalues((axis, "mode"), values, residuals)
@@ -99,6 +109,13 @@ def _at_points(job: Job, configuration: Configuration, critical: xr.Dataset) -> 
         variables |= _from_classification(
             objective, weights, chosen, axis, settings.compare_dense_up_to, modes
         )
+        if settings.density == "exact":
+            raise UserError(
+                "spectrum.density: exact takes whole Hessians; classify.dense_up_to must be at"
+                f" least {objective.dimension}, or write {{steps: 80, probes: 10}}"
+            )
+    if isinstance(settings.density, Quadrature):
+        variables |= _quadrature((axis,), objective, weights, settings.density)
     for name in ("loss", "kind", "is_global"):
         variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
     if axis == "family":
@@ -119,6 +136,7 @@ def _along_trajectories(
     weights = kept_to_flat(settings.model, trained, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
+    objective = with_buffers(objective, trained, device)
     dense = weights.shape[2] <= settings.classify.dense_up_to
     ends = settings.classify.ends
     modes = np.arange(objective.dimension) if dense else _both_ends(*ends)
@@ -180,6 +198,19 @@ def _dense(
         found.cpu().numpy() for found in dense_eigenvalues(hessian[torch.as_tensor(finite)])
     ]
     return whole[0], whole[1]
+
+
+def _quadrature(
+    axes: tuple[str, ...], objective: Objective, weights: torch.Tensor, settings: Quadrature
+) -> dict[str, tuple]:
+    """The densities by Lanczos, run by run, as variables of spectra.nc."""
+    shape = (len(weights), settings.probes, min(settings.steps, weights.shape[1]))
+    nodes, parts = np.full(shape, np.nan), np.zeros(shape)
+    for row in range(len(weights)):
+        product = numpy_product(objective.take(np.array([row])), weights[row : row + 1])
+        numbers = (settings.steps, settings.probes, settings.seed)
+        nodes[row], parts[row] = stochastic_density(product, weights.shape[1], *numbers)
+    return density.variables(axes, nodes, parts)
 
 
 def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:

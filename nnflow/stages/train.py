@@ -14,7 +14,8 @@ from nnflow.engine.objective import make_objective
 from nnflow.engine.outcome import STATUS, STOPPED_BY, Groups, Outcome, Position
 from nnflow.engine.training import Progress
 from nnflow.engine.training import train as train_ensemble
-from nnflow.engine.weights import from_flat, kept_from_flat, to_flat
+from nnflow.engine.weights import from_flat, kept_from_flat, to_flat, with_buffers
+from nnflow.interfaces.optimizer import Standing
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, pick_device, run_coordinates
 from nnflow.stages.reading import naming_files
@@ -48,7 +49,8 @@ def train(job: Job, batch: int) -> None:
                 checkpoint.save(lambda: _numbered([*done, position.groups()]))
 
             outcome = _train_slice(job, run_slice, progress, save, _of_slice(saved, number))
-            datasets.append(_dataset(run_slice.configuration.settings, run_slice, outcome))
+            ends = _dataset(run_slice.configuration.settings, run_slice, outcome)
+            datasets.append(ends.assign(_buffers(job, run_slice)))
             done.append(outcome.groups())
             checkpoint.save(lambda: _numbered(done))
             finished += run_slice.stop - run_slice.start
@@ -106,31 +108,43 @@ def _train_slice(
     saved: Groups,
 ) -> Outcome:
     settings = run_slice.configuration.settings
-    model, optimizer = settings.model, settings.optimizer
+    model, optimizer, stop = settings.model, settings.optimizer, settings.stop
+    if optimizer is None:  # the weights are those of the initializer
+        optimizer, stop = Standing(), stop.model_copy(update={"steps": 0})
     device = torch.device(pick_device(job.gpus))
     if saved and "running" not in saved:
         return Outcome.from_groups(saved, device)
-    first = job.read.at("initialization", run_slice.configuration.label)
-    precision = getattr(torch, settings.precision)
-    initial = to_flat(model, first.isel(run=slice(run_slice.start, run_slice.stop)), device).to(
-        precision
-    )
+    here, precision = _first(job, run_slice), getattr(torch, settings.precision)
+    initial = to_flat(model, here, device).to(precision)
     with blaming(job, (model, settings.dataset, optimizer), run_slice.configuration.label):
         with naming_files(job, (model, settings.dataset)):
             objective = make_objective(job.study, run_slice, "train", job.data, device, precision)
+        objective = with_buffers(objective, here, device, precision)
         varied = _varied(run_slice, device, precision)
         check_training(objective, optimizer, initial, varied)
         return train_ensemble(
             objective,
             optimizer,
             initial,
-            settings.stop,
+            stop,
             settings.trace,
             progress,
             save,
             Position.from_groups(saved, device) if saved else None,
             varied,
         )
+
+
+def _first(job: Job, run_slice: RunSlice) -> xr.Dataset:
+    """The first weights of the slice's runs."""
+    whole = job.read.at("initialization", run_slice.configuration.label)
+    return whole.isel(run=slice(run_slice.start, run_slice.stop))
+
+
+def _buffers(job: Job, run_slice: RunSlice) -> dict[str, xr.Variable]:
+    """The buffers of the slice's runs, which training leaves as they are."""
+    names = run_slice.configuration.settings.model.buffers()
+    return {name: _first(job, run_slice)[name].variable for name in names}
 
 
 def _varied(

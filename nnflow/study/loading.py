@@ -25,6 +25,8 @@ STUDIES = Path("config/studies")
 FOLDERS = ("logs", "benchmarks")
 """Folders beside those of the studies."""
 
+SHORT = {"scales", "sweep", "start"}
+"""Keys of study files that stand for others."""
 LONGEST_LABEL = 250
 """Bytes of a configuration's label, which names a group of the netCDF files."""
 
@@ -149,7 +151,7 @@ def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:
             if key.split(".")[0] in StudySettings.model_fields:
                 raise ValueError(f"sweep.{key}: can't be swept, a study has it once")
             set_key(settings, key, value)
-        settings = with_varied(settings, parameters)
+        settings = with_varied(_with_start(settings), parameters)
         named = label(parameters)
         if len(named.encode()) > LONGEST_LABEL:
             raise ValueError(
@@ -160,13 +162,42 @@ def _configurations(raw: dict[str, Any], sweep: Any) -> Iterator[Configuration]:
             raise ValueError(f"sweep: the configuration {named!r} occurs twice")
         seen.add(named)
         shortened = {short(key, parameters): value for key, value in parameters.items()}
-        yield Configuration(named, shortened, _validate(ConfigurationSettings, settings))
+        yield Configuration(named, shortened, _counted(_validate(ConfigurationSettings, settings)))
+
+
+def _with_start(raw: dict[str, Any]) -> dict[str, Any]:
+    """Untyped settings of a configuration with the long form of `start: {from: FILES}`, and with
+    the defaults of weights that are judged as they are, where no optimizer is named: they are not
+    polished, and the spectra are those of the runs."""
+    filled = dict(raw)
+    if "start" in filled:
+        start = filled.pop("start")
+        if not isinstance(start, dict) or "from" not in start or not set(start) <= {"from", "key"}:
+            raise ValueError("start: expected {from: FILES}, or {from: FILES, key: ENTRY}")
+        if "initializer" in filled:
+            raise ValueError("start: says where the weights are; leave out `initializer`")
+        given = {"paths" if key == "from" else key: value for key, value in start.items()}
+        filled["initializer"] = {"name": "checkpoint", **given}
+    if filled.get("model") is not None and filled.get("optimizer") is None:
+        for part, key, value in (("classify", "polish", "none"), ("spectrum", "at", "runs")):
+            if isinstance(filled.get(part, {}), dict):
+                filled[part] = {key: value, **filled.get(part, {})}
+    return filled
+
+
+def _counted(settings: ConfigurationSettings) -> ConfigurationSettings:
+    """The settings with as many runs as the initializer has weights for, where none are named."""
+    try:
+        count = settings.initializer.count() if settings.initializer is not None else None
+    except UserError as error:
+        raise ValueError(str(error)) from None
+    if count is None or "runs" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"runs": count})
 
 
 def _check_keys(raw: dict[str, Any]) -> None:
-    known = sorted(
-        {*StudySettings.model_fields, *ConfigurationSettings.model_fields, "scales", "sweep"}
-    )
+    known = sorted({*StudySettings.model_fields, *ConfigurationSettings.model_fields, *SHORT})
     for key in raw:
         if key not in known:
             raise ValueError(f"{key}: unknown key{suggest(str(key), known)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -116,11 +116,12 @@ class Results:
 
     def objective(self, configuration: Configuration, run: int | None = None) -> Any:
         """The loss of a configuration with its data, and its derivatives, as a function of many
-        weights at once: an `engine.landscape.Landscape`. run: where settings of the model vary, the
-        run whose loss is meant."""
+        weights at once: an `engine.landscape.Landscape`. run: where settings of the model vary, or
+        it has buffers, the run whose loss is meant."""
         if self._landscape is None:
             raise UserError("these results were opened without a way to the model")
-        return self._landscape(self.study, configuration, run)
+        first = partial(self.at, "initialization", configuration.label)
+        return self._landscape(self.study, configuration, run, first)
 
     def frame(self, name: str) -> pd.DataFrame:
         """A stage's dataset as a table: one row per run (or family, or certificate), with the swept

@@ -101,7 +101,7 @@ def _check_manifold(settings: ConfigurationSettings) -> None:
     model, optimizer = settings.model, settings.optimizer
     if model is None or model.manifold() is None:
         return
-    if not optimizer.keeps_manifold:
+    if optimizer is not None and not optimizer.keeps_manifold:
         raise ValueError(
             f"optimizer: {optimizer.name!r} leaves the manifold that the weights of the model"
             f" {model.name!r} are bound to"
@@ -118,13 +118,13 @@ def _check_constraints(settings: ConfigurationSettings) -> None:
     if model is None:
         return
     if model.constraints() is None:
-        if optimizer.needs_constraints:
+        if optimizer is not None and optimizer.needs_constraints:
             raise ValueError(
                 f"optimizer: {optimizer.name!r} needs constraints, and the weights of the model"
                 f" {model.name!r} have none"
             )
         return
-    if not optimizer.keeps_constraints:
+    if optimizer is not None and not optimizer.keeps_constraints:
         raise ValueError(
             f"optimizer: {optimizer.name!r} leaves the convex set that the weights of the model"
             f" {model.name!r} are confined to"
@@ -153,10 +153,23 @@ def _check_constraints(settings: ConfigurationSettings) -> None:
 
 def _check_density(settings: ConfigurationSettings) -> None:
     model, most = settings.model, settings.classify.dense_up_to
-    if model is not None and settings.spectrum.density == "exact" and size(model) > most:
+    density = settings.spectrum.density
+    if model is None or density is None:
+        return
+    if density != "exact":
+        if settings.spectrum.at == "trace":
+            raise ValueError("spectrum.density: along trajectories it is exact, or none")
+        if model.manifold() is not None or model.constraints() is not None:
+            raise ValueError(
+                f"spectrum.density: the weights of the model {model.name!r} are not free, so that"
+                " Hessians are formed; use exact"
+            )
+        return
+    known = model.size_if_known()
+    if known is not None and known > most:
         raise ValueError(
             f"spectrum.density: exact takes whole Hessians; classify.dense_up_to must be at least"
-            f" {size(model)}"
+            f" {known}"
         )
 
 
@@ -180,9 +193,17 @@ def _check_precision(settings: ConfigurationSettings) -> None:
 def _check_parts(settings: ConfigurationSettings) -> None:
     parts = {"model", "initializer", "optimizer"}
     given = {part for part in parts if getattr(settings, part) is not None}
-    if given and given != parts:
-        missing = sorted(parts - given)[0]
+    if given and not given >= {"model", "initializer"}:
+        missing = sorted({"model", "initializer"} - given)[0]
         raise ValueError(f"{missing}: this key is missing (a study that trains needs it)")
+    count = settings.initializer.count() if settings.initializer is not None else None
+    if given == parts or not given:
+        return
+    if count is None:
+        raise ValueError(
+            "optimizer: this key is missing (a study that trains needs it; weights that the"
+            " initializer reads from files need none)"
+        )
 
 
 def _check_models(study: Study, configuration: Configuration) -> None:

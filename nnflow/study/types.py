@@ -123,6 +123,17 @@ class Classify(Settings):
         return self.eigenvalues.lowest, self.eigenvalues.highest
 
 
+class Quadrature(Settings):
+    """Stochastic Lanczos quadrature: a density from products of the Hessian with vectors."""
+
+    steps: PositiveInt = 80
+    """Lanczos steps of each probe: nodes of its density. As many vectors are kept in memory."""
+    probes: PositiveInt = 10
+    """Random vectors; the density is the mean over them."""
+    seed: NonNegativeInt = 0
+    """Of the random vectors, which are the same for all runs."""
+
+
 class Spectrum(Settings):
     """Which Hessian spectra are computed."""
 
@@ -132,8 +143,9 @@ class Spectrum(Settings):
     most: PositiveInt = 20
     """At most so many families (the most frequent ones) or runs per configuration: the first ones
     or, where settings vary, some at equal distances."""
-    density: Literal["exact"] | None = None
-    """A spectral density beside the eigenvalues: `exact` from all of them; null: none."""
+    density: Literal["exact"] | Quadrature | None = None
+    """A spectral density beside the eigenvalues: `exact` from all of them; `{steps: 80, probes:
+    10}` by stochastic Lanczos quadrature, for Hessians of any size; null: none."""
     compare_dense_up_to: PositiveInt = 2000
     """Up to so many weights, matrix-free eigenvalues are compared with the dense ones at
     the first run of each point."""

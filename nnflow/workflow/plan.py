@@ -16,13 +16,12 @@ from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name, suggest
 from nnflow.base.strict_yaml import read_yaml_file
 from nnflow.interfaces import Initializer, Plugin
-from nnflow.interfaces.model import size
 from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.sweep import SCALES
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.fingerprint import code_hash, content_hash
-from nnflow.workflow.resources import Request, resources_for
+from nnflow.workflow.resources import Request, planned_size, resources_for
 
 T = TypeVar("T")
 
@@ -136,11 +135,11 @@ class Plan:
         return range(len(self.loaded[study].batches))
 
     def size(self, study: str, batch: int) -> int:
-        """Runs times weights of a batch. The largest are trained first: one that began last would
-        keep one core busy while the others are idle."""
+        """Runs times weights of a batch, as far as they are known. The largest are trained first:
+        one that began last would keep one core busy while the others are idle."""
         slices = self.loaded[study].batches[batch]
         return sum(
-            (run_slice.stop - run_slice.start) * size(run_slice.configuration.settings.model)
+            (run_slice.stop - run_slice.start) * planned_size(run_slice.configuration.settings)
             for run_slice in slices
         )
 

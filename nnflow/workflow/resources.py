@@ -13,7 +13,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from nnflow.interfaces.model import size
 from nnflow.study.types import Configuration, ConfigurationSettings, Study
 
 MINUTES = 60
@@ -70,6 +69,13 @@ def resources_for(study: Study, stage: str) -> Request:
     return Request(LIBRARIES_MB.get(stage, TORCH_MB) + _mb(numbers) + max(hessians, groups))
 
 
+def planned_size(settings: ConfigurationSettings) -> int:
+    """Number of weights; of a model whose size is not known before it is built, the largest whose
+    Hessians are formed, as those are what takes memory."""
+    known = settings.model.size_if_known()
+    return settings.classify.dense_up_to if known is None else known
+
+
 Runs = Iterable[tuple[Configuration, int]]
 
 
@@ -90,7 +96,7 @@ def _of_configurations(study: Study) -> list[Runs]:
 
 def _numbers(configuration: Configuration, stage: str) -> float:
     """All copies of a run's weights, and of its trace and the weights kept along it."""
-    weights = size(configuration.settings.model)
+    weights = planned_size(configuration.settings)
     if stage in ("initialize", "collect"):
         return (COPIES if stage == "initialize" else INVARIANT_COPIES) * weights
     trace = configuration.settings.trace
@@ -105,14 +111,14 @@ def _hessians_mb(study: Study, stage: str) -> float:
     if not study.trains or stage not in ("classify", "spectrum", "certify"):
         return 0.0
     return max(
-        _matrices(one.settings, stage) * _mb(size(one.settings.model) ** 2)
+        _matrices(one.settings, stage) * _mb(planned_size(one.settings) ** 2)
         for one in study.configurations
     )
 
 
 def _matrices(settings: ConfigurationSettings, stage: str) -> float:
     """Numbers per weight². Without dense Hessians, spectra are compared with one."""
-    weights = size(settings.model)
+    weights = planned_size(settings)
     if stage == "certify":
         return BALLS if settings.certify else 0
     if weights <= settings.classify.dense_up_to:

@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pages import BLOCK, Page
 from studies import assert_drawn
 
 PARTS = ("Snakefile", "environment.yml", "config", "plugins", "workflow")
 """What a clone has that the commands of the tutorial use."""
-BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-class Tutorial:
-    """A project in which the blocks are run; what each command printed."""
+class Tutorial(Page):
+    """A project like a clone."""
 
     def __init__(self, folder: Path, root: Path) -> None:
-        self.folder = folder
+        super().__init__(folder)
         for part in PARTS:
             copy = shutil.copytree if (root / part).is_dir() else shutil.copyfile
             copy(root / part, folder / part)
-        self.printed: list[str] = []
-
-    def do(self, language: str, place: str, text: str) -> None:
-        """Write a file, run commands or a script, or compare what the last one printed."""
-        if place:
-            (self.folder / place).parent.mkdir(parents=True, exist_ok=True)
-            (self.folder / place).write_text(text, encoding="utf-8")
-        elif language == "text":
-            assert self.printed[-1] == text
-        elif language == "bash":
-            self.printed.append(self.run(["bash", "-euc", text], subprocess.STDOUT))
-        else:
-            self.printed.append(self.run([sys.executable, "-c", text], subprocess.PIPE))
-
-    def run(self, command: list[str], errors: int) -> str:
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        run = subprocess.run(
-            command,
-            cwd=self.folder,
-            env={**os.environ, "PATH": path},
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            timeout=300,
-        )
-        assert run.returncode == 0, f"{command[-1]}\n{run.stdout}\n{run.stderr}"
-        return run.stdout
 
 
 def jobs(printed: str) -> set[str]:
