@@ -26,8 +26,8 @@ class MultilinearEnds(Analysis):
 
     A loss of degree 1 in each weight has ∂²L/∂wᵢ² = 0, so that its Hessian has no trace and, where
     it is not 0, both signs. Ends are taken apart in this order, with the study's `critical_below`
-    as ε: `flat`, differentiable with the same loss all around, at a distance of 10⁻³ to 10⁻¹⁰, and a
-    gradient of rounding; `strict`, differentiable minima with a definite Hessian; `kink`, ends at kinks
+    as ε: `flat`, differentiable with gradient and Hessian of rounding, and the same loss all around,
+    at a distance of 10⁻³ to 10⁻¹⁰; `strict`, other differentiable minima; `kink`, ends at kinks
     with a residual of Clarke's test of at most ε from which the loss falls in no direction, to
     first order, by more than ε; `clarke`, those of them from which it does; the rest is open,
     most of it runs that are not at rest. A kink minimum is tried at `directions` random points at
@@ -116,6 +116,8 @@ class MultilinearEnds(Analysis):
         at_kink = flag_mask(critical["kind"], "nonsmooth")
         smooth = ~at_kink & ~flag_mask(critical["kind"], "not_critical")
         flat = smooth & (critical["gradient_norm"].values <= ROUNDING)
+        for name in ("min_eigenvalue", "max_eigenvalue"):
+            flat &= np.abs(critical[name].values) <= ROUNDING
         flat[flat] = [_flat_around(loss, end, ways) for end in ends[flat]]
         stationary = at_kink & (critical["clarke_residual"].values <= small)
         falls = critical["steepest_descent"].values > small

@@ -27,7 +27,7 @@ class SatPhases(Figure):
 
         found = results["sat_phases"]
         figure, (left, right) = plt.subplots(
-            1, 2, figsize=(6.75, 2.9), sharey=True, layout="constrained"
+            1, 2, figsize=(6.75, 3.1), sharey=True, layout="constrained"
         )
         figure.suptitle("Descent fails long before formulas do (99 % intervals)", fontsize="medium")
         _satisfiable(left, found["threshold"])
@@ -36,13 +36,17 @@ class SatPhases(Figure):
             (left, "a", "formulas that can be satisfied"),
             (right, "b", "those of them that descent solves"),
         ):
-            axis.axvline(4.27, 0, 0.68, color="0.5", lw=0.8, ls=":", zorder=0)
+            axis.axvline(4.27, color="0.5", lw=0.8, ls=":", zorder=0)
             axis.axhline(0.5, color="0.85", lw=0.6, zorder=0)
             axis.set_title(f"({letter}) {text}", loc="left", fontsize="small")
             axis.set_xlabel(r"clauses for each variable, $m/n$")
             axis.set_ylim(-0.03, 1.05)
-        left.text(4.3, 0.03, "4.27", fontsize="small", color="0.35")
+        left.text(4.4, 0.95, "4.27", fontsize="small", color="0.35")
         left.set_ylabel("share")
+        figure.legend(
+            *right.get_legend_handles_labels(), loc="outside lower center", ncols=4,
+            fontsize="x-small", columnspacing=1,
+        )  # fmt: skip
         return figure
 
 
@@ -64,7 +68,7 @@ def _satisfiable(axis, thresholds) -> None:
 
 
 def _solved(axis, found) -> None:
-    """Points are moved apart a little, and labelled at the right of a curve."""
+    """Points of the methods are moved apart a little."""
     ends = sorted({0, found.sizes["size"] - 1})
     for place, name in enumerate(found["optimizer"].values):
         for number in ends:
@@ -78,7 +82,6 @@ def _solved(axis, found) -> None:
                 label=f"{NAMES.get(str(name), str(name))}, $n = {part['size'].item()}$",
             )  # fmt: skip
     axis.set_xlim(0.8, 7)
-    axis.legend(fontsize="x-small", loc="upper right")
 
 
 @nnflow.hookimpl
