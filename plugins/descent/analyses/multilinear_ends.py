@@ -26,7 +26,7 @@ class MultilinearEnds(Analysis):
 
     A loss of degree 1 in each weight has ∂²L/∂wᵢ² = 0, so that its Hessian has no trace and, where
     it is not 0, both signs. Ends are taken apart in this order, with the study's `critical_below`
-    as ε: `flat`, differentiable with gradient and Hessian of rounding, and the same loss all around,
+    as ε: `flat`, differentiable with gradient and Hessian of rounding and the same loss around it,
     at a distance of 10⁻³ to 10⁻¹⁰; `strict`, other differentiable minima; `kink`, ends at kinks
     with a residual of Clarke's test of at most ε from which the loss falls in no direction, to
     first order, by more than ε; `clarke`, those of them from which it does; the rest is open,
