@@ -158,9 +158,18 @@ class BackpropCost(Analysis):
         with torch.no_grad():
             layered = layered_gradient(matrices, inputs, targets, activation)
         return max(
-            float(((one - other).abs().amax((1, 2)) / other.abs().amax((1, 2))).max())
+            float(((one - other).abs().amax((1, 2)) / size(other)).max())
             for one, other in zip(layered, automatic, strict=True)
         )
+
+
+TINY = 1e-300
+"""Keeps a layer whose neurons are all dead, and its gradient 0 in both ways, from 0/0."""
+
+
+def size(gradient):
+    """The largest entry of each run, (run,)."""
+    return gradient.abs().amax((1, 2)).clamp_min(TINY)
 
 
 class Network:

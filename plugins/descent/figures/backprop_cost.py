@@ -16,12 +16,14 @@ KINDS = (
 class BackpropCost(Figure):
     """What loss and gradient of a network with W weights cost at a fixed number of samples.
     (a) Operations of matrix products, exact. (b) Time on the machine that made this report: median
-    and quartiles. Numbers at the lines: their slopes between the two largest W."""
+    and quartiles; where W is small, the time that any call takes hides its operations. Numbers in
+    the legends: slopes between the two largest W, of times with what the quartiles allow."""
 
     needs = ("backprop_cost",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import NullFormatter
 
         found, times = results["backprop_cost"], results.timings("backprop_cost")
         figure, (counts, clock) = plt.subplots(
@@ -32,9 +34,10 @@ class BackpropCost(Figure):
             fontsize="medium",
         )
         weights = found["weights"].values
-        counts.plot(weights, found["forward"], color="0.4", lw=1, ls=":", marker="^", ms=4)
-        counts.text(weights[-1], found["forward"].values[-1] / 3, "loss alone", fontsize="small",
-                    color="0.4", ha="right", va="top")  # fmt: skip
+        counts.plot(
+            weights, found["forward"], color="0.4", lw=1, ls=":", marker="^", ms=4,
+            label="loss alone",
+        )  # fmt: skip
         for name, timed, text, color, mark, line in KINDS:
             known = np.isfinite(found[name].values)
             _line(counts, weights[known], found[name].values[known], text, color, mark, line)
@@ -46,25 +49,33 @@ class BackpropCost(Figure):
         counts.set(ylabel="operations", xlabel="weights $W$")
         clock.set(ylabel="seconds", xlabel="weights $W$")
         for axis, letter, text in ((counts, "a", "operations"), (clock, "b", "time")):
-            axis.set(xscale="log", yscale="log")
+            axis.set(xscale="log", yscale="log", xlim=(100, 2 * weights[-1]))
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            if axis.get_legend_handles_labels()[0]:
+                axis.legend(fontsize="x-small", loc="best")
             axis.set_title(f"({letter}) {text}", loc="left", fontsize="small")
         return figure
 
 
 def _line(axis, weights, values, text, color, mark, line, spans=None) -> None:
-    """A curve with its name and the slope at its end; nothing where there are no values."""
+    """A curve, and the slope at its end for the legend; nothing where there are no values."""
     if not len(values):
         return
-    axis.errorbar(weights, values, spans, fmt=mark, ls=line, color=color, ms=4, lw=1.2)
     if len(values) > 1:
-        slope = np.diff(np.log(values))[-1] / np.diff(np.log(weights))[-1]
-        text = f"{text}\nslope {slope:.2f}"
-    middle = len(values) // 2
-    axis.annotate(
-        text, (np.sqrt(weights[middle - 1] * weights[middle]),
-               np.sqrt(values[middle - 1] * values[middle])),
-        (-6, 4), textcoords="offset points", fontsize="small", color=color, ha="right", va="bottom",
+        text = f"{text}, slope {_slope(weights, values, spans)}"
+    axis.errorbar(
+        weights, values, spans, fmt=mark, ls=line, color=color, ms=4, lw=1.2, label=text
     )  # fmt: skip
+
+
+def _slope(weights, values, spans) -> str:
+    """Between the last two points; with the least and largest that their quartiles allow."""
+    run = np.diff(np.log(weights))[-1]
+    slope = f"{np.diff(np.log(values))[-1] / run:.2f}"
+    if spans is None:
+        return slope
+    low, high = np.log(values - spans[0]), np.log(values + spans[1])
+    return f"{slope} ({(low[-1] - high[-2]) / run:.2f}–{(high[-1] - low[-2]) / run:.2f})"
 
 
 @nnflow.hookimpl
