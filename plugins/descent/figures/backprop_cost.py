@@ -52,7 +52,8 @@ class BackpropCost(Figure):
             axis.set(xscale="log", yscale="log", xlim=(100, 2 * weights[-1]))
             axis.xaxis.set_minor_formatter(NullFormatter())
             if axis.get_legend_handles_labels()[0]:
-                axis.legend(fontsize="x-small", loc="best")
+                axis.set_ylim(top=200 * axis.get_ylim()[1])  # room for the legend
+                axis.legend(fontsize="x-small", loc="upper left")
             axis.set_title(f"({letter}) {text}", loc="left", fontsize="small")
         return figure
 
