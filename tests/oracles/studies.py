@@ -38,7 +38,7 @@ def complete(study, folder, gpus=0):
         gpus,
         {},
         Reporter("test", None),
-        partial(landscape_of, data),
+        landscape=partial(landscape_of, data),
     )
     if study.trains:
         initialize(job)
