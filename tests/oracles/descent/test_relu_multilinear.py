@@ -77,6 +77,21 @@ def test_pieces_of_hinge_networks_have_the_gradients_of_their_cells(activation):
     np.testing.assert_allclose(kinks.gradients(signs), beside, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_an_output_at_the_hinge_is_a_kink_of_the_loss(activation):
+    """Dead neurons and a bias of exactly 1: the slopes of the samples may cancel, and the loss has
+    a kink all the same."""
+    model = made(
+        "models", "mlp", widths=[1, 1, 1], activation=made("activations", activation),
+        loss_function=made("losses", "hinge"),
+    )  # fmt: skip
+    data = {"inputs": torch.ones(2, 1).double(), "targets": torch.tensor([1.0, 1]).double()}
+    zero, minus = torch.zeros(2, 1, 1).double(), torch.full((2, 1), -1.0).double()
+    bias = torch.tensor([[1.0], [0.5]]).double()
+    weights = {"w1": zero, "b1": minus, "w2": zero, "b2": bias}
+    assert model.smooth(weights, data).tolist() == [False, True]
+
+
 def test_shrinking_steps_arrive_at_a_kink_and_equal_ones_do_not():
     """3|x| + |y − 1|, whose minimum is sharp."""
     model = made("models", "absolute_values", factors=[3, 1], rows=[[1, 0], [0, 1]], offsets=[0, 1])
