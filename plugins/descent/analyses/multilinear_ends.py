@@ -35,8 +35,8 @@ class MultilinearEnds(Analysis):
     distance. Shares have Clopper–Pearson
     intervals at 99 %.
 
-    Also, around the first run at a kink minimum of lowest loss in the first configuration: `along`
-    (direction, step), the loss along random lines, and `plane` (row, column) on a random plane;
+    Also, around the sharpest kink minimum of the first configuration, from which the loss rises
+    most in the direction of its least rise: `along` (direction, step), the loss along random lines, and `plane` (row, column) on a random plane;
     NaN where no run ends at a kink.
     """
 
@@ -141,8 +141,8 @@ class MultilinearEnds(Analysis):
         steps = np.linspace(-self.reach, self.reach, self.size)
         if not kink.any():
             return np.full((1, self.size), np.nan), np.full((self.size, self.size), np.nan)
-        chosen = np.flatnonzero(kink)
-        center = ends[chosen[losses[chosen].argmin()]]
+        rises = [loss.loss(end + FAR[0] * ways).min() for end in ends[kink]] - losses[kink]
+        center = ends[kink][rises.argmax()]
         along = np.stack([loss.loss(center + np.outer(steps, way)) for way in ways[:6]])
         first, second = np.linalg.qr(ways[:2].T)[0].T
         return along, loss.plane(center, first, second, steps, steps)

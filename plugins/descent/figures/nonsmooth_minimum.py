@@ -7,7 +7,7 @@ from nnflow import Figure
 
 
 class NonsmoothMinimum(Figure):
-    """The lowest minimum at a kink that a run reaches in the study's first configuration. (a) The
+    """The sharpest minimum at a kink that a run reaches in the study's first configuration. (a) The
     loss along random lines through it. (b) On a random plane through it (cross): level lines have
     corners where they pass from one cell to the next. After Yarotsky's slide "Real-life ANNs"."""
 
