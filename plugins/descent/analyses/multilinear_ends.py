@@ -36,8 +36,8 @@ class MultilinearEnds(Analysis):
     intervals at 99 %.
 
     Also, around the sharpest kink minimum of the first configuration, from which the loss rises
-    most in the direction of its least rise: `along` (direction, step), the loss along random lines, and `plane` (row, column) on a random plane;
-    NaN where no run ends at a kink.
+    most in the direction of its least rise: `along` (direction, step), the loss along random
+    lines, and `plane` (row, column) on a random plane; NaN where no run ends at a kink.
     """
 
     needs = ("critical_points", "objective")
