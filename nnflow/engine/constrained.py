@@ -8,8 +8,9 @@ The directions that neither leave the set nor raise the loss to first order form
 
 on which the Hessian of the Lagrangian, H = ∇²L + Σ μᵢ∇²gᵢ, decides: w is a strict local minimum
 where dᵀHd > 0 for all d ≠ 0 of K, and none where dᵀHd < 0 for one (Nocedal & Wright 2006,
-Section 12.5). Where no constraint is held weakly K is a subspace and eigenvalues decide; else it
-is a question of copositivity, which is decided for a few constraints.
+Section 12.5). Where no constraint is held weakly K is a subspace and eigenvalues decide; where H is
+negative definite, whether K is {0}; else it is a question of copositivity, which is decided for a
+few constraints.
 """
 
 from __future__ import annotations
@@ -258,6 +259,8 @@ def sign_on_cone(hessian: np.ndarray, weak: np.ndarray, zero: float) -> int:
     values = np.linalg.eigvalsh(hessian)
     if (values > zero).all():
         return 1
+    if (values < -zero).all():
+        return -1 if _has_direction(weak, len(hessian)) else 1
     free = null_space(weak, len(hessian))
     along = free.T @ hessian @ free
     values, vectors = np.linalg.eigh(along)
@@ -269,6 +272,17 @@ def sign_on_cone(hessian: np.ndarray, weak: np.ndarray, zero: float) -> int:
     rays = np.linalg.pinv(weak)
     mixed = (vectors / np.sqrt(values)).T @ free.T @ hessian @ rays
     return _copositive(rays.T @ hessian @ rays - mixed.T @ mixed, zero)
+
+
+def _has_direction(weak: np.ndarray, size: int) -> bool:
+    """Is there a d ≠ 0 with weak·d ≤ 0?"""
+    from scipy.optimize import linprog
+
+    if _rank(weak) < size:
+        return True
+    # no d ≠ 0 has weak·d = 0, so that the sum of its entries tells
+    found = linprog(weak.sum(axis=0), weak, np.zeros(len(weak)), bounds=(-1, 1))
+    return bool(found.fun < -SUPPORT)
 
 
 def _copositive(matrix: np.ndarray, zero: float) -> int:

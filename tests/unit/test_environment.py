@@ -14,7 +14,12 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name as canonical
 from packaging.version import Version
 
-NAMED_OTHERWISE = {"yaml": "pyyaml", "sklearn": "scikit-learn", "flint": "python-flint"}
+NAMED_OTHERWISE = {
+    "yaml": "pyyaml",
+    "sklearn": "scikit-learn",
+    "flint": "python-flint",
+    "pysat": "python-sat",
+}
 FILES = ("requirements.lock", "environment.yml", "pyproject.toml")
 
 
@@ -55,7 +60,8 @@ def project(root):
 def requirements(project):
     """All requirements of pyproject.toml."""
     listed = list(project["project"]["dependencies"])
-    listed += project["project"]["optional-dependencies"]["dev"]
+    for extra in project["project"]["optional-dependencies"].values():
+        listed += extra
     listed += project["build-system"]["requires"]
     return [Requirement(text) for text in listed]
 

@@ -58,15 +58,17 @@ class Mlp(Model):
         return self.loss_function(outputs, data["targets"]).mean(dim=-1)
 
     def smooth(self, weights, data):
-        """L has a kink where the input of a hidden neuron is 0 at a sample and σ has one."""
-        if self.activation.smooth:
+        """L has a kink where the input of a hidden neuron is 0 at a sample and σ has one, or where
+        an output meets a kink of ℓ."""
+        if self.activation.smooth and self.loss_function.smooth_everywhere:
             return None
-        *hidden, _ = self._sums(weights, data["inputs"])
+        *hidden, outputs = self._sums(weights, data["inputs"])
         runs = len(weights["b1"])
         smooth = torch.ones(runs, dtype=torch.bool, device=weights["b1"].device)
-        for sums in hidden:
+        for sums in [] if self.activation.smooth else hidden:
             smooth &= (sums != 0).flatten(1).all(dim=1)
-        return smooth
+        of_loss = self.loss_function.smooth(outputs, data["targets"])
+        return smooth if of_loss is None else smooth & of_loss.all(dim=1)
 
     def kinks(self, weights, data, within):
         """Where a hidden neuron's input is 0 at a sample, or an output meets a kink of ℓ."""

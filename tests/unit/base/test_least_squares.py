@@ -32,6 +32,25 @@ def test_the_relaxation_of_a_formula_that_scipys_nnls_gets_wrong():
     assert norm == pytest.approx(np.linalg.norm(matrix @ found - right), rel=1e-12)
 
 
+def test_what_rounding_leaves_at_the_bounds_is_zero():
+    """Points beyond corners of a polytope of clauses, at one of which scipy's nnls fails and
+    bounded least squares leave ±1e-18 in place of zeros."""
+    rng = np.random.default_rng(6)
+    signs = np.zeros((120, 40))
+    for row in signs:
+        row[rng.choice(40, 3, replace=False)] = rng.choice([-1, 1], 3)
+    rows = np.concatenate([-np.eye(40), np.eye(40), -signs / 3**0.5])
+    offsets = np.concatenate([np.zeros(40), np.ones(40), ((signs < 0).sum(1) - 1) / 3**0.5])
+    for _ in range(10):
+        point = 3 * np.round(rng.uniform(size=40) * 4) / 4 - 1
+        excess = rows @ point - offsets
+        matrix, right = np.vstack([-rows.T, excess / excess.max()]), np.eye(41)[40]
+        found, _ = nonnegative(matrix, right)
+        slopes = matrix.T @ (right - matrix @ found)
+        assert (found >= 0).all() and slopes.max() < 1e-12
+        assert np.abs(slopes[found > 0]).max() < 1e-12
+
+
 def relaxed_clauses():
     rng = np.random.default_rng(1)
     signs = np.zeros((20, 6))

@@ -215,6 +215,23 @@ def test_too_many_weak_constraints_are_not_decided():
     assert sign_on_cone(matrix[:8, :8], -np.eye(8), 1e-9) == 1
 
 
+def test_where_the_loss_falls_everywhere_only_an_empty_cone_is_a_minimum():
+    """dᵀHd < 0 for all d ≠ 0: a vertex held by walls that are all weak is a minimum only if no
+    direction is left, however many walls there are."""
+    falls = -np.diag([1.0, 2, 3])
+    corner = -np.eye(3)  # d ≥ 0
+    assert sign_on_cone(falls, corner, 1e-9) == -1
+    assert sign_on_cone(falls, np.repeat(corner, 6, axis=0), 1e-9) == -1
+    closed = np.vstack([corner, np.ones(3)])  # and d₁ + d₂ + d₃ ≤ 0
+    assert sign_on_cone(falls, closed, 1e-9) == 1
+    assert sign_on_cone(falls, np.repeat(closed, 6, axis=0), 1e-9) == 1
+    edge = np.vstack([-np.eye(3)[:2], [1, 1, 0], [0, 0, 1]])  # the ray −e₃
+    assert sign_on_cone(falls, edge, 1e-9) == -1
+    assert sign_on_cone(falls, np.eye(3)[:1], 1e-9) == -1
+    # with one direction of positive curvature it is another question
+    assert sign_on_cone(np.diag([1.0, -2, -3]), closed, 1e-9) == 0
+
+
 def test_null_spaces():
     rows = np.array([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]])
     basis = null_space(rows, 3)
