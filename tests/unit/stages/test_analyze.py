@@ -150,5 +150,5 @@ def test_nothing_is_written_where_nothing_is_measured(tmp_path):
 
 def test_a_damaged_file_of_times_is_named(tmp_path):
     (tmp_path / "timings.json").write_text("{")
-    with pytest.raises(UserError, match=r"timings\.json: can't be read: .*; delete it and run"):
+    with pytest.raises(UserError, match=r"timings\.json: not readable: .*; delete it and run"):
         read_timings(tmp_path)
