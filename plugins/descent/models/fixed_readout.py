@@ -51,11 +51,20 @@ class FixedReadout(Model):
         return 0.0
 
     def loss(self, weights, data):
+        _, hidden, a = self._hidden(weights, data)
+        return ((a[:, None] * hidden).sum(dim=-2) - data["targets"]).square().mean(dim=-1) / 2
+
+    def gradient(self, weights, data):
+        x, hidden, a = self._hidden(weights, data)
+        error = (a[:, None] * hidden).sum(dim=-2, keepdim=True) - data["targets"].unsqueeze(-2)
+        slope = error * a[:, None] * hidden * (1 - hidden)
+        return {"w": torch.stack([(slope * x).mean(dim=-1), slope.mean(dim=-1)], dim=-1)}
+
+    def _hidden(self, weights, data):
+        """Inputs (…, 1, sample), hidden values (run, neuron, sample) and a."""
         x = data["inputs"].squeeze(-1).unsqueeze(-2)
         hidden = torch.sigmoid(weights["w"][..., :1] * x + weights["w"][..., 1:])
-        a = torch.as_tensor(self.readout, dtype=hidden.dtype).to(hidden.device)
-        outputs = (a[:, None] * hidden).sum(dim=-2)
-        return (outputs - data["targets"]).square().mean(dim=-1) / 2
+        return x, hidden, torch.as_tensor(self.readout, dtype=x.dtype).to(x.device)
 
     def invariants(self, weights):
         """The weights of the neurons, sorted; those of one readout weight are interchangeable."""
