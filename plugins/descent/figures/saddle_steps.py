@@ -17,7 +17,7 @@ class SaddleSteps(Figure):
     1: descent (marks) and ⌈ln(1/δ)/ln(1 + α|λ|)⌉ (lines). (b) Descent on a function of one
     variable with a strict saddle at 0: with αM = 1.054 (solid) all starts above 10 are at the
     saddle after one step and stay; with αM = .949 (dashed) they are led to the minima
-    beside it, at |y| = YY."""
+    beside it, at |y| = .021."""
 
     needs = ("saddle_steps",)
 
