@@ -12,8 +12,10 @@ KINDS = ("global", "unbounded", "stuck", "flat", "moving")
 GLOBAL = 1e-3
 """A loss below it counts as the global minimum, which is 0 on these targets for two neurons on."""
 GROWTH = 0.05
-"""Growth exponent d ln|W|/d ln(step) over the last factor of ten, from which weights count as
-unbounded; 1/6 for a·tanh(wx) on the target x."""
+"""Growth exponent d ln|W|/d ln(step) in each part of the last factor of ten, from which weights
+count as unbounded; it is 1/6 for a·tanh(wx) on the target x."""
+STEADY = 0.8
+"""Part of the first of these exponents that the last one has to keep: else the growth dies away."""
 STILL = 1e-6
 """Gradient norm below which a run is stuck."""
 FALL = 0.01
@@ -97,25 +99,32 @@ def ends(trained, steps: int) -> np.ndarray:
     loss = trained["loss"].values
     traced, losses = trained["trace_step"].values, trained["trace_loss"].values
     before = losses[:, np.searchsorted(traced, steps / 10)]
-    fall = np.where(np.isfinite(before), 1 - loss / before, 1.0)
+    # NaN where a run had ended before
+    fall = np.where(before > 0, (before - loss) / np.where(before > 0, before, 1), 1.0)
     names = [name for name in trained if str(name).startswith("kept_")]
     square = sum(
         (trained[name].values ** 2).reshape(*trained[name].shape[:2], -1).sum(axis=2)
         for name in names
     )
     kept = trained["kept_step"].values
-    place = np.searchsorted(kept, steps / 10)
+    since = np.searchsorted(kept, steps / 10)
     with np.errstate(invalid="ignore"):
-        growth = np.log(square[:, -1] / square[:, place]) / 2 / np.log(kept[-1] / kept[place])
+        pace = np.diff(np.log(square[:, since:])) / 2 / np.diff(np.log(kept[since:]))
     still = trained["gradient_norm"].values < STILL
     tests = (
         loss < GLOBAL,
-        # a run that ended before has no growth to speak of
-        np.nan_to_num(growth) > GROWTH,
+        grows(pace),
         still,
         fall < FALL,
     )
     return np.select(tests, KINDS[:-1], KINDS[-1])
+
+
+def grows(pace: np.ndarray) -> np.ndarray:
+    """Do weights grow as a power of the step: do all growth exponents (run, interval) exceed
+    GROWTH, and does the last keep up with the first? No, of a run that ended before."""
+    with np.errstate(invalid="ignore"):
+        return (pace > GROWTH).all(axis=1) & (pace[:, -1] > STEADY * pace[:, 0])
 
 
 def best_losses(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:

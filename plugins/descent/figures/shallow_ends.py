@@ -17,6 +17,11 @@ LOOKS = {
     "moving": ("white", ""),
     "unbounded": ("black", ""),
 }
+PLACES = {
+    "global minimum": (1.0, 0.2, "right"),
+    "best constant": (0.0, 0.58, "center"),
+    "one kink": (0.0, 0.34, "center"),
+}
 LINES = {"global minimum": "-", "best constant": "--", "one kink": "-."}
 
 
@@ -61,7 +66,7 @@ def _shares(axis, found, labels) -> None:
     axis.errorbar(reached, place, xerr=spans, fmt="none", color="black", lw=1, capsize=2)
     axis.set_yticks(place, labels, fontsize=7)
     axis.set(xlim=(0, 1), xlabel="share of runs")
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=5, fontsize=7,
+    axis.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=5, fontsize=7,
                 handlelength=1.2, columnspacing=1)  # fmt: skip
 
 
@@ -72,8 +77,9 @@ def _functions(axis, found) -> None:
         zip(found["end"].values, found["output"].values, strict=True)
     ):
         axis.plot(x, values, LINES.get(str(name), ":"), color=f"C{number}", lw=1.3)
-        at = (36, 8, 20)[number % 3]
-        beside(axis, x[at], values[at] + 0.05, str(name), ha="center", va="bottom")
+        if str(name) in PLACES:
+            across, up, side = PLACES[str(name)]
+            beside(axis, across, up, str(name), ha=side, va="center", color=f"C{number}")
     axis.set(xlabel="$x$", ylabel="output", ylim=(-0.05, 1.3))
 
 
