@@ -58,7 +58,10 @@ class FixedReadout(Model):
         x, hidden, a = self._hidden(weights, data)
         error = (a[:, None] * hidden).sum(dim=-2, keepdim=True) - data["targets"].unsqueeze(-2)
         slope = error * a[:, None] * hidden * (1 - hidden)
-        return {"w": torch.stack([(slope * x).mean(dim=-1), slope.mean(dim=-1)], dim=-1)}
+        # one product per run: how runs are grouped must not change their last bits
+        ones = torch.ones_like(x)
+        extended = torch.cat([x, ones], dim=-2).mT.expand(len(slope), -1, -1)
+        return {"w": torch.bmm(slope, extended) / x.shape[-1]}
 
     def _hidden(self, weights, data):
         """Inputs (…, 1, sample), hidden values (run, neuron, sample) and a."""
