@@ -99,10 +99,10 @@ def _numbers(configuration: Configuration, stage: str) -> float:
     weights = planned_size(configuration.settings)
     if stage in ("initialize", "collect"):
         return (COPIES if stage == "initialize" else INVARIANT_COPIES) * weights
-    trace = configuration.settings.trace
-    decades = math.log10(max(10, configuration.settings.stop.steps))
-    recorded = 2 + decades * trace.points_per_decade
-    kept = 0 if trace.weights is None else 2 + decades * trace.weights
+    trace, steps = configuration.settings.trace, configuration.settings.stop.steps
+    decades = math.log10(max(10, steps))
+    recorded = min(1 + steps, 2 + decades * trace.points_per_decade)
+    kept = 0 if trace.weights is None else min(1 + steps, 2 + decades * trace.weights)
     return COPIES * weights + READ_COPIES * (TRACED * recorded + kept * weights)
 
 

@@ -70,6 +70,16 @@ SMALLER = {"a comparison": ("compare_dense_up_to: 1600", "compare_dense_up_to: 1
 """What the larger study is compared with, where that is not the plain one."""
 
 
+def test_a_trace_has_no_more_records_than_steps(study):
+    """From the density on that records every step, a finer trace asks for nothing more."""
+    dense = "stop: {steps: 100}\ntrace: {points_per_decade: %s}\nruns:"
+    asked = [
+        resources_for(study(STUDY.replace("runs:", dense % density)), "train").megabytes
+        for density in (60, 10000)
+    ]
+    assert asked[0] == asked[1]
+
+
 @pytest.mark.parametrize("name", LARGER)
 def test_what_makes_a_job_larger_makes_it_ask_for_more(study, name):
     old, new, stage = LARGER[name]

@@ -1,0 +1,68 @@
+"""What the coefficients α and β of momentum mean."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nnflow
+from nnflow import Figure
+
+from .._panels import WIDE, beside, lettered
+from .._recursions import radius
+
+MOMENTA = (0.0, 0.5, 0.8, 0.9)
+STYLES = ("-", "--", "-.", ":")
+
+
+class MomentumMeaning(Figure):
+    """The exercise "How can we interpret the coefficients α and β?". (a) Steps of the heavy ball
+    under a constant gradient 1, over α: after about 1/(1 − β) steps (dots) they are near to
+    1/(1 − β), so that α/(1 − β) is the effective rate and 1/(1 − β) the memory. (b) Decay per
+    step of a mode with curvature λ, over what the effective rate promises, against
+    αλ/(1 − √β)²: it is kept as long as the mode is slow, and at 1 (line) oscillations begin. The
+    curves for β > 0 can not be told apart."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDE, 2.7))
+        for place, beta in enumerate(MOMENTA):
+            style = {"color": f"C{place}", "ls": STYLES[place], "lw": 1.3}
+            step = pushed(beta, 40)
+            count = np.arange(1, 41)
+            left.plot(count, step, **style)
+            memory = round(1 / (1 - beta))
+            left.plot(memory, step[memory - 1], "o", color=f"C{place}", ms=4)
+            beside(left, 40.5, step[-1], rf"$\beta={beta:g}$", va="center")
+            u = np.geomspace(1e-3, 3, 400)
+            s = u * (1 - np.sqrt(beta)) ** 2 if beta else u
+            kept = -np.log(np.maximum(radius("heavy_ball", s, beta), 1e-12)) / (s / (1 - beta))
+            right.plot(u, kept, **style)
+        beside(right, 0.38, 1.75, r"$\beta=0$", ha="right")
+        together = ", ".join(f"{beta:g}" for beta in MOMENTA[1:])
+        beside(right, 2e-3, 0.8, rf"$\beta={together}$: one curve")
+        right.axvline(1, color="0.6", lw=0.8)
+        left.set(xlabel="step", ylabel=r"length of the step, over $\alpha$", xlim=(0, 47))
+        right.set(xscale="log", xlim=(1e-3, 3), ylim=(0, 2.4))
+        right.set(xlabel=r"$\alpha\lambda/(1-\sqrt{\beta})^2$")
+        right.set_ylabel(r"decay, over $\alpha\lambda/(1-\beta)$")
+        figure.suptitle(
+            r"$\alpha/(1-\beta)$ is the rate of slow modes, $1/(1-\beta)$ the memory in steps",
+            fontsize=9,
+        )
+        lettered((left, right))
+        return figure
+
+
+def pushed(beta: float, count: int) -> np.ndarray:
+    """Lengths of the first steps of the heavy ball where the gradient is 1 everywhere, α = 1."""
+    v, steps = 0.0, []
+    for _ in range(count):
+        v = beta * v + 1
+        steps.append(v)
+    return np.array(steps)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("momentum_meaning", MomentumMeaning)

@@ -1,0 +1,165 @@
+"""Rates of gradient descent: inequalities on hand-made runs, worst cases against closed forms."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from handmade import Handmade, analysis, assert_columns, flags
+from studies import AGREE, assert_drawn, complete, module, verdicts
+
+from nnflow import Streams, UserError, share
+from nnflow.engine.objective import Objective
+from nnflow.interfaces.registry import registry
+from nnflow.study.loading import load_study, study_file
+
+STATUS = "converged step_limit diverged"
+
+
+def separable(**settings):
+    return registry().get("models", "separable")(**settings)
+
+
+@pytest.mark.parametrize("function", ["square", "log_cosh", "dips"])
+def test_separable_has_its_constant(function):
+    """Second derivatives on a fine grid: at most 1, which is attained, at 0."""
+    model = separable(curvatures=[1], function=function)
+    w = torch.linspace(-20, 20, 40001, dtype=torch.float64)[:, None]
+    slope = model.gradient({"w": w}, {})["w"][:, 0].numpy()
+    second = np.diff(slope) / np.diff(w[:, 0].numpy())
+    assert np.abs(second).max() == pytest.approx(1, abs=1e-5)
+    assert (model.loss({"w": w}, {}) >= 0).all()
+    assert separable(curvatures=[0.5, -3], function=function).smoothness({}) == 3
+
+
+def test_a_lower_bound_is_refused_where_there_is_none():
+    with pytest.raises(UserError, match="curvature below 0"):
+        separable(curvatures=[1, -1]).lower_bound()
+
+
+def test_the_bound_of_the_network_holds():
+    """Spectral norms of Hessians at random weights: below M, and not by orders of magnitude."""
+    model = registry().get("models", "fixed_readout")(readout=[1.5, -1, 0.5, 2])
+    data = registry().get("datasets", "function_samples")(function="sine").load(None)
+    tensors = {name: torch.as_tensor(array) for name, array in data.items()}
+    weights = torch.as_tensor(np.random.default_rng(1).normal(0, 3, (300, 8)))
+    weights[0] = 0
+    hessian = Objective(model, tensors, Streams(0, "", np.arange(300), "")).hessian(weights)
+    norms = torch.linalg.matrix_norm(hessian, ord=2)
+    assert 0.05 * model.smoothness(data) < norms.max() <= model.smoothness(data)
+
+
+def descending(lift=0.0):
+    """Two runs on L = ½w², M = 1, with α = 1/2 and 2.5; lift: added to the third loss."""
+    n = np.arange(30)
+    w = np.stack([0.5**n, (-1.5) ** n])
+    loss = w**2 / 2
+    loss[0, 2] += lift
+    trained = xr.Dataset(
+        {
+            "trace_step": n,
+            "trace_loss": (("run", "trace_step"), loss),
+            "trace_gradient_norm": (("run", "trace_step"), np.abs(w)),
+            "status": flags(["step_limit", "diverged"], STATUS),
+        },
+        {"rate": ("run", [0.5, 2.5])},
+    )
+    parts = {
+        "model": separable(curvatures=[1.0]),
+        "dataset": None,
+        "optimizer": SimpleNamespace(rate=0.5),
+    }
+    return trained, Handmade({"all": parts}, {"training": {"all": trained}})
+
+
+def test_columns_of_descent_inequality():
+    _, results = descending()
+    # c = α(1 − α/2) = 3/8; a step's fall is ½w²(1 − 1/4) = ⅜w²: promise and fall are equal
+    expected = {
+        "smoothness": [1],
+        "inequality_exceptions": [share(0, 1)],
+        "sharpness": [1],
+        "bound_exceptions": [share(0, 1)],
+        "bound_ratio": [0.75],  # at N = 1: w²/(½w²/(3/8))
+        "stop_exceptions": [share(0, 1)],
+        "diverged_below": [share(0, 1)],
+        "diverged_above": [share(1, 1)],
+    }
+    dataset = assert_columns(analysis("descent_inequality", points=30), results, expected)
+    assert dataset["least_gradient"].values[0, 0] == 1  # |∇L|² = 2MΔ on the parabola
+    _, results = descending(lift=0.01)
+    found = analysis("descent_inequality").compute(results)
+    assert found["inequality_exceptions"] == 1 and found["sharpness"] < 1
+
+
+def test_late_and_large_gradients_are_seen():
+    """A gradient that stays at its first value breaks the bound and the stop rule."""
+    flat = np.full((1, 400), 1.0)
+    found = module("descent_inequality").tested(flat, flat, np.array([1.0]), 1.0)
+    assert found["bound_exceptions"][0] == found["stop_exceptions"][0] == 1
+    assert found["inequality_exceptions"][0] == 1
+    assert found["bound_ratio"] == pytest.approx(200)  # N/2: the bound is 2Δ/N
+
+
+def test_every_step_has_to_be_recorded():
+    trained, results = descending()
+    results._datasets["training"]["all"] = trained.isel(trace_step=[0, 1, 5, 9])
+    with pytest.raises(UserError, match=r"trace\.points_per_decade"):
+        analysis("descent_inequality").compute(results)
+
+
+def test_columns_of_worst_cases():
+    results = Handmade({"a": {}, "b": {}})
+    two = lambda value, **slack: [pytest.approx(value, **slack)] * 2  # noqa: E731
+    expected = {
+        "convex_error": two(0, abs=1e-12),
+        "nonconvex_error": two(0, abs=1e-12),
+        "convex_looseness": two(2 - 1 / 101),
+        "nonconvex_looseness": two(1.5 - 1 / 202),
+        "best_bound": two(1, abs=1e-6),
+        "best_nonconvex": two(2 / math.sqrt(3), abs=1e-6),
+        "best_convex_1": two(1.5),
+        "best_convex_10": two(1.8341, abs=5e-5),
+        "best_convex_100": two(1.9705, abs=5e-5),
+        "best_quadratic": two(20 / 11, abs=1e-6),
+        "quadratic_rate": two(9 / 11, abs=1e-6),
+        "envelope_slope": two(-0.5, abs=5e-3),
+        "slope_2": two(-3 / 4, abs=5e-3),
+        "slope_1": two(-2 / 3, abs=5e-3),
+        "slope_half": two(-3 / 5, abs=5e-3),
+        "slope_tenth": two(-1.1 / 2.1, abs=5e-3),
+    }
+    assert_columns(analysis("worst_cases", steps=3000), results, expected)
+
+
+def test_no_random_function_is_worse_than_the_worst():
+    """Random piecewise linear slopes with |f''| ≤ 1: min|f'|² never exceeds the formula."""
+    worst, rng = module("worst_cases"), np.random.default_rng(3)
+    steps, largest = 4, 0.0
+    for _ in range(60):
+        kinks = np.concatenate([[-200.0], np.cumsum(rng.uniform(0.1, 1, 40)) - 15, [200.0]])
+        curvature = rng.uniform(-1, 1, len(kinks) - 1)
+        curvature[[0, -1]] = 1
+        slope = np.concatenate([[0], np.cumsum(curvature * np.diff(kinks))])
+        x = np.linspace(-200, 200, 20001)
+        f = np.interp(x, kinks, slope)
+        f -= f[len(f) // 2]
+        value = np.concatenate([[0], np.cumsum((f[1:] + f[:-1]) / 2 * np.diff(x))])
+        for h in (0.5, 1.0, 1.5):
+            at, least = rng.uniform(-10, 10), np.inf
+            gap = np.interp(at, x, value) - value.min()
+            for _ in range(steps + 1):
+                g = np.interp(at, x, f)
+                least, at = min(least, g**2), at - h * g
+            largest = max(largest, least / (2 * gap) / worst.nonconvex_formula(steps, h))
+    assert 0.1 < largest <= 1
+
+
+@pytest.mark.slow
+def test_the_study(root, tmp_path):
+    study = load_study(study_file("descent_rate", root / "config/studies"))
+    job = complete(study, tmp_path)
+    assert set(verdicts(job).values()) <= AGREE
+    assert_drawn(job.folder, study.settings.figures)

@@ -1,0 +1,121 @@
+"""Basins of a function of one weight, and descent that converges to no minimum."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns, flags
+from studies import AGREE, assert_drawn, complete, module, verdicts
+
+from nnflow import UserError, share
+from nnflow.interfaces.registry import registry
+from nnflow.study.loading import load_study, study_file
+
+
+@pytest.fixture
+def bowl():
+    return registry().get("models", "rippled_bowl")()
+
+
+def test_stationary_points_of_the_bowl(bowl):
+    """They alternate, are roots of the slope, and dense grid values lie between them."""
+    minima, maxima = bowl.stationary()
+    assert len(minima) == len(maxima) + 1
+    assert (minima[:-1] < maxima).all() and (maxima < minima[1:]).all()
+    assert np.abs(bowl.slope(np.concatenate([minima, maxima]))).max() < 1e-12
+    grid = np.linspace(-40, 40, 800001)
+    signs = np.sign(bowl.slope(grid))
+    assert (signs[1:] != signs[:-1]).sum() == len(minima) + len(maxima)
+    assert bowl.value(grid).min() == pytest.approx(bowl.infimum(), abs=1e-7)
+    second = np.diff(bowl.slope(grid)) / np.diff(grid)
+    assert np.abs(second).max() == pytest.approx(bowl.smoothness({}), rel=1e-4)
+
+
+def test_without_ripples_that_matter_all_starts_reach_it():
+    smooth = registry().get("models", "rippled_bowl")(bowl=20)
+    assert len(smooth.stationary()[0]) == 1
+    assert module("basins").exact_share(smooth, 5.0) == 1
+
+
+def test_the_exact_share_by_a_grid_of_starts(bowl):
+    w = np.linspace(-4, 4, 100001)
+    ends = w.copy()
+    for _ in range(3000):
+        ends = ends - 0.1 * bowl.slope(ends)
+    best = bowl.stationary()[0][bowl.value(bowl.stationary()[0]).argmin()]
+    share = (np.abs(ends - best) < 1e-6).mean()
+    assert share == pytest.approx(module("basins").exact_share(bowl, 4.0), abs=2e-5)
+
+
+def results(bowl, ends, name="uniform_ball"):
+    start = registry().get("initializers", "uniform_ball")(radius=4)
+    if name != "uniform_ball":
+        start = registry().get("initializers", name)()
+    critical = xr.Dataset(
+        {
+            "w": (("run", "coordinate"), np.array(ends)[:, None]),
+            "is_global": flags(["yes", "no", "no"], "no yes unknown"),
+            "loss": ("run", bowl.value(np.array(ends))),
+        }
+    )
+    first = xr.Dataset({"w": (("run", "coordinate"), np.array([[0.5], [2.0], [3.0]]))})
+    optimizer = registry().get("optimizers", "gradient_descent")(rate=0.1)
+    parts = {"model": bowl, "initializer": start, "optimizer": optimizer}
+    names = ("initialization", "training", "critical_points")
+    sets = dict(zip(names, ({"all": d} for d in (first, None, critical)), strict=True))
+    return Handmade({"all": parts}, sets)
+
+
+def test_columns_of_basins(bowl):
+    """Three runs; the last one ends in another valley than that of its start."""
+    minima, _ = bowl.stationary()
+    best = minima[bowl.value(minima).argmin()]
+    own = minima[np.abs(minima - 2.7).argmin()]
+    expected = {
+        "relative_rate": [0.92],
+        "minima": [len(minima)],
+        "runs": [3],
+        "exact_share": [pytest.approx(0.2677618, abs=1e-6)],
+        "global_share": [share(1, 3)],
+        "elsewhere": [share(1, 3)],
+        "worst_end": [pytest.approx(bowl.value(own) - bowl.infimum())],
+    }
+    assert_columns(analysis("basins"), results(bowl, [best, own, best]), expected)
+    with pytest.raises(UserError, match="uniform_ball, not 'normal'"):
+        analysis("basins").compute(results(bowl, [best, own, best], "normal"))
+
+
+def test_the_inflection_is_none_of_the_minima():
+    """L' is the derivative of L; it is ≥ 0 on both sides of 0, and |L''| ≤ 3/2."""
+    parts = module("no_minimum")
+    x = np.linspace(-30, 30, 600001)
+    middle = (x[1:] + x[:-1]) / 2
+    slope = np.diff(parts.inflection(x)) / np.diff(x)
+    np.testing.assert_allclose(slope, parts.inflection_slope(middle), atol=1e-6)
+    assert (parts.inflection_slope(np.array([-0.5, -1e-3, 1e-3, 0.5])) > 0).all()
+    second = np.diff(parts.inflection_slope(x)) / np.diff(x)
+    assert np.abs(second).max() == pytest.approx(1.5, abs=1e-4)
+    assert parts.inflection(x).min() == pytest.approx(parts.inflection(-1.0), abs=1e-8)
+
+
+def test_columns_of_no_minimum():
+    expected = {
+        "inflection_share": [share(50, 50)],
+        "inflection_law": [Between(0, 0.05)],
+        "inflection_below": [pytest.approx(0.5 - np.pi / 4 + np.log(2) / 2)],
+        "saddle_share": [share(50, 50)],
+        "escape_slope": [pytest.approx(1 / np.log(1.5), abs=0.005)],
+        "escape_expected": [1 / np.log(1.5)],
+        "crossing_share": [(Between(0.02, 0.4), Between(0, 0.4), Between(0.02, 0.6))],
+        "crossing_below": [share(0, 50)],
+        "cube_exceptions": [share(0, 50)],
+    }
+    plugin = analysis("no_minimum", runs=50, steps=4000)
+    assert_columns(plugin, Handmade({"all": {}}), expected)
+
+
+@pytest.mark.slow
+def test_the_study(root, tmp_path):
+    study = load_study(study_file("missing_global_minimum", root / "config/studies"))
+    job = complete(study, tmp_path)
+    assert set(verdicts(job).values()) <= AGREE
+    assert_drawn(job.folder, study.settings.figures)

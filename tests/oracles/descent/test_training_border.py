@@ -1,0 +1,90 @@
+"""The border of training: dimensions of known sets, zooms, and training against plain loops."""
+
+import numpy as np
+import pytest
+from handmade import Between, Handmade, analysis, assert_columns
+from studies import module
+
+from nnflow.interfaces.registry import registry
+
+
+@pytest.fixture
+def plugin():
+    return module("training_border")
+
+
+def test_dimensions_of_known_sets(plugin):
+    """A line has 1, a filled square 2, a Sierpiński carpet ln 8/ln 3 (boxes of powers of 2 on
+    powers of 3: to .1)."""
+    line = np.zeros((512, 512), dtype=bool)
+    line[200] = True
+    assert plugin.dimension(line).mean() == pytest.approx(1)
+    assert plugin.dimension(np.ones((512, 512), dtype=bool)).mean() == pytest.approx(2)
+    carpet = np.ones((1, 1), dtype=bool)
+    for _ in range(6):
+        hole = np.zeros_like(carpet)
+        row = np.hstack([carpet] * 3)
+        carpet = np.vstack([row, np.hstack([carpet, hole, carpet]), row])
+    assert plugin.dimension(carpet).mean() == pytest.approx(np.log(8) / np.log(3), abs=0.1)
+    assert np.isnan(plugin.dimension(np.zeros((64, 64), dtype=bool))).all()
+
+
+def test_the_border_and_the_next_zoom(plugin):
+    trains = np.zeros((64, 64), dtype=bool)
+    trains[10, 50] = True
+    edge = plugin.border(trains)
+    assert {tuple(cell) for cell in np.argwhere(edge)} == {(10, 50), (10, 49), (9, 50)}
+    extent = plugin.densest(edge, ((0.0, 64.0), (0.0, 640.0)))
+    assert extent == ((48.0, 56.0), (80.0, 160.0))
+
+
+def test_the_network_is_trained_as_autograd_does(plugin):
+    """One setting, by torch's gradients; it must agree on both sides of the border."""
+    import torch
+
+    network = plugin.Network(3)
+    x = torch.as_tensor(network.inputs[0, :, :, 0])
+    y = torch.as_tensor(network.targets[:, 0])
+    for rates in ((0.5, 0.5), (3.0, 2.5), (8.0, 0.4)):
+        w = torch.tensor(network.first[:, :, 0], requires_grad=True)
+        a = torch.tensor(network.second[:, 0], requires_grad=True)
+        losses = []
+        for _ in range(30):
+            loss = ((a @ torch.tanh(w @ x) - y) ** 2).mean() / 2
+            grad_w, grad_a = torch.autograd.grad(loss, (w, a))
+            losses.append(loss.item())
+            w = (w - rates[0] * grad_w).detach().requires_grad_()
+            a = (a - rates[1] * grad_a).detach().requires_grad_()
+        expected = np.mean(losses[-3:]) < losses[0]
+        found = network.trains(np.array([rates[0]]), np.array([rates[1]]), 30)
+        assert found.tolist() == [expected]
+
+
+def test_the_parabola_trains_where_its_eigenvalues_allow(plugin):
+    """I − diag(η)H, spectral radius below 1, apart from settings near to it."""
+    first, second, beside = plugin.CURVATURES
+    rates = np.random.default_rng(0).uniform(0, 6, (400, 2))
+    step = np.eye(2) - rates[:, :, None] * np.array([[first, beside], [beside, second]])
+    radius = np.abs(np.linalg.eigvals(step)).max(axis=1)
+    told = np.abs(radius - 1) > 0.02
+    with np.errstate(all="ignore"):
+        found = plugin.parabola_trains(*rates.T, 400)
+    assert 20 < (radius < 1).sum() < 380
+    assert (found == (radius < 1))[told].all()
+
+
+def test_columns_of_training_border():
+    registry()
+    expected = {
+        "network_dimension": [(Between(1, 2), Between(-30, 2), Between(1, 30))],
+        "control_dimension": [(Between(0.8, 1.1), Between(-30, 1.1), Between(0.8, 30))],
+        "least_dimension": [Between(1, 2)],
+        "settings": [128**2],
+        "finest": [12 / 8 / 128],
+        "steps": [40],
+        "digits": [53],
+    }
+    plugin = analysis("training_border", size=128, zooms=2, steps=40)
+    found = assert_columns(plugin, Handmade({"all": {}}, seed=3), expected)
+    assert found["trains"].shape == (2, 2, 128, 128)
+    assert 0 < found["trains"].values[:, 0].mean() < 1
