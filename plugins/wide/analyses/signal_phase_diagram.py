@@ -33,7 +33,7 @@ class SignalPhaseDiagram(Analysis):
         "several": "cells with several fixed points",
         "chaotic": "cells with χ₁ > 1",
         "relative_error": "largest bound of the relative error of ξ_q and ξ_c where they are below"
-        " 1000",
+        " 1000 and α_h > 0",
         "line_at": "α_w² of the line χ₁ = 1 at α_h² = .05; NaN: it is not met",
     }
 
@@ -64,17 +64,17 @@ class SignalPhaseDiagram(Analysis):
         table.everywhere(
             cells=found.q.size, without=int((found.reason == 1).sum()),
             several=int((found.count > 1).sum()), chaotic=int((found.chi1 > 1).sum()),
-            relative_error=_error(found), line_at=critical_weight_variance(one, 0.05),
+            relative_error=_error(found, h > 0), line_at=critical_weight_variance(one, 0.05),
         )  # fmt: skip
         return table.dataset().merge(dataset)
 
 
-def _error(found) -> float:
+def _error(found, rows: np.ndarray) -> float:
     worst = []
     for name in ("xi_q", "xi_c"):
-        value = getattr(found, name)
+        value, error = (getattr(found, f"{name}{end}")[:, rows] for end in ("", "_error"))
         short = value < 1000
-        worst.append((getattr(found, f"{name}_error")[short] / value[short]).max(initial=0))
+        worst.append((error[short] / value[short]).max(initial=0))
     return float(max(worst))
 
 
