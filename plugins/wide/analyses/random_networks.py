@@ -21,11 +21,10 @@ from .._finite_width import (
 )
 from .._network import Network
 from .._signal import attracting
+from .._slopes import NORMAL, log_slope
 from .._uniform_bias import fixed_length
 
 LAWS = ("gaussian", "uniform", "orthogonal")
-NORMAL = 2.5758293035489004
-"""Half-width of a 99 % interval in standard errors."""
 SHALLOW = 0.05
 """Depth/width up to which fluctuations of the critical ReLU are taken for small."""
 LEVELS = (0.05, 0.5, 0.95)
@@ -138,11 +137,11 @@ class RandomNetworks(Analysis):
     def _columns(self, place: int, found) -> dict:
         n = np.array(self.widths)
         value, low, high = (found[f"variance{end}"].values for end in ENDS)
-        spread = _slope(n, value, (high - low) / (2 * value))
+        spread = log_slope(n, value, (high - low) / (2 * value))
         bias, below, above = (found[f"bias{end}"].values for end in ENDS)
         return {
             f"variance_slope_{place}": tuple(x / 2 for x in spread),
-            f"bias_slope_{place}": _slope(n, np.abs(bias), (above - below) / (2 * np.abs(bias))),
+            f"bias_slope_{place}": log_slope(n, np.abs(bias), (above - below) / (2 * np.abs(bias))),
             f"variance_{place}": tuple(
                 float(n[-1] * x[-1] / found["V"]) for x in (value, low, high)
             ),
@@ -213,7 +212,7 @@ class RandomNetworks(Analysis):
         return {
             "relu_square_ratio": tuple(dataset["relu_square"].values[-1]),
             "relu_end_mean": tuple(last),
-            "relu_spread_slope": _slope(n, spreads, NORMAL * errors),
+            "relu_spread_slope": log_slope(n, spreads, NORMAL * errors),
             "relu_median": tuple(dataset["relu_median_ends"].values),
             "relu_log_ratio": tuple(dataset["relu_log_mean"].values),
         }
@@ -282,16 +281,6 @@ def _log_mean(seed: int, maps, plugin: RandomNetworks, width: int):
     low, centre, high = sorted(mean(np.log(found[:, -1])))
     scale = -5 * plugin.relu_depth / (2 * width)
     return centre / scale, high / scale, low / scale
-
-
-def _slope(n: np.ndarray, values: np.ndarray, halves: np.ndarray) -> tuple[float, float, float]:
-    """Weighted least squares of ln values in ln n, and the interval from those of the values,
-    which are independent. halves: half-widths of ln values."""
-    weights = 1 / halves**2
-    x = np.log(n) - np.average(np.log(n), weights=weights)
-    pull = weights * x / (weights * x**2).sum()
-    slope, half = float(pull @ np.log(values)), float(np.sqrt(pull**2 @ halves**2))
-    return slope, slope - half, slope + half
 
 
 @nnflow.hookimpl

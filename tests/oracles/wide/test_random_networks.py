@@ -92,9 +92,9 @@ def test_correlations_follow_the_map():
 def test_uniform_biases_by_drawing_them():
     maps = propagation("tanh", 1.0, 0.5)
     found = module("_finite_width").lengths_with_uniform_biases(
-        maps, np.random.default_rng(6), 2000, 12, 60, 0.8
+        maps, np.random.default_rng(6), 2000, 12, 200, 0.8
     )
-    error = found.std() / np.sqrt(60)
+    error = found.std() / np.sqrt(200)
     assert abs(found.mean() - 0.88750886) < 4 * error + 1e-3
     assert abs(found.mean() - 0.86886873) > 6 * error
 
