@@ -9,6 +9,8 @@ from nnflow import Figure
 
 STYLES = ("-", "--", "-.")
 TEXT = {"fontsize": 7}
+WORDS = "stable", "unstable", "stable"
+SHIFTS = (3, 5), (4, -10), (3, 4)
 
 
 class SignalMaps(Figure):
@@ -45,9 +47,11 @@ class SignalMaps(Figure):
             at = found.sel(network=name)
             q, image = at["q"].values, at["length_map"].values
             axis.plot(q, image, color="C0", ls=style)
-            middle = len(q) // 2
-            axis.annotate(_label(name), (q[middle], image[middle]), (-8, 9), ha="right",
-                          va="center", textcoords="offset points", **TEXT)  # fmt: skip
+            above = image[-1] > q[-1] / 2
+            place = len(q) // 2 if above else len(q) - 1
+            shift = (-8, 9) if above else (0, -8)
+            axis.annotate(_label(name), (q[place], image[place]), shift, ha="right", va="center",
+                          textcoords="offset points", **TEXT)  # fmt: skip
             for orbit in at["orbit"].values:
                 axis.plot(*_cobweb(orbit), color="0.45", lw=0.6)
         top = axis.get_ylim()[1]
@@ -60,14 +64,11 @@ class SignalMaps(Figure):
         axis.plot(q, image - q, color="C0")
         axis.axhline(0, color="black", lw=0.6)
         mine = points["network"].values == self.several
-        for value, stable in zip(
-            points["q"].values[mine], points["stable"].values[mine], strict=True
-        ):
-            axis.plot(value, 0, "o", color="black", mfc="black" if stable == 1 else "white", ms=4)
-        axis.annotate("stable", (points["q"].values[mine][0], 0), (0, -11), ha="left",
-                      textcoords="offset points", **TEXT)  # fmt: skip
-        axis.annotate("unstable", (points["q"].values[mine][1], 0), (4, 5), ha="left",
-                      textcoords="offset points", **TEXT)  # fmt: skip
+        fixed, stable = points["q"].values[mine], points["stable"].values[mine]
+        for value, face in zip(fixed, np.where(stable == 1, "black", "white"), strict=True):
+            axis.plot(value, 0, "o", color="black", mfc=face, ms=4)
+        for value, word, shift in zip(fixed, WORDS, SHIFTS, strict=True):
+            axis.annotate(word, (value, 0), shift, textcoords="offset points", **TEXT)
         axis.set(xlabel="$q$", ylabel=r"$\nu(q) - q$", ylim=(-0.01, 0.02), xlim=(0, q[-1]))
 
     def _correlations(self, axis, found, points):

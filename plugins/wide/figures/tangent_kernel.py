@@ -51,6 +51,7 @@ class TangentKernel(Figure):
         axis.set(
             xscale="log", yscale="log", xlabel="width $n$", ylabel=r"deviation of $\Theta(x, x')$"
         )
+        _ticks(axis, n)
 
     def _change(self, axis, found):
         n = found["trained_width"].values.astype(float)
@@ -65,16 +66,27 @@ class TangentKernel(Figure):
                     axis.annotate(name, (n[-1], value[-1]), (0, 5), ha="right", **TEXT)
         axis.annotate("weights", (n[0], value[0]), (0, 6), **TEXT)
         axis.set(xscale="log", yscale="log", xlabel="width $n$", ylabel="relative change")
+        _ticks(axis, n)
 
     def _loss(self, axis, found):
         for place, style in ((0, 1.0), (-1, 2.0)):
             one = found.isel(trained_width=place)
             axis.plot(one["loss"], color="C0" if place == 0 else "C1", lw=style)
             axis.plot(one["lazy_loss"], "--", color="black", lw=0.8)
+            at = one.sizes["step"] // 2
+            shift, side = ((5, 6), "left") if place == 0 else ((-6, -8), "right")
             word = rf"$n = {int(one['trained_width'])}$"
-            at = one.sizes["step"] // (4 if place else 2)
-            axis.annotate(word, (at, float(one["loss"][at])), (4, 6 if place == 0 else -14), **TEXT)
+            axis.annotate(word, (at, float(one["loss"][at])), shift, ha=side, **TEXT)
         axis.set(yscale="log", xlabel="step", ylabel="loss")
+
+
+def _ticks(axis, n):
+    """Widths as they are, and 1, 2, 5 times powers of ten."""
+    axis.set_xticks(n, [f"{int(one)}" for one in n])
+    low, high = axis.get_ylim()
+    ticks = [d * 10.0**e for e in range(-6, 3) for d in (1, 2, 5) if low <= d * 10.0**e <= high]
+    axis.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axis.minorticks_off()
 
 
 @nnflow.hookimpl
