@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import itertools
 import resource
 import time
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--inputs", type=int, default=2000)
     arguments = parser.parse_args()
     registry()
-    for row in (*_kernels(arguments.inputs), *_diagrams(arguments.size)):
+    for row in itertools.chain(_kernels(arguments.inputs), _diagrams(arguments.size)):
         print(" | ".join(row), flush=True)
 
 
