@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -83,10 +83,19 @@ class Plugin(Settings):
         return {"name": self.name, **handler(self)}
 
     def plugins(self) -> Iterator[Plugin]:
-        """This plugin and those among its settings."""
+        """This plugin and those among its settings, at any depth."""
         yield self
-        for field in type(self).model_fields:
-            value = getattr(self, field)
-            for item in value if isinstance(value, (list, tuple)) else (value,):
-                if isinstance(item, Plugin):
-                    yield from item.plugins()
+        yield from _inside(getattr(self, field) for field in type(self).model_fields)
+
+
+def _inside(values: Iterable[Any]) -> Iterator[Plugin]:
+    """The plugins among values, lists, mappings and settings."""
+    for value in values:
+        if isinstance(value, Plugin):
+            yield from value.plugins()
+        elif isinstance(value, Settings):
+            yield from _inside(getattr(value, field) for field in type(value).model_fields)
+        elif isinstance(value, list | tuple):
+            yield from _inside(value)
+        elif isinstance(value, dict):
+            yield from _inside(value.values())

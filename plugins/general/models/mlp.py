@@ -103,6 +103,11 @@ class Mlp(Model):
                 observed[f"{prefix}loss"] = losses.mean(dim=-1)
         return observed
 
+    def outputs(self, weights, inputs):
+        """o(x), (run, sample, output). inputs: (sample, feature)."""
+        *_, outputs = self._sums(weights, inputs)
+        return outputs
+
     def _sums(self, weights, inputs):
         """Inputs of the neurons of each layer, (run, sample, neuron); the last are the
         network's outputs. `inputs`: (sample, feature), or (run, sample, feature)."""

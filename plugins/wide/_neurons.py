@@ -1,0 +1,68 @@
+"""Networks with one hidden layer as laws of neurons: f_p(x) = Σ pᵢ cᵢ σ(lᵢ·x + bᵢ).
+
+A neuron is a row (l, b, c) of D = d_in + 2 numbers; N equal weights pᵢ = 1/N are the ordinary
+network with its sum over N.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._nonlinearity import Nonlinearity
+
+
+def features(sigma: Nonlinearity, neurons: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """c σ(l·x + b), (…, neuron, sample). neurons: (…, neuron, D); inputs: (sample, feature)."""
+    sums = neurons[..., :-2] @ inputs.T + neurons[..., -2:-1]
+    return neurons[..., -1:] * sigma.value(sums)
+
+
+def outputs(sigma, neurons, inputs, shares=None) -> np.ndarray:
+    """f_p at the inputs, (…, sample). shares: p, (…, neuron); None: equal ones."""
+    if shares is None:
+        return features(sigma, neurons, inputs).mean(axis=-2)
+    return (shares[..., None] * features(sigma, neurons, inputs)).sum(axis=-2)
+
+
+def mixed(neurons: np.ndarray, others: np.ndarray, s: float) -> tuple[np.ndarray, np.ndarray]:
+    """(1 − s)p + sp': the neurons of both beside one another, with their exact shares."""
+    n, m = neurons.shape[-2], others.shape[-2]
+    shares = np.concatenate([np.full(n, (1 - s) / n), np.full(m, s / m)])
+    return np.concatenate([neurons, others], axis=-2), shares
+
+
+def descend(
+    sigma: Nonlinearity, neurons: np.ndarray, inputs: np.ndarray, targets: np.ndarray,
+    rate: float, steps: int, decay: float = 0.0,
+) -> np.ndarray:  # fmt: skip
+    """Neurons after gradient descent on mean (f − y)² + decay·mean |neuron|², with the mean-field
+    rate: N times that of the weights, so that the speed of neurons does not depend on N.
+
+    neurons: (run, neuron, D).
+    """
+    neurons = neurons.copy()
+    for _ in range(steps):
+        sums = neurons[..., :-2] @ inputs.T + neurons[..., -2:-1]
+        values = sigma.value(sums)
+        error = 2 * ((neurons[..., -1:] * values).mean(axis=-2) - targets) / len(targets)
+        pulled = neurons[..., -1:] * sigma.slope(sums) * error[..., None, :]
+        step = np.concatenate(
+            [pulled @ inputs, pulled.sum(-1, keepdims=True),
+             (values * error[..., None, :]).sum(-1, keepdims=True)], axis=-1,
+        )  # fmt: skip
+        neurons -= rate * (step + 2 * decay * neurons)
+    return neurons
+
+
+def matched_distance(neurons: np.ndarray, others: np.ndarray, odd: bool) -> float:
+    """Root mean square distance of the neurons after the best matching of the two networks.
+
+    odd: (l, b, c) and −(l, b, c) are one neuron, as they are where σ is odd. neurons: (neuron, D).
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    squares = (neurons**2).sum(1)[:, None] + (others**2).sum(1)
+    products = neurons @ others.T
+    cost = squares - 2 * (np.abs(products) if odd else products)
+    rows, columns = linear_sum_assignment(cost)
+    return float(np.sqrt(max(cost[rows, columns].mean(), 0)))

@@ -1,0 +1,96 @@
+"""Backpropagated errors against automatic differentiation and exact means."""
+
+import numpy as np
+import pytest
+import torch
+from handmade import Between, Handmade, analysis, assert_columns
+from pydantic import ValidationError
+from studies import AGREE, assert_drawn, complete, module, verdicts
+from test_signal import propagation
+
+from nnflow.study.loading import load_study, study_file
+
+TANH = {"activation": "tanh", "weight_variance": 1.69, "bias_variance": 0.09}
+
+
+class Recorder:
+    """A generator that keeps what it drew."""
+
+    def __init__(self, seed):
+        self.generator, self.drawn = np.random.default_rng(seed), []
+
+    def standard_normal(self, shape):
+        self.drawn.append(self.generator.standard_normal(shape))
+        return self.drawn[-1]
+
+
+def test_errors_are_gradients_of_automatic_differentiation():
+    maps, width, depth = propagation("tanh", 1.69, 0.09), 6, 4
+    recorder = Recorder(0)
+    found = module("_backward").backpropagated(maps, recorder, width, depth, 1, 0.6)[0]
+    first, *rest, last = (torch.as_tensor(x[0]) for x in recorder.drawn)
+    z = [(0.6**0.5 * first).requires_grad_(True)]
+    for matrix, bias in zip(rest[::2], rest[1::2], strict=True):
+        z.append((1.69 / width) ** 0.5 * matrix @ torch.tanh(z[-1]) + 0.3 * bias)
+    gradients = torch.autograd.grad(z[-1] @ last, z)
+    squares = np.array([float((g**2).sum()) for g in gradients])
+    np.testing.assert_allclose(found, squares / squares[-1], rtol=1e-12)
+
+
+def test_one_layer_back_has_the_mean_chi1():
+    """One step through independent matrices: E = α_w² E σ'², exactly at every width."""
+    maps = propagation("tanh", 1.69, 0.09)
+    q = 0.6070467919093
+    for tied in (True, False):
+        found = module("_backward").backpropagated(
+            maps, np.random.default_rng(1), 8, 2, 40_000, q, tied
+        )[:, 0]
+        error = found.std() / np.sqrt(len(found))
+        assert abs(found.mean() - 0.9398074286822) < 4 * error
+
+
+def test_critical_relu_keeps_the_mean_and_loses_the_logarithm():
+    """E ‖δ₁‖² = ‖δ_K‖²; E ln falls by about 5/(2n) a layer."""
+    maps = propagation("relu", 2, 0)
+    found = module("_backward").backpropagated(maps, np.random.default_rng(2), 25, 6, 4000, 1.0)
+    assert abs(found[:, 0].mean() - 1) < 4 * found[:, 0].std() / np.sqrt(4000)
+    log = np.log(found[:, 0])
+    assert log.mean() / (5 * 5 / (2 * 25)) == pytest.approx(-1, abs=0.35)
+    assert (found[:, -1] == 1).all()
+
+
+def test_columns_of_gradient_propagation():
+    wide = {**TANH, "weight_variance": 6.25}
+    plugin = analysis("gradient_propagation", networks=[TANH, wide], width=40, depth=5, runs=200)
+    near = (Between(0.9, 1.1), Between(0.8, 1.05), Between(0.95, 1.2))
+    log = (Between(0.75, 1.05), Between(0.7, 1.0), Between(0.75, 1.1))
+    expected = {"towards_input": [2], "tried": [2]}
+    for place in (0, 1):
+        expected |= {
+            f"factor_{place}": [near],
+            f"log_factor_{place}": [log],
+            f"tied_{place}": [(Between(0.6, 1.6), Between(0.3, 1.1), Between(0.9, 2.5))],
+        }
+    dataset = assert_columns(plugin, Handmade(), expected)
+    np.testing.assert_allclose(dataset["limit"][0, 0], dataset["chi1"][0] ** 4)
+    assert (dataset["median"][:, 0] < dataset["mean"][:, 0]).all()
+
+
+def test_bad_input():
+    with pytest.raises(ValidationError, match="greater than 0"):
+        analysis("gradient_propagation", networks=[TANH], width=0)
+
+
+@pytest.fixture(scope="module")
+def done(root, tmp_path_factory):
+    study = load_study(study_file("gradient_propagation", root / "config/studies"))
+    return complete(study, tmp_path_factory.mktemp("gradient"))
+
+
+def test_every_claim_holds(done):
+    found = verdicts(done)
+    assert set(found.values()) <= AGREE, found
+
+
+def test_the_figure_shows_data(done):
+    assert_drawn(done.folder, ("gradient_propagation",))
