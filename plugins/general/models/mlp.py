@@ -53,9 +53,31 @@ class Mlp(Model):
             named[f"b{layer}"] = (axes[layer],)
         return named
 
+    def interchangeable(self):
+        return tuple(f"hidden{layer}" for layer in self.layers[:-1])
+
     def loss(self, weights, data):
         *_, outputs = self._sums(weights, data["inputs"])
         return self.loss_function(outputs, data["targets"]).mean(dim=-1)
+
+    def on_plane(self, center, first, second, data):
+        """The first layer's sums are linear in the weights, so that three products with the inputs
+        serve all points."""
+        sums = [next(self._sums(part, data["inputs"])) for part in (center, first, second)]
+
+        def loss(x, y):
+            def moved(parts):
+                return torch.addcmul(
+                    torch.addcmul(parts[0], _column(x, parts[1]), parts[1]),
+                    _column(y, parts[2]),
+                    parts[2],
+                )
+
+            weights = {name: moved((center[name], first[name], second[name])) for name in center}
+            *_, outputs = self._from(weights, moved(sums))
+            return self.loss_function(outputs, data["targets"]).mean(dim=-1)
+
+        return loss
 
     def smooth(self, weights, data):
         """L has a kink where the input of a hidden neuron is 0 at a sample and σ has one."""
@@ -105,14 +127,24 @@ class Mlp(Model):
         """Inputs of the neurons of each layer, (run, sample, neuron); the last are the
         network's outputs. `inputs`: (sample, feature), or (run, sample, feature)."""
         values = inputs.expand(len(weights["b1"]), *inputs.shape[-2:])
-        for layer in self.layers:
-            if layer > 1:
-                values = self.activation(values)
-            # one product per run: how runs are grouped must not change their last bits
-            values = torch.baddbmm(
-                weights[f"b{layer}"].unsqueeze(1), values, weights[f"w{layer}"].mT
-            )
-            yield values
+        yield from self._from(weights, _affine(weights, 1, values))
+
+    def _from(self, weights, sums):
+        """The same from the sums of the first layer on."""
+        yield sums
+        for layer in self.layers[1:]:
+            sums = _affine(weights, layer, self.activation(sums))
+            yield sums
+
+
+def _affine(weights, layer: int, values):
+    # one product per run: how runs are grouped must not change their last bits
+    return torch.baddbmm(weights[f"b{layer}"].unsqueeze(1), values, weights[f"w{layer}"].mT)
+
+
+def _column(numbers, like):
+    """(point,) numbers with as many axes as `like`."""
+    return numbers.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 @nnflow.hookimpl
