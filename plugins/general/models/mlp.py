@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 import nnflow
 from nnflow import Activation, Loss, Model, torch
@@ -15,7 +15,7 @@ from ._mlp_kinks import kinks_of_run
 class Mlp(Model):
     """Fully connected networks with biases, trained on samples.
 
-    L(W) = 1/N Σₛ ℓ(o(xₛ), tₛ),  o(x) = W_L σ(… σ(W₁x + b₁) …) + b_L,
+    L(W) = 1/N Σₛ ℓ(o(xₛ), tₛ) + λ‖W‖²/2,  o(x) = W_L σ(… σ(W₁x + b₁) …) + b_L,
 
     with weights w1 (widths[1], widths[0]), b1, w2, …. Its symmetries are the permutations of
     hidden neurons (and their signs, where σ is odd). The infimum depends on the data and is
@@ -28,6 +28,8 @@ class Mlp(Model):
     """σ of the hidden neurons."""
     loss_function: Loss
     """ℓ, the price of an output."""
+    weight_decay: NonNegativeFloat = 0.0
+    """λ, the price of all weights, biases among them. Held-out losses are without it."""
 
     @property
     def layers(self) -> range:
@@ -58,7 +60,14 @@ class Mlp(Model):
 
     def loss(self, weights, data):
         *_, outputs = self._sums(weights, data["inputs"])
-        return self.loss_function(outputs, data["targets"]).mean(dim=-1)
+        return self._price(outputs, data["targets"], weights)
+
+    def _price(self, outputs, targets, weights):
+        price = self.loss_function(outputs, targets).mean(dim=-1)
+        if self.weight_decay:
+            squares = sum(part.square().flatten(1).sum(dim=1) for part in weights.values())
+            price = price + self.weight_decay / 2 * squares
+        return price
 
     def on_plane(self, center, first, second, data):
         """The first layer's sums are linear in the weights, so that three products with the inputs
@@ -75,7 +84,7 @@ class Mlp(Model):
 
             weights = {name: moved((center[name], first[name], second[name])) for name in center}
             *_, outputs = self._from(weights, moved(sums))
-            return self.loss_function(outputs, data["targets"]).mean(dim=-1)
+            return self._price(outputs, data["targets"], weights)
 
         return loss
 
