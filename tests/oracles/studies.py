@@ -3,6 +3,7 @@
 import csv
 import importlib
 import re
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,6 +18,7 @@ from nnflow.stages.collect import collect
 from nnflow.stages.draw import draw
 from nnflow.stages.initialize import initialize
 from nnflow.stages.job import Job
+from nnflow.stages.opening import landscape_of
 from nnflow.stages.spectrum import spectrum
 from nnflow.stages.summarize import summarize
 from nnflow.stages.train import train
@@ -28,7 +30,17 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 
 def complete(study, folder, gpus=0):
     """All stages of a study but the report; the job, which reads the results."""
-    job = Job(study, folder / "results", folder / "data", gpus, {}, Reporter("test", None))
+    data = folder / "data"
+    way_to_the_model = partial(landscape_of, data)
+    job = Job(
+        study,
+        folder / "results",
+        data,
+        gpus,
+        {},
+        Reporter("test", None),
+        landscape=way_to_the_model,
+    )
     if study.trains:
         initialize(job)
         stages = [(train, "training")]

@@ -145,7 +145,8 @@ class LossPlanes(Analysis):
                 "share": ((), facts.get("share", np.nan)),
                 "sampling_error": ((), _sampling_error(loss, center)),
                 **({f"{own}_place": ((own, "axis"), marks)} if own else {}),
-            }
+            },
+            {own: np.arange(len(marks))} if own else {},
         )
 
     def _sides(self, marks: np.ndarray, norm: float) -> list[np.ndarray]:
