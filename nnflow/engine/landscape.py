@@ -108,6 +108,11 @@ class Landscape:
         """How many samples the loss is a mean over; None where there are no data."""
         return self._objective.samples if self._objective.data else None
 
+    @property
+    def data(self) -> dict[str, np.ndarray]:
+        """The arrays that the loss is over, by name; held-out ones too."""
+        return {name: array.cpu().numpy() for name, array in self._objective.data.items()}
+
     def _mapped(
         self,
         function: Callable[[torch.Tensor], torch.Tensor],
