@@ -37,8 +37,8 @@ class LowLossPaths(Analysis):
     Anokhin & Yarotsky 2020. A neuron is the vector (l, b, c) of its input weights, bias and output
     weights, all of which move with the same t; output biases go straight.
 
-    Arcs are about 0 or about the mean of all neurons of the pair. Matching puts the second network's
-    neurons into the order nearest to the first. `adjusted` goes straight and at every t solves for
+    Arcs are about 0 or about the mean of all neurons of the pair. Matching puts the second
+    network's neurons into the order nearest to the first. `adjusted` goes straight and at every t solves for
     the output weights whose outputs are nearest to (1 − t)o_A + t·o_B on the training samples (our
     reading of "weight adjustment"). The Bézier curve and the chain have one free network each,
     trained on the mean loss along the way at the rate of the study's optimizer
@@ -170,11 +170,10 @@ def _adjusted(loss, model, way, t) -> np.ndarray:
     """The same hidden neurons with the output weights and biases that come nearest to the
     interpolated outputs of the ends; the ends stay."""
     inputs, biases = model.widths[0], []
-    ensembles, _ = neurons(model, way)
+    ensembles, output_biases = neurons(model, way)
     features = _features(model, loss.data["inputs"], ensembles[..., : inputs + 1])
     first, last = (
-        features[place]
-        @ np.vstack([ensembles[place, :, inputs + 1 :], neurons(model, way)[1][place]])
+        features[place] @ np.vstack([ensembles[place, :, inputs + 1 :], output_biases[place]])
         for place in (0, -1)
     )
     moved = ensembles.copy()

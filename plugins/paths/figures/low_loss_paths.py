@@ -43,8 +43,8 @@ class LowLossPaths(Figure):
         _spreads(spreads, part)
         kept = [float(part[f"spread_{name}"]) for name in ("linear", "arc", "arc_matched")]
         figure.suptitle(
-            f"Straight ways squeeze the neurons' covariance to {kept[0]:.2f}, arcs keep {kept[1]:.2f},"
-            f" and {kept[2]:.2f} once matched", fontsize=8,
+            f"Straight ways squeeze the neurons' covariance to {kept[0]:.2f}, arcs keep"
+            f" {kept[1]:.2f}, and {kept[2]:.2f} once matched", fontsize=8,
         )  # fmt: skip
         return figure
 

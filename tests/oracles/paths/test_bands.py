@@ -31,7 +31,7 @@ def test_tangents_point_to_the_higher_neighbour():
     band = np.array([[[0.0, 0.0], [1.0, 0.0], [1.0, 2.0]]])
     assert bands.tangents(band, np.array([[0.0, 1.0, 2.0]]))[0, 0].tolist() == [0, 1]
     assert bands.tangents(band, np.array([[2.0, 1.0, 0.0]]))[0, 0].tolist() == [1, 0]
-    # at a top with neighbours 1 and 3 lower: weights 1 and 3 (eq. 10), the higher neighbour's larger
+    # a top that is 3 above one neighbour and 1 above the other, the higher (eq. 10)
     top = bands.tangents(band, np.array([[0.0, 3.0, 2.0]]))[0, 0]
     expected = np.array([1 * 1.0, 3 * 2.0])
     np.testing.assert_allclose(top, expected / np.linalg.norm(expected))
@@ -41,7 +41,7 @@ def test_a_band_finds_the_parabola_of_the_valley():
     """For ε = 0 the whole parabola w₂ = w₁² has L = 0; the straight way rises to 1."""
     loss = surface("toy_valley", epsilon=0.0)
     ends = np.array([[[-1.0, 1.0], [1.0, 1.0]]])
-    assert loss.loss(np.zeros((1, 2)) + [[0.0, 1.0]])[0] == 1
+    assert loss.loss(np.array([[0.0, 1.0]]))[0] == 1
     found = bands.relaxed(loss, bands.straight(ends, 15), 300, 0.05, 0.0)[0]
     np.testing.assert_allclose(found[:, 1], found[:, 0] ** 2, atol=0.03)
     assert loss.loss(found).max() < 1e-3

@@ -51,7 +51,7 @@ def test_covariances_on_the_way_are_those_of_the_formulas():
 
 
 def test_an_arc_about_the_mean_keeps_the_mean_and_one_about_0_does_not():
-    x = np.random.default_rng(0).normal(size=(50, 2)) + [3.0, 0.0]
+    x = np.random.default_rng(0).normal(size=(50, 2)) + np.array([3.0, 0.0])
     y = x[::-1]
     half = np.array([0.5])
     np.testing.assert_allclose(ways.arc(x, y, half, x.mean(axis=0))[0].mean(axis=0), x.mean(axis=0))
