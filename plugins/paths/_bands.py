@@ -102,7 +102,7 @@ def sampled(loss, bands: np.ndarray, fine: int) -> tuple[np.ndarray, np.ndarray]
     return way, loss.loss(way.reshape(-1, way.shape[2])).reshape(way.shape[:2])
 
 
-class _Problem:
+class Problem:
     """A landscape as what Newton's method asks of it."""
 
     def __init__(self, loss) -> None:
@@ -126,7 +126,7 @@ def critical_beside(loss, points: np.ndarray, steps: int) -> dict[str, np.ndarra
     weight): `weights`, `loss`, `gradient_norm`, `index` and `nullity` by eigenvalues of the
     Hessian, -1 where the gradient does not vanish; `moved`, how far they lie."""
     found = find_critical(
-        _Problem(loss), torch.as_tensor(points), LevenbergMarquardtSteps(), steps, 1e-13
+        Problem(loss), torch.as_tensor(points), LevenbergMarquardtSteps(), steps, 1e-13
     ).numpy()
     values = np.linalg.eigvalsh(loss.hessian(found))
     zero = np.abs(values) <= ZERO * np.abs(values).max(axis=1, keepdims=True)
