@@ -31,9 +31,9 @@ class Bands(Analysis):
     `way_loss` (configuration, band, way, place): along the straight way and along the band, at
     equal distances. A barrier is the largest rise above the straight line between the ends' values;
     a band's is an upper bound of the lowest possible one. Its highest point is refined to a
-    critical point where the network has at most `refine_up_to` weights, and counted by index; a band's
-    highest point need not be near one. The spanning tree of lowest passes is over all pairs: its
-    lowest and highest pass are refined heights, where every point of the tree could be refined.
+    critical point where the network has at most `refine_up_to` weights, and counted by index; a
+    band's highest point need not be near one. The spanning tree of lowest passes is over all pairs:
+    its lowest and highest pass are refined heights, where every point of the tree could be refined.
     """
 
     needs = ("training", "objective")

@@ -24,7 +24,8 @@ class LandscapeGraph(Analysis):
     An edge's height is the loss of a saddle that was found. It bounds the barrier between its
     minima from above, as a lower pass may have been missed: nothing here tells that all saddles
     were found. `minimum_loss` (configuration, minimum), `edge` (configuration, saddle, side) and
-    `saddle_loss` (configuration, saddle) are the graph; `graphml` (configuration, text) is it as a text.
+    `saddle_loss` (configuration, saddle) are the graph; `graphml` (configuration, text) is it as a
+    text.
     """
 
     needs = ("critical_points", "objective")

@@ -39,9 +39,9 @@ class LowLossPaths(Analysis):
 
     Arcs are about 0 or about the mean of all neurons of the pair. Matching puts the second
     network's neurons into the order nearest to the first. `adjusted` goes straight and at every t
-    solves for the output weights whose outputs are nearest to (1 − t)o_A + t·o_B on the training samples (our
-    reading of "weight adjustment"). The Bézier curve and the chain have one free network each,
-    trained on the mean loss along the way at the rate of the study's optimizer
+    solves for the output weights whose outputs are nearest to (1 − t)o_A + t·o_B on the training
+    samples (our reading of "weight adjustment"). The Bézier curve and the chain have one free
+    network each, trained on the mean loss along the way at the rate of the study's optimizer
     (Garipov et al. 2018).
 
     Linear and arc depend on how neurons are scaled, which ReLU leaves free: `gauge` says whether
