@@ -107,6 +107,8 @@ def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     yield from _model_hessian(objective, weights, gradient)
     yield from _model_bound(objective, weights)
     yield from _model_symmetry(objective, weights, loss)
+    yield from _model_order(objective, weights, loss)
+    yield from _model_plane(objective, weights)
     yield from _model_parts(objective, weights, loss)
     yield from _model_set(model, weights)
     yield Finding("arguments are left as they are", torch.equal(weights, before))
@@ -207,6 +209,40 @@ def _model_symmetry(objective, weights, loss) -> Findings:
     yield _shaped("invariants: shape", numbers, (RUNS, numbers.shape[-1]))
     error = _error(model.invariants(objective.named(canonical)), numbers)
     yield _close("invariants: the same at the canonical form", error, AGAINST_AUTOMATIC)
+
+
+def _model_order(objective, weights, loss) -> Findings:
+    model = objective.model
+    lengths = {
+        axis: length
+        for name, axes in model.dimensions().items()
+        for axis, length in zip(axes, model.shapes()[name], strict=True)
+    }
+    for axis in model.interchangeable():
+        if axis not in lengths:
+            yield Finding(f"interchangeable: {axis} is an axis of a weight", False)
+            continue
+        moved = flatten(model.permuted(objective.named(weights), {axis: turned(lengths[axis])}))
+        error = _error(objective.loss(moved), loss)
+        yield _close(f"interchangeable: the same loss, {axis}", error, ROUNDING)
+
+
+def turned(length: int) -> np.ndarray:
+    """An order in which every entry has another place, if there are two."""
+    return np.roll(np.arange(length), 1)
+
+
+def _model_plane(objective, weights) -> Findings:
+    parts = [objective.named(part[None]) for part in weights[:3]]
+    with torch.no_grad():
+        known = objective.model.on_plane(*parts, objective.data)
+        if known is None:
+            return
+        x, y = _normal(2, RUNS).unbind(0)
+        found = known(x, y)
+    center, first, second = weights[:3]
+    expected = objective.loss(center + torch.outer(x, first) + torch.outer(y, second))
+    yield _close("on a plane: the loss", _error(found, expected), ROUNDING)
 
 
 def _model_parts(objective, weights, loss) -> Findings:

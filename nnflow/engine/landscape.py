@@ -68,12 +68,50 @@ class Landscape:
     ) -> np.ndarray:
         """L(center + x·first + y·second), (y, x), on the grid of two coordinates. NaN and infinite
         losses stay what they are."""
-        rows = [center + b * second + np.outer(x, first) for b in y]
-        return self.loss(np.concatenate(rows)).reshape(len(y), len(x))
+        axes = (self._objective.named(torch.as_tensor(v)[None]) for v in (center, first, second))
+        with torch.no_grad():
+            known = self._objective.model.on_plane(*axes, self._objective.data)
+        if known is None:
+            rows = [center + b * second + np.outer(x, first) for b in y]
+            return self.loss(np.concatenate(rows)).reshape(len(y), len(x))
+        places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+
+        def function(part: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                return known(part[:, 0], part[:, 1])
+
+        return _in_chunks(function, places, CHUNK_BYTES // self._per_point).reshape(len(y), len(x))
 
     def line(self, start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
         """L((1 − t)·start + t·end), (t,)."""
         return self.loss(np.outer(1 - t, start) + np.outer(t, end))
+
+    def observables(self, weights: Points) -> dict[str, np.ndarray]:
+        """What the model observes at the points, by name, each (point, …): accuracies, say."""
+        model, data = self._objective.model, self._objective.data
+        flat = torch.as_tensor(self.flat(weights))
+        with torch.no_grad():
+            parts = [
+                model.observables(self._objective.named(part), data)
+                for part in flat.split(max(1, CHUNK_BYTES // self._per_point))
+            ]
+        return {name: torch.cat([p[name] for p in parts]).cpu().numpy() for name in parts[0]}
+
+    def among(self, samples: np.ndarray) -> Landscape:
+        """The loss over the given samples alone, (sample,) numbers. Raises UserError where there
+        are no data."""
+        _ = self._objective.samples
+        return Landscape(self._objective.minibatch(torch.as_tensor(samples)))
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples the loss is a mean over; None where there are no data."""
+        return self._objective.samples if self._objective.data else None
+
+    @property
+    def data(self) -> dict[str, np.ndarray]:
+        """The arrays that the loss is over, by name; held-out ones too."""
+        return {name: array.cpu().numpy() for name, array in self._objective.data.items()}
 
     def _mapped(
         self,
@@ -82,7 +120,12 @@ class Landscape:
         memory: int,
         size: int,
     ) -> np.ndarray:
-        flat = self.flat(weights)
-        length = max(1, memory // size)
-        parts = np.split(flat, range(length, len(flat), length))
-        return np.concatenate([function(torch.as_tensor(part)).cpu().numpy() for part in parts])
+        return _in_chunks(function, self.flat(weights), memory // size)
+
+
+def _in_chunks(
+    function: Callable[[torch.Tensor], torch.Tensor], rows: np.ndarray, length: int
+) -> np.ndarray:
+    """A function of rows, of at most `length` of them at once."""
+    parts = np.split(rows, range(max(1, length), len(rows), max(1, length)))
+    return np.concatenate([function(torch.as_tensor(part)).cpu().numpy() for part in parts])

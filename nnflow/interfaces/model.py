@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.enclosure import Enclosure
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nnflow.interfaces.kinks import Kinks
     from nnflow.interfaces.manifolds import Manifold
 
+T = TypeVar("T", bound=Any)
 Shapes = dict[str, tuple[int, ...]]
 Weights = Mapping[str, "torch.Tensor"]
 Data = Mapping[str, "torch.Tensor"]
@@ -92,6 +93,13 @@ class Model(Plugin):
         (run,), inf where there is none; None: not known for this model."""
         return None
 
+    def on_plane(
+        self, center: Weights, first: Weights, second: Weights, data: Data
+    ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
+        """(x, y) ↦ L(center + x·first + y·second), each (point,), where the model has a cheaper way
+        than `loss` at every point; None: it has none. The three have a leading axis of length 1."""
+        return None
+
     def arrays(self) -> dict[str, str]:
         """The arrays of a dataset that the loss reads, {name: "real" or "classes"}: real numbers,
         or whole ones from 0. A study without them is refused before any job; empty: not told."""
@@ -118,6 +126,21 @@ class Model(Plugin):
         """For each run the kinks of L whose surfaces pass W at a distance of at most `within`, to
         first order; an entry is None where they can't be said. None: the model does not say."""
         return None
+
+    def interchangeable(self) -> tuple[str, ...]:
+        """Names among `dimensions` of axes whose entries, such as hidden neurons, may be put into
+        another order: in all weights that have the axis at once, which leaves L as it is."""
+        return ()
+
+    def permuted(self, weights: Mapping[str, T], orders: Mapping[str, np.ndarray]) -> dict[str, T]:
+        """The weights, tensors or arrays (run, *shape), with the entries of axes in another order:
+        orders {axis: places}, entry i is the one that was at places[i]."""
+        moved = dict(weights)
+        for name, axes in self.dimensions().items():
+            for place, axis in enumerate(axes, start=1):
+                if axis in orders:
+                    moved[name] = moved[name][(slice(None),) * place + (orders[axis],)]
+        return moved
 
     def canonical(self, weights: Weights) -> dict[str, torch.Tensor]:
         """One chosen image of W under the model's symmetry, for display."""

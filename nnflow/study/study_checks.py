@@ -79,6 +79,8 @@ def _check_trace(settings: ConfigurationSettings) -> None:
 
 def _check_certify(study: Study) -> None:
     """Raise ValueError where a study asks for proofs that can't be had."""
+    if study.certifies and not study.settings.judge:
+        raise ValueError("judge: certificates are of judged ends; leave out `certify` or `judge`")
     for configuration in study.configurations:
         model = configuration.settings.model
         if (configuration.settings.certify is None) == study.certifies:
@@ -297,7 +299,9 @@ def _check_stop(settings: ConfigurationSettings) -> None:
 
 def _check_needs(study: Study) -> None:
     """Raise ValueError where an analysis or a figure needs what there is not."""
-    stages = {"initialization", "training", "critical_points", "spectra"} if study.trains else set()
+    stages = {"initialization", "training"} if study.trains else set()
+    if study.judges:
+        stages |= {"critical_points", "spectra"}
     if study.trains:
         stages |= {OBJECTIVE}
     if study.certifies:

@@ -229,6 +229,9 @@ class StudySettings(Settings):
     scale."""
     batch: PositiveInt = 1000
     """Most runs that one job carries."""
+    judge: bool = True
+    """Judge the ends of runs: kinds of critical points, families and Hessian spectra. false: they
+    are left as they are, for a study of other things, whose analyses then read `training`."""
     analyses: Annotated[dict[str, Analysis], BeforeValidator(_named)] = {}
     """Analyses by the name of their dataset."""
     figures: Annotated[dict[str, Figure], BeforeValidator(_named)] = {}
@@ -290,6 +293,11 @@ class Study:
     def trains(self) -> bool:
         """Does the study train networks, or does it begin at analyze?"""
         return self.configurations[0].settings.model is not None
+
+    @property
+    def judges(self) -> bool:
+        """Are the ends of its runs judged?"""
+        return self.trains and self.settings.judge
 
     @property
     def certifies(self) -> bool:

@@ -162,7 +162,9 @@ class Plan:
         loaded = self.loaded[study]
         names = []
         if loaded.trains:
-            names += ["initialization", "training", "critical_points", "spectra"]
+            names += ["initialization", "training"]
+        if loaded.judges:
+            names += ["critical_points", "spectra"]
         if loaded.certifies:
             names += ["certificates"]
         folder = self.results / self.scale / study

@@ -26,6 +26,9 @@ class TwoLayerRelu(Model):
     def dimensions(self):
         return {"w": ("neuron", "input")}
 
+    def interchangeable(self):
+        return ("neuron",) if self.top is None else ()
+
     def infimum(self):
         return 0.0 if self.n >= self.k else None
 

@@ -42,13 +42,17 @@ def complete(study, folder, gpus=0):
     )
     if study.trains:
         initialize(job)
-        for stage, dataset in ((train, "training"), (classify, "critical_points")):
+        stages = [(train, "training")]
+        if study.judges:
+            stages.append((classify, "critical_points"))
+        for stage, dataset in stages:
             for batch in range(len(study.batches)):
                 stage(job, batch)
             collect(job, dataset)
         if study.certifies:
             certify(job)
-        spectrum(job)
+        if study.judges:
+            spectrum(job)
     analyze(job, dict.fromkeys(study.analyses_in_order, ""))
     summarize(job)
     draw(job)

@@ -11,6 +11,8 @@ from pydantic import AfterValidator, Field
 import nnflow
 from nnflow import Analysis, UserError, torch
 
+from .._flat import flat_weights
+
 
 def _rising(window: tuple[float, float] | None) -> tuple[float, float] | None:
     if window is not None and not window[0] < window[1]:
@@ -69,12 +71,6 @@ class LossGrid(Analysis):
             },
             {"configuration": [configuration.label for configuration in results.configurations]},
         )
-
-
-def flat_weights(model, dataset) -> np.ndarray:
-    """The weights of a stage's dataset, (run, weight)."""
-    parts = [dataset[name].values for name in model.shapes()]
-    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def _plane(results, configuration):

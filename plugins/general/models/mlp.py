@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 import nnflow
 from nnflow import Activation, Loss, Model, torch
@@ -15,7 +15,7 @@ from ._mlp_kinks import kinks_of_run
 class Mlp(Model):
     """Fully connected networks with biases, trained on samples.
 
-    L(W) = 1/N Σₛ ℓ(o(xₛ), tₛ),  o(x) = W_L σ(… σ(W₁x + b₁) …) + b_L,
+    L(W) = 1/N Σₛ ℓ(o(xₛ), tₛ) + λ‖W‖²/2,  o(x) = W_L σ(… σ(W₁x + b₁) …) + b_L,
 
     with weights w1 (widths[1], widths[0]), b1, w2, …. Its symmetries are the permutations of
     hidden neurons (and their signs, where σ is odd). The infimum depends on the data and is
@@ -28,6 +28,8 @@ class Mlp(Model):
     """σ of the hidden neurons."""
     loss_function: Loss
     """ℓ, the price of an output."""
+    weight_decay: NonNegativeFloat = 0.0
+    """λ, the price of all weights, biases among them. Held-out losses are without it."""
 
     @property
     def layers(self) -> range:
@@ -53,9 +55,38 @@ class Mlp(Model):
             named[f"b{layer}"] = (axes[layer],)
         return named
 
+    def interchangeable(self):
+        return tuple(f"hidden{layer}" for layer in self.layers[:-1])
+
     def loss(self, weights, data):
         *_, outputs = self._sums(weights, data["inputs"])
-        return self.loss_function(outputs, data["targets"]).mean(dim=-1)
+        return self._price(outputs, data["targets"], weights)
+
+    def _price(self, outputs, targets, weights):
+        price = self.loss_function(outputs, targets).mean(dim=-1)
+        if self.weight_decay:
+            squares = sum(part.square().flatten(1).sum(dim=1) for part in weights.values())
+            price = price + self.weight_decay / 2 * squares
+        return price
+
+    def on_plane(self, center, first, second, data):
+        """The first layer's sums are linear in the weights, so that three products with the inputs
+        serve all points."""
+        sums = [next(self._sums(part, data["inputs"])) for part in (center, first, second)]
+
+        def loss(x, y):
+            def moved(parts):
+                return torch.addcmul(
+                    torch.addcmul(parts[0], _column(x, parts[1]), parts[1]),
+                    _column(y, parts[2]),
+                    parts[2],
+                )
+
+            weights = {name: moved((center[name], first[name], second[name])) for name in center}
+            *_, outputs = self._from(weights, moved(sums))
+            return self._price(outputs, data["targets"], weights)
+
+        return loss
 
     def smooth(self, weights, data):
         """L has a kink where the input of a hidden neuron is 0 at a sample and σ has one, or where
@@ -112,14 +143,24 @@ class Mlp(Model):
         """Inputs of the neurons of each layer, (run, sample, neuron); the last are the
         network's outputs. `inputs`: (sample, feature), or (run, sample, feature)."""
         values = inputs.expand(len(weights["b1"]), *inputs.shape[-2:])
-        for layer in self.layers:
-            if layer > 1:
-                values = self.activation(values)
-            # one product per run: how runs are grouped must not change their last bits
-            values = torch.baddbmm(
-                weights[f"b{layer}"].unsqueeze(1), values, weights[f"w{layer}"].mT
-            )
-            yield values
+        yield from self._from(weights, _affine(weights, 1, values))
+
+    def _from(self, weights, sums):
+        """The same from the sums of the first layer on."""
+        yield sums
+        for layer in self.layers[1:]:
+            sums = _affine(weights, layer, self.activation(sums))
+            yield sums
+
+
+def _affine(weights, layer: int, values):
+    # one product per run: how runs are grouped must not change their last bits
+    return torch.baddbmm(weights[f"b{layer}"].unsqueeze(1), values, weights[f"w{layer}"].mT)
+
+
+def _column(numbers, like):
+    """(point,) numbers with as many axes as `like`."""
+    return numbers.reshape(-1, *(1,) * (like.ndim - 1))
 
 
 @nnflow.hookimpl

@@ -27,6 +27,20 @@ def test_loss_and_gradient_are_those_of_torch_networks(activation, loss):
         torch.testing.assert_close(gradients[run], expected, rtol=1e-11, atol=1e-14)
 
 
+def test_weight_decay_adds_half_the_squared_norm():
+    objective, weights = problem()
+    dear = objective.model.model_copy(update={"weight_decay": 0.3})
+    priced = Objective(dear, objective.data, objective.streams)
+    added = 0.15 * weights.square().sum(dim=1)
+    torch.testing.assert_close(priced.loss(weights), objective.loss(weights) + added)
+    gradient = objective.gradient(weights) + 0.3 * weights
+    torch.testing.assert_close(priced.gradient(weights), gradient)
+    on_plane = priced.model.on_plane(*(priced.named(w[None]) for w in weights), priced.data)
+    at = torch.tensor([0.5], dtype=torch.float64)
+    point = weights[0] + 0.5 * (weights[1] + weights[2])
+    torch.testing.assert_close(on_plane(at, at), priced.loss(point[None]))
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_derivatives_are_those_of_finite_differences(activation, loss):

@@ -94,6 +94,22 @@ def test_a_study_that_certifies_has_certificates_and_one_that_does_not_is_as_bef
     assert json.loads(after.settings("certify", "one"))["configurations"][0]["certify"]["most"] == 2
 
 
+def test_ends_that_are_not_judged_have_no_kinds_and_no_spectra(studies):
+    silent = STUDY.replace("analyses", "judge: false\nanalyses").replace(
+        "[critical_point_counts]", "[neuron_matching]"
+    )
+    (studies / "one.yaml").write_text(silent, encoding="utf-8")
+    files = [file.rsplit("/", 1)[-1] for file in Plan(("one",)).datasets("one")]
+    assert files == ["initialization.nc", "training.nc"]
+    for extra, message in (
+        ("figures: [convergence, hessian_spectra]\n", "figures.hessian_spectra: needs 'spectra'"),
+        ("certify: {most: 1}\n", "judge: certificates are of judged ends"),
+    ):
+        (studies / "one.yaml").write_text(silent + extra, encoding="utf-8")
+        with pytest.raises(UserError, match=message):
+            Plan.from_config({"studies": ["one"]})
+
+
 def test_studies_of_the_command_line_are_a_text_with_commas(studies):
     assert Plan.from_config({"studies": "one,one"}).studies == ("one",)
 

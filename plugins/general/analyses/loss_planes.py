@@ -1,0 +1,217 @@
+"""The loss on planes through the ends of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat
+
+import nnflow
+from nnflow import Analysis, Streams, Table, UserError
+
+from .._directions import eigenvectors, filter_normalized, orthonormal, principal
+from .._flat import flat_weights
+
+Plane = Literal[
+    "random", "filter_normalized", "top_eigenvectors", "bottom_eigenvectors", "runs", "trajectory"
+]
+STEP = 2e-4
+"""Step of the finite differences, in units of the weights' norm."""
+STENCIL = np.array([-1, 16, -30, 16, -1]) / 12
+"""Second derivative from five values, with an error of the fourth power of the step."""
+MARGIN = 0.3
+"""Room around points that a plane goes through, as a part of their extent."""
+GROUPS = 10
+"""Groups of samples whose losses tell the sampling error of their mean."""
+MARKS = 3
+"""Points that a plane of runs goes through."""
+
+
+class LossPlanes(Analysis):
+    """L(W + x·u + y·v) on a grid, u and v of length 1 and orthogonal, so that x and y are distances
+    in weights; `norm` ‖W‖ makes them comparable between networks.
+
+    Planes: two drawn directions (`random`); the same scaled row by row to the network
+    (`filter_normalized`, Li et al. 2018), then made orthogonal; two eigenvectors of the Hessian
+    from either end of its spectrum; the plane through the ends of three `runs`; and that in which
+    the kept weights (`trace: {weights: N}`) of the run spread most (`trajectory`). W is the run's
+    end; on the plane of runs, the first of them.
+
+    Each plane is checked: its curvature along x and y at W, by finite differences of step
+    ‖W‖/5000, is held against vᵀ∇²L v. Where activations have kinks the two differ, as the step
+    meets kinks that the second derivative does not see: then the number is a report, not a check.
+    The loss is the model's own (batch norm and dropout are in the mode in which it is trained). The
+    sampling error at W is the standard error of the mean over ten groups of samples. Losses that
+    are not finite stay so.
+    """
+
+    needs = ("training", "critical_points", "objective")
+    columns = {
+        "plane_curvature_error": "largest |measured curvature - vHv|, relative to the largest |vHv|"
+        " of its plane",
+        "plane_sampling_error": "standard error of the loss at the center, from groups of samples",
+        "plane_residual": "largest norm of Hv - lambda v of a plane's eigenvectors",
+        "plane_share": "share of the trajectory's squared distances from its end in its plane",
+    }
+
+    planes: Annotated[list[Plane], Field(min_length=1)]
+    """Which planes."""
+    run: NonNegativeInt = 0
+    """The run whose end is W."""
+    runs: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (0, 1, 2)
+    """The runs of the plane `runs`."""
+    reach: PositiveFloat = 1.0
+    """How far the plane goes from W in both directions, in units of ‖W‖, where no points decide."""
+    size: Annotated[int, Field(ge=3)] = 25
+    """Grid points along each side."""
+
+    def compute(self, results):
+        import xarray as xr
+
+        table, parts = Table(results, self.columns), []
+        for configuration, ends in results.each("critical_points"):
+            planes = [self._plane(results, configuration, ends, name) for name in self.planes]
+            joined = xr.concat(planes, "plane", join="outer").assign_coords(plane=self.planes)
+            parts.append(joined)
+            table.row(configuration, **_summary(joined))
+        labels = [configuration.label for configuration in results.configurations]
+        return xr.merge(
+            [xr.concat(parts, "configuration", join="outer").assign_coords(configuration=labels),
+             table.dataset()]
+        )  # fmt: skip
+
+    def _plane(self, results, configuration, ends, name: str):
+        import xarray as xr
+
+        loss, model = results.objective(configuration), configuration.settings.model
+        weights = flat_weights(model, ends)
+        chosen = self.runs if name == "runs" else (self.run,)
+        if max(chosen) >= len(weights):
+            raise UserError(
+                f"{results.study.file}: analyses.loss_planes: run {max(chosen)} is asked for, and"
+                f" {configuration.label} has {len(weights)} runs"
+            )
+        center = weights[chosen[0]]
+        points, facts = center[None], {}
+        if name == "runs":
+            points = weights[list(chosen)]
+            first, second = points[1] - center, points[2] - center
+        elif name == "trajectory":
+            points = _way(results, configuration, self.run)
+            center = points[-1]
+            first, second, facts["share"] = principal(points)
+        elif name in ("random", "filter_normalized"):
+            streams = Streams(results.study.settings.seed, configuration.label, np.arange(2), name)
+            first, second = drawn = streams.normal(len(center))
+            if name == "filter_normalized":
+                first, second = filter_normalized(model, center, drawn)
+        else:
+            streams = Streams(results.study.settings.seed, configuration.label, np.arange(1), name)
+            start = streams.normal(len(center))[0]
+            end = name.removesuffix("_eigenvectors")
+            facts["eigenvalue"], (first, second), facts["residual"] = eigenvectors(
+                loss, center, end, start
+            )
+        first, second = orthonormal(first, second)
+        if not np.isfinite(second).all():
+            raise UserError(
+                f"{results.study.file}: analyses.loss_planes: {name}: no plane at"
+                f" {configuration.label}, as its two directions are one (or none)"
+            )
+        norm = float(np.linalg.norm(center))
+        marks = (points - center) @ np.stack([first, second], axis=1)
+        sides = self._sides(marks, norm)
+        measured, exact = _curvatures(loss, center, np.stack([first, second]), norm)
+        own = {"runs": "mark", "trajectory": "kept"}.get(name)
+        return xr.Dataset(
+            {
+                "x": ("x_place", sides[0], {"long_name": "distance along the first direction"}),
+                "y": ("y_place", sides[1], {"long_name": "distance along the second direction"}),
+                "loss": (
+                    ("y_place", "x_place"),
+                    loss.plane(center, first, second, *sides),
+                    {"long_name": "loss"},
+                ),
+                "norm": ((), norm, {"long_name": "norm of the weights at the center"}),
+                "measured_curvature": (
+                    "direction",
+                    measured,
+                    {"long_name": "second derivative at the center, by finite differences"},
+                ),
+                "curvature": ("direction", exact, {"long_name": "vHv at the center"}),
+                "eigenvalue": ("direction", facts.get("eigenvalue", np.full(2, np.nan))),
+                "residual": ("direction", facts.get("residual", np.full(2, np.nan))),
+                "share": ((), facts.get("share", np.nan)),
+                "sampling_error": ((), _sampling_error(loss, center)),
+                **({f"{own}_place": ((own, "axis"), marks)} if own else {}),
+            },
+            {own: np.arange(len(marks))} if own else {},
+        )
+
+    def _sides(self, marks: np.ndarray, norm: float) -> list[np.ndarray]:
+        if len(marks) == 1:
+            return [np.linspace(-1, 1, self.size) * self.reach * norm] * 2
+        low, high = marks.min(axis=0), marks.max(axis=0)
+        room = MARGIN * (high - low)
+        return [np.linspace(*ends, self.size) for ends in zip(low - room, high + room, strict=True)]
+
+
+def _way(results, configuration, run: int) -> np.ndarray:
+    """The kept weights of a run, (step, weight)."""
+    trained = results.at("training", configuration.label)
+    model = configuration.settings.model
+    if f"kept_{next(iter(model.shapes()))}" not in trained:
+        raise UserError(
+            f"{results.study.file}: analyses.loss_planes: the plane of a trajectory needs"
+            " `trace: {weights: N}`"
+        )
+    way = flat_weights(model, trained, "kept_")[run]
+    way = way[np.isfinite(way).all(axis=1)]
+    if len(way) < 3:
+        raise UserError(
+            f"{results.study.file}: analyses.loss_planes: run {run} of {configuration.label} has"
+            f" {len(way)} kept weights; a plane needs 3"
+        )
+    return way
+
+
+def _curvatures(loss, center, directions, norm) -> tuple[np.ndarray, np.ndarray]:
+    """vᵀ∇²L v by finite differences and by the Hessian, for each direction v."""
+    step = STEP * (norm or 1.0)
+    offsets = step * np.arange(-2, 3)
+    points = center + offsets[:, None] * directions[:, None]
+    values = loss.loss(points.reshape(-1, len(center))).reshape(len(directions), -1)
+    products = loss.hessian_vector(center, directions)
+    return values @ STENCIL / step**2, (products * directions).sum(axis=1)
+
+
+def _sampling_error(loss, center) -> float:
+    """Standard error of the loss at the center; NaN where there are too few samples or none."""
+    if (loss.samples or 0) < 2 * GROUPS:
+        return np.nan
+    groups = np.array_split(np.arange(loss.samples), GROUPS)
+    means = np.concatenate([loss.among(group).loss(center[None]) for group in groups])
+    return float(means.std(ddof=1) / np.sqrt(GROUPS))
+
+
+def _summary(planes) -> dict[str, float]:
+    exact = planes["curvature"].values
+    error = np.abs(planes["measured_curvature"].values - exact)
+    residuals = planes["residual"].values
+    return {
+        "plane_curvature_error": float((error / np.abs(exact).max(axis=1, keepdims=True)).max()),
+        "plane_sampling_error": float(planes["sampling_error"].values[0]),
+        "plane_residual": _largest(residuals),
+        "plane_share": _largest(planes["share"].values),
+    }
+
+
+def _largest(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.max()) if finite.size else np.nan
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("loss_planes", LossPlanes)

@@ -1,0 +1,124 @@
+"""The loss on planes through the ends of runs."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import PositiveInt
+
+import nnflow
+from nnflow import Figure
+
+from ._families import point_name
+
+FLOOR = 1e-4
+"""Losses below this part of the row's largest are drawn as that: logarithms know no 0."""
+LEVELS = 9
+"""Level lines over the range of a row."""
+TITLES = {
+    "random": "two random directions",
+    "filter_normalized": "two directions,\nfilter-normalized",
+    "top_eigenvectors": "two highest\neigenvectors",
+    "bottom_eigenvectors": "two lowest\neigenvectors",
+    "runs": "through the ends\nof three runs",
+    "trajectory": "along a run\n(principal axes)",
+}
+
+
+class LossPlanes(Figure):
+    """Loss on planes of weight space, one row per configuration; light is low, in logarithmic
+    steps, and what is not finite is hatched. Axes are distances in weights, above in units of the
+    norm of the weights W at the cross. Below each panel: curvature at W along both axes as measured
+    by finite differences of the loss, and in brackets vᵀ∇²L v. After Li et al. 2018, Fig. 1, 9."""
+
+    needs = ("loss_planes",)
+
+    columns: PositiveInt = 4
+    """At most so many planes."""
+    most: PositiveInt = 2
+    """At most so many configurations."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        planes = results["loss_planes"].isel(plane=slice(self.columns))
+        rows = min(self.most, planes.sizes["configuration"])
+        columns = planes.sizes["plane"]
+        width = 6.75 if columns > 2 else 5.0 if columns > 1 else 3.3
+        height = min(6.0, 0.5 + rows * (0.95 + 0.85 * width / columns))
+        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+        for row in range(rows):
+            part = planes.isel(configuration=row)
+            scale = _scale(part["loss"].values)
+            for column, name in enumerate(part["plane"].values):
+                axis = axes[row, column]
+                _panel(axis, part.isel(plane=column), name, scale)
+                letter = chr(ord("a") + row * columns + column)
+                title = TITLES[str(name)] if row == 0 else ""
+                axis.set_title(f"({letter}) {title}", fontsize=7, pad=14)
+            axes[row, 0].set_ylabel(
+                f"{point_name(str(part['configuration'].values))}\ndistance", fontsize=7
+            )
+            colors = figure.colorbar(scale, ax=axes[row], pad=0.01, aspect=15, label="loss")
+            colors.ax.tick_params(labelsize=6)
+            colors.ax.yaxis.label.set_size(7)
+        error = float(planes["plane_curvature_error"].max())
+        figure.suptitle(
+            f"Curvatures at the center agree with the Hessian to {_short(error)}", fontsize=8
+        )
+        return figure
+
+
+def _scale(loss: np.ndarray):
+    """Colours on a logarithmic scale over the finite losses of a row."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    finite = loss[np.isfinite(loss)]
+    high = finite.max()
+    return ScalarMappable(LogNorm(max(finite.min(), FLOOR * high), high), "Blues")
+
+
+def _panel(axis, plane, name: str, scale) -> None:
+    x, y, loss = (plane[part].values for part in ("x", "y", "loss"))
+    axis.set_facecolor("0.9")
+    shown = np.where(np.isfinite(loss), np.maximum(loss, scale.norm.vmin), np.nan)
+    axis.patch.set_hatch("////")
+    axis.pcolormesh(x, y, shown, norm=scale.norm, cmap=scale.cmap, shading="nearest")
+    levels = np.geomspace(scale.norm.vmin, scale.norm.vmax, LEVELS)
+    axis.contour(x, y, shown, levels, colors="0.35", linewidths=0.4)
+    axis.plot(0, 0, "+", color="k", ms=6, mew=1)
+    if name == "runs":
+        for place, letter in zip(plane["mark_place"].values, "123", strict=True):
+            axis.plot(*place, "o", color="w", mec="k", ms=3.5, mew=0.8)
+            axis.annotate(letter, place, (3, 2), textcoords="offset points", fontsize=7)
+    if name == "trajectory":
+        way = plane["kept_place"].values
+        axis.plot(*way.T, "o-", color="C3", ms=2, lw=0.9)
+        axis.text(
+            0.03, 0.03, f"{float(plane['share']):.0%} of its spread", fontsize=6,
+            transform=axis.transAxes,
+        )  # fmt: skip
+    norm = float(plane["norm"])
+    above = axis.secondary_xaxis("top", functions=(lambda v: v / norm, lambda v: v * norm))
+    above.tick_params(labelsize=6, pad=1, length=2)
+    axis.tick_params(labelsize=6, pad=1, length=2)
+    lines = [
+        f"{letter}: {_short(measured)} ({_short(exact)})"
+        for letter, measured, exact in zip(
+            "xy", plane["measured_curvature"].values, plane["curvature"].values, strict=True
+        )
+    ]
+    axis.set_xlabel("\n".join(["distance", *lines]), fontsize=6.5)
+
+
+def _short(number: float) -> str:
+    """Three digits, with powers of ten typeset."""
+    if number == 0 or 1e-3 <= abs(number) < 1e4:
+        return f"{number:.3g}".replace("-", "−")
+    digits, power = f"{number:.2e}".split("e")
+    return rf"${digits}\cdot10^{{{int(power)}}}$"
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("loss_planes", LossPlanes)

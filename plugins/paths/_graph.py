@@ -1,0 +1,124 @@
+"""Minima, the saddles between them, and the graph they make."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import numpy as np
+
+from nnflow import LevenbergMarquardtSteps, find_critical, torch
+
+from ..general._flat import named_weights
+from ._bands import CRITICAL, ZERO, Problem
+
+LONGEST = 0.1
+"""Longest step of eigenvector following, in weights."""
+SMALLEST = 1e-3
+"""Curvatures below this count as this in its steps."""
+PUSH = 1e-3
+"""How far from a saddle descents begin, in weights."""
+LEVEL = 1e-6
+"""Gradient norm at which a descent is polished."""
+
+
+def invariants(model, weights: np.ndarray) -> np.ndarray:
+    """Numbers that tell points apart but for the model's symmetry, (point, number)."""
+    named = {name: torch.as_tensor(part) for name, part in named_weights(model, weights).items()}
+    found = model.invariants(named)
+    return weights if found is None else found.numpy()
+
+
+def representatives(model, loss, weights: np.ndarray, within: float) -> np.ndarray:
+    """Numbers of the first of each class of points that are images under the symmetry, by rising
+    loss: points whose losses and invariants agree `within`."""
+    heights, numbers = loss.loss(weights), invariants(model, weights)
+    kept: list[int] = []
+    for row in np.argsort(heights, kind="stable"):
+        if not any(
+            abs(heights[row] - heights[old]) < within
+            and np.abs(numbers[row] - numbers[old]).max() < within
+            for old in kept
+        ):
+            kept.append(int(row))
+    return np.array(kept, dtype=int)
+
+
+def followed(loss, weights: np.ndarray, steps: int) -> np.ndarray:
+    """Points (point, weight) after eigenvector following: Newton's step, but uphill along the
+    lowest mode of the Hessian and downhill along all others (Cerjan & Miller 1981; Wales 1994),
+    then polished."""
+    weights = weights.copy()
+    for _ in range(steps):
+        gradient = loss.gradient(weights)
+        if (np.linalg.norm(gradient, axis=1) < CRITICAL).all():
+            break
+        values, vectors = np.linalg.eigh(loss.hessian(weights))
+        along = np.einsum("pij,pi->pj", vectors, gradient)
+        step = along / np.maximum(np.abs(values), SMALLEST)
+        step[:, 1:] *= -1
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        step *= np.minimum(1, LONGEST / np.maximum(length, 1e-300))
+        weights += np.einsum("pij,pj->pi", vectors, step)
+    return polished(loss, weights)
+
+
+def polished(loss, weights: np.ndarray) -> np.ndarray:
+    """The critical points beside the points, by damped Newton steps."""
+    method = LevenbergMarquardtSteps()
+    return find_critical(Problem(loss), torch.as_tensor(weights), method, 50, 1e-13).numpy()
+
+
+def inertia(loss, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index and nullity of points (point, weight); -1 where the gradient does not vanish."""
+    critical = np.linalg.norm(loss.gradient(weights), axis=1) < CRITICAL
+    values = np.linalg.eigvalsh(loss.hessian(weights))
+    zero = np.abs(values) <= ZERO * np.abs(values).max(axis=1, keepdims=True)
+    index, nullity = ((values < 0) & ~zero).sum(axis=1), zero.sum(axis=1)
+    return np.where(critical, index, -1), np.where(critical, nullity, -1)
+
+
+def descents(loss, saddles: np.ndarray, rate: float, steps: int) -> np.ndarray:
+    """Ends of gradient descent from both sides of saddles, (saddle, side, weight), polished."""
+    _, vectors = np.linalg.eigh(loss.hessian(saddles))
+    push = PUSH * vectors[:, :, 0]
+    weights = np.stack([saddles + push, saddles - push], axis=1).reshape(-1, saddles.shape[1])
+    going = np.arange(len(weights))
+    for _ in range(steps):
+        gradient = loss.gradient(weights[going])
+        weights[going] -= rate * gradient
+        going = going[np.linalg.norm(gradient, axis=1) > LEVEL]
+        if not len(going):
+            break
+    return polished(loss, weights).reshape(len(saddles), 2, saddles.shape[1])
+
+
+def merges(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray):
+    """[(height, group, group)] by rising height: at which saddle two groups of minima become
+    connected, each group a frozenset of minima. heights: of the minima; edges: (edge, 2) minima;
+    levels: (edge,)."""
+    groups = {place: frozenset([place]) for place in range(len(heights))}
+    found = []
+    for edge in np.argsort(levels, kind="stable"):
+        a, b = (groups[place] for place in edges[edge])
+        if a != b:
+            found.append((float(levels[edge]), a, b))
+            for place in a | b:
+                groups[place] = a | b
+    return found
+
+
+def graphml(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> str:
+    """The graph as GraphML: a node for each minimum, an edge for each saddle, both with `loss`."""
+    root = ElementTree.Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
+    for place in ("node", "edge"):
+        key = {"id": place, "for": place, "attr.name": "loss", "attr.type": "double"}
+        ElementTree.SubElement(root, "key", key)
+    graph = ElementTree.SubElement(root, "graph", edgedefault="undirected")
+    for number, height in enumerate(heights):
+        node = ElementTree.SubElement(graph, "node", id=f"m{number}")
+        ElementTree.SubElement(node, "data", key="node").text = repr(float(height))
+    for number, ((a, b), level) in enumerate(zip(edges, levels, strict=True)):
+        ends = {"id": f"s{number}", "source": f"m{a}", "target": f"m{b}"}
+        edge = ElementTree.SubElement(graph, "edge", ends)
+        ElementTree.SubElement(edge, "data", key="edge").text = repr(float(level))
+    return ElementTree.tostring(root, encoding="unicode")

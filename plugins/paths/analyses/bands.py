@@ -1,0 +1,214 @@
+"""The loss along straight ways and along elastic bands between minima."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+import nnflow
+from nnflow import Analysis, Table, UserError, mean, share
+
+from ...general._flat import named_weights
+from .._bands import critical_beside, inserted, relaxed, sampled, spanning_tree, spread, straight
+from .._matching import permuted
+from .._pairs import barrier, disjoint_pairs, ends
+
+SAME = 1e-3
+"""Ends closer than this are one minimum."""
+
+
+class Bands(Analysis):
+    """Nudged elastic bands with insertion of pivots (AutoNEB, Draxler et al. 2018) between ends of
+    runs: all pairs of different ends, pairs that share no run (`disjoint`, which are independent),
+    or each network and itself with its first two hidden neurons swapped (`swapped`; only networks
+    that classify all samples rightly).
+
+    Bands start straight. Each of `cycles` cycles moves the inner pivots `steps` times at the rate
+    of the study's optimizer, then inserts pivots where the loss between two of them rises most.
+    `way_loss` (configuration, band, way, place): along the straight way and along the band, at
+    equal distances. A barrier is the largest rise above the straight line between the ends' values;
+    a band's is an upper bound of the lowest possible one. Its highest point is refined to a
+    critical point where the network has at most `refine_up_to` weights, and counted by index; a
+    band's highest point need not be near one. The spanning tree of lowest passes is over all pairs:
+    its lowest and highest pass are refined heights, where every point of the tree could be refined.
+    """
+
+    needs = ("training", "objective")
+    columns = {
+        "bands": "bands",
+        "minima": "different ends of runs",
+        "barrier_straight": "mean barrier of the straight way",
+        "barrier_band": "mean barrier of the band",
+        "barrier_fall": "mean fall of the barrier from the straight way to the band",
+        "lowest_pass": "height of the lowest pass of the spanning tree",
+        "highest_pass": "height of the highest pass of the spanning tree",
+        "refined": "bands whose highest point was refined to a critical point",
+        "share_index_one": "share of these that have index 1 and nullity 0",
+        "highest_index": "highest index among them",
+        "degenerate": "of these, points whose Hessian has zero eigenvalues",
+        "right_bands": "bands on which every sample is classified rightly throughout",
+    }
+
+    pairs: Literal["all", "disjoint", "swapped"] = "disjoint"
+    """Which ends are joined."""
+    most: PositiveInt = 12
+    """At most so many ends, or swapped networks."""
+    pivots: Annotated[int, Field(ge=3)] = 5
+    """Pivots of a band at first, its ends included."""
+    cycles: PositiveInt = 3
+    """Cycles of relaxation."""
+    steps: PositiveInt = 50
+    """Steps of a cycle."""
+    insert: NonNegativeInt = 2
+    """Pivots inserted after each cycle but the last."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Momentum of the pivots."""
+    fine: PositiveInt = 5
+    """Points on each segment where the loss is looked at."""
+    refine_up_to: NonNegativeInt = 50
+    """Most weights with which highest points are refined."""
+
+    def compute(self, results):
+        import xarray as xr
+
+        table, parts = Table(results, self.columns), []
+        for configuration, trained in results.each("training"):
+            loss = results.objective(configuration)
+            joined, minima = self._joined(results, configuration, loss, trained)
+            found = self._bands(loss, configuration.settings.optimizer.rate, joined)
+            table.row(configuration, minima=minima, **self._row(loss, joined, found))
+            parts.append(_curves(loss, found["band"], joined[0]))
+        labels = [configuration.label for configuration in results.configurations]
+        joined = xr.concat(parts, "configuration", join="outer").assign_coords(configuration=labels)
+        return xr.merge([joined, table.dataset()])
+
+    def _joined(self, results, configuration, loss, trained):
+        """(ends (band, 2, weight), pairs of numbers), and how many minima there are."""
+        weights, model = ends(configuration, trained), configuration.settings.model
+        if self.pairs == "disjoint":
+            chosen = disjoint_pairs(min(self.most, len(weights)))
+            minima = 2 * len(chosen)
+        elif self.pairs == "all":
+            weights = _different(weights)[: self.most]
+            chosen, minima = list(itertools.combinations(range(len(weights)), 2)), len(weights)
+        else:
+            right = loss.observables(weights)["accuracy"] == 1
+            weights = weights[right][: self.most]
+            weights = np.concatenate([weights, _swapped(model, weights)])
+            minima = len(weights) // 2
+            chosen = [(run, minima + run) for run in range(minima)]
+        if not chosen:
+            raise UserError(
+                f"{results.study.file}: analyses.bands: there is no pair of ends to join at"
+                f" {configuration.label}"
+            )
+        return (np.stack([weights[list(pair)] for pair in chosen]), chosen), minima
+
+    def _bands(self, loss, rate: float, joined) -> dict[str, np.ndarray]:
+        bands = straight(joined[0], self.pivots)
+        for cycle in range(self.cycles):
+            bands = relaxed(loss, bands, self.steps, rate, self.momentum)
+            if cycle + 1 < self.cycles:
+                bands = inserted(loss, bands, self.insert, self.fine)
+        way, values = sampled(loss, bands, self.fine)
+        top = way[np.arange(len(way)), values.argmax(axis=1)]
+        refined = None
+        if top.shape[1] <= self.refine_up_to:
+            refined = critical_beside(loss, top, 200)
+        return {"band": bands, "way": way, "values": values, "refined": refined}
+
+    def _row(self, loss, joined, found) -> dict:
+        lines = sampled(loss, straight(joined[0], 2), found["values"].shape[1] - 1)[1]
+        barriers = [_barriers(values) for values in (lines, found["values"])]
+        row = {
+            "bands": len(lines),
+            "barrier_straight": mean(barriers[0]),
+            "barrier_band": mean(barriers[1]),
+            "barrier_fall": mean(barriers[0] - barriers[1]),
+            "right_bands": _right(loss, found["way"]),
+        }
+        heights = found["values"].max(axis=1)
+        refined = found["refined"]
+        if refined is not None:
+            critical = refined["index"] >= 0
+            saddles = critical & (refined["index"] == 1) & (refined["nullity"] == 0)
+            row |= {
+                "refined": int(critical.sum()),
+                "share_index_one": share(int(saddles.sum()), int(critical.sum())),
+                "highest_index": int(refined["index"].max()),
+                "degenerate": int((refined["nullity"] > 0).sum()),
+            }
+            heights = np.where(critical, refined["loss"], heights)
+        if self.pairs == "all":
+            passes = heights[spanning_tree(joined[1], heights)]
+            row |= {"lowest_pass": float(passes.min()), "highest_pass": float(passes.max())}
+        return row
+
+
+def _barriers(values: np.ndarray) -> np.ndarray:
+    return barrier(values, np.linspace(0, 1, values.shape[1]))
+
+
+def _right(loss, way: np.ndarray) -> float:
+    """Bands without an error at any of their points; NaN where nothing is classified."""
+    seen = loss.observables(way.reshape(-1, way.shape[2])).get("accuracy")
+    return np.nan if seen is None else int((seen.reshape(way.shape[:2]) == 1).all(axis=1).sum())
+
+
+def _different(weights: np.ndarray) -> np.ndarray:
+    """The ends that differ, in the order in which they come first."""
+    kept: list[np.ndarray] = []
+    for end in weights:
+        if all(np.linalg.norm(end - other) > SAME for other in kept):
+            kept.append(end)
+    return np.array(kept)
+
+
+def _swapped(model, weights: np.ndarray) -> np.ndarray:
+    """The networks with the first two entries of their first interchangeable axis swapped."""
+    axis = model.interchangeable()[0]
+    images = []
+    for flat in weights:
+        named = {name: part[0] for name, part in named_weights(model, flat[None]).items()}
+        moved = permuted(model, named, {axis: _swap(model, axis)})
+        images.append(np.concatenate([moved[name].ravel() for name in model.shapes()]))
+    return np.array(images).reshape(weights.shape)
+
+
+def _swap(model, axis: str) -> np.ndarray:
+    from .._matching import lengths
+
+    order = np.arange(lengths(model)[axis])
+    order[[0, 1]] = 1, 0
+    return order
+
+
+PLACES = 41
+"""Places at which both ways are kept for figures."""
+
+
+def _curves(loss, bands: np.ndarray, joined: np.ndarray):
+    """Losses along both ways at equal distances."""
+    import xarray as xr
+
+    ways = [straight(joined, PLACES), spread(bands, PLACES)]
+    values = [loss.loss(way.reshape(-1, way.shape[2])).reshape(way.shape[:2]) for way in ways]
+    variables = {
+        "way_loss": (("band", "way", "place"), np.stack(values, axis=1), {"long_name": "loss"})
+    }
+    if bands.shape[2] == 2:
+        variables["way_weights"] = (("band", "place", "weight"), ways[1])
+    coords = {
+        "place": np.linspace(0, 1, PLACES),
+        "way": ["straight", "band"],
+        "band": np.arange(len(bands)),
+    }
+    return xr.Dataset(variables, coords)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("bands", Bands)

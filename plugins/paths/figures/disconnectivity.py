@@ -1,0 +1,90 @@
+"""The disconnectivity graph of the minima."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import PositiveInt
+
+import nnflow
+from nnflow import Figure
+
+from ...general.figures._families import point_name
+from .._graph import merges
+
+
+class Disconnectivity(Figure):
+    """Families of minima (lower ends of the lines, at their loss) and the lowest saddle found at
+    which they become connected (where lines meet); heights of saddles are upper bounds (≤). After
+    Becker & Karplus 1997 and Wales, Miller & Walsh 1998, Fig. 1."""
+
+    needs = ("landscape_graph",)
+
+    most: PositiveInt = 4
+    """At most so many panels."""
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        found = results["landscape_graph"]
+        labels = [configuration.label for configuration in results.configurations][: self.most]
+        width = 6.75 if len(labels) > 2 else 5.0
+        figure, axes = plt.subplots(1, len(labels), figsize=(width, 3.0), squeeze=False)
+        for number, label in enumerate(labels):
+            part = found.sel(configuration=label)
+            _tree(axes[0, number], part)
+            axes[0, number].set_title(f"({chr(ord('a') + number)}) {point_name(label)}", fontsize=8)
+        axes[0, 0].set_ylabel("loss")
+        spurious, joined = (int((found[name] - 1).sum()) for name in ("minima", "joined"))
+        figure.suptitle(
+            f"{joined} of {spurious} families above the lowest one are joined to it"
+            " over saddles that were found", fontsize=8,
+        )  # fmt: skip
+        return figure
+
+
+def _tree(axis, part) -> None:
+    heights = part["minimum_loss"].values
+    heights = heights[np.isfinite(heights)]
+    levels, edges = part["saddle_loss"].values, part["edge"].values
+    known = np.isfinite(levels)
+    steps = merges(heights, edges[known].astype(int), levels[known])
+    order = _order(heights, steps)
+    place = {node: number for number, node in enumerate(order)}
+    top = {frozenset([node]): (place[node], heights[node]) for node in order}
+    for level, a, b in steps:
+        (xa, ya), (xb, yb) = top[a], top[b]
+        x = (xa + xb) / 2
+        for x_from, y_from in ((xa, ya), (xb, yb)):
+            axis.plot([x_from, x_from, x], [y_from, level, level], color="C0", lw=1.2)
+        top[a | b] = (x, level)
+        axis.annotate(
+            f"≤ {level:.4g}", (x, level), (3, 3), textcoords="offset points", fontsize=6.5
+        )
+    for node in order:
+        axis.plot(place[node], heights[node], "o", color="C1", ms=3.5, zorder=3)
+    for x, y in [value for group, value in top.items() if not _inside(group, steps)]:
+        ceiling = max([level for level, _, _ in steps], default=heights.max())
+        axis.plot([x, x], [y, ceiling + 0.06 * (ceiling - heights.min() or 1)], color="C0", lw=1.2)
+    axis.set_xticks([])
+    axis.set_xlim(-0.6, max(len(order) - 0.4, 0.6))
+    axis.set_xlabel(f"{len(order)} minima", fontsize=8)
+    axis.spines["bottom"].set_visible(False)
+    axis.tick_params(labelsize=7)
+
+
+def _inside(group, steps) -> bool:
+    """Did the group join another one?"""
+    return any(group in (a, b) for _, a, b in steps)
+
+
+def _order(heights, steps) -> list[int]:
+    """Minima from left to right so that lines do not cross."""
+    lists = {frozenset([node]): [node] for node in range(len(heights))}
+    for _, a, b in steps:
+        lists[a | b] = lists.pop(a) + lists.pop(b)
+    return [node for part in lists.values() for node in part]
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("disconnectivity", Disconnectivity)

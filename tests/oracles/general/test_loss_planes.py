@@ -1,0 +1,175 @@
+"""Planes through networks against dense Hessians, closed forms and single losses."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from handmade import Handmade, analysis
+from networks import problem
+from studies import module
+
+from nnflow.base.errors import UserError
+from nnflow.engine.landscape import Landscape
+from nnflow.engine.objective import unflatten
+from nnflow.interfaces.registry import registry
+
+directions, flat = module("_directions"), module("_flat")
+
+
+class Around(Handmade):
+    """Ends of runs at given weights, with their loss."""
+
+    def __init__(self, objective, weights, kept=None):
+        named = {
+            name: (("run", *(f"{name}{i}" for i in range(part.ndim - 1))), part.numpy())
+            for name, part in objective.named(weights).items()
+        }
+        trained = xr.Dataset()
+        if kept is not None:
+            trained = xr.Dataset(
+                {
+                    f"kept_{name}": (
+                        ("run", "kept_step", *(f"{name}{i}" for i in range(part.ndim - 2))),
+                        part.numpy(),
+                    )
+                    for name, part in unflatten(kept, objective.model).items()
+                }
+            )
+        super().__init__(
+            {"all": {"model": objective.model}},
+            {"critical_points": {"all": xr.Dataset(named)}, "training": {"all": trained}},
+        )
+        self.objective = lambda configuration: Landscape(objective)
+
+
+def planes(objective, weights, kept=None, **settings):
+    return analysis("loss_planes", **settings).compute(Around(objective, weights, kept))
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "squared"])
+def test_a_mlp_on_a_plane_is_the_mlp_at_its_points(loss):
+    objective, weights = problem("tanh", loss)
+    center, first, second = weights.numpy()
+    x, y = np.linspace(-2, 2, 5), np.linspace(0, 1, 3)
+    found = Landscape(objective).plane(center, first, second, x, y)
+    points = [center + a * first + b * second for b in y for a in x]
+    expected = objective.loss(torch.as_tensor(np.array(points)))
+    np.testing.assert_allclose(found.ravel(), expected, rtol=1e-13)
+
+
+def test_filters_keep_their_lengths_and_biases_stay():
+    objective, weights = problem()
+    center, *drawn = weights.numpy()
+    moved = directions.filter_normalized(objective.model, center, np.array(drawn))
+    for part in unflatten(torch.as_tensor(moved), objective.model).items():
+        name, values = part
+        here = objective.named(torch.as_tensor(center[None]))[name]
+        if name.startswith("b"):
+            assert not values.any()
+        else:
+            torch.testing.assert_close(values.norm(dim=-1), here.norm(dim=-1).expand(2, -1))
+
+
+@pytest.mark.parametrize("end", ["top", "bottom"])
+def test_eigenvectors_by_products_are_those_of_the_dense_hessian(monkeypatch, end):
+    objective, weights = problem()
+    loss, center = Landscape(objective), weights[0].numpy()
+    dense, _, _ = directions.eigenvectors(loss, center, end, None)
+    monkeypatch.setattr(directions, "DENSE", 0)
+    start = np.random.default_rng(0).normal(size=len(center))
+    values, vectors, residuals = directions.eigenvectors(loss, center, end, start)
+    exact = np.linalg.eigvalsh(loss.hessian(center)[0])
+    np.testing.assert_allclose(values, exact[[-1, -2]] if end == "top" else exact[[0, 1]])
+    np.testing.assert_allclose(values, dense)
+    np.testing.assert_allclose(vectors @ vectors.T, np.eye(2), atol=1e-9)
+    assert residuals.max() < 1e-5 * abs(exact[-1])
+
+
+def test_the_principal_axes_of_a_flat_trajectory_hold_all_of_it():
+    way = np.zeros((6, 5))
+    way[:, 1], way[:, 3] = np.linspace(3, 0, 6), np.array([0, 1, 1, 0.5, 0.2, 0])
+    first, second, share = directions.principal(way)
+    assert share == pytest.approx(1)
+    plane = np.abs([first, second])[:, [0, 2, 4]]
+    np.testing.assert_allclose(plane, 0, atol=1e-12)
+
+
+ALL = ["random", "filter_normalized", "top_eigenvectors", "bottom_eigenvectors", "runs"]
+
+
+def test_curvatures_are_those_of_the_hessian():
+    objective, weights = problem()
+    found = planes(objective, weights, planes=ALL, size=3)
+    assert found["plane_curvature_error"] < 1e-6
+    assert found["plane_residual"] < 1e-12
+    exact = np.linalg.eigvalsh(objective.hessian(weights[:1])[0].numpy())
+    top = found["curvature"].sel(plane="top_eigenvectors").values[0]
+    np.testing.assert_allclose(top, exact[[-1, -2]])
+    np.testing.assert_allclose(found["norm"].sel(plane="random"), weights[0].norm())
+    center = found["loss"].sel(plane="random").isel(x_place=1, y_place=1)
+    np.testing.assert_allclose(center, objective.loss(weights[:1]))
+
+
+def test_the_plane_of_runs_goes_through_them():
+    objective, weights = problem()
+    found = planes(objective, weights, planes=["runs"], size=3).isel(configuration=0, plane=0)
+    places = found["mark_place"].values
+    between = np.linalg.norm(places[:, None] - places, axis=2)
+    expected = (weights[:, None] - weights).norm(dim=2)
+    np.testing.assert_allclose(between, expected, atol=1e-12)
+    low, high = found["x"].values[[0, -1]]
+    assert low < places[:, 0].min() and places[:, 0].max() < high
+
+
+def test_the_plane_of_a_trajectory_ends_at_its_center():
+    objective, weights = problem()
+    way = torch.stack([weights, weights / 2, weights**2], dim=1)
+    found = planes(objective, weights, way, planes=["trajectory"], size=3)
+    places = found["kept_place"].values[0, 0]
+    np.testing.assert_allclose(places[-1], 0)
+    assert found["plane_share"] == pytest.approx(1)  # three points lie in a plane
+
+
+def test_the_sampling_error_is_that_of_groups():
+    objective, weights = problem()
+    found = planes(objective, weights, planes=["random"], size=3)
+    groups = np.array_split(np.arange(25), 10)
+    loss = Landscape(objective)
+    means = [loss.among(group).loss(weights[:1].numpy())[0] for group in groups]
+    assert loss.samples == 25
+    np.testing.assert_allclose(found["plane_sampling_error"], np.std(means, ddof=1) / np.sqrt(10))
+
+
+def test_kinks_are_seen_by_the_differences_alone(monkeypatch):
+    """With ReLU the loss has kinks within a long step, of which the Hessian knows nothing."""
+    monkeypatch.setattr(module("loss_planes"), "STEP", 0.1)
+    objective, weights = problem("relu", "squared")
+    kinked = planes(objective, weights, planes=["random"], size=3)
+    assert kinked["plane_curvature_error"] > 1e-3
+
+
+def test_what_is_not_finite_stays_so():
+    objective, weights = problem("tanh", "squared")
+    found = planes(objective, weights, planes=["random"], size=3, reach=1e200)
+    assert np.isinf(found["loss"].values).any()
+    assert np.isfinite(found["loss"].sel(plane="random").values[0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"planes": ["random"], "run": 3}, "run 3 is asked for, and all has 3 runs"),
+        ({"planes": ["trajectory"]}, "needs `trace: {weights: N}`"),
+        ({"planes": ["runs"], "runs": (0, 1, 1)}, "runs: no plane at all"),
+    ],
+)
+def test_mistakes_are_told(settings, message):
+    objective, weights = problem()
+    with pytest.raises(UserError, match=message.replace("{", r"\{")):
+        planes(objective, weights, **settings)
+
+
+def test_two_weights_are_a_plane():
+    model = registry().get("models", "himmelblau")()
+    parts = flat.named_weights(model, np.array([[3.0, 2.0]]))
+    assert parts["w"].tolist() == [[3.0, 2.0]]

@@ -1,0 +1,106 @@
+"""The graph of Himmelblau's function, which is known, and of points that a symmetry repeats."""
+
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import xarray as xr
+from handmade import Handmade, analysis, assert_columns
+from studies import module
+
+from nnflow.base.store import flags
+from nnflow.base.streams import Streams
+from nnflow.engine.landscape import Landscape
+from nnflow.engine.objective import Objective
+from nnflow.interfaces.registry import registry
+
+graph = module("_graph")
+KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
+MINIMA = [[3.0, 2.0], [3.584428, -1.848127], [-3.779310, -3.283186], [-2.805118, 3.131313]]
+
+
+def surface(name, **settings):
+    model = registry().get("models", name)(**settings)
+    return model, Landscape(Objective(model, {}, Streams(0, "all", np.arange(1), "x")))
+
+
+def around(name, weights, rate, **settings):
+    model, loss = surface(name, **settings)
+    parts = {
+        "model": model,
+        "optimizer": registry().get("optimizers", "gradient_descent")(rate=rate),
+    }
+    points = graph.polished(loss, weights.reshape(len(weights), -1)).reshape(weights.shape)
+    axes = ("run", *(f"w{i}" for i in range(points.ndim - 1)))
+    ends = xr.Dataset({"w": (axes, points), "kind": flags([0] * len(points), KINDS)})
+    results = Handmade({"all": parts}, {"critical_points": {"all": ends}})
+    results.objective = lambda configuration: loss
+    return results
+
+
+def test_the_graph_of_himmelblau():
+    """Four minima in a ring of four saddles; from two of the minima the others are found, too."""
+    results = around("himmelblau", np.array(MINIMA[:2]), 0.004)
+    plugin = analysis("landscape_graph", starts=40, within=1e-9)
+    found = plugin.compute(results)
+    levels = np.sort(found["saddle_loss"].values[0])
+    np.testing.assert_allclose(levels[0], 13.311926, atol=1e-6)
+    assert set(np.round(levels, 4)) <= {13.3119, 67.7192, 104.0152, 178.3372}
+    assert found["copies"] == 0
+    assert found["lowest_edge"] == pytest.approx(13.311926, abs=1e-6)
+    assert found["gradient_norm"] < 1e-9
+    edges = found["edge"].values[0]
+    assert (edges[:, 0] != edges[:, 1]).all()
+    document = ElementTree.fromstring(str(found["graphml"].values[0, 0]))
+    space = "{http://graphml.graphdrawing.org/xmlns}"
+    assert len(list(document.iter(f"{space}node"))) == int(found["minima"][0])
+    assert len(list(document.iter(f"{space}edge"))) == int(found["saddles"][0]) == len(levels)
+
+
+def test_images_of_the_global_minimum_are_one_node():
+    """72 permuted copies of the teacher would be 72 minima; modulo the symmetry they are one."""
+    rng = np.random.default_rng(0)
+    copies = np.stack([np.eye(4)[rng.permutation(4)] for _ in range(20)])
+    model, loss = surface("relu_teacher_student", k=4, n=4)
+    kept = graph.representatives(model, loss, copies.reshape(20, 16), 1e-6)
+    assert len(kept) == 1
+
+
+def test_columns_of_a_graph_without_saddles():
+    """A bowl has one minimum and nothing else."""
+    results = around("toy_valley", np.zeros((3, 2)), 0.05, epsilon=1.0)
+    nan = np.nan
+    assert_columns(
+        analysis("landscape_graph", starts=3, steps=20),
+        results,
+        {
+            "minima": [1],
+            "saddles": [0],
+            "copies": [0],
+            "joined": [1],
+            "lowest_edge": [nan],
+            "highest_merge": [nan],
+            "barrier": [nan],
+            "gradient_norm": [0.0],
+        },
+    )
+
+
+def test_merges_are_at_the_lowest_saddles_that_join_groups():
+    heights = np.array([0.0, 0.1, 0.2])
+    edges, levels = np.array([[0, 1], [1, 0], [2, 1], [2, 0]]), np.array([0.5, 0.4, 0.9, 0.7])
+    found = graph.merges(heights, edges, levels)
+    assert [level for level, _, _ in found] == [0.4, 0.7]
+    assert found[-1][1] | found[-1][2] == {0, 1, 2}
+
+
+def test_following_the_lowest_mode_leads_up_to_the_saddle():
+    _, loss = surface("mueller_brown")
+    found = graph.followed(loss, np.array([[-0.05, 0.55], [0.1, 0.35]]), 300)
+    index, nullity = graph.inertia(loss, found)
+    assert index.tolist() == [1, 1]
+    assert nullity.tolist() == [0, 0]
+    known = np.array([-72.248940, -40.664843])
+    assert (np.abs(loss.loss(found)[:, None] - known).min(axis=1) < 1e-6).all()
+    ends = graph.descents(loss, found, 2e-4, 20_000).reshape(-1, 2)
+    assert graph.inertia(loss, ends)[0].tolist() == [0] * 4

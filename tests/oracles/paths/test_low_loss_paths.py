@@ -1,0 +1,165 @@
+"""Ways between ensembles of neurons against formulas and against networks."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns
+from networks import problem
+from studies import module
+
+from nnflow.base.errors import UserError
+from nnflow.engine.landscape import Landscape
+
+ways = module("_neurons")
+T = np.array([0.0, 0.25, 0.5, 1.0])
+
+
+def test_neurons_are_the_network_again():
+    objective, weights = problem(widths=[5, 7, 3])
+    ensembles, biases = ways.neurons(objective.model, weights.numpy())
+    assert ensembles.shape == (3, 7, 5 + 1 + 3)
+    np.testing.assert_array_equal(ways.flat_network(ensembles, biases, 5), weights.numpy())
+
+
+def test_balanced_relu_networks_are_the_same_function():
+    objective, weights = problem("relu", widths=[5, 7, 3])
+    ensembles, biases = ways.neurons(objective.model, weights.numpy())
+    moved = ways.balanced(ensembles, 5)
+    flat = ways.flat_network(moved, biases, 5)
+    np.testing.assert_allclose(objective.loss(torch.as_tensor(flat)), objective.loss(weights))
+    sides = [np.linalg.norm(part, axis=2) for part in np.split(moved, [6], axis=2)]
+    np.testing.assert_allclose(*sides)
+
+
+def test_covariances_on_the_way_are_those_of_the_formulas():
+    """(t² + (1 − t)²)Σ + t(1 − t)(C + Cᵀ) and Σ + ½ sin(πt)(C + Cᵀ), exact for samples whose own
+    moments are Σ and C."""
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(2, 400, 2))
+    sigma_x, sigma_y = x.T @ x / 400, y.T @ y / 400
+    cross = x.T @ y / 400
+    for t in T:
+        at = np.array([t])
+        line = ways.linear(x, y, at)[0]
+        expected = (1 - t) ** 2 * sigma_x + t**2 * sigma_y + t * (1 - t) * (cross + cross.T)
+        np.testing.assert_allclose(line.T @ line / 400, expected)
+        bent = ways.arc(x, y, at, 0.0)[0]
+        c, s = np.cos(np.pi * t / 2), np.sin(np.pi * t / 2)
+        expected = c**2 * sigma_x + s**2 * sigma_y + np.sin(np.pi * t) / 2 * (cross + cross.T)
+        np.testing.assert_allclose(bent.T @ bent / 400, expected)
+
+
+def test_an_arc_about_the_mean_keeps_the_mean_and_one_about_0_does_not():
+    x = np.random.default_rng(0).normal(size=(50, 2)) + np.array([3.0, 0.0])
+    y = x[::-1]
+    half = np.array([0.5])
+    np.testing.assert_allclose(ways.arc(x, y, half, x.mean(axis=0))[0].mean(axis=0), x.mean(axis=0))
+    about_zero = ways.arc(x, y, half, 0.0)[0].mean(axis=0)
+    np.testing.assert_allclose(about_zero, np.sqrt(2) * x.mean(axis=0))
+
+
+@pytest.fixture
+def pair():
+    objective, weights = problem("relu", widths=[5, 7, 3])
+    for _ in range(100):
+        weights = weights - 0.3 * objective.gradient(weights)
+    return objective, weights
+
+
+def around(objective, rows):
+    trained = xr.Dataset(
+        {
+            name: (("run", *(f"{name}{i}" for i in range(part.ndim - 1))), part.numpy())
+            for name, part in objective.named(rows).items()
+        }
+    )
+    results = Handmade({"all": {"model": objective.model}}, {"training": {"all": trained}})
+    results.objective = lambda configuration: Landscape(objective)
+    return results
+
+
+def test_columns_of_a_network_joined_to_itself(pair):
+    """Straight ways stay; an arc about the mean doubles the covariance at the middle, so it moves
+    (referee's trap)."""
+    objective, weights = pair
+    rows = weights[[0, 0]]
+    loss = Landscape(objective)
+    seen, value = loss.observables(rows[:1].numpy()), loss.loss(rows[:1].numpy())[0]
+    train, test = (float(seen[name][0]) for name in ("accuracy", "test_accuracy"))
+    only = (-np.inf, np.inf)
+    same = {"loss": value, "train": train, "test": test}
+    expected = {
+        "pairs": [1],
+        "width": [7],
+        "ends_train": [(train, *only)],
+        "ends_test": [(test, *only)],
+    }
+    for way in module("low_loss_paths").WAYS:
+        for measure, number in same.items():
+            stays = way in ("linear", "linear_matched")
+            # curve and chain are trained, and the adjustment is a ridge regression
+            found = number if stays else Between(0, np.inf)
+            expected[f"{way}_{measure}"] = [(found, *only)]
+    expected |= {
+        "arc_gain": [(Between(-1, 0), *only)],
+        "matched_gain": [(Between(0, 1), *only)],
+        "spread_linear": [(1.0, *only)],
+        "spread_arc": [(2.0, *only)],
+        "spread_linear_matched": [(1.0, *only)],
+        "spread_arc_matched": [(2.0, *only)],
+    }
+    assert_columns(analysis("low_loss_paths", points=3, steps=1), around(objective, rows), expected)
+
+
+def test_adjusted_outputs_are_nearest_to_the_interpolated_ones(pair):
+    objective, weights = pair
+    model, loss, t = objective.model, Landscape(objective), np.array([0.0, 0.5, 1.0])
+    line = ways.linear(*weights[:2].numpy(), t)
+    moved = module("low_loss_paths")._adjusted(loss, model, line, t)
+    np.testing.assert_array_equal(moved[[0, 2]], line[[0, 2]])
+
+    def outputs(flat):
+        *_, found = model._sums(objective.named(torch.as_tensor(flat)), objective.data["inputs"])
+        return found.numpy()
+
+    wanted = (outputs(line[[0]]) + outputs(line[[2]])) / 2
+    errors = [np.square(outputs(way[[1]]) - wanted).sum() for way in (line, moved)]
+    assert errors[1] < 0.9 * errors[0]
+    rows = np.random.default_rng(0).normal(size=(20, moved.shape[1]))
+    rows[:, : 5 * 7 + 7] = 0  # only output weights and biases
+    near = np.square(outputs(moved[1] + 1e-2 * rows) - wanted).sum(axis=(1, 2))
+    assert (near > errors[1]).all()
+
+
+def test_trained_ways_are_better_than_straight_ones(pair):
+    objective, weights = pair
+    plugin = analysis("low_loss_paths", points=11, steps=80, rate=0.3)
+    found = plugin.compute(around(objective, weights[:2]))
+    assert found["bezier_loss"] < found["linear_loss"]
+    assert found["chain_loss"] < found["linear_loss"]
+
+
+def test_deep_networks_are_refused():
+    objective, weights = problem()
+    with pytest.raises(UserError, match="networks of one hidden layer are needed; all has 2"):
+        analysis("low_loss_paths").compute(around(objective, weights))
+
+
+def test_columns_of_gaussian_squeeze():
+    plugin = analysis("gaussian_squeeze", draws=40_000)
+
+    def about(value):  # four standard errors, value·√(2/80,000) each
+        return [(Between(0.98 * value, 1.02 * value), *(Between(0.95 * value, 1.05 * value),) * 2)]
+
+    assert_columns(
+        plugin,
+        Handmade(),
+        {
+            "linear_middle": about(0.5),
+            "arc_middle": about(1.0),
+            "linear_same": about(1.0),
+            "arc_same": about(2.0),
+            "curve_error": [Between(0, 5)],
+        },
+    )
