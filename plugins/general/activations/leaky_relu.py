@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 import nnflow
 from nnflow import Activation, torch
 
 
 class LeakyRelu(Activation):
-    """σ(t) = t for t > 0, at for t ≤ 0, with a kink at 0 (Maas, Hannun & Ng 2013)."""
+    """σ(t) = max(t, 0) + κ min(t, 0), with a kink at 0 (Maas, Hannun & Ng 2013); κ = −1 is |t|."""
 
     smooth = False
 
-    slope: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    """a."""
+    slope: float = 0.1
+    """κ."""
 
     @property
-    def jump(self):
+    def jump(self) -> float:
+        """What σ' grows by at 0."""
         return 1 - self.slope
 
     def __call__(self, values):

@@ -6,7 +6,7 @@ import torch
 from handmade import Between, Handmade, analysis, assert_columns
 from pydantic import ValidationError
 from studies import AGREE, assert_drawn, complete, module, verdicts
-from test_signal import propagation
+from wide_networks import propagation
 
 from nnflow.study.loading import load_study, study_file
 

@@ -7,22 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from studies import AGREE, assert_drawn, complete, module, verdicts
+from wide_networks import moments, propagation
 
 from nnflow import Activation, UserError, torch
-from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
-
-
-def activation(name, **settings):
-    return registry().get("activations", name)(**settings)
-
-
-def moments(name, **settings):
-    return module("_moments").moments(activation(name, **settings))
-
-
-def propagation(name, weight_variance, bias_variance, **settings):
-    return module("_signal").Propagation(moments(name, **settings), weight_variance, bias_variance)
 
 
 def digits(value):

@@ -6,7 +6,7 @@ import torch
 from handmade import Between, Handmade, analysis, assert_columns
 from pydantic import ValidationError
 from studies import AGREE, assert_drawn, complete, module, verdicts
-from test_signal import activation, moments
+from wide_networks import activation, moments
 
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
