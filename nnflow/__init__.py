@@ -55,6 +55,13 @@ def open(study, scale="quick", results="results"):
     return open_results(study, scale, results)
 
 
+def sealed(dataset):
+    """A dataset of proofs over the axis `certificate`, with a checksum of each."""
+    from nnflow.proofs.certificates import sealed as seal
+
+    return seal(dataset)
+
+
 __all__ = [
     "Activation",
     "Analysis",
@@ -89,6 +96,7 @@ __all__ = [
     "mean",
     "newton_step",
     "open",
+    "sealed",
     "share",
     "torch",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from nnflow.interfaces.plugin import Plugin
@@ -31,6 +31,12 @@ class Analysis(Plugin):
     needs: ClassVar[tuple[str, ...]] = ()
     """What is read: any of initialization, training, critical_points, certificates, spectra, the
     names of other analyses of the study, and `objective`, the loss with the data."""
+
+    def check(self, dataset: xr.Dataset) -> Iterator[tuple[str, bool, str]]:
+        """For an analysis that proves: (name, proved, text) of each statement of a dataset that it
+        wrote, proved again from the dataset alone. `nnflow certificate check` calls it for a
+        dataset that was `nnflow.sealed`, with this analysis as its attribute `analysis`."""
+        raise NotImplementedError
 
     def compute(self, results: ResultsView) -> xr.Dataset:
         """The result. `results.configurations` are those of the study,
