@@ -165,8 +165,8 @@ def _left(box: Box) -> tuple[arb_mat, arb]:
 
 
 def connected(left: Box, right: Box) -> bool:
-    """Are the points of two neighbouring boxes one at the s that they share? A small tube there that
-    is proved to hold a zero lies in both tubes, each of which holds but one."""
+    """Are the points of two neighbouring boxes one at the s that they share? A small tube there
+    that is proved to hold a zero lies in both tubes, each of which holds but one."""
     if left.high != right.low:
         return False
     shared = make_box(left.high, left.high, np.array(left.center))
@@ -181,8 +181,8 @@ def connected(left: Box, right: Box) -> bool:
 
 
 def above(form: Form, bound: float) -> bool:
-    """Is the lowest eigenvalue of M x = λ G x above `bound`? M − μG = RRᵀ + rest with rest ⪰ 0 by its
-    rows, r_ii ≥ Σ|r_ij|, and R, triangular without a zero on its diagonal, invertible. G is
+    """Is the lowest eigenvalue of M x = λ G x above `bound`? M − μG = RRᵀ + rest with rest ⪰ 0 by
+    its rows, r_ii ≥ Σ|r_ij|, and R, triangular without a zero on its diagonal, invertible. G is
     positive semidefinite."""
     if not np.isfinite(bound):
         return bound < 0
@@ -233,9 +233,9 @@ def _guess(form: Form) -> tuple[float, np.ndarray]:
 def cover(
     low: float, high: float, tightness: float, shortest: float
 ) -> Iterator[tuple[Box, Statement]]:
-    """Boxes that cover low ≤ s ≤ high, cut in two until each is proved to be a spurious minimum that
-    a split makes a saddle, with a lower bound of its lowest eigenvalue of at least `tightness`
-    times the upper one; and as they are below the width `shortest`."""
+    """Boxes that cover low ≤ s ≤ high, cut in two until each is proved to be a spurious minimum
+    that a split makes a saddle, with a lower bound of its lowest eigenvalue of at least
+    `tightness` times the upper one; and as they are below the width `shortest`."""
     waiting, guess = [(low, high)], np.array(AT_ZERO)
     if low > 0:
         for s in np.linspace(0, low, 1 + int(low / 0.02)):
@@ -299,6 +299,14 @@ def _floats(matrix: arb_mat) -> np.ndarray:
 def _weaker(bound: float, sign: int) -> float:
     """Moved by SLACK: up for an upper bound (sign 1), down for a lower one (−1)."""
     return bound + sign * SLACK * (abs(bound) + SLACK)
+
+
+def at_width(k: int) -> Statement:
+    """What is proved at the float nearest to s = 1/√k alone."""
+    s, guess = k**-0.5, np.array(AT_ZERO)
+    for at in np.linspace(0, s, 20):
+        guess = newton(guess, float(at))
+    return state(make_box(s, s, guess))
 
 
 @dataclass(frozen=True)

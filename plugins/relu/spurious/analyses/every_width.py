@@ -17,6 +17,8 @@ from nnflow import Analysis
 from ._type_two import UNKNOWNS
 from ._type_two_blocks import NAMES
 
+WIDTHS = (6, 7, 8, 9, 10, 12, 14, 17, 20, 25, 30, 40, 60, 100, 200, 500, 2000, 100_000)
+"""Widths at which points are shown."""
 PRECISION = 64
 """Bits of the balls' midpoints."""
 BOX = ("low", "high", "radius")
@@ -52,8 +54,8 @@ class EveryWidth(Analysis):
     from_k: PositiveInt = Field(default=6, ge=6)
     """The least k. Below 6 the family is a saddle."""
     tightness: float = Field(default=0.5, ge=0, lt=1)
-    """Boxes are cut until the lower bound of the lowest eigenvalue is at least this part of the upper
-    one."""
+    """Boxes are cut until the lower bound of the lowest eigenvalue is at least this part of the
+    upper one."""
     shortest: PositiveFloat = 1e-6
     """Width of s below which a box is not cut any more, and counts as undecided."""
     crossing_width: PositiveFloat = 1e-7
@@ -62,7 +64,7 @@ class EveryWidth(Analysis):
     def compute(self, results):
         import flint
 
-        from ._type_two_boxes import connected, cover, crossing, proved
+        from ._type_two_boxes import at_width, connected, cover, crossing, proved
 
         found = []
         end = _end(self.from_k)
@@ -72,6 +74,7 @@ class EveryWidth(Analysis):
                 results.progress(round(1000 * box.high / end), 1000, "of s is covered")
             boxes = [box for box, _ in found]
             joined = [connected(a, b) for a, b in pairwise(boxes)]
+            points = [at_width(k) for k in WIDTHS]
             crossed, _ = crossing(6**-0.5, 5**-0.5, self.crossing_width)
         good = [said for _, said in found if proved(said)]
         table = nnflow.Table(results, self.columns)
@@ -87,7 +90,7 @@ class EveryWidth(Analysis):
             low, high = crossed.high**-2, crossed.low**-2
             table.everywhere(first_minimum=((low + high) / 2, low, high))
         ends = [np.nan, np.nan] if crossed is None else [crossed.low, crossed.high]
-        return self._sealed(table.dataset(), found, ends)
+        return self._sealed(_with_points(table.dataset(), points), found, ends)
 
     def _sealed(self, columns: xr.Dataset, found: list, ends: list[float]) -> xr.Dataset:
         """The columns, and the boxes with what is proved on them."""
@@ -124,7 +127,7 @@ class EveryWidth(Analysis):
         return nnflow.sealed(dataset.assign_attrs(analysis=described))
 
     def check(self, dataset: xr.Dataset) -> Iterator[tuple[str, bool, str]]:
-        """Prove every box again, that they cover all k ≥ `from_k` without a gap, and the crossing."""
+        """Prove every box again, that they cover all k ≥ `from_k` without a gap, and a crossing."""
         import flint
 
         from ._type_two_boxes import connected, crosses, holds, parts_of
@@ -157,6 +160,15 @@ class EveryWidth(Analysis):
         box = Box(float(row["low"]), float(row["high"]), *curve, float(row["radius"]))
         numbers = {name: float(row[name]) for name in STATED}
         return box, Statement(**numbers, by_block=tuple(row["by_block"].values.tolist()))
+
+
+def _with_points(dataset: xr.Dataset, points: list) -> xr.Dataset:
+    """With the middle of sharp bounds at some widths, for figures."""
+    texts = {"eigenvalue": "lowest Hessian eigenvalue", "loss": "k times the loss"}
+    for name, text in texts.items():
+        ends = [[getattr(one, f"{name}_{end}") for end in ("low", "high")] for one in points]
+        dataset[f"{name}_at"] = ("width", np.mean(ends, axis=1), {"long_name": text})
+    return dataset.assign_coords(width=list(WIDTHS))
 
 
 def _not_what_is_claimed(said) -> str:

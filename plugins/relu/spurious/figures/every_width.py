@@ -38,17 +38,13 @@ class EveryWidthFigure(Figure):
 
 
 def _tube(axis, proofs, name: str, limit: float, text: str) -> None:
-    """The band between both bounds, the integers k in it, and the limit at s = 0."""
+    """The band between both bounds, some integers k in it, and the limit at s = 0."""
     low, high = proofs["low"].values, proofs["high"].values
     edges = np.append(low, high[-1])
     bounds = [proofs[f"{name}_{end}"].values for end in ("low", "high")]
     steps = [np.append(values, values[-1]) for values in bounds]
     axis.fill_between(edges, *steps, step="post", color="C0", alpha=0.35, lw=0.6, ec="C0")
-    middle = np.mean(bounds, axis=0)
-    widths = np.unique(np.round(np.geomspace(6, 10_000, 60)))
-    at = np.searchsorted(high, 1 / np.sqrt(widths))
-    at = np.minimum(at, len(middle) - 1)
-    axis.plot(1 / np.sqrt(widths), middle[at], "k.", ms=3)
+    axis.plot(proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, "k.", ms=3)
     axis.axhline(limit, color="k", ls=":", lw=0.8)
     axis.annotate(text, (high[-1], limit), ha="right", va="bottom", fontsize=8)
     axis.set(
