@@ -57,6 +57,13 @@ def open(study, scale="quick", results="results"):
     return open_results(study, scale, results)
 
 
+def sealed(dataset):
+    """A dataset of proofs over the axis `certificate`, with a checksum of each."""
+    from nnflow.proofs.certificates import sealed as seal
+
+    return seal(dataset)
+
+
 def __getattr__(name):
     """`nnflow.Landscape`, which takes torch, on first use."""
     if name == "Landscape":
@@ -103,6 +110,7 @@ __all__ = [
     "newton_step",
     "of_families",
     "open",
+    "sealed",
     "share",
     "torch",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from nnflow.interfaces.plugin import Plugin
@@ -40,6 +40,12 @@ class Analysis(Plugin):
     def part(self, results: ResultsView, number: int) -> xr.Dataset:
         """One of the parts 0, 1, …; it may read datasets of stages, and no other analysis.
         `results.parts(self)` gives all of them to `compute`."""
+        raise NotImplementedError
+
+    def check(self, dataset: xr.Dataset) -> Iterator[tuple[str, bool, str]]:
+        """For an analysis that proves: (name, proved, text) of each statement of a dataset that it
+        wrote, proved again from the dataset alone. `nnflow certificate check` calls it for a
+        dataset that was `nnflow.sealed`, with this analysis as its attribute `analysis`."""
         raise NotImplementedError
 
     def compute(self, results: ResultsView) -> xr.Dataset:

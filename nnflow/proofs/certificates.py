@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.settings import explain
+from nnflow.interfaces.analysis import Analysis
 from nnflow.interfaces.enclosure import Enclosure
 from nnflow.interfaces.model import Model, weight_dimensions
 from nnflow.proofs.proof import LOWER, UPPER, VERDICTS, Proof, prove, reason, verdict, weakened
@@ -90,7 +91,10 @@ def _checksum(dataset: xr.Dataset, number: int) -> str:
         for name in row.variables
         if name != "checksum" and "certificate" in dataset[name].dims
     }
-    text = json.dumps({"model": dataset.attrs.get("model"), **content}, sort_keys=True)
+    made_by = {"model": dataset.attrs.get("model")}
+    if "analysis" in dataset.attrs:
+        made_by["analysis"] = dataset.attrs["analysis"]
+    text = json.dumps({**made_by, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -108,6 +112,9 @@ def check_file(path: Path) -> Iterator[CheckResult]:
     Raises UserError for a file that is missing, damaged, or holds no certificates.
     """
     for label, dataset in store.read(path).items():
+        if "analysis" in dataset.attrs:
+            yield from _check_analysis(path, dataset)
+            continue
         missing = {"checksum", "verdict", "precision", "radius", *BOUNDS} - set(dataset.variables)
         if missing or "model" not in dataset.attrs:
             lacking = sorted(missing)[0] if missing else "model"
@@ -116,6 +123,26 @@ def check_file(path: Path) -> Iterator[CheckResult]:
         for number in range(dataset.sizes["certificate"]):
             name = f"{label} certificate {number}".strip()
             yield _check(name, model, dataset, number)
+
+
+def _check_analysis(path: Path, dataset: xr.Dataset) -> Iterator[CheckResult]:
+    """What an analysis that proves says of a dataset of its own."""
+    try:
+        analysis = TypeAdapter(Analysis).validate_python(json.loads(dataset.attrs["analysis"]))
+        sums = dataset["checksum"].values
+    except ValidationError as error:
+        raise UserError(f"{path}: analysis: {explain(error, Analysis)}") from None
+    except (ValueError, KeyError) as error:
+        raise UserError(f"{path}: analysis: {' '.join(str(error).split())}") from None
+    altered = [i for i, said in enumerate(sums) if str(said) != _checksum(dataset, i)]
+    for number in altered:
+        text = "altered: its content does not fit its checksum"
+        yield CheckResult(f"certificate {number}", False, text)
+    if not altered:
+        try:
+            yield from (CheckResult(*found) for found in analysis.check(dataset))
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{path}: not as {analysis.name!r} writes it: {error}") from None
 
 
 def _model(path: Path, dataset: xr.Dataset) -> Model:

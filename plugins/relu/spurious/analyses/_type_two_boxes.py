@@ -1,0 +1,359 @@
+"""Proofs on intervals of s: the family is there, once, and what its Hessian and loss are.
+
+The tube around a curve that floats have guessed, center + slope·(s − s₀), holds exactly one zero of
+the equations at each s of an interval if Newton's map contracts it for all s at once (Krawczyk's
+test). Guesses prove nothing; what is proved holds for any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import scipy.linalg
+import scipy.optimize
+from flint import arb, arb_mat
+
+from ._duals import Dual
+from ._type_two import AT_ZERO, UNKNOWNS, Point, equations, scaled_loss
+from ._type_two_blocks import Form, blocks, split
+
+COUNT = len(UNKNOWNS)
+ROOM = 2
+"""Half-width of a tube, as a multiple of Newton's step from its middle."""
+SMALLEST_TUBE = 1e-12
+PARTS = 8
+"""Boxes that connect the two ends of a crossing."""
+CAUTION = 0.95
+"""Part of the lowest eigenvalue of a matrix that its floating-point factor is shifted by."""
+SLACK = 1e-9
+"""Bounds are stated weaker by this part, so that another machine's guesses prove them, too."""
+TRIED = (0.99, 0.97, 0.94, 0.9, 0.8, 0.6, 0.3, 0.0, -0.5, -1.0, -3.0)
+"""Lower bounds of an eigenvalue that are tried, as parts of the guess."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """An interval low ≤ s ≤ high and a tube |y − center − slope·(s − s₀)| ≤ radius."""
+
+    low: float
+    high: float
+    center: tuple[float, ...]
+    slope: tuple[float, ...]
+    radius: float
+
+    @cached_property
+    def middle(self) -> float:
+        return (self.low + self.high) / 2
+
+    def s(self) -> arb:
+        """The interval as a ball; its ends are the exact dyadic numbers."""
+        return arb(self.low).union(arb(self.high))
+
+    def tube(self, radius: float) -> list[arb]:
+        """The tube with another half-width, for all s."""
+        step = self.s() - self.middle
+        pairs = zip(self.center, self.slope, strict=True)
+        return [y + d * step + arb(0, radius) for y, d in pairs]
+
+    def across(self, s: float, radius: float) -> list[arb]:
+        """The tube at one s."""
+        step = arb(s) - self.middle
+        pairs = zip(self.center, self.slope, strict=True)
+        return [y + d * step + arb(0, radius) for y, d in pairs]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What is proved on a box, at the family's point for every s of its interval.
+
+    distance: no unknown is farther from the curve. eigenvalue_low, …_high: of the lowest Hessian
+    eigenvalue of F; by_block: a lower bound for each isotypic part. loss_low, loss_high: of kF.
+    split_high: of (h − ½)/s (`split`). obstacle: what could not be proved, else "".
+    """
+
+    distance: float = np.inf
+    eigenvalue_low: float = -np.inf
+    eigenvalue_high: float = np.inf
+    by_block: tuple[float, ...] = ()
+    loss_low: float = -np.inf
+    loss_high: float = np.inf
+    split_high: float = np.inf
+    obstacle: str = ""
+
+
+def state(box: Box) -> Statement:
+    """All that can be proved on a box."""
+    distance = existence(box)
+    if distance is None:
+        return Statement(obstacle="no contraction is proved")
+    distance = _weaker(distance, 1)
+    point = Point(box.tube(distance), box.s())
+    if not point.valid():
+        return Statement(obstacle="the formulas are not proved to be those of F")
+    forms = blocks(point)
+    lows, highs = zip(*(_eigenvalue(form) for form in forms.values()), strict=True)
+    loss, splitting = scaled_loss(point), split(point)
+    return Statement(
+        distance, min(lows), min(highs), lows,
+        _weaker(float(loss.lower()), -1), _weaker(float(loss.upper()), 1),
+        _weaker(float(splitting.upper()), 1),
+    )  # fmt: skip
+
+
+def holds(box: Box, said: Statement) -> str:
+    """Prove a statement again; "" or what of it is not proved."""
+    distance = existence(box)
+    if distance is None or not distance <= said.distance <= box.radius:
+        return "the distance is not proved again"
+    point = Point(box.tube(said.distance), box.s())
+    if not point.valid():
+        return "the formulas are not proved to be those of F"
+    forms = blocks(point)
+    if len(said.by_block) != len(forms) or said.eigenvalue_low > min(said.by_block):
+        return "the lowest eigenvalue is not that of the blocks"
+    for (name, form), bound in zip(forms.items(), said.by_block, strict=True):
+        if not above(form, bound):
+            return f"the bound of the {name} block is not proved again"
+    if not any(_rayleigh(form) <= said.eigenvalue_high for form in forms.values()):
+        return "the upper bound of the lowest eigenvalue is not proved again"
+    loss = scaled_loss(point)
+    if not (loss >= said.loss_low and loss <= said.loss_high):
+        return "the loss is not proved again"
+    return "" if split(point) <= said.split_high else "the splitting is not proved again"
+
+
+def existence(box: Box) -> float | None:
+    """Krawczyk's test, for all s at once: a bound of the distance of the one zero in the tube from
+    the curve; None where there is no proof.
+
+    With A near the inverse of the Jacobian J, y ↦ y − A E(y, s) maps the tube into its inside where
+    δ + κr < r, δ ≥ ‖A E(curve(s), s)‖ and κ ≥ ‖I − A J(tube)‖. By the mean value theorem
+    E(curve(s), s) = E(center, s₀) + (s − s₀)·(J slope + ∂E/∂s), somewhere on the curve.
+    """
+    if not (0 <= box.low <= box.high and box.radius > 0):
+        return None
+    try:
+        inverse, delta = _left(box)
+    except np.linalg.LinAlgError:
+        return None
+    _, jacobian = _evaluated(box.tube(box.radius), box.s())
+    square = arb_mat([[jacobian[i, j] for j in range(COUNT)] for i in range(COUNT)])
+    defect = inverse * square
+    for i in range(COUNT):
+        defect[i, i] -= 1
+    sums = (sum((defect[i, j].abs_upper() for j in range(COUNT)), arb(0)) for i in range(COUNT))
+    kappa = max(sums, key=lambda x: float(x.upper()))
+    if not (kappa < 1 and delta + kappa * box.radius < box.radius):
+        return None
+    return float((delta / (1 - kappa)).upper())
+
+
+def _left(box: Box) -> tuple[arb_mat, arb]:
+    """A and δ."""
+    start, guess = _evaluated(list(map(arb, box.center)), arb(box.middle))
+    inverse = np.linalg.inv(_floats(guess)[:, :COUNT])
+    exact = arb_mat(COUNT, COUNT, inverse.ravel().tolist())
+    _, along = _evaluated(box.tube(0.0), box.s())
+    left = along * arb_mat(COUNT + 1, 1, [*box.slope, 1.0])
+    step = box.s() - box.middle
+    rest = exact * arb_mat([[start[i] + step * left[i, 0]] for i in range(COUNT)])
+    return exact, max((rest[i, 0].abs_upper() for i in range(COUNT)), key=float)
+
+
+def connected(left: Box, right: Box) -> bool:
+    """Are the points of two neighbouring boxes one at the s that they share? A small tube there
+    that is proved to hold a zero lies in both tubes, each of which holds but one."""
+    if left.high != right.low:
+        return False
+    shared = make_box(left.high, left.high, np.array(left.center))
+    if (distance := existence(shared)) is None:
+        return False
+    inner = shared.tube(distance)
+    return all(
+        y.contains(x)
+        for box in (left, right)
+        for x, y in zip(inner, box.across(left.high, box.radius), strict=True)
+    )
+
+
+def above(form: Form, bound: float) -> bool:
+    """Is the lowest eigenvalue of M x = λ G x above `bound`? M − μG = RRᵀ + rest with rest ⪰ 0 by
+    its rows, r_ii ≥ Σ|r_ij|, and R, triangular without a zero on its diagonal, invertible. G is
+    positive semidefinite."""
+    if not np.isfinite(bound):
+        return bound < 0
+    matrix = form.hessian - form.length * arb(bound)
+    middle = _floats(matrix)
+    if not np.isfinite(middle).all():
+        return False
+    lowest = np.linalg.eigvalsh((middle + middle.T) / 2)[0]
+    if not lowest > 0:
+        return False
+    factor = np.linalg.cholesky((middle + middle.T) / 2 - CAUTION * lowest * np.eye(len(middle)))
+    exact = arb_mat(*factor.shape, factor.ravel().tolist())
+    rest = matrix - exact * exact.transpose()
+    size = range(len(middle))
+    return all(
+        rest[i, i] >= sum((rest[i, j].abs_upper() for j in size if j != i), arb(0)) for i in size
+    )
+
+
+def _eigenvalue(form: Form) -> tuple[float, float]:
+    """A lower and an upper bound of the lowest eigenvalue."""
+    high = float(_rayleigh(form).upper())
+    guess, _ = _guess(form)
+    size = max(abs(guess), 1e-3)
+    tried = [guess - (1 - part) * size for part in TRIED]
+    low = next((bound for bound in tried if above(form, bound)), -np.inf)
+    return low, _weaker(high, 1)
+
+
+def _rayleigh(form: Form) -> arb:
+    """xᵀMx/xᵀGx for the guess of an eigenvector."""
+    _, vector = _guess(form)
+    x = arb_mat(len(vector), 1, vector.tolist())
+    length = (x.transpose() * form.length * x)[0, 0]
+    return (x.transpose() * form.hessian * x)[0, 0] / length if length > 0 else arb.pos_inf()
+
+
+def _guess(form: Form) -> tuple[float, np.ndarray]:
+    hessian, length = _floats(form.hessian), _floats(form.length)
+    hessian, length = (hessian + hessian.T) / 2, (length + length.T) / 2
+    try:
+        values, vectors = scipy.linalg.eigh(hessian, length + 1e-12 * np.eye(len(length)))
+    except (np.linalg.LinAlgError, ValueError):
+        return 0.0, np.ones(len(length))
+    return float(values[0]), vectors[:, 0]
+
+
+def cover(
+    low: float, high: float, tightness: float, shortest: float
+) -> Iterator[tuple[Box, Statement]]:
+    """Boxes that cover low ≤ s ≤ high, cut in two until each is proved to be a spurious minimum
+    that a split makes a saddle, with a lower bound of its lowest eigenvalue of at least
+    `tightness` times the upper one; and as they are below the width `shortest`."""
+    waiting, guess = [(low, high)], np.array(AT_ZERO)
+    if low > 0:
+        for s in np.linspace(0, low, 1 + int(low / 0.02)):
+            guess = newton(guess, float(s))
+    while waiting:
+        start, stop = waiting.pop()
+        box = make_box(start, stop, guess)
+        said = state(box)
+        if proved(said, tightness) or stop - start < shortest:
+            yield box, said
+            guess = np.array(box.center)
+            continue
+        middle = (start + stop) / 2
+        waiting += [(middle, stop), (start, middle)]
+
+
+def proved(said: Statement, tightness: float = 0.0) -> bool:
+    """A spurious minimum, and a saddle once its turned neuron is split."""
+    kind = said.eigenvalue_low > 0 and said.loss_low > 0 and said.split_high < 0
+    return kind and said.eigenvalue_low >= tightness * said.eigenvalue_high
+
+
+def make_box(low: float, high: float, guess: np.ndarray) -> Box:
+    """A box around the family, as floats know it."""
+    middle = (low + high) / 2
+    center = newton(guess, middle)
+    _, jacobian = _evaluated(list(map(arb, center)), arb(middle))
+    matrix = _floats(jacobian)
+    slope = -np.linalg.solve(matrix[:, :COUNT], matrix[:, COUNT])
+    thin = Box(low, high, tuple(center.tolist()), tuple(slope.tolist()), SMALLEST_TUBE)
+    _, left = _left(thin)
+    return replace(thin, radius=max(SMALLEST_TUBE, ROOM * float(left)))
+
+
+def newton(start: np.ndarray, s: float, steps: int = 50) -> np.ndarray:
+    """The family at one s, in floats."""
+    y = np.array(start, dtype=float)
+    for _ in range(steps):
+        values, jacobian = _evaluated(list(map(arb, y.tolist())), arb(s))
+        move = np.linalg.solve(_floats(jacobian)[:, :COUNT], [float(v.mid()) for v in values])
+        y = y - move
+        if np.abs(move).max() < 1e-13:
+            break
+    return y
+
+
+def _evaluated(unknowns: list[arb], s: arb) -> tuple[list[arb], arb_mat]:
+    """The equations and their derivatives in the unknowns and in s, (equation, 8)."""
+    size = COUNT + 1
+    rows = [arb_mat(1, size, [int(i == j) for j in range(size)]) for i in range(size)]
+    duals = [Dual(v, row) for v, row in zip([*unknowns, s], rows, strict=True)]
+    found = equations(Point(duals[:COUNT], duals[COUNT]))
+    return [one.value for one in found], arb_mat([one.slope.entries() for one in found])
+
+
+def _floats(matrix: arb_mat) -> np.ndarray:
+    rows, columns = matrix.nrows(), matrix.ncols()
+    return np.array([[float(matrix[i, j].mid()) for j in range(columns)] for i in range(rows)])
+
+
+def _weaker(bound: float, sign: int) -> float:
+    """Moved by SLACK: up for an upper bound (sign 1), down for a lower one (−1)."""
+    return bound + sign * SLACK * (abs(bound) + SLACK)
+
+
+def at_width(k: int) -> Statement:
+    """What is proved at the float nearest to s = 1/√k alone."""
+    s, guess = k**-0.5, np.array(AT_ZERO)
+    for at in np.linspace(0, s, 20):
+        guess = newton(guess, float(at))
+    return state(make_box(s, s, guess))
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where the lowest eigenvalue of the family crosses 0: proved between two s, and so two k."""
+
+    low: float
+    high: float
+
+
+def crossing(low: float, high: float, width: float) -> tuple[Crossing | None, list[Box]]:
+    """Enclose an s at which the Hessian becomes singular: positive definite at one end, an
+    eigenvalue below 0 at the other, and the family connected between; with the boxes of it."""
+    guess = newton(np.array(AT_ZERO), 0.0)
+    for s in np.linspace(0, low, 20):
+        guess = newton(guess, float(s))
+
+    def lowest(s: float) -> float:
+        nonlocal guess
+        guess = newton(guess, s)
+        point = Point(list(map(arb, guess.tolist())), arb(s))
+        return min(_guess(form)[0] for form in blocks(point).values())
+
+    found = scipy.optimize.brentq(lowest, low, high, xtol=width / 100)
+    boxes = parts_of(found - width, found + width)
+    return (Crossing(boxes[0].low, boxes[-1].high) if crosses(boxes) else None), boxes
+
+
+def parts_of(low: float, high: float) -> list[Box]:
+    """An interval in PARTS boxes."""
+    guess = np.array(AT_ZERO)
+    for s in np.linspace(0, low, 20):
+        guess = newton(guess, float(s))
+    edges = np.linspace(low, high, PARTS + 1).tolist()
+    return [make_box(a, b, guess) for a, b in pairwise(edges)]
+
+
+def crosses(boxes: list[Box]) -> bool:
+    """Do the boxes prove a crossing?"""
+    joined = all(connected(a, b) for a, b in pairwise(boxes))
+    if not (joined and all(existence(box) is not None for box in boxes)):
+        return False
+    ends = []
+    for s, box in ((boxes[0].low, boxes[0]), (boxes[-1].high, boxes[-1])):
+        shared = make_box(s, s, np.array(box.center))
+        if (distance := existence(shared)) is None:
+            return False
+        ends.append(blocks(Point(shared.tube(distance), shared.s())).values())
+    first, last = ends
+    return all(above(form, 0.0) for form in first) and any(_rayleigh(form) < 0 for form in last)
