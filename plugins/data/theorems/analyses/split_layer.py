@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Analysis, Table, flag_mask, share, torch
 
-from .._gradient_bound import gradient_bound
+from ..._gradient_bound import gradient_bound
 from .._split_data import logistic, split_data
 from .._split_proof import split_proof
 

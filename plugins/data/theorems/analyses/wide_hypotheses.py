@@ -10,7 +10,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, Table, share
 
-from .._gradient_bound import gradient_bound
+from ..._gradient_bound import gradient_bound
 from .._split_data import logistic
 
 ZERO = 1e-10
