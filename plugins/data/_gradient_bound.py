@@ -10,6 +10,9 @@ import numpy as np
 ROUNDING = 1e-9
 """A norm may be below its bound by this factor and, for all rounding of its terms, by 1e-13."""
 
+INFORMATIVE = 1e-11
+"""A bound below this is drowned in the rounding of the norm."""
+
 Activation = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -19,6 +22,11 @@ class Bound(NamedTuple):
     norm: np.ndarray
     bound: np.ndarray
     residual: np.ndarray
+
+    @property
+    def informative(self) -> int:
+        """Points at which the bound says something, as it isn't 0 to rounding."""
+        return int((self.bound > INFORMATIVE).sum())
 
     @property
     def violations(self) -> int:

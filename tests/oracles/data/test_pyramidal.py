@@ -76,8 +76,8 @@ def test_columns_of_pyramid_bound():
     infimum = np.linalg.svd(centered)[1][1] ** 2 / 6
     assert infimum < losses.min()
     expected = {
-        "points": [8],
-        "violations": [(0, 0, Between(0.4, 0.6))],
+        "points": [0],  # three samples are too many for layer 2, W_2 too thin for layer 1
+        "violations": [(np.nan, np.nan, np.nan)],
         "runs": [2],
         "stationary": [1],
         "lossy": [1],

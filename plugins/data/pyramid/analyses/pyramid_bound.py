@@ -28,7 +28,7 @@ class PyramidBound(Analysis):
     models = ("pyramid",)
     needs = ("initialization", "critical_points")
     columns = {
-        "points": "points and layers at which the gradient was compared with its bound",
+        "points": "points and layers at which the gradient has a bound above rounding",
         "violations": "share of them at which it is below",
         "runs": "runs",
         "stationary": "runs that ended at a stationary point",
@@ -52,7 +52,7 @@ class PyramidBound(Analysis):
             started = results.at("initialization", configuration.label)
             layers = range(1, len(model.widths))
             bounds = [_bound(model, at, layer) for at in (started, critical) for layer in layers]
-            points = sum(len(bound.norm) for bound in bounds)
+            points = sum(bound.informative for bound in bounds)
             first = _bound(model, critical, 1)
             stationary = ~flag_mask(critical["kind"], "not_critical")
             lossy = stationary & (critical["loss"].values > ZERO)

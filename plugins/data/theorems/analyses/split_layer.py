@@ -36,7 +36,7 @@ class SplitLayer(Analysis):
         "stuck_share": "share of runs that end at a bad minimum",
         "below_share": "share of runs that end below a hundredth of the bad minimum's loss",
         "strict_bad_minima": "runs that end at a bad minimum with a positive definite Hessian",
-        "bound_points": "points at which the gradient was compared with its bound",
+        "bound_points": "points at which the gradient has a bound above rounding",
         "bound_violations": "share of points at which the gradient is below its bound",
     }
 
@@ -52,7 +52,7 @@ class SplitLayer(Analysis):
             eigenvalues.append(values)
             started = results.at("initialization", configuration.label)
             bounds = [_bound(model, points) for points in (started, critical)]
-            points = sum(len(bound.norm) for bound in bounds)
+            points = sum(bound.informative for bound in bounds)
             table.row(
                 configuration,
                 proved_bad_minima=int(bad and attained),

@@ -34,7 +34,7 @@ class WideHypotheses(Analysis):
     """
 
     columns = {
-        "deep_points": "random deep networks",
+        "deep_points": "random deep networks whose gradient has a bound above rounding",
         "deep_violations": "share of them at which the gradient is below its bound",
         "deep_closest": "lowest ratio of gradient and bound, where the bound is above 1e-12",
         "hessian_weights": "weights of W_2 and W_3 in 3-5-3-2",
@@ -67,7 +67,8 @@ class WideHypotheses(Analysis):
             weights[2][::2, 1] = 2 * weights[2][::2, 0]
             targets = streams.normal(10, draw=100 * draw + 50).reshape(-1, 2, 5)
             found.append(gradient_bound(weights, _inputs(streams, 5), targets, _first, layer=2))
-        violations, points = sum(one.violations for one in found), len(SCALES) * self.points
+        violations = sum(one.violations for one in found)
+        points = sum(one.informative for one in found)
         ratios = [one.norm[one.bound > 1e-12] / one.bound[one.bound > 1e-12] for one in found]
         return {
             "deep_points": points,
