@@ -1,0 +1,144 @@
+"""Learning by heart: the construction, its bounds, the model, the columns and the study."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns
+from studies import AGREE, assert_drawn, complete, module, verdicts
+
+from nnflow.base.streams import Streams
+from nnflow.interfaces.registry import registry
+from nnflow.study.loading import load_study, study_file
+
+
+@pytest.mark.parametrize("knots", ["samples", "midpoints"])
+@pytest.mark.parametrize("sort", ["gaussian", "clusters", "grid"])
+def test_construction_fits_whatever_it_is_given(sort, knots):
+    streams = Streams(1, sort, np.arange(3), "test")
+    points, targets = module("_sample").sample(sort, 30, 4, streams)
+    for x, y, a in zip(points, targets, streams.normal(4, draw=9), strict=True):
+        assert len(np.unique(x, axis=0)) == 30
+        found = module("_construction").fit(x, y, a, knots)
+        assert found.explained and found.network.size == 2 * 30 + 4
+        by_hand = [
+            sum(
+                w * max(a @ row - b, 0)
+                for w, b in zip(found.network.weights, found.network.knots, strict=True)
+            )
+            for row in x
+        ]
+        assert np.abs(np.array(by_hand) - y).max() < 1e-6
+        assert found.error < 1e-6
+
+
+def test_condition_and_weights_by_hand():
+    """z = 1, 2, 4 with knots 1 − 1.5, 1, 2: slopes of a line through 0 at −.5."""
+    found = module("_construction").fit(
+        np.array([[4.0], [1.0], [2.0]]), np.array([7.0, 3.0, 1.0]), np.ones(1)
+    )
+    np.testing.assert_allclose(found.network.knots, [-0.5, 1, 2])
+    np.testing.assert_allclose(found.network.weights, [2, -4, 5])
+    matrix = [[1.5, 0, 0], [2.5, 1, 0], [4.5, 3, 2]]
+    measured = module("_construction").condition(np.array([[4.0], [1.0], [2.0]]), found.network)
+    assert measured == pytest.approx(np.linalg.cond(matrix))
+
+
+def test_a_wrong_fit_is_not_explained(monkeypatch):
+    import scipy.linalg
+
+    solve = scipy.linalg.solve_triangular
+    monkeypatch.setattr(
+        scipy.linalg, "solve_triangular", lambda *args, **kw: solve(*args, **kw) * (1 + 1e-9)
+    )
+    found = module("_construction").fit(np.arange(9.0)[:, None], np.ones(9), np.ones(1))
+    assert not found.explained
+
+
+def test_points_that_the_direction_confuses_are_refused():
+    with pytest.raises(ValueError, match="same place"):
+        module("_construction").fit(np.eye(2), np.ones(2), np.ones(2))
+
+
+def test_best_error_by_hand():
+    """One unit with its knot at 0 and the targets 1, −1 at 1, 2: w with max |w − 1|, |2w + 1|."""
+    best = module("_construction").best_error
+    assert best(np.array([1.0, 2]), np.array([1.0, -1]), np.array([0.0])) == pytest.approx(1)
+    assert best(np.array([1.0, 2]), np.array([1.0, 2]), np.array([0.0])) == pytest.approx(0)
+    assert best(np.array([1.0, 2]), np.array([1.0, 1]), np.array([0.0])) == pytest.approx(1 / 3)
+
+
+def test_model_is_the_network_of_the_construction():
+    model = registry().get("models", "shared_direction")(samples=6, inputs=3)
+    points, targets = model.data()
+    found = module("_construction").fit(points, targets, np.array([1.0, -2, 0.5]))
+    random = np.random.default_rng(0)
+    parts = {"a": found.network.direction, "b": found.network.knots, "w": found.network.weights}
+    weights = {
+        name: torch.as_tensor(np.stack([part, random.normal(size=part.shape)]))
+        for name, part in parts.items()
+    }
+    losses = model.loss(weights, {})
+    assert losses[0] < 1e-20
+    network = module("_construction").Network(*(weights[name][1].numpy() for name in "abw"))
+    errors = network(points) - targets
+    assert losses[1].item() == pytest.approx((errors**2).mean() / 2, rel=1e-12)
+    worst = model.observables(weights, {})["worst_error"]
+    assert worst[1].item() == pytest.approx(np.abs(errors).max(), rel=1e-12)
+    # the knots of the construction are at samples, random ones are not
+    assert model.smooth(weights, {}).tolist() == [False, True]
+
+
+def test_columns_of_memorization():
+    trace = xr.Dataset(
+        {
+            "trace_worst_error": (("run", "trace_step"), [[1.0, 0.01], [1.0, 0.5], [3.0, np.nan]]),
+        },
+        {"trace_step": [0, 10]},
+    )
+    settings = {"all": {"model": SimpleNamespace(samples=3)}}
+    expected = {
+        "fits": [24],
+        "fit_failures": [(0, 0, Between(0.1, 0.3))],
+        "weights_over_2n_d": [0],
+        "largest_n": [20],
+        "largest_error": [Between(1e-16, 1e-9)],
+        "midpoint_error": [Between(1e-16, 1e-8)],
+        "midpoint_digits": [(Between(0, 3), Between(-9, 3), Between(0, 9))],
+        "largest_condition": [Between(10, 1e8)],
+        "one_unit_less": [Between(1 - 1e-9, 1 + 1e-9)],
+        "enough_units": [Between(0, 1e-12)],
+        "two_unit_weights": [29],
+        "two_unit_error": [Between(0, 1e-11)],
+        "runs": [3],
+        "descent_share": [(1 / 3, Between(0, 0.1), Between(0.8, 1))],
+        "descent_error": [(Between(1, 2), Between(-99, 1), Between(2, 99))],
+    }
+    plugin = analysis("memorization", sizes=[10, 20], trials=2, knot_sets=5)
+    dataset = assert_columns(plugin, Handmade(settings, {"training": {"all": trace}}), expected)
+    assert (dataset["condition"].sel(knots="samples") > 1).all()
+    assert dataset["error"].dims == ("knots", "size", "trial")
+
+
+@pytest.fixture(scope="module")
+def done(root, tmp_path_factory):
+    """The study at its quick scale with fewer runs."""
+    study = load_study(study_file("memorization", root / "config/studies"))
+    few = tuple(
+        dataclasses.replace(one, settings=one.settings.model_copy(update={"runs": 15}))
+        for one in study.configurations
+    )
+    return complete(
+        dataclasses.replace(study, configurations=few), tmp_path_factory.mktemp("heart")
+    )
+
+
+def test_every_claim_agrees(done):
+    assert set(verdicts(done).values()) <= AGREE, verdicts(done)
+
+
+def test_figure_is_drawn(done):
+    assert_drawn(done.folder, done.study.settings.figures)
