@@ -6,8 +6,6 @@ WIDE = 6.75
 """Width of a figure over both columns of a page, in inches."""
 HALF = 5.0
 """Width of a figure over one and a half columns."""
-COLUMN = 3.3
-"""Width of a figure in one column."""
 
 
 def lettered(axes) -> None:

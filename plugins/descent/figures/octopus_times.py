@@ -29,7 +29,8 @@ class OctopusTimes(Figure):
             times = np.exp(np.log(found["times"].sel(steep=steep).values).mean(axis=0))
             axis.plot(saddle, times, STYLES[place], marker=MARKS[place], color=f"C{place}", ms=3.5)
             factor = 1 + np.log(2) / np.log1p(1 / (2 * steep))
-            ends.append((times[-1], rf"descent, $L={steep:g}\gamma$: ×{factor:.2f}"))
+            ratio = "" if steep == 1 else f"{steep:g}"
+            ends.append((times[-1], rf"descent, $L={ratio}\gamma$: ×{factor:.2f}"))
         noisy = found["perturbed_times"].values.mean(axis=0)
         axis.plot(saddle, noisy, color="black", marker="v", ms=4, lw=1.6)
         each = (noisy[-1] - noisy[1]) / (len(noisy) - 2)

@@ -65,7 +65,7 @@ def _shares(axis, found, labels) -> None:
     spans = (reached - found["global_share_low"].values, found["global_share_high"] - reached)
     axis.errorbar(reached, place, xerr=spans, fmt="none", color="black", lw=1, capsize=2)
     axis.set_yticks(place, labels, fontsize=7)
-    axis.set(xlim=(0, 1), xlabel="share of runs")
+    axis.set(xlim=(0, 1), xlabel="share of runs (99 % intervals)")
     axis.legend(loc="upper center", bbox_to_anchor=(0.45, -0.2), ncols=5, fontsize=7,
                 handlelength=1.2, columnspacing=1)  # fmt: skip
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from handmade import Between, Handmade, analysis, assert_columns
-from studies import module
+from studies import AGREE, assert_drawn, complete, module, verdicts
 
 from nnflow.interfaces.registry import registry
+from nnflow.study.loading import load_study, study_file
 
 
 @pytest.fixture
@@ -88,3 +89,11 @@ def test_columns_of_training_border():
     found = assert_columns(plugin, Handmade({"all": {}}, seed=3), expected)
     assert found["trains"].shape == (2, 2, 128, 128)
     assert 0 < found["trains"].values[:, 0].mean() < 1
+
+
+@pytest.mark.slow
+def test_the_study(root, tmp_path):
+    study = load_study(study_file("training_border", root / "config/studies"))
+    job = complete(study, tmp_path)
+    assert set(verdicts(job).values()) <= AGREE
+    assert_drawn(job.folder, study.settings.figures)
