@@ -30,7 +30,9 @@ class GradientPropagation(Figure):
             axis.plot(layer, one["limit"], color=color, lw=0.8)
             word, weight, _ = str(name).split()
             label = rf"{word} $\alpha_w^2 = {weight}$, $\chi_1 = {float(one['chi1']):.2f}$"
-            axis.annotate(label, (layer[0], one["limit"][0]), (8, 6), **TEXT)
+            shrinks = float(one["chi1"]) < 1 - 1e-9
+            at = len(layer) // 3 if shrinks else 0
+            axis.annotate(label, (layer[at], one["limit"][at]), (8, -13 if shrinks else 6), **TEXT)
         axis.set(yscale="log", xlabel="layer $k$", ylabel=r"$\|\delta_k\|^2 / \|\delta_K\|^2$")
         axis.set_title(
             r"Errors change by $\chi_1$ a layer, towards the input", loc="left", fontsize=9

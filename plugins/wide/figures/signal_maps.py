@@ -20,7 +20,6 @@ class SignalMaps(Figure):
     fall to c* (dots). After Poole et al. 2016, Figs. 1 and 2."""
 
     needs = ("signal_maps", "signal_fixed_points")
-    caption: str = ""
 
     one: list[str] = ["tanh 1.69 0.09", "tanh 6.25 0.09"]
     """Networks of panels (a) and (c)."""
