@@ -158,7 +158,8 @@ def collect(open_job) -> None:
 
     job = open_job()
     for dataset in TITLES:
-        stage(job, dataset)
+        if dataset == "training" or job.study.judges:
+            stage(job, dataset)
 
 
 @stage_command

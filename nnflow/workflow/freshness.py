@@ -135,7 +135,8 @@ def files(plan: Plan, study: str) -> Iterator[Path]:
     folder = plan.results / plan.scale / study
     if plan.loaded[study].trains:
         yield folder / "initialization.nc"
-        for name in ("training", "critical_points"):
+        judged = ("critical_points",) if plan.loaded[study].judges else ()
+        for name in ("training", *judged):
             yield from (folder / "batches" / f"{name}-{i}.nc" for i in plan.batches(study))
     yield from (Path(f) for f in plan.datasets(study) if Path(f).stem != "initialization")
     yield from map(Path, (*plan.part_files(study), *plan.analysis_files(study)))

@@ -157,6 +157,11 @@ class Plan:
             for file in (*self.datasets(used.name), *self.analysis_files(used.name))
         ]
 
+    def pattern(self, judged: bool) -> str:
+        """A regular expression of the studies whose ends are judged, or are not."""
+        names = [name for name, study in self.loaded.items() if study.settings.judge == judged]
+        return "|".join(names) or "(?!)"
+
     def datasets(self, study: str) -> list[str]:
         """The datasets of a study's stages; none where it does not train."""
         loaded = self.loaded[study]

@@ -32,6 +32,35 @@ rule collect:
         f"{STUDY}/logs/collect.log",
     benchmark:
         f"{STUDY}/benchmarks/collect.tsv"
+    wildcard_constraints:
+        study=PLAN.pattern(judged=True),
+    group:
+        "gather"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        mem_mb=memory("collect"),
+        runtime=runtime("collect"),
+    params:
+        settings=settings("collect"),
+        code=code("collect"),
+    shell:
+        f"{NNFLOW} collect {{wildcards.study}} {OPTIONS}"
+
+
+# of studies whose ends are not judged
+rule collect_training:
+    input:
+        batches("training"),
+    output:
+        f"{STUDY}/training.nc",
+    log:
+        f"{STUDY}/logs/collect.log",
+    benchmark:
+        f"{STUDY}/benchmarks/collect.tsv"
+    wildcard_constraints:
+        study=PLAN.pattern(judged=False),
     group:
         "gather"
     conda:

@@ -26,9 +26,10 @@ TITLES = {
 
 class LossPlanes(Figure):
     """Loss on planes of weight space, one row per configuration; light is low, in logarithmic
-    steps, and what is not finite is hatched. Axes are distances in weights, above in units of the
-    norm of the weights W at the cross. Below each panel: curvature at W along both axes as measured
-    by finite differences of the loss, and in brackets vᵀ∇²L v. After Li et al. 2018, Fig. 1, 9."""
+    steps, and what is not finite is hatched. Axes are distances in weights, and ‖W‖ the norm
+    of those at the cross, by which networks compare. Below each panel: curvature at W along both
+    axes as measured by finite differences of the loss, and in brackets vᵀ∇²L v. After Li et al.
+    2018, Fig. 1 and 9."""
 
     needs = ("loss_planes",)
 
@@ -54,7 +55,7 @@ class LossPlanes(Figure):
                 _panel(axis, part.isel(plane=column), name, scale)
                 letter = chr(ord("a") + row * columns + column)
                 title = TITLES[str(name)] if row == 0 else ""
-                axis.set_title(f"({letter}) {title}", fontsize=7, pad=14)
+                axis.set_title(f"({letter}) {title}", fontsize=7)
             axes[row, 0].set_ylabel(
                 f"{point_name(str(part['configuration'].values))}\ndistance", fontsize=7
             )
@@ -95,12 +96,10 @@ def _panel(axis, plane, name: str, scale) -> None:
         way = plane["kept_place"].values
         axis.plot(*way.T, "o-", color="C3", ms=2, lw=0.9)
         axis.text(
-            0.03, 0.03, f"{float(plane['share']):.0%} of its spread", fontsize=6,
+            0.03, 0.03, f"{float(plane['share']):.1%} of its spread", fontsize=6,
             transform=axis.transAxes,
         )  # fmt: skip
     norm = float(plane["norm"])
-    above = axis.secondary_xaxis("top", functions=(lambda v: v / norm, lambda v: v * norm))
-    above.tick_params(labelsize=6, pad=1, length=2)
     axis.tick_params(labelsize=6, pad=1, length=2)
     lines = [
         f"{letter}: {_short(measured)} ({_short(exact)})"
@@ -108,7 +107,7 @@ def _panel(axis, plane, name: str, scale) -> None:
             "xy", plane["measured_curvature"].values, plane["curvature"].values, strict=True
         )
     ]
-    axis.set_xlabel("\n".join(["distance", *lines]), fontsize=6.5)
+    axis.set_xlabel("\n".join([f"distance (‖W‖ = {norm:.3g})", *lines]), fontsize=6.5)
 
 
 def _short(number: float) -> str:

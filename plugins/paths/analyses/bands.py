@@ -6,7 +6,7 @@ import itertools
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 import nnflow
 from nnflow import Analysis, Table, UserError, mean, share
@@ -26,8 +26,8 @@ class Bands(Analysis):
     or each network and itself with its first two hidden neurons swapped (`swapped`; only networks
     that classify all samples rightly).
 
-    Bands start straight. Each of `cycles` cycles moves the inner pivots `steps` times at the rate
-    of the study's optimizer, then inserts pivots where the loss between two of them rises most.
+    Bands start straight. Each of `cycles` cycles moves the inner pivots `steps` times at `rate`,
+    then inserts pivots where the loss between two of them rises most.
     `way_loss` (configuration, band, way, place): along the straight way and along the band, at
     equal distances. A barrier is the largest rise above the straight line between the ends' values;
     a band's is an upper bound of the lowest possible one. Its highest point is refined to a
@@ -64,6 +64,8 @@ class Bands(Analysis):
     """Steps of a cycle."""
     insert: NonNegativeInt = 2
     """Pivots inserted after each cycle but the last."""
+    rate: PositiveFloat | None = None
+    """Rate of the pivots; null: that of the study's optimizer."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum of the pivots."""
     fine: PositiveInt = 5
@@ -78,7 +80,8 @@ class Bands(Analysis):
         for configuration, trained in results.each("training"):
             loss = results.objective(configuration)
             joined, minima = self._joined(results, configuration, loss, trained)
-            found = self._bands(loss, configuration.settings.optimizer.rate, joined)
+            rate = self.rate or configuration.settings.optimizer.rate
+            found = self._bands(loss, rate, joined)
             table.row(configuration, minima=minima, **self._row(loss, joined, found))
             parts.append(_curves(loss, found["band"], joined[0]))
         labels = [configuration.label for configuration in results.configurations]

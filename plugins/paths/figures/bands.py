@@ -57,7 +57,7 @@ def _ways(axis, part, first: bool) -> None:
         middle = np.median(losses, axis=0)
         axis.plot(part["place"], middle, lw=1.5, **style)
         if first:
-            place = int(middle.argmax())
+            place = len(middle) // 2
             axis.annotate(
                 way, (part["place"].values[place], middle[place]), (0, 8), fontsize=7,
                 textcoords="offset points", color=look["color"], ha="center",
