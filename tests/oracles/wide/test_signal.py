@@ -199,6 +199,9 @@ def test_a_line_of_fixed_points_is_none():
     points = propagation("relu", 2, 0).fixed_points()
     assert [point.q.value for point in points] == [0] and points[0].stable is None
     assert propagation("relu", 3, 0.1).fixed_points() == []
+    quadrature = module("_moments").Quadrature(moments("relu").sigma)
+    rounded = module("_signal").Propagation(quadrature, 2, 0).fixed_points((0.1, 10))
+    assert [point.q.value for point in rounded] == [0]
 
 
 @pytest.mark.parametrize(
