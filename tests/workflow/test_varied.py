@@ -65,3 +65,22 @@ def test_ten_thousand_rates_and_a_study_that_uses_them(project):
     assert not made & {rule for rule, study in project.planned() if study == "rates"}
     project.edit("config/studies/rates.yaml", "to: 2,", "to: 1,")
     assert made <= {rule for rule, study in project.planned() if study == "rates"}
+
+
+BOTH = """
+title: Bowls that start from those of another study, and are analyzed as they are
+uses: [valley]
+model: {name: bowl}
+initializer: {name: from_study, study: valley, at: initialization, configuration: "model.steepness=1.0"}
+optimizer: {name: gradient_descent, rate: 0.1}
+analyses: [ends]
+runs: 2
+"""
+
+
+def test_a_study_and_one_that_it_uses_may_both_have_analyses(project):
+    """Each study is a group of its own, as the second starts when the first is analyzed."""
+    project.study("both", BOTH)
+    done = project.snakemake("--cores", "1", "--dry-run", "--config", "studies=both")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "analyze_both" in done.stdout + done.stderr

@@ -40,7 +40,7 @@ for study in PLAN.all_studies:
             benchmark:
                 f"{RESULTS}/{PLAN.scale}/{study}/benchmarks/analyze.tsv"
             group:
-                "finish"
+                f"finish_{study}"
             conda:
                 "../../environment.yml"
             threads: 1
@@ -67,7 +67,7 @@ rule summarize:
     benchmark:
         f"{STUDY}/benchmarks/summarize.tsv"
     group:
-        "finish"
+        "finish_{study}"
     conda:
         "../../environment.yml"
     threads: 1

@@ -14,7 +14,7 @@ for study in PLAN.all_studies:
         benchmark:
             f"{RESULTS}/{PLAN.scale}/{study}/benchmarks/draw.tsv"
         group:
-            "finish"
+            f"finish_{study}"
         conda:
             "../../environment.yml"
         threads: 1
