@@ -3,6 +3,7 @@
 What a plugin may use is what this module exports.
 """
 
+import importlib
 import os
 
 # Intel MKL, inside torch, may pick another kernel where an array begins at another
@@ -59,17 +60,19 @@ def open(study, scale="quick", results="results"):
 
 def sealed(dataset):
     """A dataset of proofs over the axis `certificate`, with a checksum of each."""
-    from nnflow.proofs.certificates import sealed as seal
+    return _later("nnflow.proofs.certificates").sealed(dataset)
 
-    return seal(dataset)
+
+def _later(module):
+    """A module that takes long to import, and that is no part of what a stage computes: an import
+    statement would count for the hash of every stage's code."""
+    return importlib.import_module(module)
 
 
 def __getattr__(name):
     """`nnflow.Landscape`, which takes torch, on first use."""
     if name == "Landscape":
-        from nnflow.stages.notebook import Landscape
-
-        return Landscape
+        return _later("nnflow.stages.notebook").Landscape
     raise AttributeError(f"module 'nnflow' has no attribute {name!r}")
 
 

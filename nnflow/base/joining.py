@@ -33,10 +33,10 @@ class Piece:
 
 @dataclass(frozen=True)
 class Column:
-    """A variable over `run` that is written as given: its values, (run,), and attributes."""
+    """A variable over `run`: its values, (run, …), and attributes."""
 
     values: np.ndarray
-    attributes: Mapping[str, str]
+    attributes: Mapping[str, Any]
 
 
 def join(
@@ -67,15 +67,29 @@ def join(
 
 def rows(
     pieces: Mapping[str, Sequence[Piece]], names: Sequence[str]
-) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-    """(label, {name: values (run, …)}) for some variables of all runs, as they are stored."""
+) -> Iterator[tuple[str, dict[str, Column]]]:
+    """(label, {name: column}) for some variables of all runs, as they are stored."""
     with _Opened() as sources:
         for label, ordered in pieces.items():
-            groups = ((piece, sources.group(piece)) for piece in ordered)
-            parts = [
-                {name: _values(piece, group[name]) for name in names} for piece, group in groups
-            ]
-            yield label, {name: np.concatenate([part[name] for part in parts]) for name in names}
+            parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+            for piece in ordered:
+                group = sources.group(piece)
+                for name in names:
+                    parts[name].append(_values(piece, group[name]))
+            first = sources.group(ordered[0])
+            yield (
+                label,
+                {
+                    name: Column(np.concatenate(parts[name]), _attributes(first[name])[0])
+                    for name in names
+                },
+            )
+
+
+def _attributes(variable: netCDF4.Variable) -> tuple[dict[str, Any], Any]:
+    """Attributes, and what stands for a missing value; False for none."""
+    attributes = {name: variable.getncattr(name) for name in variable.ncattrs()}
+    return attributes, attributes.pop("_FillValue", False)
 
 
 def _join_group(
@@ -162,8 +176,7 @@ def _add_dimensions(
 
 def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variable:
     """A variable like the source, without its values."""
-    attributes = {name: source.getncattr(name) for name in source.ncattrs()}
-    fill = attributes.pop("_FillValue", False)
+    attributes, fill = _attributes(source)
     filters = source.filters() or {}
     packed: dict[str, Any] = {}
     if filters.get("zlib"):

@@ -10,7 +10,7 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
 from nnflow.base.joining import Column, Piece, join, rows
-from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE, one_kind, sensitive
+from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive
 from nnflow.engine.families import NO_FAMILY, beside, families
 from nnflow.stages.job import Job
 from nnflow.study.types import Configuration
@@ -71,13 +71,12 @@ def _families(job: Job, pieces: dict[str, list[Piece]]) -> Iterator[tuple[str, d
         )
 
 
-def _dataset(columns: dict[str, np.ndarray]) -> xr.Dataset:
-    """Columns as they were read, with what categories mean."""
+def _dataset(columns: dict[str, Column]) -> xr.Dataset:
+    """Columns as they were read."""
     axes = {"zero_range": ("run", "bound"), "invariant": ("run", "number")}
-    found = xr.Dataset({name: (axes.get(name, ("run",)), v) for name, v in columns.items()})
-    for name, meanings in (("kind", KINDS), ("obstacle", OBSTACLES)):
-        found[name].attrs["flag_meanings"] = " ".join(meanings)
-    return found
+    return xr.Dataset(
+        {name: (axes.get(name, ("run",)), c.values, c.attributes) for name, c in columns.items()}
+    )
 
 
 def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:

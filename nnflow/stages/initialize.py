@@ -11,7 +11,7 @@ import xarray as xr
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.engine.samples import load_arrays
-from nnflow.interfaces import Start
+from nnflow.interfaces import Initializer, Plugin, Start
 from nnflow.interfaces.model import weight_dimensions
 from nnflow.stages.faults import blaming
 from nnflow.stages.job import Job, run_coordinates
@@ -27,7 +27,7 @@ def initialize(job: Job) -> None:
         settings = configuration.settings
         with blaming(job, (settings.model, settings.initializer), configuration.label):
             _check_shapes(job, configuration)
-            with naming_files(job, (settings.model, settings.dataset, settings.initializer)):
+            with naming_files(job, _readers(settings)):
                 given = _drawn(job, configuration)
             drawn = {name: _array(values) for name, values in given.items()}
             axes = weight_dimensions(settings.model)
@@ -43,6 +43,13 @@ def initialize(job: Job) -> None:
         coordinates = run_coordinates(configuration, 0, configuration.runs)
         datasets[configuration.label] = xr.Dataset(variables, coordinates)
     job.write(job.folder / "initialization.nc", datasets, "first weights")
+
+
+def _readers(settings: ConfigurationSettings) -> tuple[Plugin | None, ...]:
+    """The plugins that may read files here; the dataset where first weights may depend on it."""
+    plugins = (settings.model, settings.initializer)
+    depends = type(settings.initializer).start is not Initializer.start
+    return (*plugins, settings.dataset) if depends else plugins
 
 
 def _drawn(job: Job, configuration: Configuration) -> dict[str, np.ndarray]:

@@ -80,6 +80,7 @@ def test_rules_put_no_free_text_into_a_shell():
     """What stands in a shell command: names that are checked, numbers, and quoted paths."""
     allowed = {
         "wildcards.study", "wildcards.scale", "wildcards.batch", "resources.gpu",
+        "wildcards.analysis", "wildcards.part",
         "params.study", "params.studies", "log:q",
     }  # fmt: skip
     import re
@@ -87,7 +88,7 @@ def test_rules_put_no_free_text_into_a_shell():
     found = set()
     for file in RULES:
         found |= set(re.findall(r"\{\{([\w.:]+)\}\}", file.read_text(encoding="utf-8")))
-    assert found - {"scale", "study", "batch"} <= allowed
+    assert found - {"scale", "study", "batch", "analysis", "part"} <= allowed
 
 
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system [touch pwned]", "a: !x b"])

@@ -71,7 +71,7 @@ BOTH = """
 title: Bowls that start from those of another study, and are analyzed as they are
 uses: [valley]
 model: {name: bowl}
-initializer: {name: from_study, study: valley, at: initialization, configuration: "model.steepness=1.0"}
+initializer: {name: from_study, study: valley, at: initialization, configuration: steepness=1}
 optimizer: {name: gradient_descent, rate: 0.1}
 analyses: [ends]
 runs: 2

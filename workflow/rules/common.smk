@@ -37,6 +37,7 @@ wildcard_constraints:
     study="|".join(PLAN.all_studies),
     batch=r"\d+",
     part=r"\d+",
+    analysis=r"\w+",
 
 
 # On a cluster, where a job costs half a minute of waiting, the short jobs of a study that

@@ -48,9 +48,8 @@ class MuellerBrown(Model):
 
 def _terms(w):
     """The four terms, the factors of their derivatives, and the coefficients of the squares."""
-    like = {"dtype": w.dtype, "device": w.device}
     rows = (HEIGHT, SQUARE_X, PRODUCT, SQUARE_Y, CENTER_X, CENTER_Y)
-    height, a, b, c, x0, y0 = (torch.tensor(row, **like) for row in rows)
+    height, a, b, c, x0, y0 = (torch.as_tensor(row, dtype=w.dtype).to(w.device) for row in rows)
     x, y = w[:, :1] - x0, w[:, 1:] - y0
     values = height * torch.exp(a * x**2 + b * x * y + c * y**2)
     return values, 2 * a * x + b * y, b * x + 2 * c * y, a, b, c

@@ -50,6 +50,7 @@ OPTIMIZERS = {
         "waiting_time": 5,
     },
     "frank_wolfe": {"step_size": 0.5},
+    "subgradient": {"length": 0.1, "ratio": 0.99},
     "sgd": {
         "rate": 0.1, "momentum": 0.5, "decay": 0.2, "minibatch": 4, "schedule": "step_decay",
         "total_steps": 100,
@@ -61,6 +62,9 @@ INITIALIZERS = {
     "given": {"values": {"w": [1.0, 0.5]}, "noise": 0.1},
     "from_study": {"study": "other", "noise": 0.1},
     "symmetric_start": {"x": 0.5, "y": 0.2, "noise": 0.1},
+    "uniform_box": {"lower": -1.0, "upper": 1.0},
+    "split_neuron": {"noise": 0.02},
+    "shallow_normal": {"variance": 1.0},
 }
 VALUES = {
     "rate": [0.01, 0.05, 0.4], "momentum": [0.0, 0.7], "radius": [0.05, 0.2],
@@ -69,6 +73,7 @@ VALUES = {
     "interval": [1e-4, 0.1], "relative_error": [1e-12, 1e-5], "absolute_error": [1e-12, 1e-5],
     "step_size": [0.1, 1.0], "smoothness": [1.0, 5.0],
     "variance": [0.5, 2.0], "bias_variance": [0.1, 0.3], "noise": [0.0, 0.3],
+    "lower": [-1.0, 0.5], "upper": [1.0, 2.0], "length": [0.05, 0.2], "ratio": [0.9, 0.99],
     "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
 }  # fmt: skip
 DATA = {
@@ -90,7 +95,15 @@ PROGRAM = {
         "name": "quadratic_program", "matrix": [[1, 0], [0, 3]], "slope": [0.3, 0.1], "ball": 1.0
     },
 }  # fmt: skip
+SAMPLES = {
+    "dataset": {"name": "function_samples", "function": "absolute", "samples": 9},
+    "model": {
+        "name": "mlp", "widths": [1, 2, 1], "activation": "tanh", "loss_function": "squared"
+    },
+    "stop": {"steps": 10},
+}  # fmt: skip
 AROUND = {
+    "split_neuron": {"model": {"name": "split_layer", "samples": 3}}, "shallow_normal": SAMPLES,
     "sgd": DATA, "frank_wolfe": PROGRAM, "symmetric_start": SQUARE, "bias_variance": NETWORK,
 }  # fmt: skip
 """What a plugin or a setting needs around it."""

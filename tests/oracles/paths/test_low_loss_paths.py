@@ -11,7 +11,7 @@ from studies import module
 from nnflow.base.errors import UserError
 from nnflow.engine.landscape import Landscape
 
-ways = module("_neurons")
+ways = module("paths/_neurons")
 T = np.array([0.0, 0.25, 0.5, 1.0])
 
 

@@ -161,7 +161,7 @@ def test_below_six_the_family_is_no_minimum_and_where_it_becomes_one():
 def test_the_study_proves_and_its_file_is_checked(tmp_path, monkeypatch):
     study = load_study(study_file("every_width"), "quick")
     job = complete(study, tmp_path)
-    assert set(verdicts(job)) == {"proved"}
+    assert set(verdicts(job).values()) == {"proved"}
     path = job.folder / "analyses" / "every_width.nc"
     results = list(check_file(path))
     assert [one.proved for one in results] == [True] * 3

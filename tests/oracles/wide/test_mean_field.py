@@ -16,7 +16,7 @@ def sigma(name="tanh"):
 
 
 def test_a_mixture_is_linear_and_concatenation_is_one():
-    neurons, random = module("_neurons"), np.random.default_rng(0)
+    neurons, random = module("wide/_neurons"), np.random.default_rng(0)
     p, q, x = random.normal(size=(5, 4)), random.normal(size=(3, 4)), random.normal(size=(6, 2))
     f, g = neurons.outputs(sigma(), p, x), neurons.outputs(sigma(), q, x)
     both, shares = neurons.mixed(p, q, 0.3)
@@ -30,7 +30,7 @@ def test_a_mixture_is_linear_and_concatenation_is_one():
 def test_descent_is_that_of_automatic_differentiation(name):
     random = np.random.default_rng(1)
     start, x, y = random.normal(size=(2, 7, 4)), random.normal(size=(5, 2)), random.normal(size=5)
-    found = module("_neurons").descend(sigma(name), start, x, y, 0.1, 3, decay=0.02)
+    found = module("wide/_neurons").descend(sigma(name), start, x, y, 0.1, 3, decay=0.02)
     act = activation(name)
     w = torch.as_tensor(start)
     for _ in range(3):
@@ -47,7 +47,7 @@ def test_matching_undoes_permutations_and_signs():
     random = np.random.default_rng(2)
     p = random.normal(size=(30, 3))
     turned = p[random.permutation(30)] * random.choice([-1, 1], size=(30, 1))
-    distance = module("_neurons").matched_distance
+    distance = module("wide/_neurons").matched_distance
     assert distance(p, turned, odd=True) == pytest.approx(0, abs=1e-7)
     assert distance(p, turned, odd=False) > 0.1
     assert distance(p, p[::-1] + np.array([0.1, 0, 0]), odd=False) == pytest.approx(0.1)
@@ -55,7 +55,7 @@ def test_matching_undoes_permutations_and_signs():
 
 def test_normal_samples_match_as_a_referee_measured():
     """D = 3, N = 100 … 800: slope −.27; not −1/2."""
-    random, distance = np.random.default_rng(3), module("_neurons").matched_distance
+    random, distance = np.random.default_rng(3), module("wide/_neurons").matched_distance
     n = np.array([100, 200, 400, 800])
     logs = [np.log([distance(*random.normal(size=(2, k, 3)), odd=False) for _ in range(6)]).mean()
             for k in n]  # fmt: skip

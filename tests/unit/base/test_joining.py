@@ -69,8 +69,9 @@ def test_configurations_are_groups_in_their_order(tmp_path):
     assert found["a"]["family"].attrs == {"long_name": "family"}
     np.testing.assert_array_equal(found["b"]["steps"], np.arange(50))
     columns = dict(rows(pieces, ("steps", "kind")))
-    np.testing.assert_array_equal(columns["a"]["steps"], np.arange(50))
-    np.testing.assert_array_equal(columns["b"]["kind"], np.arange(50) % 2)
+    np.testing.assert_array_equal(columns["a"]["steps"].values, np.arange(50))
+    np.testing.assert_array_equal(columns["b"]["kind"].values, np.arange(50) % 2)
+    assert columns["b"]["kind"].attributes["flag_meanings"] == "minimum saddle"
 
 
 def test_pieces_that_do_not_fit_are_named(tmp_path):

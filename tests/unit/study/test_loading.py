@@ -170,9 +170,13 @@ MISTAKES = {
 }
 
 
+WRITTEN_OUT = {".model.formula"}
+"""Settings that say how something is made, and are loaded as what was made: clauses."""
+
+
 def lost(raw, dumped, place=""):
     """The places of a raw study file that the loaded settings do not hold."""
-    if raw in (None, [], {}):
+    if raw in (None, [], {}) or place in WRITTEN_OUT:
         return
     if isinstance(raw, dict) and isinstance(dumped, dict):
         for key, value in raw.items():

@@ -273,7 +273,7 @@ def test_the_users_own_package_counts(package):
     inner, write = package
     plugins = write("from my_package.physics import units")
     names = {name for name in code_files("train", plugins) if name.startswith("my_package")}
-    assert names == {"my_package.physics", "my_package.units"}
+    assert names == {"my_package", "my_package.physics", "my_package.units"}
     before = code_hash("train", plugins)
     touch(inner / "unused.py")
     forget()
