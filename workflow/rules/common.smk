@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from nnflow.base.errors import UserError
 from nnflow.workflow.plan import Plan
 from nnflow.workflow.runner import end_jobs_with_this_process
+from nnflow.workflow.warm import LAUNCHER, offer_warm_start
 
 end_jobs_with_this_process()
 try:
@@ -19,7 +20,9 @@ STUDY = f"{RESULTS}/{{scale}}/{{study}}"
 # Not the path itself: Snakemake runs everything again where a rule's command has changed, and where
 # Python lies changes no result.
 os.environ["NNFLOW_PYTHON"] = sys.executable
-NNFLOW = '"$NNFLOW_PYTHON" -m nnflow'
+os.environ["NNFLOW_LAUNCHER"] = str(LAUNCHER)
+offer_warm_start(os.environ, workflow)
+NNFLOW = '"$NNFLOW_PYTHON" -IS "$NNFLOW_LAUNCHER"'
 FOLDER = f"--results {shlex.quote(str(RESULTS))} --log {{log:q}}"
 OPTIONS = f"--scale {{wildcards.scale}} {FOLDER}"
 if "data" in config:
@@ -30,6 +33,7 @@ if "checkpoint" in config:
 
 envvars:
     "NNFLOW_PYTHON",
+    "NNFLOW_LAUNCHER",
 
 
 wildcard_constraints:
