@@ -31,6 +31,8 @@ from pathlib import Path
 from typing import Any
 
 VARIABLE = "NNFLOW_WARM"
+COLD = "NNFLOW_COLD"
+"""Where this variable is set, each job starts Python, as when a fork is to be ruled out."""
 LAUNCHER = Path(__file__).with_name("launch.py")
 OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
 """Variables that differ from job to job and change nothing."""
@@ -61,7 +63,7 @@ def offer_warm_start(environment: MutableMapping[str, str], workflow: Any) -> No
     elsewhere (on a cluster, in a Snakemake of their own) start Python.
     """
     environment.pop(VARIABLE, None)
-    if workflow.is_main_process and hasattr(os, "pidfd_open"):
+    if workflow.is_main_process and hasattr(os, "pidfd_open") and not os.environ.get(COLD):
         environment[VARIABLE] = f"nnflow-{secrets.token_hex(16)}:{os.getpid()}"
         measure_forked_jobs()
 
