@@ -20,12 +20,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 .DEFAULT_GOAL := figures
 
 figures: $(READY)
-	@$(BIN)/nnflow run --cores $(CORES) --quiet rules
-	@echo "The report: $(CURDIR)/results/quick/report.html"
+	@$(BIN)/nnflow run --cores $(CORES)
 
 paper: $(READY)
-	@$(BIN)/nnflow run --cores $(CORES) --quiet rules --config scale=paper
-	@echo "The report: $(CURDIR)/results/paper/report.html"
+	@$(BIN)/nnflow run --cores $(CORES) --config scale=paper
 
 test: $(READY)
 	@$(BIN)/python -m pytest -n auto --dist loadfile

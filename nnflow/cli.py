@@ -94,10 +94,12 @@ def stage_command(function: Options) -> Options:
 
     @functools.wraps(function)
     def command(study: str, **given: Any) -> None:
+        from nnflow.base.progress import told_in
         from nnflow.stages.opening import open_job
 
         options = {key: given.pop(key, default) for key, _, default in STAGE_OPTIONS}
-        function(functools.partial(open_job, name, study, **options), **given)
+        with told_in(options["log"]):
+            function(functools.partial(open_job, name, study, **options), **given)
 
     keyword = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     command.__signature__ = inspect.Signature([study, *keyword, *shared])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +13,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from nnflow.base.errors import UserError
+
+ONLY_LOGS = "NNFLOW_ONLY_LOGS"
+"""Where this variable is set, jobs that have a log write to nothing else."""
 INTERVAL = 5.0
 """Seconds between two lines."""
 
@@ -26,6 +32,7 @@ class Reporter:
         self._log = log
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar: Progress | None = None
+        self._silent = log is not None and ONLY_LOGS in os.environ
         self._last = 0.0
         self._began = time.monotonic()
         if log is not None:
@@ -52,7 +59,7 @@ class Reporter:
         """Write one line to the log and, unless a bar shows it, to the terminal."""
         elapsed = time.monotonic() - self._began
         line = f"[{elapsed:6.1f} s] {self._title}: {text}"
-        if terminal:
+        if terminal and not self._silent:
             self._console.print(line, markup=False)
         if self._log is not None:
             with self._log.open("a", encoding="utf-8") as file:
@@ -61,7 +68,7 @@ class Reporter:
     @contextmanager
     def running(self) -> Iterator[Reporter]:
         """Show a bar while the block runs, if the terminal can."""
-        if not sys.stderr.isatty():
+        if self._silent or not sys.stderr.isatty():
             yield self
             return
         columns = (
@@ -75,3 +82,21 @@ class Reporter:
             self._task = bar.add_task(self._title, total=None, detail="")
             yield self
             self._bar = None
+
+
+@contextmanager
+def told_in(log: Path | None) -> Iterator[None]:
+    """Write what makes the block fail to the log too; to it alone where ONLY_LOGS is set."""
+    try:
+        yield
+    except Exception as error:
+        if log is None:
+            raise
+        mistake = isinstance(error, UserError)
+        text = f"nnflow: {error}\n" if mistake else traceback.format_exc()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(text)
+        if ONLY_LOGS not in os.environ:
+            raise
+        sys.exit(2 if mistake else 1)

@@ -28,6 +28,15 @@ LOCK = Path(".nnflow", "run.lock")
 JOBS = Path(".nnflow", "jobs.lock")
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
 """Where Snakemake looks for one."""
+ITS_WORDS = frozenset(
+    {
+        *("-n", "--dry-run", "--dryrun", "-q", "--quiet", "--verbose", "--debug", "--debug-dag"),
+        *("--logger", "-p", "--printshellcmds", "--report", "--lint", "-l", "--list", "--dag"),
+        *("--rulegraph", "--d3dag", "--filegraph", "--summary", "-S", "-D", "--detailed-summary"),
+        *("--unlock", "--touch", "-t", "--list-changes", "-h", "--help", "--version"),
+    }
+)
+"""Options of Snakemake's with which its own words are shown."""
 NO_LOCK = (
     "nnflow: no file locks here; see to it yourself that only one workflow runs in this folder"
 )
@@ -50,7 +59,7 @@ def run(arguments: list[str]) -> int:
     _hold_alone(folder)
     if any((folder / ".snakemake" / "locks").glob("*.lock")):
         _unlock(arguments, folder, environment)
-    command = [*_snakemake(), *_defaults(arguments), *arguments]
+    command = [*_snakemake(), *_defaults(arguments), *_shown(arguments)]
     sys.stdout.flush()
     if fcntl is None:
         return subprocess.call(command, env=environment)
@@ -164,6 +173,16 @@ def _defaults(arguments: list[str]) -> list[str]:
     given = _options(arguments)
     said = given.cores or given.jobs or given.profile or given.workflow_profile
     return ["--rerun-incomplete", "--keep-going", *([] if said else ["--cores", "all"])]
+
+
+def _shown(arguments: list[str]) -> list[str]:
+    """The arguments, with what is shown of the workflow: one line a study (terminal.py), but where
+    `-v` or an option of Snakemake's asks for its words."""
+    if "-v" in arguments:
+        return [word for word in arguments if word != "-v"]
+    if any(word.partition("=")[0] in ITS_WORDS for word in arguments):
+        return arguments
+    return ["--logger", "nnflow", *arguments]
 
 
 def _snakemake() -> list[str]:

@@ -37,7 +37,8 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
 """Variables that differ from job to job and change nothing."""
 TASKS = Path("/proc/self/task")
-ALL = ("nnflow.cli", "nnflow.stages.opening", "netCDF4", "xarray", "pandas", "scipy.special")
+COMMAND_LINE = "nnflow.cli"
+ALL = (COMMAND_LINE, "nnflow.stages.opening", "netCDF4", "xarray", "pandas", "scipy.special")
 WITH_TORCH = ("torch", "torch.func", "scipy.linalg", "scipy.sparse.linalg")
 LIBRARIES = {
     "initialize": (),
@@ -275,15 +276,13 @@ def _run(told: dict[str, Any]) -> int:
     """The exit status of the job's command line."""
     import numpy as np
 
-    from nnflow.cli import main
-
     np.random.seed()  # a plugin that draws from it gets numbers of its own
     os.umask(told["umask"])
     os.environ.update(told["environment"])
     sys.argv = ["nnflow", *told["words"]]
     code = 0
     try:
-        main()
+        importlib.import_module(COMMAND_LINE).main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         if isinstance(end.code, str):

@@ -51,7 +51,10 @@ def test_a_broken_study_does_not_stop_the_others(project):
     command += ["-s", str(project.snakefile)]
     done = project.call(command)
     assert done.returncode == 1
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("nnflow: "))
+    shown = [line.strip() for line in done.stderr.splitlines()]
+    assert "broken: train failed" in shown
+    assert any(line.startswith("again:   nnflow train broken --batch 0") for line in shown)
+    (line,) = (line for line in shown if line.startswith("nnflow: "))
     assert line == (
         "nnflow: config/studies/broken.yaml: all: model 'broken' (broken.py, line 13):"
         " ValueError: no loss today"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-COPIED = ("nnflow", "plugins", "workflow", "config")
+COPIED = ("nnflow", "snakemake_logger_plugin_nnflow", "plugins", "workflow", "config")
 FILES = ("Snakefile", "environment.yml", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 
 

@@ -150,7 +150,7 @@ def test_a_new_workflow_waits_for_jobs_left_behind(tmp_path):
             sys.executable,
             "-c",
             "from nnflow.workflow.runner import join_run; from pathlib import Path; import time\n"
-            "join_run(); Path('joined').touch(); time.sleep(1); Path('job').write_text('late')",
+            "join_run(); Path('joined').touch(); time.sleep(6); Path('job').write_text('late')",
         ],
         cwd=tmp_path,
         env=ENVIRONMENT,
@@ -206,7 +206,21 @@ def test_arguments_override_the_defaults(tmp_path, monkeypatch, arguments, cores
     monkeypatch.setattr(runner.subprocess, "call", lambda command, env: calls.append(command) or 7)
     assert runner.run(arguments) == 7
     start = [sys.executable, "-m", "snakemake", "--rerun-incomplete", "--keep-going"]
-    assert calls == [[*start, *cores, *arguments]]
+    assert calls == [[*start, *cores, "--logger", "nnflow", *arguments]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "passed"),
+    [
+        (["-v"], []),
+        (["--config", "a=b", "-v"], ["--config", "a=b"]),
+        (["-n"], ["-n"]),
+        (["--quiet", "rules"], ["--quiet", "rules"]),
+        (["--logger=rich"], ["--logger=rich"]),
+    ],
+)
+def test_snakemakes_own_words_are_shown_where_they_are_asked_for(arguments, passed):
+    assert runner._shown(arguments) == passed
 
 
 def test_without_file_locks_a_line_says_so(tmp_path, monkeypatch, capsys):

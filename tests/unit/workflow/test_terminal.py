@@ -1,0 +1,111 @@
+"""What `nnflow run` shows of a workflow's events."""
+
+import io
+import logging
+import os
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from nnflow.base.progress import ONLY_LOGS
+from nnflow.workflow import terminal
+from snakemake_logger_plugin_nnflow import LogHandler
+
+CLAIMS = """claim,study,kind,verdict
+loss[k=6],bowl,number,reproduced
+loss[k=7],bowl,number,reproduced
+sign,bowl,statement,corrected
+"""
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """(handler, what it has shown so far)."""
+    monkeypatch.setenv(ONLY_LOGS, "")  # so that it is as before afterwards
+    handler = LogHandler(SimpleNamespace(), None)
+    out = io.StringIO()
+    handler._console = Console(file=out, width=200, soft_wrap=True)
+    return handler, out.getvalue
+
+
+def tell(handler, event=None, text=None, level=logging.INFO, **fields):
+    record = logging.makeLogRecord({"msg": text, "levelno": level, "event": event, **fields})
+    handler.emit(record)
+
+
+def begin(handler, folder, number, rule, log, study="bowl"):
+    command = f'"$NNFLOW_PYTHON" -IS "$NNFLOW_LAUNCHER" {rule} {study} --scale quick --log {log}'
+    tell(handler, LogEvent.JOB_INFO, jobid=number, rule_name=rule, log=[str(log)],
+         shellcmd=command)  # fmt: skip
+
+
+def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
+    handler, text = shown
+    (tmp_path / "bowl/logs").mkdir(parents=True)
+    (tmp_path / "bowl/claims.csv").write_text(CLAIMS.replace("[k=6]", "").replace("[k=7]", ""))
+    for number, rule in enumerate(("initialize", "train", "summarize", "draw_bowl")):
+        begin(handler, tmp_path, number, rule, tmp_path / f"bowl/logs/{rule}.log")
+        tell(handler, LogEvent.JOB_FINISHED, job_id=number)
+        tell(handler, LogEvent.PROGRESS, done=number + 1, total=4)
+    (line,) = text().splitlines()
+    assert line.split() == ["bowl", "numbers:", "1", "reproduced;", "statements:", "1", "corrected"]
+
+
+def test_a_study_without_claims_is_done(tmp_path):
+    (tmp_path / "claims.csv").write_text(CLAIMS.splitlines()[0])
+    assert terminal.judged(tmp_path / "claims.csv") == "done, no claims"
+    assert terminal.judged(tmp_path / "missing.csv") == "done"
+
+
+def test_a_failure_names_study_stage_log_and_command(shown, tmp_path):
+    handler, text = shown
+    log = tmp_path / "bowl/logs/train-0.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("".join(f"line {i}\n" for i in range(20)) + "nnflow: no [file]\n")
+    begin(handler, tmp_path, 3, "train", log)
+    for _ in range(2):  # Snakemake may tell it twice
+        tell(handler, LogEvent.JOB_ERROR, jobid=3, rule_name="train", level=logging.ERROR)
+    tell(handler, LogEvent.ERROR, "CalledProcessError in file train.smk", logging.ERROR)
+    tell(handler, text="Exiting because a job execution failed.", level=logging.ERROR)
+    handler.close()
+    lines = text().splitlines()
+    assert lines[0] == "bowl: train failed"
+    assert lines[terminal.LAST_LINES].strip() == "nnflow: no [file]"
+    assert "line 14" not in text() and "line 15" in text()
+    assert lines[-3].split() == ["its", "log:", str(log)]
+    assert lines[-2].split() == ["again:", "nnflow", "train", "bowl", "--scale", "quick"]
+    assert lines[-1].startswith("failed: bowl")
+
+
+def test_what_keeps_the_workflow_from_starting_is_told(shown):
+    handler, text = shown
+    tell(handler, LogEvent.ERROR, "WorkflowError: config.yaml: studies: [none]", logging.ERROR)
+    tell(handler, text="Provided cores: 2")
+    tell(handler, text="Nothing to be done (all requested files are present).")
+    handler.close()
+    assert text().splitlines() == [
+        "WorkflowError: config.yaml: studies: [none]",
+        "everything is up to date",
+    ]
+
+
+def test_the_end_has_the_verdicts_by_kind_the_report_and_the_log(shown, tmp_path):
+    handler, text = shown
+    (tmp_path / "logs").mkdir()
+    log = tmp_path / "logs/report.log"
+    log.write_text(
+        "[   0.0 s] report: numbers: 2 reproduced; bounds: 1 proved; wrote r/report.html"
+    )
+    begin(handler, tmp_path, 9, "report", log)
+    tell(handler, LogEvent.JOB_FINISHED, job_id=9)
+    tell(handler, text="Complete log(s): here.log")
+    handler.close()
+    assert text().splitlines() == [
+        "numbers: 2 reproduced", "bounds: 1 proved", "report: r/report.html", "log: here.log",
+    ]  # fmt: skip
+
+
+def test_jobs_are_told_to_write_to_their_logs_alone(shown):
+    assert os.environ[ONLY_LOGS] == "1"
