@@ -388,18 +388,45 @@ def claims(
         raise typer.Exit(1)
 
 
-new = typer.Typer(help="Start a plugin of your own.", no_args_is_help=True)
+new = typer.Typer(help="Start a plugin, a study or a package of your own.", no_args_is_help=True)
 app.add_typer(new, name="new")
+NewName = Annotated[str, typer.Argument(metavar="NAME", help="Its name in study files.")]
 
 
-@new.command(name="model")
-def new_model(name: Annotated[str, typer.Argument(help="Its name in study files.")]) -> None:
-    """Write a model of two weights that works, and a study that runs it."""
-    from nnflow.checks.scaffold import new_model as write
+def _new_plugin_command(kind: str) -> None:
+    article = "an" if kind[0] in "aio" else "a"
 
-    file = write(name, Path())
-    typer.echo(f"wrote {file} and config/studies/{name}.yaml; run it with:")
+    @new.command(name=kind, help=f"Write {article} {kind} that works, and a study that runs it.")
+    def command(name: NewName) -> None:
+        from nnflow.checks.scaffold import new_plugin
+
+        file = new_plugin(kind, name, Path())
+        typer.echo(f"wrote {file} and config/studies/{name}.yaml; run it with:")
+        typer.echo(f"    nnflow run {name}")
+
+
+for _kind in ("model", "optimizer", "initializer", "dataset", "loss", "activation", "analysis"):
+    _new_plugin_command(_kind)
+_new_plugin_command("figure")
+
+
+@new.command(name="study")
+def new_study(name: NewName) -> None:
+    """Write a study that runs, to be changed."""
+    from nnflow.checks.scaffold import new_study as write
+
+    typer.echo(f"wrote {write(name, Path())}; run it with:")
     typer.echo(f"    nnflow run {name}")
+
+
+@new.command(name="package")
+def new_package(name: NewName) -> None:
+    """Write a package of plugins that pip installs and nnflow finds."""
+    from nnflow.checks.scaffold import new_package as write
+
+    for file in write(name, Path()):
+        typer.echo(f"wrote {file}")
+    typer.echo(f"install it with:\n    pip install -e {name}")
 
 
 certificate = typer.Typer(help="Certificates that a study has written.", no_args_is_help=True)

@@ -1,4 +1,4 @@
-"""New plugins to start from: a model that works, and a study that runs it."""
+"""New plugins, studies and packages to start from: each works as it is written."""
 
 from __future__ import annotations
 
@@ -11,94 +11,99 @@ from nnflow.base.errors import UserError
 from nnflow.base.settings import NAME
 from nnflow.interfaces.registry import registry
 
-MODEL = '''"""TITLE: what this landscape is, in one line."""
-
-from __future__ import annotations
-
-from pydantic import PositiveFloat
-
-import nnflow
-from nnflow import Model, torch
-
-
-class CLASS(Model):
-    """L(w) = ¼(w₁² − 1)² + ½c(w₂ − w₁)².
-
-    Two minima at ±(1, 1) with L = 0, and a saddle at 0 with L = ¼. Replace the formula, and
-    say here where yours comes from.
-    """
-
-    coupling: PositiveFloat = 1.0
-    """c, the curvature that holds the two weights together."""
-
-    def shapes(self):
-        return {"w": (2,)}
-
-    def infimum(self):
-        return 0.0
-
-    def loss(self, weights, data):
-        """L, (run,): weights["w"] is (run, 2)."""
-        first, second = weights["w"].unbind(1)
-        return (first**2 - 1) ** 2 / 4 + self.coupling * (second - first) ** 2 / 2
-
-    def gradient(self, weights, data):
-        """∇L = (w₁(w₁² − 1) − c(w₂ − w₁), c(w₂ − w₁)). You may leave this method out: the
-        gradient is then derived from the loss."""
-        first, second = weights["w"].unbind(1)
-        pull = self.coupling * (second - first)
-        return {"w": torch.stack([first * (first**2 - 1) - pull, pull], dim=1)}
+TEMPLATES = Path(__file__).with_name("templates")
+FOLDERS = {
+    "model": "models",
+    "optimizer": "optimizers",
+    "initializer": "initializers",
+    "dataset": "datasets",
+    "loss": "losses",
+    "activation": "activations",
+    "analysis": "analyses",
+    "figure": "figures",
+}
+"""Kinds of plugins, and the folders of plugins/ that they go into."""
 
 
-@nnflow.hookimpl
-def nnflow_register(register):
-    register("NAME", CLASS)
-'''
-
-STUDY = """# Run it with:  snakemake --cores 2 --config studies=NAME
-title: TITLE
-description: >-
-  Gradient descent from normal weights: which critical points are reached, and how often?
-model: {name: NAME, coupling: 1}
-initializer: {name: normal, variance: 1, per: one}
-optimizer: {name: gradient_descent, rate: 0.1}
-runs: 100
-stop: {steps: 10000}
-scales:
-  paper:
-    runs: 1000
-"""
-
-
-def new_model(name: str, folder: Path) -> Path:
-    """Write plugins/models/NAME.py, a working model of two weights, and
-    config/studies/NAME.yaml, a study that runs it, into `folder`. Returns the model's file.
+def new_plugin(kind: str, name: str, folder: Path) -> Path:
+    """Write plugins/<kinds>/NAME.py, a plugin that works, and config/studies/NAME.yaml, a study
+    that runs it, into `folder`. Returns the plugin's file.
 
     Raises UserError for a name that can't be used and for files that exist; nothing is
     written then.
     """
+    check_new_name(name)
+    plugin = folder / "plugins" / FOLDERS[kind] / f"{name}.py"
+    study = _study(name, folder)
+    _refuse_existing(plugin, study)
+    taken = registry().plugins[FOLDERS[kind]].get(name)
+    if taken is not None:
+        article = "an" if kind[0] in "aio" else "a"
+        source = registry().source(taken)
+        raise UserError(
+            f"{source}: has {article} {kind} named {name!r} already; choose another name"
+        )
+    _write(TEMPLATES / "plugins" / f"{kind}.txt", plugin, name)
+    _write(TEMPLATES / "studies" / f"{kind}.txt", study, name)
+    return plugin
+
+
+def new_study(name: str, folder: Path) -> Path:
+    """Write config/studies/NAME.yaml, a study that runs, into `folder`; returns it. Raises
+    UserError as `new_plugin` does."""
+    check_new_name(name)
+    study = _study(name, folder)
+    _refuse_existing(study)
+    _write(TEMPLATES / "studies" / "study.txt", study, name)
+    return study
+
+
+def new_package(name: str, folder: Path) -> list[Path]:
+    """Write the folder NAME, a package of plugins that pip installs and nnflow finds, into
+    `folder`; returns its files. Raises UserError as `new_plugin` does."""
+    check_new_name(name)
+    home = folder / name
+    written = {
+        home / "pyproject.toml": TEMPLATES / "package" / "pyproject.toml.txt",
+        home / "README.md": TEMPLATES / "package" / "README.md.txt",
+        home / "src" / name / "plugins.py": TEMPLATES / "plugins" / "model.txt",
+        home / "tests" / f"test_{name}.py": TEMPLATES / "package" / "test.txt",
+    }
+    _refuse_existing(home)
+    for file, template in written.items():
+        _write(template, file, name)
+    start = home / "src" / name / "__init__.py"
+    store.write_text(start, f'"""{_title(name)}: plugins for nnflow."""\n')
+    return sorted([*written, start])
+
+
+def check_new_name(name: str) -> None:
+    """Raise UserError for a name that a plugin, a study or a package can't have."""
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UserError(
             f"{name!r} is not a valid name (lower-case letters, digits and _, a letter first,"
             " no word of Python)"
         )
-    model = folder / "plugins" / "models" / f"{name}.py"
-    study = folder / "config" / "studies" / f"{name}.yaml"
-    for file in (model, study):
+
+
+def _study(name: str, folder: Path) -> Path:
+    return folder / "config" / "studies" / f"{name}.yaml"
+
+
+def _refuse_existing(*files: Path) -> None:
+    for file in files:
         if file.exists():
             raise UserError(f"{file}: exists; choose another name")
-    taken = registry().plugins["models"].get(name)
-    if taken is not None:
-        source = registry().source(taken)
-        raise UserError(f"{source}: has a model named {name!r} already; choose another name")
-    words = [word for word in name.split("_") if word]
-    title = "".join(word.capitalize() for word in words)
-    replaced = {
-        # the file's own imports must keep their names
-        "CLASS": f"{title}Landscape" if title in ("Model", "PositiveFloat") else title,
-        "TITLE": " ".join(words).capitalize(),
-        "NAME": name,
-    }
-    for file, text in ((model, MODEL), (study, STUDY)):
-        store.write_text(file, re.sub("CLASS|TITLE|NAME", lambda m: replaced[m[0]], text))
-    return model
+
+
+def _title(name: str) -> str:
+    return " ".join(word for word in name.split("_") if word).capitalize()
+
+
+def _write(template: Path, file: Path, name: str) -> None:
+    text = template.read_text(encoding="utf-8")
+    class_name = "".join(word.capitalize() for word in name.split("_"))
+    if re.search(rf"import.*\b{class_name}\b", text):  # the file's own imports keep their names
+        class_name = f"Own{class_name}"
+    replaced = {"CLASS": class_name, "TITLE": _title(name), "NAME": name}
+    store.write_text(file, re.sub("CLASS|TITLE|NAME", lambda found: replaced[found[0]], text))

@@ -1,6 +1,9 @@
-"""nnflow new model: what it writes runs as it is."""
+"""nnflow new: what it writes runs as it is."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +13,9 @@ from nnflow import cli
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
+from nnflow.checks import scaffold
 from nnflow.checks.plugin_report import Subject, check_plugin
-from nnflow.checks.scaffold import new_model
+from nnflow.checks.scaffold import new_package, new_plugin, new_study
 from nnflow.interfaces import registry
 
 
@@ -22,6 +26,10 @@ def project(tmp_path, plugins, root):
         plugins.write(place, (root / "plugins/general" / place).read_text(encoding="utf-8"))
     assert plugins.path == tmp_path / "plugins"
     return tmp_path
+
+
+def new_model(name, folder):
+    return new_plugin("model", name, folder)
 
 
 def reload():
@@ -46,6 +54,58 @@ def test_names_that_its_file_uses_itself_work(project, name):
     assert found.problems == {}
     model = found.plugins["models"][name]()
     assert float(model.loss({"w": torch.zeros(1, 2, dtype=torch.float64)}, {})) == 0.25
+
+
+def ran(project, monkeypatch, name):
+    """The project, after the study has gone through all stages."""
+    reload()
+    monkeypatch.chdir(project)
+    for stage in ("initialize", "train", "classify", "spectrum", "analyze", "summarize", "draw"):
+        cli.app([stage, name], standalone_mode=False)
+    return project / "results/quick" / name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in scaffold.FOLDERS if kind != "model"])
+def test_a_new_plugin_passes_its_checks_and_its_study_runs(tmp_path, monkeypatch, kind):
+    file = new_plugin(kind, "fresh_idea", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = reload()
+    assert str(file.resolve()) not in found.problems
+    assert found.plugins[scaffold.FOLDERS[kind]]["fresh_idea"].__name__ == "FreshIdea"
+    folder = ran(tmp_path, monkeypatch, "fresh_idea")
+    assert list((folder / "figures").glob("*.svg"))
+    (ends, *_) = store.read(folder / "critical_points.nc").values()
+    assert np.isfinite(ends["loss"].values).all()
+    if kind == "analysis":
+        assert (
+            "reproduced" in (folder / "claims.csv").read_text()
+            or "not_contradicted" in (folder / "claims.csv").read_text()
+        )
+
+
+@pytest.mark.slow
+def test_a_new_study_runs(tmp_path, monkeypatch):
+    new_study("fresh_idea", tmp_path)
+    folder = ran(tmp_path, monkeypatch, "fresh_idea")
+    assert (folder / "claims.csv").read_text().count(",reproduced,") == 2
+
+
+@pytest.mark.slow
+def test_a_new_package_is_installed_and_found(tmp_path):
+    new_package("fresh_idea", tmp_path)
+    site, home = tmp_path / "site", tmp_path / "fresh_idea"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    options = ["--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
+    subprocess.run([*pip, *options, str(home)], check=True, capture_output=True)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path])}
+    told = "from nnflow.interfaces.registry import registry as r; print(r().plugins['models'])"
+    done = subprocess.run(
+        [sys.executable, "-c", told], env=environment, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "fresh_idea.plugins.FreshIdea" in done.stdout, done.stderr
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(home)]
+    assert subprocess.run(tests, env=environment, cwd=tmp_path).returncode == 0
 
 
 def test_the_study_runs_and_finds_both_minima(project, monkeypatch):
