@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
 
 import matplotlib
+import matplotlib._mathtext
 import matplotlib.figure
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,6 +22,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.settings import suggest
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
+from nnflow.stages.legible import complaints
 
 DPI = 200
 """Pixels per inch of the PNG files."""
@@ -26,18 +32,47 @@ FORMATS = {
     "pdf": {"CreationDate": None, "ModDate": None},
 }
 """Formats that figures are written in, each without the time of writing."""
+PALETTE = ["#004488", "#DDAA33", "#44AA99", "#BB5566", "#77BBE0", "#7A4B94", "#9A8C3A", "#808080"]
+"""Colours that differ in lightness as well, so that print in grey and colour-blind readers keep
+them apart (after P. Tol's "high contrast" and "muted" schemes): C0 and C3 are dark enough for
+words."""
+SCRIPT = 0.86
+"""Size of exponents and indices beside what they stand at: 6 points beside 7."""
 STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": DPI,
+    "svg.hashsalt": "nnflow",
+    # one typeface, which comes with matplotlib, and its outlines in SVG: both files look alike
+    "font.family": "DejaVu Sans",
+    "mathtext.fontset": "dejavusans",
+    "svg.fonttype": "path",
+    "font.size": 8,
+    "axes.labelsize": 8,
+    "axes.titlesize": 8,
+    "figure.titlesize": 9,
+    "figure.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.title_fontsize": 7.5,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "axes.formatter.use_mathtext": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "svg.hashsalt": "nnflow",
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "legend.frameon": False,
-}
-"""Matplotlib settings on top of seaborn's "ticks" style and "colorblind" palette; the salt
-makes an SVG file's inner names the same every time."""
+    "axes.linewidth": 0.7,
+    "axes.labelpad": 2,
+    "axes.titlepad": 4,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4,
+    **{f"{axis}tick.{size}.{what}": value
+       for axis in "xy"
+       for size, what, value in (
+           ("major", "width", 0.7), ("major", "size", 3), ("major", "pad", 2.5),
+           ("minor", "width", 0.5), ("minor", "size", 1.7))},
+}  # fmt: skip
+"""Matplotlib settings on top of seaborn's "ticks" style, for figures at the size of a page; the
+salt makes an SVG file's inner names the same every time."""
 
 
 def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None = None) -> None:
@@ -54,7 +89,7 @@ def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None 
     for form in formats or ():
         if form not in FORMATS:
             raise UserError(f"--format {form}: expected one of {', '.join(FORMATS)}")
-    sns.set_theme(context="paper", style="ticks", palette="colorblind", rc=STYLE)
+    set_style()
     failed = None
     for name in only or known:
         try:
@@ -63,6 +98,12 @@ def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None 
             failed = failed or error
     if failed:
         raise failed
+
+
+def set_style() -> None:
+    """How all figures look, for what is drawn from now on."""
+    sns.set_theme(context="paper", style="ticks", palette=PALETTE, rc=STYLE)
+    matplotlib._mathtext.SHRINK_FACTOR = SCRIPT  # there is no setting for it
 
 
 def _draw(job: Job, name: str, formats: Sequence[str]) -> None:
@@ -74,9 +115,23 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> None:
             kind = type(figure).__name__
             raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
         empty = mark_empty_panels(figure)
-        _save(figure, job.folder / "figures" / name, formats)
+        about = _about(job, name, plugin, figure)
+        said = [f"panels without data: {empty}"] if empty else []
+        said += _save(figure, job.folder / "figures" / name, formats, about)
     plt.close(figure)
-    job.reporter.line(f"drew {name}{f'; panels without data: {empty}' if empty else ''}")
+    job.reporter.line("; ".join([f"drew {name}", *said]))
+
+
+def _about(job: Job, name: str, plugin: Any, figure: matplotlib.figure.Figure) -> dict[str, str]:
+    """What a file says about itself when it is opened alone."""
+    study = job.study
+    caption = plugin.caption or inspect.getdoc(type(plugin)) or name.replace("_", " ")
+    described = " ".join(caption.split("\n\n")[0].split())
+    title = " ".join(re.sub(r"[${}\\]", "", figure.get_suptitle()).split())
+    return {
+        "Title": title or name.replace("_", " "),
+        "Description": f"{described} Study: {study.settings.title} ({study.name}, {study.scale}).",
+    }
 
 
 def mark_empty_panels(figure: matplotlib.figure.Figure) -> int:
@@ -105,17 +160,40 @@ def _any_positive(axis, name: str) -> bool:
     return any(np.isfinite(getattr(one.dataLim, f"minpos{name}")) for one in sharing)
 
 
-def _save(figure: matplotlib.figure.Figure, path: Path, formats: Sequence[str]) -> None:
-    """Write PATH.ENDING for each of the formats."""
+def _save(
+    figure: matplotlib.figure.Figure,
+    path: Path,
+    formats: Sequence[str],
+    about: dict[str, str] | None = None,
+) -> list[str]:
+    """Write PATH.ENDING for each of the formats; what there is to object to. about: title and
+    description of the figure."""
     figure.set_dpi(DPI)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
+    objections = complaints(figure)
     # laid out once: solving the layout takes as long as drawing
     figure.set_layout_engine("none")
+    about = about or {}
     for form in formats:
         with store.replacing(path.with_suffix(f".{form}")) as temporary:
             if form == "png":
                 pixels = canvas.buffer_rgba()
-                plt.imsave(temporary, pixels, format="png", dpi=DPI, metadata={"Software": None})
+                metadata = {"Software": None, **about}
+                plt.imsave(temporary, pixels, format="png", dpi=DPI, metadata=metadata)
+            elif form == "svg":
+                metadata = {**FORMATS[form], **about}
+                figure.savefig(temporary, format=form, metadata=metadata)
+                _describe(temporary, about.get("Description", ""))
             else:
-                figure.savefig(temporary, format=form, metadata=FORMATS[form])
+                title = {"Title": about["Title"]} if about else {}
+                figure.savefig(temporary, format=form, metadata={**FORMATS[form], **title})
+    return objections
+
+
+def _describe(svg: Path, text: str) -> None:
+    """A <desc> after the <title>, which matplotlib does not write and readers of screens read."""
+    if text:
+        page = svg.read_text(encoding="utf-8")
+        page = page.replace("</title>", f"</title>\n <desc>{escape(text)}</desc>", 1)
+        svg.write_text(page, encoding="utf-8")

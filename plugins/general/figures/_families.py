@@ -6,6 +6,8 @@ import numpy as np
 
 from nnflow import UserError, flag_mask
 
+from ._page import note
+
 
 def chosen_points(results, labels: list[str], most: int) -> list[str]:
     """Labels of the points to show: those asked for, else those with families that are not
@@ -44,9 +46,9 @@ def selected_points(results, labels: list[str], most: int, among: list[str] = ()
 
 
 def say_left_out(figure, results, shown: list[str]) -> None:
-    """Say above the figure how many points it leaves out."""
+    """Say below the figure how many points it leaves out."""
     if (total := len(results.configurations)) > len(shown):
-        figure.suptitle(f"{len(shown)} of {total} points")
+        note(figure, f"{len(shown)} of {total} points")
 
 
 def chosen_families(spectra, most: int) -> np.ndarray:
@@ -81,11 +83,6 @@ def kind_of(spectra, place: int) -> str:
     if _elsewhere(spectra)[place]:
         return kind
     return f"global {kind}" if kind == "minimum" else f"global, {kind}"
-
-
-def point_name(label: str) -> str:
-    """A point's label with room around its signs."""
-    return label.replace("=", " = ").replace(",", ", ")
 
 
 def loss_text(loss: float) -> str:

@@ -10,7 +10,8 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import point_name, say_left_out, selected_points
+from ._families import say_left_out, selected_points
+from ._names import point_name
 from ._legend import legend_below
 
 COLOURS = 10

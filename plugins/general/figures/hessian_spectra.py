@@ -14,9 +14,9 @@ from ._families import (
     family_colors,
     kind_of,
     loss_text,
-    point_name,
     shown_of,
 )
+from ._names import point_name
 
 ACROSS = 3
 """Panels side by side."""

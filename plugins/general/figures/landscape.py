@@ -11,7 +11,7 @@ import nnflow
 from nnflow import Figure, UserError
 
 from .._marks import MARKS
-from ._families import point_name
+from ._names import point_name
 from ._legend import legend_below
 
 LEVELS = 14

@@ -8,7 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, flag_mask
 
-from ._families import point_name, selected_points
+from ._families import selected_points
+from ._names import point_name
 
 GLOBAL, MINIMUM, OTHER = "global", "spurious minimum", "neither"
 STYLES = {

@@ -8,7 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import chosen_points, point_name, say_left_out
+from ._families import chosen_points, say_left_out
+from ._names import point_name
 from ._legend import legend_below
 
 ENDS = {"highest": "C0", "lowest": "C2"}

@@ -8,7 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import point_name, say_left_out, selected_points
+from ._families import say_left_out, selected_points
+from ._names import point_name
 
 ROWS = ("loss", "accuracy")
 SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}

@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._families import point_name
+from ...general.figures._names import point_name
 from .._graph import merges
 
 

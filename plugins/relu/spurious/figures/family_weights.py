@@ -13,9 +13,9 @@ from ....general.figures._families import (
     chosen_points,
     kind_of,
     loss_text,
-    point_name,
     shown_of,
 )
+from ....general.figures._names import point_name
 
 
 class FamilyWeights(Figure):
