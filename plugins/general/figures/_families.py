@@ -81,7 +81,8 @@ def kind_of(spectra, place: int) -> str:
     number = int(spectra["kind"].values[place])
     kind = spectra["kind"].attrs["flag_meanings"].split()[number].replace("_", " ")
     if _elsewhere(spectra)[place]:
-        return kind
+        known = flag_mask(spectra["is_global"], "no")[place]
+        return f"spurious {kind}" if known and kind == "minimum" else kind
     return f"global {kind}" if kind == "minimum" else f"global, {kind}"
 
 

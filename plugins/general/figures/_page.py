@@ -4,6 +4,8 @@ from __future__ import annotations
 
 NARROW, HALF, WIDE = 3.3, 5.0, 6.75
 """Widths of a figure in inches: one column of a journal, one and a half, both."""
+STRIP = 0.16
+"""Inches below a figure for a note."""
 GREY = "0.35"
 """Of words that are no data."""
 
@@ -44,15 +46,25 @@ def at_ends(axis, ends, x: float = 1.0, gap: float = 0.06, **style) -> None:
 
 
 def note(figure, *parts: str) -> None:
-    """Small type below the panels: level of the intervals, number of runs, whose figure it is like."""
+    """Small type in a strip below the panels and the legend: level of the intervals, number of
+    runs, whose figure it is like."""
+    strip = STRIP / figure.get_figheight()
+    figure.get_layout_engine().set(rect=(0, strip, 1, 1 - strip))
+    for legend in figure.legends:
+        legend.borderaxespad = 72 * STRIP / legend._fontsize
     text = " · ".join(part for part in parts if part)
-    figure.supxlabel(text, fontsize=6.5, color=GREY, x=0.99, ha="right")
+    figure.text(0.99, 0.2 * strip, text, fontsize=6.5, color=GREY, ha="right", va="bottom")
 
 
 def percent(share: float) -> str:
     """A share in whole percent, or with a decimal below ten."""
     value = 100 * share
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.1f} %"
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """A number with a proper minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def counted(number: int, name: str, plural: str = "") -> str:

@@ -11,8 +11,8 @@ import nnflow
 from nnflow import Figure
 
 from ._families import say_left_out, selected_points
-from ._names import point_name
 from ._legend import legend_below
+from ._names import point_name
 
 COLOURS = 10
 """Colours of the palette."""

@@ -11,8 +11,8 @@ import nnflow
 from nnflow import Figure, UserError
 
 from .._marks import MARKS
-from ._names import point_name
 from ._legend import legend_below
+from ._names import point_name
 
 LEVELS = 14
 """Contour lines."""

@@ -9,8 +9,8 @@ import nnflow
 from nnflow import Figure
 
 from ._families import chosen_points, say_left_out
-from ._names import point_name
 from ._legend import legend_below
+from ._names import point_name
 
 ENDS = {"highest": "C0", "lowest": "C2"}
 DENSE, DIFFERENCE = "dense Hessian", "difference from it"

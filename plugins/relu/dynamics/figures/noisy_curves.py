@@ -10,20 +10,23 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, flag_mask
 
+from ....general.figures._page import WIDE, beside, note
 from .._teacher import at_teacher
 
 FLOOR = 1e-12
 """Losses below are drawn at this one: rounding."""
 MOST_COLUMNS = 4
 """Panels in a row, unless there are more K."""
+ENDS = {"ends at w*": ("C0", "-"), "ends at an image": ("C3", "--"), "elsewhere": ("0.5", ":")}
+"""Colour and dashes of a run by its end, for networks with top weights."""
 
 
 class NoisyCurves(Figure):
     """Loss of single runs against steps, from x₀w* with noise. Upper row: K neurons with top
-    weights 1, by K; colours are noise levels in units of x₀. Below: by top weights a; blue
-    runs end at w*, orange ones at another network of the same function, grey ones have not
-    converged or end elsewhere. Curves end where a run is decided: for some, where it is
-    proved to be in the basin of a minimum."""
+    weights 1; colours are noise levels in units of x₀. Below: top weights a; solid runs end at w*,
+    dashed ones at another network of the same function, dotted ones have not converged or end
+    elsewhere. Curves end where a run is decided: for some, where it is proved to be in the basin of
+    a minimum. After Tian 2017, Fig. 9."""
 
     needs = ("training", "critical_points", "noisy_initialization")
 
@@ -41,57 +44,120 @@ class NoisyCurves(Figure):
                 lower.append(configuration)
             elif split[configuration.label] == 1:
                 upper.setdefault(configuration.settings.model.k, []).append(configuration)
-        columns = max(len(upper), MOST_COLUMNS)
+        levels = sorted({_level(one) for group in upper.values() for one in group})
+        shades = plt.get_cmap("viridis")(np.linspace(0, 0.9, len(levels)))
+        colors = dict(zip(levels, shades, strict=True))
+        columns = max(len(upper), min(len(lower), MOST_COLUMNS), 1)
         rows = 1 + math.ceil(len(lower) / columns)
         figure, axes = plt.subplots(
-            rows, columns, figsize=(2.1 * columns, 0.3 + 1.9 * rows), sharey=True, squeeze=False
-        )
+            rows, columns, figsize=(WIDE, 0.6 + 1.75 * rows), sharex=True, sharey=True,
+            squeeze=False,
+        )  # fmt: skip
         for axis in axes.flat:
             axis.set_visible(False)
+        titles = []
         for axis, (count, configurations) in zip(axes[0], upper.items(), strict=False):
-            _noise(axis, results, configurations, self.most)
-            axis.set_title(f"K = {count}", fontsize="medium")
+            _noise(axis, results, configurations, self.most, colors)
+            titles.append(f"K = {count}, noise")
         for axis, configuration in zip(axes[1:].flat, lower, strict=False):
             _top(axis, results, configuration, self.most)
-        for axis in axes.flat:
+            titles.append(f"a = {_weights(configuration.settings.model.top)}")
+        shown = [axis for axis in axes.flat if axis.get_visible()]
+        for axis, title, letter in zip(shown, titles, "abcdefghijkl", strict=False):
+            axis.set_title(f"({letter}) {title}", loc="left", fontsize=7)
             axis.set_xscale("symlog", linthresh=10)
             axis.set_yscale("log")
             axis.set_xlim(left=0)
+            axis.tick_params(labelbottom=True)
+            axis.set_xticks([0, 10, 100, 1000], ["0", "10", "100", "1000"])
+            axis.minorticks_off()
         for row in axes:
             row[0].set_ylabel("loss")
-        figure.supxlabel("step", fontsize="medium")
+        figure.supxlabel("step (linear up to 10)")
+        _key(figure, colors)
+        home, runs = _home(results, lower)
+        figure.suptitle(f"With other top weights {home} of {runs} runs reach w*")
+        note(figure, f"the first {self.most} runs of each case", "after Tian 2017, Fig. 9")
         return figure
 
 
-def _noise(axis, results, configurations, most: int) -> None:
-    import seaborn as sns
+def _key(figure, colors) -> None:
+    from matplotlib.lines import Line2D
 
-    axis.set_visible(True)
-    colors = sns.color_palette("viridis", len(configurations))
-    for color, configuration in zip(colors, configurations, strict=True):
-        trained = results.at("training", configuration.label)
-        start = configuration.settings.initializer
-        for run in range(min(most, trained.sizes["run"])):
-            label = f"{start.noise / start.x:g}" if run == 0 else None
-            _curve(axis, trained, run, color=color, label=label)
-    axis.legend(title="noise", fontsize="x-small", title_fontsize="x-small", loc="lower left")
+    levels = [Line2D([], [], color=c, label=f"noise {level:g}") for level, c in colors.items()]
+    ends = [
+        Line2D([], [], color=color, ls=dashes, label=text) for text, (color, dashes) in ENDS.items()
+    ]
+    hidden = [axis for axis in figure.axes if not axis.get_visible()]
+    if hidden:  # an empty place among the panels
+        hidden[0].set_visible(True)
+        hidden[0].set_axis_off()
+        hidden[0].legend(handles=[*levels, *ends], loc="center", fontsize=7)
+    else:
+        figure.legend(handles=[*levels, *ends], loc="outside right upper", fontsize=7)
 
 
-def _top(axis, results, configuration, most: int) -> None:
-    axis.set_visible(True)
+def _home(results, configurations) -> tuple[int, int]:
+    """How many runs of these configurations end at w*, and how many there are."""
+    home = runs = 0
+    for configuration in configurations:
+        reached, at = _ends(results, configuration)
+        home, runs = home + int((reached & at).sum()), runs + len(at)
+    return home, runs
+
+
+def _ends(results, configuration) -> tuple[np.ndarray, np.ndarray]:
+    """Which runs converged to a global minimum, and which of the ends are w*."""
     trained, critical = (
         results.at(name, configuration.label) for name in ("training", "critical_points")
     )
     reached = flag_mask(critical["is_global"], "yes") & flag_mask(trained["status"], "converged")
-    home = at_teacher(critical["w"].values)
-    for run in range(min(most, trained.sizes["run"])):
-        color = "0.6" if not reached[run] else "C0" if home[run] else "C1"
-        _curve(axis, trained, run, color=color)
-    count = f"{int((reached & home).sum())} of {trained.sizes['run']} runs reach w*"
-    axis.text(0.05, 0.05, count, transform=axis.transAxes, fontsize="small")
-    axis.set_title(
-        "a = " + ", ".join(f"{a:g}" for a in configuration.settings.model.top), fontsize="small"
+    return reached, at_teacher(critical["w"].values)
+
+
+def _level(configuration) -> float:
+    """The noise of a start in units of x₀."""
+    return round(configuration.settings.initializer.noise / configuration.settings.initializer.x, 9)
+
+
+def _weights(top) -> str:
+    """Top weights in short: 1 (×4), −1."""
+    values, counts = np.unique(top, return_counts=True)
+    order = np.argsort(-values)
+    if len(values) > 3:
+        return f"{_number(values[0])} … {_number(values[-1])}"
+    return ", ".join(
+        _number(values[i]) + (f" (×{counts[i]})" if counts[i] > 1 else "") for i in order
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:g}".replace("-", "−")
+
+
+def _noise(axis, results, configurations, most: int, colors) -> None:
+    axis.set_visible(True)
+    home, runs = _home(results, configurations)
+    for configuration in configurations:
+        trained = results.at("training", configuration.label)
+        for run in range(min(most, trained.sizes["run"])):
+            _curve(axis, trained, run, color=colors[_level(configuration)])
+    _count(axis, home, runs)
+
+
+def _top(axis, results, configuration, most: int) -> None:
+    axis.set_visible(True)
+    trained = results.at("training", configuration.label)
+    reached, home = _ends(results, configuration)
+    looks = list(ENDS.values())
+    for run in range(min(most, trained.sizes["run"])):
+        color, dashes = looks[2 if not reached[run] else 0 if home[run] else 1]
+        _curve(axis, trained, run, color=color, ls=dashes)
+    _count(axis, int((reached & home).sum()), len(home))
+
+
+def _count(axis, home: int, runs: int) -> None:
+    beside(axis, 0.04, 0.04, f"{home} of {runs} reach w*", transform=axis.transAxes)
 
 
 def _curve(axis, trained, run: int, **style) -> None:

@@ -7,15 +7,19 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import WIDE, beside, lettered, note, percent
+from ..analyses.single_relu_region import region_probability
+
 SPREAD = 0.015
 """Distance in ε at which the dimensions are drawn next to one another."""
 
 
 class SingleRelu(Figure):
-    """Left: gradient flow of one ReLU in the plane (grey), with the region Ω of Theorem 5 shaded
-    and some trajectories (dots: starts); the dashed ray leads into 0. Right: shares of starts that
-    lie in Ω (open) and that reach w* (filled), by dimension d, with 99 % intervals, against
-    ε and the bound (1 − ε)/2 of Theorem 6 (dotted); lines are the exact probabilities of Ω."""
+    """(a) Gradient flow of one ReLU in the plane, with the region Ω of Theorem 5 shaded and some
+    trajectories (dots: starts); the dashed ray leads into 0. (b) Shares of starts that reach w*
+    (filled) and that lie in Ω (open), by dimension d, with 99 % intervals, against ε; lines are
+    the exact probabilities of Ω, and the thick one is the bound (1 − ε)/2 of Theorem 6. After Tian
+    2017, Fig. 5."""
 
     needs = ("single_relu_region",)
 
@@ -23,13 +27,23 @@ class SingleRelu(Figure):
         import matplotlib.pyplot as plt
 
         analysis = results["single_relu_region"]
-        figure, (plane, chance) = plt.subplots(
-            1, 2, figsize=(7.6, 3.3), width_ratios=(1.15, 1), layout="constrained"
-        )
+        figure, (plane, chance) = plt.subplots(1, 2, figsize=(WIDE, 3.1), width_ratios=(1.1, 1))
         _plane(plane, analysis)
-        _chances(chance, analysis)
-        runs = {configuration.settings.runs for configuration in results.configurations}
-        chance.set_title(f"{' or '.join(map(str, sorted(runs)))} starts each", fontsize="medium")
+        _chances(chance, analysis, results.configurations)
+        lettered((plane, chance), "gradient flow", "starts")
+        runs = sorted({configuration.settings.runs for configuration in results.configurations})
+        inside = analysis["region_exact"].values - analysis["bound"].values
+        several = analysis["inputs"].values > 1
+        lowest = float(analysis["converged_share"].values[several].min(initial=1))
+        most = "all" if lowest == 1 else f"at least {percent(lowest)} of the"
+        figure.suptitle(
+            f"For d > 1 {most} starts reach w*; Ω holds at least"
+            f" (1 − ε)/2 in {int((inside >= -1e-12).sum())} of {len(inside)} cases"
+        )
+        note(
+            figure, f"{' or '.join(f'{n:,}' for n in runs)} starts a point", "bars: 99 % intervals",
+            "after Tian 2017, Fig. 5",
+        )  # fmt: skip
         return figure
 
 
@@ -47,37 +61,39 @@ def _plane(axis, analysis) -> None:
         axis.plot(*path[0], "o", color="C3", ms=3)
     axis.plot([across[0], 0], [0, 0], color="black", lw=0.9, ls="--")
     axis.plot(1, 0, "*", color="black", ms=9)
-    axis.text(1.06, 0.1, "w*", fontsize="medium")
-    axis.text(1.55, -0.68, "Ω", fontsize="large", color="C0")
+    axis.text(1.06, 0.1, "w*", fontsize=8)
+    axis.text(1.55, -0.68, "Ω", fontsize=10, color="C0")
     axis.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]), aspect="equal")
     axis.set(xlabel="along the teacher", ylabel="across")
 
 
-def _chances(axis, analysis) -> None:
+def _chances(axis, analysis, configurations) -> None:
     dimensions = np.unique(analysis["inputs"].values)
+    initializer = configurations[0].settings.initializer
+    grid = np.linspace(0.01, 0.99, 50)
     for number, inputs in enumerate(dimensions):
         same = np.flatnonzero(analysis["inputs"].values == inputs)
         part = analysis.isel(configuration=same).sortby("epsilon")
-        epsilon, color = part["epsilon"].values, f"C{number}"
-        axis.plot(epsilon, part["region_exact"], color=color, lw=0.8)
-        moved = epsilon + SPREAD * (number - (len(dimensions) - 1) / 2)
+        color, size = f"C{number}", int(inputs)
+        radii = [initializer.model_copy(update={"epsilon": e}).radius(size) for e in grid]
+        axis.plot(grid, [region_probability(size, r) for r in radii], color=color, lw=0.8)
+        moved = part["epsilon"].values + SPREAD * (number - (len(dimensions) - 1) / 2)
         for name, fill in (("converged_share", color), ("region_share", "white")):
             middle = part[name].values
             spans = middle - part[f"{name}_low"].values, part[f"{name}_high"].values - middle
-            label = f"{inputs:.0f}" if name == "converged_share" else None
             axis.errorbar(
-                moved, middle, spans, fmt="o^sDv"[number % 5], ms=4,
-                color=color, mfc=fill, lw=0.8, label=label,
+                moved, middle, np.maximum(spans, 0), fmt="o^sDv"[number % 5], ms=4, color=color,
+                mfc=fill, lw=0.8, label=size if name == "converged_share" else None,
             )  # fmt: skip
     every = np.array([0, 1])
-    axis.plot(every, (1 - every) / 2, color="black", lw=1, ls=":")
-    axis.text(0.02, 0.3, r"bound $(1-\varepsilon)/2$", fontsize="small")
-    axis.set(xlim=(0, 1), ylim=(0, 1.04), xlabel=r"$\varepsilon$", ylabel="share of starts")
-    axis.text(0.02, 0.92, "reach w*", fontsize="small", color="0.3")
-    axis.text(0.02, 0.58, "in Ω; for d = 1 these reach w*", fontsize="small", color="0.3")
+    axis.plot(every, (1 - every) / 2, color="black", lw=1.6)
+    beside(axis, 0.05, 0.2, "bound (1 − ε)/2")
+    beside(axis, 0.02, 0.93, "reach w*, d > 1")
+    beside(axis, 0.02, 0.62, "in Ω (lines: exact); reach w*, d = 1")
+    axis.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="ε", ylabel="share of starts")
     axis.legend(
-        title="d", ncols=len(dimensions), loc="center", bbox_to_anchor=(0.5, 0.74),
-        fontsize="small", handletextpad=0.1, columnspacing=0.8,
+        title="d", ncols=len(dimensions), loc="center", bbox_to_anchor=(0.5, 0.77),
+        handletextpad=0, columnspacing=0.6,
     )  # fmt: skip
 
 

@@ -7,42 +7,59 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import WIDE, beside, lettered, note
+
 COLORS = {
-    ("value", 1): "#d6604d",
-    ("slope", 1): "#f4c3ae",
-    ("value", -1): "#4393c3",
-    ("slope", -1): "#b5d5e8",
+    ("value", 1): "#e58a6b",
+    ("slope", 1): "#f8d8c8",
+    ("value", -1): "#1f4e8c",
+    ("slope", -1): "#5f87b8",
 }
 UNDECIDED = "black"
+NAMES = {
+    ("value", 1): "L₁₂ > 0",
+    ("slope", 1): "∂L₁₂/∂φ > 0",
+    ("value", -1): "L₁₂ < 0",
+    ("slope", -1): "∂L₁₂/∂φ < 0",
+}
+ZOOM = (0.5, 0.25)
+"""Right and upper edge of what the second panel shows."""
 
 
 class SeparationProof(Figure):
-    """Boxes of the proof of Conjecture 1, in the plane of φ and θ₁₂. Red: L₁₂ > 0 there; blue: L₁₂
-    < 0; pale red and blue: L₁₂ rises or falls with φ, near a line on which it vanishes; black:
-    undecided. Right: the boxes at θ₁₂ = 0 are those of expansions in θ₁₂, which reach the edge."""
+    """Boxes of the proof of Conjecture 1, in the plane of φ and θ₁₂. Light (red): L₁₂ > 0 there;
+    dark (blue): L₁₂ < 0; paler: L₁₂ rises or falls with φ, near a line on which it vanishes; black:
+    undecided. (b) The frame in (a): the boxes at θ₁₂ = 0 are those of expansions in θ₁₂, which
+    reach the edge."""
 
     needs = ("separation_proof",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
-        from matplotlib.patches import Patch
+        from matplotlib.patches import Patch, Rectangle
 
         analysis = results["separation_proof"]
-        figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.9), width_ratios=(1.7, 1))
-        for axis, across, up in zip(axes, (2, 0.5), (1, 0.25), strict=True):
+        figure, axes = plt.subplots(1, 2, figsize=(WIDE, 3.3), width_ratios=(1.5, 1))
+        for axis, across, up in zip(axes, (2, ZOOM[0]), (1, ZOOM[1]), strict=True):
             axis.set(xlim=(-0.05, across), ylim=(0, up))
             _boxes(axis, analysis)
             axis.plot([0, 1], [0, 1], color="k", lw=1)
             axis.axvline(0, color="k", lw=1)
-            axis.set(xlabel="φ / π", ylabel="θ$_{12}$ / π")
-        axes[0].set_title(f"{analysis.sizes['box']:,} boxes, {_undecided(analysis)} undecided")
-        axes[1].set_title("near θ$_{12}$ = 0")
-        names = {
-            ("value", 1): "$L_{12}$ > 0", ("slope", 1): "∂$L_{12}$/∂φ > 0",
-            ("value", -1): "$L_{12}$ < 0", ("slope", -1): "∂$L_{12}$/∂φ < 0",
-        }  # fmt: skip
-        handles = [Patch(color=COLORS[key], label=name) for key, name in names.items()]
-        axes[0].legend(handles=handles, loc="upper right", frameon=True, framealpha=1)
+            axis.set(xlabel="φ / π", ylabel="θ₁₂ / π")
+        axes[0].add_patch(
+            Rectangle((-0.05, 0), ZOOM[0] + 0.05, ZOOM[1], fill=False, ec="black", lw=1.6)
+        )
+        beside(axes[0], ZOOM[0] + 0.02, ZOOM[1], "(b)", va="top", fontsize=8)
+        lettered(axes, "all angles", "near θ₁₂ = 0")
+        handles = [
+            Patch(fc=COLORS[key], ec="0.3", lw=0.4, label=name) for key, name in NAMES.items()
+        ]
+        handles.append(Patch(fc=UNDECIDED, label="undecided"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=5, columnspacing=1.2)
+        undecided = _undecided(analysis)
+        how = "is proved" if undecided == 0 else f"is open on {undecided:,} of them"
+        figure.suptitle(f"The sign of L₁₂ {how} on {analysis.sizes['box']:,} boxes: Conjecture 1")
+        note(figure, "L₁₂ vanishes on the black lines", "compare Tian 2017, Fig. 10 (c)")
         return figure
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 from nnflow import share
 
 
-def published_points(results, column: str) -> list[tuple[int, int, float, float, float]]:
+def published_points(
+    results, column: str, where: str = ""
+) -> list[tuple[int, int, float, float, float]]:
     """(n − k, k, value, low, high) for each published number that the summary's column is held
-    against; the interval is that of the published trials, if any."""
+    against; the interval is that of the published trials, if any. where: what a source has to say,
+    such as "Table"."""
     rows = []
     for claim in results.study.settings.claims:
         if claim.value != column or not isinstance(claim.published, dict):
+            continue
+        if where not in str(claim.source):
             continue
         for label, value in claim.published.items():
             parameters = dict(pair.split("=") for pair in label.split(","))

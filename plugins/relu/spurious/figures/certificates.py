@@ -7,18 +7,17 @@ import numpy as np
 import nnflow
 from nnflow import Figure, UserError, flag_mask
 
+from ....general.figures._page import HALF, counted, note
 from ._published import published_points
 
-COLORS = {0: "C0", 1: "C1", 2: "C2"}
-MARKERS = {0: "o", 1: "s", 2: "^"}
+LOOKS = {0: ("o", "C0"), 1: ("s", "C4"), 2: ("^", "C2")}
+"""Mark and colour by the excess n − k."""
 
 
 class Certificates(Figure):
-    """Certified spurious minima against the number k of teacher neurons, one colour per excess
-    n − k of students. Left: proved lower bounds of the lowest Hessian eigenvalue; the upper
-    bounds are hidden by the markers; open diamonds are published values. Right: half-width of the
-    box that is proved to hold one critical point and no other (filled), and the proved distance
-    of that point from the center of the box (open)."""
+    """Proved lowest Hessian eigenvalues of certified spurious minima against the number k of
+    teacher neurons, by the excess n − k of students; open diamonds are published values. After
+    Safran & Shamir 2018, Tables 1 and 2."""
 
     needs = ("certificates",)
 
@@ -29,38 +28,44 @@ class Certificates(Figure):
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
-        figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.3), layout="constrained")
+        figure, axis = plt.subplots(figsize=(HALF, 3.0))
         proved = _proved(results)
         for excess in sorted({row[0] for row in proved}):
-            k, bound, radius, distance = np.array([row[1:] for row in proved if row[0] == excess]).T
-            color, marker = COLORS.get(excess, "C4"), MARKERS.get(excess, "v")
+            k, low, high = np.array([row[1:] for row in proved if row[0] == excess]).T
+            mark, color = LOOKS.get(excess, ("v", "C5"))
             name = "n = k" if excess == 0 else f"n = k + {excess}"
-            style = {"color": color, "marker": marker, "linewidth": 0, "markersize": 4.5}
-            left.plot(k, bound, label=f"{name}, proved", **style)
-            right.plot(k, radius, **style)
-            right.plot(k, distance, mfc="white", **style)
+            bars = [np.zeros_like(low), high - low]
+            axis.errorbar(
+                k, low, bars, fmt=mark, color=color, ms=4.5, capsize=2, label=f"{name}, proved"
+            )
         published = published_points(results, self.column)
         if published:
             _, k, value, *_ = np.array(published).T
-            left.plot(
-                k, value, "D", mfc="none", color="C3", markersize=8, linewidth=0, label="published"
-            )
-        left.axhline(0, color="0.5", linewidth=0.8)
-        left.set(ylabel="lowest Hessian eigenvalue")
-        right.set(ylabel="largest weight difference", yscale="log")
-        for axis in (left, right):
-            axis.set_xlabel("teacher neurons k")
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axis.grid(axis="y", linewidth=0.4)
-        left.legend(loc="best")
-        for fill, what in (("0.5", "box with one critical point"), ("white", "distance to it")):
-            right.plot([], [], "o", color="0.5", mfc=fill, markersize=4.5, label=what)
-        right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+            axis.plot(k, value, "D", mfc="none", color="C3", ms=8, lw=0, label="published")
+        axis.axhline(0, color="0.5", lw=0.8)
+        axis.set(ylabel="lowest Hessian eigenvalue", xlabel="teacher neurons k")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.legend(loc="best")
+        positive = sum(row[2] > 0 for row in proved)
+        figure.suptitle(f"{counted(positive, 'spurious minimum', 'spurious minima')} proved")
+        widest = max((row[3] - row[2] for row in proved), default=np.nan)
+        note(
+            figure, f"proved intervals, at most {_power(widest)} wide, are hidden by the marks",
+            "after Safran & Shamir 2018, Tables 1 and 2",
+        )  # fmt: skip
         return figure
 
 
-def _proved(results) -> list[tuple[int, int, float, float, float]]:
-    """(n − k, k, bound of the lowest eigenvalue, radius, distance) of each spurious minimum."""
+def _power(number: float) -> str:
+    """The power of ten above a number."""
+    signs = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    if not number > 0:
+        return "0"
+    return f"10{str(int(np.ceil(np.log10(number)))).translate(signs)}"
+
+
+def _proved(results) -> list[tuple[int, int, float, float]]:
+    """(n − k, k, bounds of the lowest eigenvalue) of each spurious minimum."""
     rows = []
     for configuration, certificates in results.each("certificates"):
         if not {"k", "n"} <= set(configuration.parameters):
@@ -71,7 +76,7 @@ def _proved(results) -> list[tuple[int, int, float, float, float]]:
         found = certificates.isel(
             certificate=flag_mask(certificates["verdict"], "spurious_minimum")
         )
-        columns = (found[name].values for name in ("min_eigenvalue_low", "radius", "distance"))
+        columns = (found[f"min_eigenvalue_{end}"].values for end in ("low", "high"))
         rows += [(n - k, k, *map(float, values)) for values in zip(*columns, strict=True)]
     return rows
 

@@ -8,9 +8,14 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._legend import legend_below
+from ....general.figures._page import WIDE, lettered, note
 from ._symmetric import families, label
 
-COLORS = {"trivial": "black", "standard": "C0", "symmetric": "C2", "antisymmetric": "C3"}
+COLORS = {"trivial": "black", "standard": "C4", "symmetric": "C3", "antisymmetric": "C1"}
+LOOKS = {"trivial": "o", "standard": ".", "symmetric": "s", "antisymmetric": "^"}
+BOUNDED = ("symmetric", "antisymmetric")
+"""Representations to which almost all eigenvalues belong."""
 ORDERS = {"trivial": "1", "standard": "≈ k", "symmetric": "≈ k²/2", "antisymmetric": "≈ k²/2"}
 """Multiplicities."""
 LINEAR = 0.1
@@ -36,21 +41,32 @@ class FamilySpectra(Figure):
         distinct = table["distinct_eigenvalues"].values
         shown = sorted(families(results, table), key=lambda s: distinct[s.rows].max())
         shown = [s for s in shown if len(s.k) > 1][: self.most]
-        figure, axes = plt.subplots(
-            1, len(shown), figsize=(3.4 * len(shown) + 0.4, 3.6), sharey=True, squeeze=False
-        )
+        figure, axes = plt.subplots(1, len(shown), figsize=(WIDE, 3.1), sharey=True, squeeze=False)
         for axis, series in zip(axes[0], shown, strict=True):
             _panel(axis, table.isel(configuration=series.rows), series.k)
-            axis.set_title(label(series.name), fontsize="medium")
             axis.set_xlabel("neurons k")
+        lettered(axes[0], *(label(series.name) for series in shown))
         axes[0, 0].set_ylabel("eigenvalue of the Hessian")
-        handles = dict(
-            pair
-            for axis in axes[0]
-            for pair in zip(*reversed(axis.get_legend_handles_labels()), strict=True)
-        )
-        figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=8)
+        order = [f"{kind}: {ORDERS[kind]} each" for kind in COLORS]
+        legend_below(figure, axes, columns=4, order=order)
+        figure.suptitle(_told(table, shown))
+        note(figure, "linear scale below 0.1 (dotted)", "after Arjevani & Field 2020")
         return figure
+
+
+def _told(table, shown) -> str:
+    """How the largest eigenvalue of the first family, and the bounded ones, go with k."""
+    parts = []
+    for series in shown[:1]:
+        at = table.isel(configuration=series.rows[[0, -1]])
+        top = np.nanmax(at["eigenvalue"].values, axis=1)
+        wide = np.isin(np.char.partition(at["part"].values.astype(str), " ")[..., 0], BOUNDED)
+        most = np.nanmax(np.where(wide, at["eigenvalue"].values, np.nan))
+        parts = [
+            f"k from {series.k[0]} to {series.k[-1]:,}: the largest eigenvalue grows from"
+            f" {top[0]:.1f} to {top[1]:,.0f}, the k² many stay below {np.ceil(10 * most) / 10:.1f}"
+        ]
+    return "".join(parts)
 
 
 def _panel(axis, table, k) -> None:
@@ -66,13 +82,15 @@ def _panel(axis, table, k) -> None:
             [np.pad(row, (most - len(row), 0), constant_values=np.nan) for row in rows]
         )
         axis.plot(
-            k, values, color=COLORS[kind], linewidth=0.9, marker=".", markersize=3,
-            label=f"{kind}, multiplicity {ORDERS[kind]}",
+            k, values, color=COLORS[kind], lw=0.7, marker=LOOKS[kind], ms=2.4,
+            mfc="white" if kind == "trivial" else COLORS[kind], mew=0.6,
+            zorder=2 if kind == "trivial" else 3, label=f"{kind}: {ORDERS[kind]} each",
         )  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=LINEAR)
     axis.set_ylim(bottom=-0.4 * LINEAR)
-    axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    axis.axhline(0, color="0.8", lw=0.8, zorder=0)
+    axis.axhline(LINEAR, color="0.6", lw=0.6, ls=":", zorder=0)
 
 
 @nnflow.hookimpl

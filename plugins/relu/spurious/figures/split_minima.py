@@ -7,49 +7,44 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ._symmetric import families, label
+from ....general.figures._page import HALF, note
 
 
 class SplitMinima(Figure):
-    """Splitting a neuron of a symmetric critical point makes a saddle. Left: the lowest
-    eigenvalue of H_ii − ½I, times −1, against the number k of neurons, for a neuron along its
-    teacher (solid) and a turned one (dashed): positive throughout. Right: the lowest eigenvalue
-    of the whole Hessian after each split, n = k + 1 and k + 2, against the second variation along
-    the split, an upper bound; on the line the two are equal."""
+    """Lowest eigenvalue of the whole Hessian after a neuron of a symmetric critical point is split
+    in two or in three, against the second variation along the split, an upper bound: on the line
+    the two are equal. Every split whose eigenvalue is negative is a saddle."""
 
-    needs = ("symmetric_families", "split_minima")
+    needs = ("split_minima",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        table, split = results["symmetric_families"], results["split_minima"]
-        figure, (curvature, dense) = plt.subplots(1, 2, figsize=(8.4, 3.7))
-        for series in families(results, table):
-            for name, dashes in (("split_along", "-"), ("split_turned", "--")):
-                values = -split[name].values[series.rows]
-                text = label(series.name) if name == "split_turned" else None
-                curvature.plot(series.k, values, dashes, color=series.color, linewidth=1,
-                               marker=series.marker, markersize=3, label=text)  # fmt: skip
-        curvature.set_xscale("log")
-        curvature.set_yscale("log")
-        curvature.set_xlabel("neurons k")
-        curvature.set_ylabel(r"$-\lambda$ of $H_{ii} - \frac{1}{2}I$")
+        split = results["split_minima"]
+        figure, axis = plt.subplots(figsize=(HALF, 3.0))
         more = split["students"].values - _widths(results, split)
-        for count, style in ((1, {"marker": "o"}), (2, {"marker": "x", "linewidth": 0.8})):
+        lowest, along = -split["lowest"].values, -split["second_variation"].values
+        looks = {1: ("o", "C0", "in two, n = k + 1"), 2: ("x", "C3", "in three, n = k + 2")}
+        for count, (mark, color, text) in looks.items():
             some = more == count
-            dense.scatter(
-                -split["second_variation"].values[some], -split["lowest"].values[some],
-                s=14, alpha=0.7, color=f"C{count - 1}", label=f"n = k + {count}", **style,
-            )  # fmt: skip
-        limits = [(-split["lowest"].values).min() * 0.8, (-split["lowest"].values).max() * 1.2]
-        dense.plot(limits, limits, color="0.5", linewidth=0.8, zorder=0)
-        dense.set_xscale("log")
-        dense.set_yscale("log")
-        dense.set_xlabel(r"$-\lambda$ by the second variation")
-        dense.set_ylabel(r"$-\lambda$ of the whole Hessian")
-        dense.legend(loc="upper left", title=f"{len(more)} splits")
-        handles, labels = curvature.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize=8)
+            axis.plot(along[some], lowest[some], mark, color=color, ms=3.5, mew=0.9, label=text)
+        limits = np.array([lowest.min() * 0.8, lowest.max() * 1.2])
+        axis.plot(limits, limits, color="0.5", lw=0.8, zorder=0)
+        axis.set(xscale="log", yscale="log")
+        axis.set_xlabel("−λ by the second variation along the split")
+        axis.set_ylabel("−λ, lowest Hessian eigenvalue")
+        middle = float(np.exp(np.log(limits).mean()))
+        axis.annotate(
+            "the split itself is\nthe steepest way down", (middle, middle), (12, -22),
+            textcoords="offset points", fontsize=7,
+            arrowprops={"arrowstyle": "-", "lw": 0.5, "color": "0.4"},
+        )  # fmt: skip
+        axis.legend(loc="upper left", title="split")
+        negative = int((split["lowest"].values < 0).sum())
+        total = split.sizes[split["lowest"].dims[0]]
+        every = f"All {total}" if negative == total else f"{negative} of {total}"
+        figure.suptitle(f"{every} splits of a neuron are saddles")
+        note(figure, "after Safran, Yehudai & Shamir 2021")
         return figure
 
 

@@ -8,29 +8,36 @@ import nnflow
 from nnflow import Figure, flag_mask
 
 from ....general._marks import MARKS
+from ....general.figures._page import WIDE, beside, lettered, note, percent
 
 LEVELS = 16
 TICKS = ("−π", "−π/2", "0", "π/2", "π")
 
 
 class TwoReluFigure(Figure):
-    """Left: the loss of two students on the unit circle (darker is lower; w1 and w2 have the angles
-    φ1 and φ2, the teachers lie at 0 and π/2), the flow of steepest descent, and all critical
-    points. Each stream ends in one of the two global minima, which differ by a swap of the
-    students. Right: where runs ended, on unit spheres and unconstrained, by input dimension d,
-    with exact 99 % intervals of the share that is not swapped, and the share of spurious ends
-    that so many runs without one exclude at 99 %."""
+    """(a) The loss of two students on the unit circle (darker is lower; they have the angles φ₁ and
+    φ₂, the teachers lie at 0 and π/2), the flow of steepest descent, and all critical points. Each
+    stream ends in one of the two global minima, which differ by a swap of the students. (b) Share
+    of runs that end at the minimum that is not swapped, on unit spheres and unconstrained, by input
+    dimension d, with exact 99 % intervals. After Safran & Shamir 2018, Theorem 2."""
 
     needs = ("two_relu_minimum", "circle_landscape")
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        figure, (left, right) = plt.subplots(
-            1, 2, figsize=(8.6, 4.3), gridspec_kw={"width_ratios": [1, 1.05]}
-        )
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDE, 3.5), width_ratios=(1.15, 1))
+        summary = results["two_relu_minimum"]
         _landscape(left, results["circle_landscape"])
-        _shares(right, results)
+        _shares(right, results, summary)
+        lettered((left, right), "loss on two circles", "where runs end")
+        spurious = (summary["spurious_share"] * summary["runs"]).sum()
+        runs = int(summary["runs"].sum())
+        figure.suptitle(
+            f"{round(float(spurious)) or 'None'} of {runs:,} runs of two ReLU neurons"
+            f" {'ends' if spurious < 0.5 else 'end'} in a spurious minimum"
+        )
+        note(figure, "(b): exact 99 % intervals")
         return figure
 
 
@@ -42,60 +49,48 @@ def _landscape(axis, circles) -> None:
     axis.contour(first, second, loss, levels, colors="0.5", linewidths=0.3, zorder=0.5)
     down_second, down_first = (-part for part in np.gradient(loss, second, first))
     axis.streamplot(
-        first, second, down_first, down_second, color="0.15", linewidth=0.6, arrowsize=0.7,
-        density=1.1, zorder=1,
+        first, second, down_first, down_second, color="0.15", linewidth=0.5, arrowsize=0.6,
+        density=0.9, zorder=1,
     )  # fmt: skip
     for kind in circles["kind"].attrs["flag_meanings"].split():
         angles = circles["place"].values[flag_mask(circles["kind"], kind)]
         if len(angles):
-            style = {**MARKS[kind], "s": 75, "edgecolors": "white", "linewidths": 0.9, "zorder": 3}
+            style = {**MARKS[kind], "s": 60, "edgecolors": "white", "linewidths": 0.9, "zorder": 3}
             axis.scatter(*angles.T, label=f"{kind} ({len(angles)})", **style)
     ticks = np.linspace(-np.pi, np.pi, len(TICKS))
     axis.set(
         xlabel="angle φ₁ of the first student", ylabel="angle φ₂ of the second",
-        xlim=first[[0, -1]], ylim=second[[0, -1]], aspect="equal", title="Loss on the circles",
+        xlim=first[[0, -1]], ylim=second[[0, -1]], aspect="equal",
     )  # fmt: skip
     axis.set_xticks(ticks, TICKS)
     axis.set_yticks(ticks, TICKS)
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False)
+    axis.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, handletextpad=0, columnspacing=0.8
+    )
 
 
-def _shares(axis, results) -> None:
-    summary = results["two_relu_minimum"]
+def _shares(axis, results, summary) -> None:
     rows = np.arange(summary.sizes["configuration"])[::-1]
-    reached, straight = (summary[name].values for name in ("global_share", "straight_share"))
-    parts = {
-        "W = V": (reached * straight, "C2"),
-        "W = V, swapped": (reached * (1 - straight), "C9"),
-        "spurious minimum": (summary["spurious_share"].values, "C3"),
-    }
-    start = np.zeros(len(rows))
-    for label, (part, color) in parts.items():
-        axis.barh(rows, part, left=start, height=0.62, color=color, alpha=0.8, label=label)
-        start += part
-    middle = reached * straight
-    whiskers = [
-        np.abs(reached * summary[f"straight_share_{end}"].values - middle)
-        for end in ("low", "high")
-    ]
-    axis.errorbar(middle, rows, xerr=whiskers, fmt="none", color="0.1", lw=1.2, capsize=2.5)
-    for row, bound in zip(rows, summary["spurious_bound"].values, strict=True):
-        if np.isfinite(bound):
-            text = f"spurious < {100 * bound:.2g} %"
-            axis.annotate(text, (0.98, row), va="center", ha="right", fontsize="small", color="0.1")
+    share, low, high = (summary[f"straight_share{end}"].values for end in ("", "_low", "_high"))
+    axis.axvline(0.5, color="0.6", lw=0.8, ls="--", zorder=0)
+    axis.errorbar(share, rows, xerr=[share - low, high - share], fmt="o", color="C0", capsize=2.5)
     names = [
-        f"{_named(configuration)}, n = {runs}"
+        f"{_named(configuration)}\n{runs:,} runs"
         for configuration, runs in zip(results.configurations, summary["runs"].values, strict=True)
     ]
-    axis.set_yticks(rows, names, fontsize="small")
-    axis.set(xlim=(0, 1), xlabel="share of runs", title="Where runs end")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, frameon=False,
-                columnspacing=1.0, handlelength=1.2)  # fmt: skip
+    axis.set_yticks(rows, names, fontsize=7)
+    bounds = summary["spurious_bound"].values
+    if np.isfinite(bounds).any():
+        worst = percent(float(np.nanmax(bounds)))
+        text = f"spurious ends: below {worst}\nin every row (99 %)"
+        beside(axis, 0.04, len(rows) - 0.05, text, va="bottom")
+    axis.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.9))
+    axis.set_xlabel("share of runs not swapped")
 
 
 def _named(configuration) -> str:
     model = configuration.settings.model
-    known = {"unit": "spheres", "free": "free"}
+    known = {"unit": "unit spheres", "free": "free"}
     return f"{known[model.norms]}, d = {model.d}"
 
 
