@@ -6,8 +6,6 @@ import numpy as np
 
 from nnflow import UserError, flag_mask
 
-from ._page import note
-
 
 def chosen_points(results, labels: list[str], most: int) -> list[str]:
     """Labels of the points to show: those asked for, else those with families that are not
@@ -45,12 +43,6 @@ def selected_points(results, labels: list[str], most: int, among: list[str] = ()
     return [among[place] for place in places]
 
 
-def say_left_out(figure, results, shown: list[str]) -> None:
-    """Say below the figure how many points it leaves out."""
-    if (total := len(results.configurations)) > len(shown):
-        note(figure, f"{len(shown)} of {total} points")
-
-
 def chosen_families(spectra, most: int) -> np.ndarray:
     """Places of the `most` most frequent families, by rising loss; of the first runs, where the
     spectra are those of runs."""
@@ -65,7 +57,7 @@ def family_colors(spectra, places) -> list:
     import seaborn as sns
 
     elsewhere = _elsewhere(spectra)[places]
-    palette = iter(sns.color_palette("colorblind", max(1, int(elsewhere.sum()))))
+    palette = iter(sns.color_palette(n_colors=max(1, int(elsewhere.sum()))))
     return [next(palette) if other else (0.0, 0.0, 0.0) for other in elsewhere]
 
 

@@ -67,6 +67,15 @@ def signed(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}f}".replace("-", "−")
 
 
+def power(number: float) -> str:
+    """A small number as a power of ten, rounded up: 10⁻¹²."""
+    import math
+
+    digits = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+    exponent = math.ceil(math.log10(number)) if number > 0 else None
+    return "0" if exponent is None else f"10{str(exponent).translate(digits)}"
+
+
 def counted(number: int, name: str, plural: str = "") -> str:
     """1 run, 2 runs; none as "no runs"."""
     return f"{number or 'no'} {name if number == 1 else plural or name + 's'}"

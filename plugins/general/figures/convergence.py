@@ -10,11 +10,12 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import say_left_out, selected_points
+from ._families import selected_points
 from ._legend import legend_below
 from ._names import point_name
+from ._page import HALF, WIDE, lettered, note
 
-COLOURS = 10
+COLOURS = 8
 """Colours of the palette."""
 LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
 
@@ -22,7 +23,8 @@ LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
 class Convergence(Figure):
     """Distance from the end against step, one colour per point of the study: the median over the
     runs (thick) with single runs (thin) or with the range from the first to the third quartile
-    (band). For the median and the band, a run that has ended keeps its last value. Where the
+    (band). For the band, a run that has ended keeps its last value; the median is drawn
+    until half of the runs have ended. Where the
     infimum of the loss is not known, the lowest recorded loss stands for it. Points beyond an even
     selection are left out; the title says how many."""
 
@@ -45,7 +47,7 @@ class Convergence(Figure):
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        size = (0.8 + 3.4 * len(self.show), 3.4)
+        size = (HALF if len(self.show) == 1 else WIDE, 3.4)
         figure, axes = plt.subplots(1, len(self.show), figsize=size, squeeze=False)
         shown = selected_points(results, self.configurations, self.most_points)
         for axis, name in zip(axes[0], self.show, strict=True):
@@ -60,8 +62,14 @@ class Convergence(Figure):
             axis.set(xlabel="step", ylabel=LABELS[name], yscale="log")
             axis.set_xscale("symlog", linthresh=1)
             axis.set_xlim(left=0)
-        legend_below(figure, axes, columns=2 if len(shown) > 1 else 1)
-        say_left_out(figure, results, shown)
+        if len(self.show) > 1:
+            lettered(axes[0])
+        legend_below(figure, axes, columns=4 if len(shown) > 2 else len(shown))
+        figure.suptitle(_told(results, shown))
+        said = "bands: quartiles" if self.spread == "band" else "thick: median, thin: single runs"
+        total = len(results.configurations)
+        some = f"{len(shown)} of {total} points" if total > len(shown) else ""
+        note(figure, said, "steps linear up to 1", some)
         return figure
 
     def _draw(self, axis, trained, steps, values, color: str, label: str) -> None:
@@ -78,7 +86,22 @@ class Convergence(Figure):
                 before = steps < end
                 x, y = np.append(steps[before], end), np.append(way[before], way[-1])
                 axis.plot(x, y, color=color, lw=0.4, alpha=0.4)
-        axis.plot(steps[recorded], quartiles[1], color=color, lw=1.6, label=label)
+        # up to where half of the runs have ended: from there on most values are held
+        going = steps[recorded] <= np.median(trained["steps"].values)
+        going[:1] = True
+        axis.plot(steps[recorded][going], quartiles[1][going], color=color, lw=1.6, label=label)
+
+
+def _told(results, shown) -> str:
+    """Steps of the median run, of the fastest and of the slowest configuration."""
+    steps = {
+        label: float(np.median(results.at("training", label)["steps"].values)) for label in shown
+    }
+    fast, slow = (choose(steps, key=steps.get) for choose in (min, max))
+    if steps[fast] == steps[slow]:
+        return f"The median run ends after {steps[fast]:,.0f} steps"
+    first, last = (f"{steps[one]:,.0f} ({point_name(one)})" for one in (fast, slow))
+    return f"The median run ends after {first} to {last} steps"
 
 
 def _held(trained, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
-from nnflow import Figure
+from nnflow import Figure, flag_mask
 
 from ._families import (
     chosen_families,
@@ -17,6 +17,7 @@ from ._families import (
     shown_of,
 )
 from ._names import point_name
+from ._page import HALF, WIDE, lettered, note, signed
 
 ACROSS = 3
 """Panels side by side."""
@@ -47,15 +48,29 @@ class HessianSpectra(Figure):
         labels = chosen_points(results, self.configurations, self.most_points)
         across = min(ACROSS, len(labels))
         down = -(-len(labels) // across)
+        width = WIDE if across > 1 else HALF
         figure, axes = plt.subplots(
-            down, across, figsize=(max(2.9 * across, 4), 3.1 * down), squeeze=False
+            down, across, figsize=(width, min(0.6 + 2.2 * down, 6.5)), sharey=True, squeeze=False
         )
         for axis in axes.flat[len(labels) :]:
             axis.set_axis_off()
         for axis, label in zip(axes.flat, labels, strict=False):
             self._panel(axis, results.at("spectra", label), label)
-        figure.supxlabel("eigenvalues, counted from below")
-        figure.supylabel("eigenvalue of the Hessian")
+        tables = [results.at("spectra", label) for label in labels]
+        shown = [shown_of(t, chosen_families(t, self.most_families)) for t in tables]
+        names = [point_name(label) + more for label, more in zip(labels, shown, strict=True)]
+        lettered(axes.flat[: len(labels)], *names)
+        for axis in axes[:, 0]:
+            axis.set_ylabel("eigenvalue of the Hessian")
+        for axis in axes[-1]:
+            axis.set_xlabel("number, from below")
+        low, high = axes[0, 0].get_ylim()
+        if low > 0:  # room for the keys below the lowest step
+            axes[0, 0].set_ylim(low * (low / high) ** 0.25, high)
+        figure.suptitle(_told(tables))
+        total = len(results.configurations)
+        some = f"{len(labels)} of {total} points" if total > len(labels) else ""
+        note(figure, "black: global minimum", "level stretches: multiplicities", some)
         return figure
 
     def _panel(self, axis, spectra, label: str) -> None:
@@ -73,14 +88,22 @@ class HessianSpectra(Figure):
         else:
             axis.set_yscale("log")
         axis.set_xlim(0, max(1, values.shape[1]))
-        axis.set_title(point_name(label) + shown_of(spectra, places))
         axis.grid(axis="y", linewidth=0.4)
         if len(places) == 0:
             axis.text(0.5, 0.5, "no critical point", ha="center", transform=axis.transAxes)
             return
-        axis.legend(loc="upper left", fontsize=7.5, handlelength=1.2, borderaxespad=0.1)
-        low, high = axis.get_ylim()
-        axis.set_ylim(low, high * 2.2 ** len(places) if high > 0 else 0)
+        axis.legend(loc="lower right", fontsize=7, handlelength=1, borderaxespad=0.1)
+
+
+def _told(tables) -> str:
+    """The range of the lowest eigenvalues of minima, spurious and global."""
+    minima = [flag_mask(table["kind"], "minimum") for table in tables]
+    pairs = zip(tables, minima, strict=True)
+    known = np.concatenate([*(table["eigenvalue"].values[these, 0] for table, these in pairs), []])
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return "Hessian spectra"
+    return f"Lowest Hessian eigenvalues at minima: {signed(known.min())} to {signed(known.max())}"
 
 
 @nnflow.hookimpl

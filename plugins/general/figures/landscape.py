@@ -12,16 +12,19 @@ from nnflow import Figure, UserError
 
 from .._marks import MARKS
 from ._legend import legend_below
-from ._names import point_name
+from ._names import point_name, symbol
+from ._page import HALF, WIDE, counted, lettered, note
 
 LEVELS = 14
 """Contour lines."""
+PLURALS = {"minimum": "minima", "maximum": "maxima"}
 
 
 class Landscape(Figure):
     """Level lines of the loss (darker is lower; their heights are evenly spaced on a logarithmic
     scale above the lowest), with the critical points that the runs reached. Thin lines are the
-    ways of some runs, from a dot to an arrowhead, at the steps that were recorded."""
+    ways of some runs, from a dot to an arrowhead, at the steps that were recorded, with a smaller
+    dot at steps 10, 100, 1000, …"""
 
     needs = ("training", "critical_points", "loss_grid")
 
@@ -33,6 +36,8 @@ class Landscape(Figure):
     """Runs whose ways are drawn, where the model's observables `along` were recorded."""
     along: tuple[str, str] = ("w1", "w2")
     """Observables that are the two weights."""
+    floor: bool = False
+    """Draw the floor of a valley: for each first weight the lowest point, dashed."""
     columns: PositiveInt = 3
     """Panels in a row."""
 
@@ -42,21 +47,24 @@ class Landscape(Figure):
         shown = self._shown(results)
         columns = min(self.columns, len(shown))
         rows = math.ceil(len(shown) / columns)
-        size = (0.6 + 3.1 * columns, 0.7 + 3.0 * rows)
+        width = WIDE if columns > 1 else HALF
+        size = (width, 0.8 + rows * (0.45 + 0.8 * width / columns))
         figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
         for axis in axes.flat[len(shown) :]:
             axis.set_visible(False)
+        titles, counts = [], []
         for axis, configuration in zip(axes.flat, shown, strict=False):
-            _contours(axis, results["loss_grid"].sel(configuration=configuration.label))
+            _contours(axis, results["loss_grid"].sel(configuration=configuration.label), self.floor)
             self._ways(axis, results.at("training", configuration.label))
-            _marks(
-                axis,
-                configuration.settings.model,
-                results.at("critical_points", configuration.label),
-            )
-            axis.set(xlabel=self.along[0], ylabel=self.along[1])
-            axis.set_title(point_name(configuration.label).replace(", ", "\n"), fontsize="medium")
+            ends = results.at("critical_points", configuration.label)
+            counts.append(_marks(axis, configuration.settings.model, ends))
+            axis.set(xlabel=symbol(self.along[0]), ylabel=symbol(self.along[1]))
+            titles.append(point_name(configuration.label))
+        lettered(axes.flat[: len(shown)], *titles)
         legend_below(figure, axes, columns=5)
+        figure.suptitle(_told(titles, counts))
+        drawn = min(self.runs, *(configuration.settings.runs for configuration in shown))
+        note(figure, f"ways of {drawn} runs, a dot at each tenfold step")
         return figure
 
     def _shown(self, results) -> list:
@@ -77,14 +85,35 @@ class Landscape(Figure):
         names = [f"trace_{name}" for name in self.along]
         if any(name not in trained for name in names):
             return
+        steps = trained["trace_step"].values
         for run in range(min(self.runs, trained.sizes["run"])):
             way = np.stack([trained[name].values[run] for name in names])
-            way = way[:, np.isfinite(way).all(axis=0)]
-            if way.shape[1]:
-                _way(axis, *way)
+            known = np.isfinite(way).all(axis=0)
+            if known.any():
+                _way(axis, *way[:, known])
+                _times(axis, steps[known], *way[:, known])
 
 
-def _contours(axis, grid) -> None:
+def _times(axis, steps: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """Dots at steps 10, 100, 1000, … of one run, as far as it went."""
+    decades = 10 ** np.arange(1, 9)
+    decades = decades[decades < steps[-1]]
+    places = [np.abs(steps - one).argmin() for one in decades]
+    axis.plot(x[places], y[places], ".", color="0.15", ms=2.5, zorder=2)
+
+
+def _told(titles: list[str], counts: list[dict[str, int]]) -> str:
+    """What kinds of critical points the runs of each panel reached."""
+    said = []
+    for title, kinds in zip(titles, counts, strict=True):
+        each = [counted(n, kind, PLURALS.get(kind, "")) for kind, n in kinds.items()]
+        said.append((title, ", ".join(each) or "no critical point"))
+    if len({text for _, text in said}) == 1:
+        return f"Runs reach {said[0][1]}" + (" in every panel" if len(said) > 1 else "")
+    return "Reached: " + "; ".join(f"{title}: {text}" for title, text in said)
+
+
+def _contours(axis, grid, floor: bool) -> None:
     first, second, loss = (grid[name].values for name in ("first", "second", "loss"))
     loss = np.where(np.isfinite(loss), loss, np.nan)
     if np.isnan(loss).all():
@@ -97,6 +126,11 @@ def _contours(axis, grid) -> None:
     lines = {"colors": "0.45", "linewidths": 0.3, "linestyles": "solid", "zorder": 0.5}
     axis.contour(first, second, heights, levels, **lines)
     axis.set(xlim=first[[0, -1]], ylim=second[[0, -1]])
+    if floor:
+        rows = loss if loss.shape == (len(second), len(first)) else loss.T
+        lowest = np.where(np.isnan(rows), np.inf, rows).argmin(axis=0)
+        inside = (lowest > 0) & (lowest < len(second) - 1)
+        axis.plot(first[inside], second[lowest[inside]], "--", color="C3", lw=0.9, label="floor")
 
 
 def _way(axis, x: np.ndarray, y: np.ndarray) -> None:
@@ -110,17 +144,20 @@ def _way(axis, x: np.ndarray, y: np.ndarray) -> None:
         axis.annotate("", (x[head], y[head]), (x[tail], y[tail]), arrowprops=arrow, zorder=2)
 
 
-def _marks(axis, model, ends) -> None:
-    """One mark for each family of critical points."""
+def _marks(axis, model, ends) -> dict[str, int]:
+    """One mark for each family of critical points; how many there are of each kind."""
     parts = [ends[name].values for name in model.shapes()]
     places = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
     kinds = ends["kind"].attrs["flag_meanings"].split()
     _, rows = np.unique(ends["family"].values, return_index=True)
+    counts = {}
     for kind, mark in MARKS.items():
         chosen = rows[ends["kind"].values[rows] == kinds.index(kind)]
         if len(chosen):
             style = {**mark, "s": 40, "edgecolors": "white", "linewidths": 0.6, "zorder": 3}
             axis.scatter(*places[chosen].T, label=kind, **style)
+            counts[kind] = len(chosen)
+    return counts
 
 
 @nnflow.hookimpl

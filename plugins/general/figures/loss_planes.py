@@ -60,12 +60,10 @@ class LossPlanes(Figure):
                 f"{point_name(str(part['configuration'].values))}\ndistance", fontsize=7
             )
             colors = figure.colorbar(scale, ax=axes[row], pad=0.01, aspect=15, label="loss")
-            colors.ax.tick_params(labelsize=6)
+            colors.ax.tick_params(labelsize=7)
             colors.ax.yaxis.label.set_size(7)
         error = float(planes["plane_curvature_error"].max())
-        figure.suptitle(
-            f"Curvatures at the center agree with the Hessian to {_short(error)}", fontsize=8
-        )
+        figure.suptitle(f"Curvatures at the center agree with the Hessian to {_short(error)}")
         return figure
 
 
@@ -96,18 +94,18 @@ def _panel(axis, plane, name: str, scale) -> None:
         way = plane["kept_place"].values
         axis.plot(*way.T, "o-", color="C3", ms=2, lw=0.9)
         axis.text(
-            0.03, 0.03, f"{float(plane['share']):.1%} of its spread", fontsize=6,
+            0.03, 0.03, f"{float(plane['share']):.1%} of its spread", fontsize=7,
             transform=axis.transAxes,
         )  # fmt: skip
     norm = float(plane["norm"])
-    axis.tick_params(labelsize=6, pad=1, length=2)
+    axis.tick_params(labelsize=7, pad=1, length=2)
     lines = [
         f"{letter}: {_short(measured)} ({_short(exact)})"
         for letter, measured, exact in zip(
             "xy", plane["measured_curvature"].values, plane["curvature"].values, strict=True
         )
     ]
-    axis.set_xlabel("\n".join([f"distance (‖W‖ = {norm:.3g})", *lines]), fontsize=6.5)
+    axis.set_xlabel("\n".join([f"distance (‖W‖ = {norm:.3g})", *lines]), fontsize=7)
 
 
 def _short(number: float) -> str:

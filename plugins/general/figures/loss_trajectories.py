@@ -10,12 +10,13 @@ from nnflow import Figure, flag_mask
 
 from ._families import selected_points
 from ._names import point_name
+from ._page import HALF, beside, counted, note
 
 GLOBAL, MINIMUM, OTHER = "global", "spurious minimum", "neither"
 STYLES = {
-    GLOBAL: {"color": "0.6", "linewidth": 0.5, "alpha": 0.6, "zorder": 1},
-    MINIMUM: {"color": "C3", "linewidth": 0.5, "alpha": 0.5, "zorder": 2},
-    OTHER: {"color": "C0", "linewidth": 1.0, "alpha": 1.0, "zorder": 3},
+    GLOBAL: {"color": "0.6", "linewidth": 0.5, "alpha": 0.7},
+    MINIMUM: {"color": "C3", "linewidth": 0.5, "alpha": 0.7},
+    OTHER: {"color": "C0", "linewidth": 1.0, "alpha": 1.0},
 }
 
 
@@ -24,7 +25,7 @@ class LossTrajectories(Figure):
     ones at the infimum; where the model states no infimum, coloured ones end in minima, and none is
     called spurious; a dot marks where a run was decided. The dashed line is the loss below
     which runs are stopped as decided, so that the grey ones end there. Where there are more
-    runs than the title says are shown, the first ones are."""
+    runs than are shown, the first ones are."""
 
     needs = ("training", "critical_points")
 
@@ -39,19 +40,34 @@ class LossTrajectories(Figure):
         label = self._label(results)
         trained, ends = (results.at(name, label) for name in ("training", "critical_points"))
         groups = _groups(ends)
-        figure, axis = plt.subplots(figsize=(5.2, 3.4))
+        figure, axis = plt.subplots(figsize=(HALF, 3.3))
+        looks = {}
         for name, mask in groups.items():
-            shown = np.flatnonzero(mask[: self.most])
             unsure = name == MINIMUM and (flag_mask(ends["is_global"], "unknown") & mask).any()
             said = "minimum" if unsure else name
-            _draw(axis, trained, shown, STYLES[name], f"{said} ({mask.sum()} runs)")
+            _key(axis, STYLES[name], f"{said} ({counted(int(mask.sum()), 'run')})")
+            looks.update(dict.fromkeys(np.flatnonzero(mask[: self.most]).tolist(), STYLES[name]))
+        # in random order: none of the groups hides the others
+        for row in np.random.default_rng(0).permutation(list(looks)):
+            _draw(axis, trained, int(row), looks[int(row)])
+        axis.set(xscale="log", yscale="log", xlabel="step", ylabel="loss")
         threshold = results.configuration(label).settings.stop.loss
         if threshold is not None:
-            axis.axhline(threshold, color="black", linewidth=0.7, linestyle="--")
-        axis.set(xscale="log", yscale="log", xlabel="step", ylabel="loss")
-        runs = ends.sizes["run"]
-        axis.set_title(f"{point_name(label)}: {min(self.most, runs)} of {runs} runs")
+            axis.axhline(threshold, color="black", lw=0.7, ls="--")
+            text = f"decided below {threshold:g}"
+            beside(axis, 0.02, threshold, text, transform=axis.get_yaxis_transform(), va="bottom")
         axis.legend(loc="upper right")
+        spurious, runs = int(groups[MINIMUM].sum()), ends.sizes["run"]
+        losses = ends["loss"].values[groups[MINIMUM]]
+        levels = np.unique(np.round(losses[np.isfinite(losses)], 4))
+        few = ", ".join(f"{level:g}" for level in levels) if 0 < len(levels) < 4 else ""
+        figure.suptitle(
+            f"{point_name(label)}: {spurious} of {runs} runs end above"
+            + (f", at loss {few}" if few else "")
+            if spurious
+            else f"{point_name(label)}: no run ends in a minimum above"
+        )
+        note(figure, f"{min(self.most, runs)} of {runs} runs", "dots: where a run was decided")
         return figure
 
     def _label(self, results) -> str:
@@ -69,17 +85,18 @@ def _groups(ends) -> dict[str, np.ndarray]:
     return {name: mask for name, mask in groups.items() if mask.any() or name == MINIMUM}
 
 
-def _draw(axis, trained, rows: np.ndarray, style: dict, label: str) -> None:
-    """The traces of some runs, from the first step on, each with its end."""
+def _key(axis, style: dict, label: str) -> None:
+    axis.plot([], [], label=label, **{**style, "alpha": 1.0, "linewidth": 1.5})
+
+
+def _draw(axis, trained, row: int, style: dict) -> None:
+    """The trace of a run, from the first step on, with its end."""
     steps = trained["trace_step"].values
-    legend = {**style, "alpha": 1.0, "linewidth": 1.5}
-    axis.plot([], [], label=label, **legend)
-    for row in rows:
-        end, last = int(trained["steps"].values[row]), float(trained["loss"].values[row])
-        before = (steps >= 1) & (steps < end)
-        loss = np.append(trained["trace_loss"].values[row, before], last)
-        axis.plot(np.append(steps[before], max(end, 1)), loss, **style)
-        axis.plot([max(end, 1)], [last], marker="o", markersize=1.5, **style)
+    end, last = int(trained["steps"].values[row]), float(trained["loss"].values[row])
+    before = (steps >= 1) & (steps < end)
+    loss = np.append(trained["trace_loss"].values[row, before], last)
+    axis.plot(np.append(steps[before], max(end, 1)), loss, **style)
+    axis.plot([max(end, 1)], [last], marker="o", markersize=1.5, **style)
 
 
 @nnflow.hookimpl

@@ -8,24 +8,22 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import chosen_points, say_left_out
-from ._legend import legend_below
+from ._families import chosen_points
 from ._names import point_name
+from ._page import WIDE, lettered, note
 
-ENDS = {"highest": "C0", "lowest": "C2"}
-DENSE, DIFFERENCE = "dense Hessian", "difference from it"
+LOOKS = {"lowest": ("C0", "o"), "highest": ("C3", "s")}
+DENSE = "dense Hessian"
 
 
 class SpectrumEnds(Figure):
-    """Highest and lowest Hessian eigenvalues, one column per point and one place per spectrum.
-    Error bars (hidden by the dots where none is seen) and the dots of the bottom row are
-    residuals ‖Hv − λv‖; circles and crosses compare with the dense Hessian. Points beyond an
-    even selection are left out; the title says how many."""
+    """Lowest and highest Hessian eigenvalue of each spectrum, one column of dots per point. Bars,
+    where they are larger than the dots, are residuals ‖Hv − λv‖; rings are the eigenvalues of the
+    dense Hessian. Below the line at 0 a point is no minimum. Points beyond an even selection are
+    left out."""
 
     needs = ("spectra",)
 
-    count: PositiveInt = 4
-    """Eigenvalues shown at each end, at most."""
     configurations: list[str] = []
     """Labels of the points; none: an even selection of those with families that are not global."""
     most_points: PositiveInt = 5
@@ -35,40 +33,49 @@ class SpectrumEnds(Figure):
         import matplotlib.pyplot as plt
 
         shown = chosen_points(results, self.configurations, self.most_points)
-        columns = [(label, results.at("spectra", label)) for label in shown]
-        size = (1 + 3 * len(columns), 6)
-        figure, axes = plt.subplots(
-            3, len(columns), figsize=size, sharex="col", sharey="row", squeeze=False
+        spectra = [results.at("spectra", label) for label in shown]
+        figure, axes = plt.subplots(1, 2, figsize=(WIDE, 2.9))
+        lowest = []
+        for axis, (end, look) in zip(axes, LOOKS.items(), strict=True):
+            for column, table in enumerate(spectra):
+                values = _strip(axis, column, table, end, *look)
+                lowest += values if end == "lowest" else []
+            names = [point_name(label).replace(", ", "\n") for label in shown]
+            axis.set_xticks(range(len(shown)), names, fontsize=7)
+            axis.tick_params(axis="x", length=0)
+            axis.set_xlim(-0.6, len(shown) - 0.4)
+            axis.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+        axes[0].axhline(0, color="0.6", lw=0.8, zorder=0)
+        axes[0].set_ylabel("Hessian eigenvalue")
+        lettered(axes, "lowest", "highest")
+        if len(axes[0].get_legend_handles_labels()[1]):
+            axes[0].legend(loc="best")
+        negative = sum(high < 0 for high in lowest)
+        figure.suptitle(
+            f"{negative or 'None'} of {len(lowest)} spectra"
+            f" {'has' if negative < 2 else 'have'} a negative eigenvalue"
         )
-        for column, (label, spectra) in enumerate(columns):
-            self._column(axes[:, column], spectra)
-            axes[0, column].set_title(point_name(label))
-        for axis, label in zip(axes[:, 0], (*ENDS, "error"), strict=True):
-            axis.set_ylabel(label if label == "error" else f"{label} eigenvalues")
-        say_left_out(figure, results, shown)
-        legend_below(figure, axes, columns=4, order=(*ENDS, DENSE, DIFFERENCE))
+        total = len(results.configurations)
+        some = f"{len(shown)} of {total} points" if total > len(shown) else ""
+        note(figure, "bars: residuals ‖Hv − λv‖", some)
         return figure
 
-    def _column(self, axes, spectra) -> None:
-        """Highest, lowest and errors of the spectra of one point."""
-        place = spectra["eigenvalue"].dims[0]
-        parts = _ends(spectra["mode"].values, self.count)
-        *values, errors = axes
-        for axis, modes, (end, color) in zip(values, parts, ENDS.items(), strict=True):
-            part = spectra.isel(mode=modes)
-            x = _places(part, place)
-            numbers = [part[name].values.ravel() for name in ("eigenvalue", "residual")]
-            style = {"ms": 3, "color": color}
-            axis.errorbar(x.ravel(), *numbers, fmt="o", lw=1, label=end, **style)
-            axis.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
-            errors.plot(x.ravel(), numbers[1], "o", **style)
-            if "dense_eigenvalue" in part:
-                _compare(axis, errors, x, part)
-        values[-1].axhline(0, color="0.6", lw=0.8, zorder=0)
-        if (spectra["residual"] > 0).any():  # else a logarithmic axis has no place for it
-            errors.set_yscale("log")
-        errors.set_xlabel(place)
-        errors.xaxis.get_major_locator().set_params(integer=True)
+
+def _strip(axis, column: int, spectra, end: str, color: str, mark: str) -> list[float]:
+    """The spectra of one point side by side; the upper ends of their eigenvalues' residuals."""
+    modes = dict(zip(("highest", "lowest"), _ends(spectra["mode"].values, 1), strict=True))[end]
+    part = spectra.isel(mode=modes)
+    if not part.sizes["mode"]:
+        return []
+    values, residuals = (part[name].values[:, 0] for name in ("eigenvalue", "residual"))
+    x = column + np.linspace(-0.3, 0.3, len(values)) if len(values) > 1 else np.array([column])
+    axis.errorbar(x, values, residuals, fmt=mark, ms=3, lw=0, elinewidth=1, color=color)
+    if "dense_eigenvalue" in part:
+        dense = part["dense_eigenvalue"].values[:, 0]
+        known = np.isfinite(dense)
+        label = {} if DENSE in axis.get_legend_handles_labels()[1] else {"label": DENSE}
+        axis.plot(x[known], dense[known], "o", ms=6, mfc="none", color="0.3", **label)
+    return (values + residuals)[np.isfinite(values)].tolist()
 
 
 def _ends(modes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -79,21 +86,6 @@ def _ends(modes: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         return np.flatnonzero(below)[-count:], np.flatnonzero(~below)[:count]
     shown = min(count, max(1, len(modes) // 2))
     return np.arange(len(modes))[-shown:], np.arange(len(modes))[:shown]
-
-
-def _places(part, place: str) -> np.ndarray:
-    """Abscissae (spectrum, mode): the spectrum's number, its modes a little apart."""
-    modes = part.sizes["mode"]
-    return part[place].values[:, None] + (np.arange(modes) - (modes - 1) / 2) / (2 * modes)
-
-
-def _compare(axis, errors, x: np.ndarray, part) -> None:
-    """Circles around the dense Hessian's eigenvalues, crosses at the differences."""
-    dense = part["dense_eigenvalue"].values
-    known = np.isfinite(dense)
-    axis.plot(x[known], dense[known], "o", ms=7, mfc="none", color="C1", label=DENSE)
-    difference = np.abs(part["eigenvalue"].values - dense)[known]
-    errors.plot(x[known], difference, "x", ms=5, color="C1", label=DIFFERENCE)
 
 
 @nnflow.hookimpl

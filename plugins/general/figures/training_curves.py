@@ -8,8 +8,9 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import say_left_out, selected_points
+from ._families import selected_points
 from ._names import point_name
+from ._page import HALF, WIDE, lettered, note
 
 ROWS = ("loss", "accuracy")
 SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}
@@ -34,20 +35,38 @@ class TrainingCurves(Figure):
         shown = selected_points(results, self.configurations, self.most_points)
         columns = [(label, results.at("training", label)) for label in shown]
         rows = [row for row in ROWS if f"trace_{row}" in columns[0][1]]
-        size = (1 + 3 * len(columns), 0.6 + 2.2 * len(rows))
+        width = WIDE if len(columns) > 1 else HALF
+        size = (width, 0.9 + 1.9 * len(rows))
         figure, axes = plt.subplots(
             len(rows), len(columns), figsize=size, sharex="col", sharey="row", squeeze=False
         )
-        for column, (label, trained) in enumerate(columns):
+        for column, (_, trained) in enumerate(columns):
             for row, name in enumerate(rows):
                 _curves(axes[row, column], trained, name)
-            axes[0, column].set_title(point_name(label))
             axes[-1, column].set_xlabel("step")
+        lettered(axes.flat, *(point_name(label) for label, _ in columns))
         for row, name in enumerate(rows):
             axes[row, 0].set_ylabel(name)
         axes[0, 0].legend(loc="lower left")
-        say_left_out(figure, results, shown)
+        figure.suptitle(_told(columns))
+        total = len(results.configurations)
+        some = f"{len(columns)} of {total} points" if total > len(columns) else ""
+        note(figure, "thick: median, bands: quartiles of the runs", "steps linear up to 1", some)
         return figure
+
+
+def _told(columns) -> str:
+    """The lowest and highest median of what is best known at the end."""
+    for name, text in (("trace_test_accuracy", "held-out accuracy"), ("trace_accuracy", "accuracy"),
+                       ("trace_loss", "loss")):  # fmt: skip
+        known = [trained[name].values for _, trained in columns if name in trained]
+        ends = [median[np.isfinite(median)][-1] for _, median, _ in map(_quartiles, known)
+                if np.isfinite(median).any()]  # fmt: skip
+        if ends and name != "trace_loss":
+            return f"The median network ends at {min(ends):.1%} to {max(ends):.1%} {text}"
+        if ends:
+            return f"The median network ends at a loss of {min(ends):.2g} to {max(ends):.2g}"
+    return "Training"
 
 
 def _curves(axes, trained, name: str) -> None:
@@ -57,15 +76,15 @@ def _curves(axes, trained, name: str) -> None:
         if f"trace_{prefix}{name}" not in trained:
             continue
         values = trained[f"trace_{prefix}{name}"].values
-        color = f"C{number}"
+        color = ("C0", "C3")[number]
         low, median, high = _quartiles(values)
-        axes.plot(steps, values.T, color=color, lw=0.4, alpha=0.4)
+        axes.plot(steps, values.T, color=color, lw=0.3, alpha=0.4)
         axes.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
-        axes.plot(steps, median, line, color=color, lw=1.6, label=label)
-        if name == "accuracy":
+        axes.plot(steps, median, line, color=color, lw=1.4, label=label)
+        if name == "accuracy" and np.isfinite(median).any():
             last = f"{label}: {median[np.isfinite(median)][-1]:.1%}"
             place = {"transform": axes.transAxes, "ha": "right", "color": color}
-            axes.text(0.98, 0.2 - 0.12 * number, last, **place)
+            axes.text(0.98, 0.2 - 0.13 * number, last, fontsize=7.5, **place)
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, steps[-1])
     axes.set_yscale("log" if name == "loss" else "linear")

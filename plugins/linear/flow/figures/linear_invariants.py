@@ -7,24 +7,27 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import WIDE, lettered, note, power
+
 FLOOR = 1e-17
 """Smaller drifts are drawn at this height."""
 
 
 class LinearInvariants(Figure):
-    """Drift of the invariants W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, the largest over their entries. Left:
-    against time, the median over runs, for the gradient flow and for gradient descent with each
-    rate from the same starts. Right: at the end of each run, against the rate; the line has
+    """Drift of the invariants W_{j+1}ᵀW_{j+1} − W_jW_jᵀ, the largest over their entries. (a)
+    Against time, the median over runs, for the gradient flow and for gradient descent with each
+    rate from the same starts. (b) At the end of each run, against the rate; the line has
     slope 1."""
 
     needs = ("training", "linear_invariants")
 
     def draw(self, results):
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import LogLocator
 
-        figure, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.2))
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDE, 2.9))
         found = results["linear_invariants"]
-        drifts = {}
+        drifts, last = {}, None
         for place, configuration in enumerate(_compared(results)):
             optimizer = configuration.settings.optimizer
             flows = optimizer.name == "gradient_flow"
@@ -32,6 +35,8 @@ class LinearInvariants(Figure):
             time, drift = _drift(results.at("training", configuration.label), step)
             label = "gradient flow" if flows else f"gradient descent, α = {step:g}"
             left.plot(time, drift, color="black" if flows else f"C{place}", label=label)
+            if flows and len(drift):
+                last = float(drift[-1])
             if not flows:
                 ends = found["run_drift"].values[found["where"].values == configuration.label]
                 drifts[step] = ends
@@ -43,8 +48,29 @@ class LinearInvariants(Figure):
         right.set(xscale="log", yscale="log", xlabel="rate α", ylabel="drift at the end")
         right.set_xticks(rates, [f"{rate:g}" for rate in rates])
         right.xaxis.minorticks_off()
-        left.legend(loc="center right", fontsize="small")
+        right.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        right.yaxis.set_major_formatter(lambda value, place: f"{value:g}")
+        right.yaxis.minorticks_off()
+        if len(rates):
+            centre = float(np.exp(np.log(rates).mean()))
+            right.annotate(
+                "slope 1", (centre, middle * centre), (10, -12), textcoords="offset points",
+                fontsize=7,
+            )  # fmt: skip
+        left.legend(loc="center right", fontsize=7)
+        lettered((left, right), "along the way", "at the end")
+        figure.suptitle(_told(found, last, drifts))
+        note(figure, "(a): medians over the runs, (b): single runs", "interval at 99 %")
         return figure
+
+
+def _told(found, flow: float | None, drifts) -> str:
+    """How far the flow drifts, and how the descent's drift goes with its rate."""
+    slopes = [float(found[f"drift_slope{end}"].max()) for end in ("", "_low", "_high")]
+    text = f"the drift of descent goes as α to the power {slopes[0]:.2f}"
+    if np.isfinite(slopes).all():
+        text += f" ({slopes[1]:.2f} to {slopes[2]:.2f})"
+    return f"The flow drifts by {power(flow)}; {text}" if flow else text[0].upper() + text[1:]
 
 
 def _compared(results) -> list:

@@ -8,6 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import HALF, WIDE, beside, lettered, note
+
 DOTS = 24
 """Simulated times that are shown in each panel."""
 
@@ -29,9 +31,15 @@ class SaxeModes(Figure):
         configurations = [p for p in results.configurations if p.label in solved["solved"].values][
             : self.most
         ]
-        size = (2.5 * len(configurations) + 0.4, 2.7)
-        figure, axes = plt.subplots(1, len(configurations), figsize=size, squeeze=False)
-        for axis, configuration in zip(axes[0], configurations, strict=True):
+        across = min(2, len(configurations))
+        down = -(-len(configurations) // across)
+        width = WIDE if across > 1 else HALF
+        figure, axes = plt.subplots(down, across, figsize=(width, 0.7 + 2.2 * down), squeeze=False)
+        for axis in axes.flat[len(configurations) :]:
+            axis.set_visible(False)
+        titles = []
+        for axis, configuration in zip(axes.flat, configurations, strict=False):
+            titles.append(_title(configuration, solved.sel(solved=configuration.label)))
             _panel(
                 axis,
                 configuration,
@@ -41,9 +49,37 @@ class SaxeModes(Figure):
             descent = _descent(results.configurations, configuration)
             if descent:
                 _crosses(axis, descent, results.at("training", descent.label))
-        axes[0, 0].set_ylabel("strength of the mode")
-        axes[0, -1].legend(handles=_legend(), loc="upper right")
+        for axis in axes[:, 0]:
+            axis.set_ylabel("strength of the mode")
+        lettered(axes.flat[: len(configurations)], *titles)
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=3)
+        figure.suptitle(_told(results, configurations, solved))
+        note(figure, "the first run of each network", "after Saxe, McClelland & Ganguli 2013")
         return figure
+
+
+def _title(configuration, exact) -> str:
+    layers = len(configuration.settings.model.widths) - 1
+    return f"{layers} layers, u₀ = {exact['solution'].values[0, 0]:.3g}"
+
+
+def _told(results, configurations, solved) -> str:
+    """The largest distance of the flow's first runs from the exact solutions, of the target."""
+    most = 0.0
+    for configuration in configurations:
+        exact, trained = (
+            solved.sel(solved=configuration.label),
+            results.at("training", configuration.label),
+        )
+        time = trained["trace_step"].values * configuration.settings.optimizer.interval
+        found = trained["trace_strength"].values[0]
+        for mode, value in enumerate(configuration.settings.model.modes[1]):
+            at = exact["solution_time"].values[mode]
+            way = exact["solution"].values[mode]
+            known = np.isfinite(found[:, mode]) & (time >= at[0]) & (time <= at[-1])
+            apart = np.abs(np.interp(time[known], at, way) - found[known, mode]).max(initial=0)
+            most = max(most, float(apart) / max(abs(value), abs(way[0])))
+    return f"Modes follow Saxe's solutions within {100 * most:.1g} % of their strength"
 
 
 def _panel(axis, configuration, trained, exact) -> None:
@@ -61,14 +97,16 @@ def _panel(axis, configuration, trained, exact) -> None:
     shown = np.unique(np.abs(time[:, None] - even).argmin(axis=0))
     for mode in range(len(values)):
         line = np.append(exact["solution_time"][mode], 2 * last)
-        axis.plot(line, np.append(way[mode], values[mode]), color=f"C{mode}", lw=1)
-        axis.plot(time[shown], found[shown, mode], "o", ms=3, color=f"C{mode}")
+        color = ("C0", "C3", "C1", "C2")[mode % 4]
+        axis.plot(line, np.append(way[mode], values[mode]), color=color, lw=1)
+        axis.plot(time[shown], found[shown, mode], "o", ms=3, color=color)
+        if not falling:
+            beside(axis, last, values[mode], f"s = {values[mode]:g}", ha="right", va="bottom")
     if falling:
         axis.set(xscale="log", yscale="log", xlim=(time[1] / 2, last))
     else:
-        axis.set(xlim=(0, last))
+        axis.set(xlim=(0, last), ylim=(None, 1.12 * max(values)))
     axis.set(xlabel="time")
-    axis.set_title(f"{len(model.widths) - 1} layers, u₀ = {way[0, 0]:.3g}", fontsize="medium")
 
 
 def _descent(configurations, flow):
@@ -89,7 +127,7 @@ def _crosses(axis, configuration, trained) -> None:
     even = np.linspace(*axis.get_xlim(), DOTS + 1)[:-1] + axis.get_xlim()[1] / (2 * DOTS)
     shown = np.unique(np.abs(time[:, None] - even).argmin(axis=0))
     for mode in range(found.shape[1]):
-        axis.plot(time[shown], found[shown, mode], "x", ms=4, mew=0.9, color=f"C{mode}")
+        axis.plot(time[shown], found[shown, mode], "x", ms=4, mew=0.9, color="0.35", zorder=1)
 
 
 def _legend() -> list:
@@ -98,7 +136,7 @@ def _legend() -> list:
     looks = {
         "exact": {"lw": 1},
         "gradient flow": {"marker": "o", "ms": 3, "ls": ""},
-        "gradient descent": {"marker": "x", "ms": 4, "ls": ""},
+        "gradient descent": {"marker": "x", "ms": 4, "ls": "", "mew": 0.9},
     }
     return [Line2D([], [], color="0.3", label=name, **look) for name, look in looks.items()]
 

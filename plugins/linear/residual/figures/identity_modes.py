@@ -10,6 +10,10 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import WIDE, beside, lettered, note
+
+NEAR = 0.05
+"""Distance at which a mode is where it ends."""
 COLUMNS = 2
 """Panels in a row."""
 
@@ -36,9 +40,9 @@ class IdentityModes(Figure):
         ]
         shown = shown[: self.most]
         rows = max(1, math.ceil(len(shown) / COLUMNS))
-        size = (7.2, 0.5 + 2.3 * rows)
+        size = (WIDE, 0.8 + 1.95 * rows)
         figure, axes = plt.subplots(
-            rows, COLUMNS, figsize=size, sharex=True, sharey=True, squeeze=False
+            rows, COLUMNS, figsize=size, sharex=True, sharey="row", squeeze=False
         )
         for axis in axes.flat[len(shown) :]:
             axis.set_visible(False)
@@ -48,8 +52,34 @@ class IdentityModes(Figure):
         for axis in axes[-1]:
             axis.set_xlabel("time")
         for axis in axes[:, 0]:
-            axis.set_ylabel("strength")
+            axis.set_ylabel("strength of the mode")
+        signs = [
+            "positive definite" if min(one.settings.model.values) > 0 else "indefinite"
+            for one in shown
+        ]
+        names = [f"K = {one.settings.model.depth}, " for one in shown]
+        lettered(axes.flat[: len(shown)], *(a + b for a, b in zip(names, signs, strict=True)))
+        figure.suptitle(_told(results, shown))
+        note(figure, "dots: gradient descent, lines: flow of each mode", "dashed: targets",
+             "after Bartlett, Helmbold & Long 2018")  # fmt: skip
         return figure
+
+
+def _told(results, shown) -> str:
+    """How many modes with a negative target end near 0, and how many others at their target."""
+    counts = {True: [0, 0], False: [0, 0]}
+    for configuration in shown:
+        traced = results.at("training", configuration.label)["trace_strength"].values[0]
+        last = traced[np.isfinite(traced).all(axis=1)][-1]
+        for value, end in zip(configuration.settings.model.values, last, strict=True):
+            counts[value < 0][1] += 1
+            aim = 0.0 if value < 0 else value
+            counts[value < 0][0] += abs(end - aim) < NEAR * max(1, abs(value))
+    (reached, positive), (stalled, negative) = counts[False], counts[True]
+    return (
+        f"{stalled} of {negative} modes with a negative target stall at 0;"
+        f" {reached} of {positive} others reach theirs"
+    )
 
 
 def _panel(axis, configuration, flow, trained) -> None:
@@ -58,14 +88,17 @@ def _panel(axis, configuration, flow, trained) -> None:
     pace = 2 * model.factor * configuration.settings.optimizer.rate
     steps = pace * trained["trace_step"].values
     for mode, value in enumerate(model.values):
-        color = f"C{mode}"
+        color = ("C0", "C3", "C1", "C2")[mode % 4]
         traced = trained["trace_strength"].values[0, :, mode]
         axis.axhline(value, color=color, lw=0.7, ls="--")
         axis.plot(time, flow["flow_strength"].values[mode], color=color, lw=1)
         axis.plot(steps[1:], traced[1:], "o", ms=2, color=color)
     axis.set_xscale("log")
-    signs = "positive definite" if min(model.values) > 0 else "indefinite"
-    axis.set_title(f"K = {model.depth}, {signs} target", fontsize="medium")
+    for value in model.values:
+        if value < 0:
+            beside(axis, time[-1], 0.0, "stalls at 0", ha="right", va="bottom")
+            name = "−" + f"{-value:g}"
+            beside(axis, time[1], value, f"target {name}", va="bottom")
 
 
 @nnflow.hookimpl

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import WIDE, beside, lettered, note
+
 
 class ModeTails(Figure):
     """w(t) of dw/dt = w^{K−1}(r − w^K), w(0) = 1, for two targets r, one colour for each depth K;
@@ -28,23 +30,46 @@ class ModeTails(Figure):
             configuration.settings.model.depth: configuration.label
             for configuration in reversed(results.configurations)
         }
-        figure, axes = plt.subplots(1, 2, figsize=(7.2, 3), sharex=True, sharey=True)
+        figure, axes = plt.subplots(1, 2, figsize=(WIDE, 2.9), sharex=True, sharey=True)
+        worst = 0.0
         for axis, target in zip(axes, self.targets, strict=True):
             for number, depth in enumerate(self.depths):
                 if depth not in first:
                     continue
                 at = flows.sel(configuration=first[depth])
                 tail = at.sel(tail=target)
-                time = at["tail_time"].values
-                style = {"color": f"C{number}", "lw": 1.2}
-                axis.plot(time, tail["tail_weight"].values, label=f"K = {depth}", **style)
+                time, weight = at["tail_time"].values, tail["tail_weight"].values
+                axis.plot(time, weight, color=f"C{number}", lw=1.4)
                 law = np.where(tail["tail_law"] > 0, tail["tail_law"], np.nan)
                 axis.plot(time, law, color="0.2", lw=0.8, ls="--", zorder=3)
-            axis.set(xscale="log", yscale="log", xlabel="time t", ylim=(1e-6, 2))
-            axis.set_title(f"r = {target:g}".replace("-", "−"), fontsize="medium")
+                power = _power(depth, target)
+                if power:
+                    slope = np.diff(np.log(weight[-2:]))[0] / np.diff(np.log(time[-2:]))[0]
+                    worst = max(worst, abs(-power * slope - 1))
+                seen = np.flatnonzero((weight > 2e-6) & (weight < 0.9))
+                if seen.size:
+                    place = seen[int((0.9 - 0.22 * (number % 4)) * (seen.size - 1))]
+                    text = f"K = {depth}" + _law(depth, target)
+                    beside(axis, time[place], 1.25 * weight[place], text, va="bottom", ha="center")
+            axis.set(xscale="log", yscale="log", xlabel="time t", ylim=(1e-6, 4))
         axes[0].set_ylabel("weight w")
-        axes[0].legend()
+        lettered(axes, *(f"r = {target:g}".replace("-", "−") for target in self.targets))
+        figure.suptitle(f"The last exponents of time are those of the laws within {worst:.1%}")
+        note(figure, "dashed: the laws")
         return figure
+
+
+def _power(depth: int, target: float) -> int:
+    """p of the law t^(−1/p) of late times: dw/dt = −w^(2K−1) for r = 0, and for r < 0 about
+    r w^(K−1), which is exponential (0) for K = 2."""
+    return 2 * depth - 2 if target == 0 else depth - 2
+
+
+def _law(depth: int, target: float) -> str:
+    power = _power(depth, target)
+    if power == 0:
+        return ": exponential"
+    return ": ∝ $t^{-1}$" if power == 1 else f": ∝ $t^{{-1/{power}}}$"
 
 
 @nnflow.hookimpl

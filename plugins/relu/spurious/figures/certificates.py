@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure, UserError, flag_mask
 
-from ....general.figures._page import HALF, counted, note
+from ....general.figures._page import HALF, counted, note, power
 from ._published import published_points
 
 LOOKS = {0: ("o", "C0"), 1: ("s", "C4"), 2: ("^", "C2")}
@@ -50,18 +50,10 @@ class Certificates(Figure):
         figure.suptitle(f"{counted(positive, 'spurious minimum', 'spurious minima')} proved")
         widest = max((row[3] - row[2] for row in proved), default=np.nan)
         note(
-            figure, f"proved intervals, at most {_power(widest)} wide, are hidden by the marks",
+            figure, f"proved intervals, at most {power(widest)} wide, are hidden by the marks",
             "after Safran & Shamir 2018, Tables 1 and 2",
         )  # fmt: skip
         return figure
-
-
-def _power(number: float) -> str:
-    """The power of ten above a number."""
-    signs = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-    if not number > 0:
-        return "0"
-    return f"10{str(int(np.ceil(np.log10(number)))).translate(signs)}"
 
 
 def _proved(results) -> list[tuple[int, int, float, float]]:
