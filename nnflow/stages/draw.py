@@ -75,8 +75,11 @@ STYLE = {
 salt makes an SVG file's inner names the same every time."""
 
 
-def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None = None) -> None:
-    """Draw figures of the study; writes figures/FIGURE.svg and .png.
+def draw(
+    job: Job, only: list[str] | None = None, formats: Sequence[str] | None = None
+) -> dict[str, list[str]]:
+    """Draw figures of the study; writes figures/FIGURE.svg and .png. By figure, what a reader of a
+    printed page would object to (`legible.complaints`).
 
     only: names of figures; None: all. formats: other endings, such as pdf. Raises UserError for a
     figure that the study has not, and for a format that can't be written.
@@ -90,14 +93,15 @@ def draw(job: Job, only: list[str] | None = None, formats: Sequence[str] | None 
         if form not in FORMATS:
             raise UserError(f"--format {form}: expected one of {', '.join(FORMATS)}")
     set_style()
-    failed = None
+    failed, objections = None, {}
     for name in only or known:
         try:
-            _draw(job, name, formats or ("png", "svg"))
+            objections[name] = _draw(job, name, formats or ("png", "svg"))
         except UserError as error:  # the others are drawn all the same
             failed = failed or error
     if failed:
         raise failed
+    return objections
 
 
 def set_style() -> None:
@@ -106,8 +110,8 @@ def set_style() -> None:
     matplotlib._mathtext.SHRINK_FACTOR = SCRIPT  # there is no setting for it
 
 
-def _draw(job: Job, name: str, formats: Sequence[str]) -> None:
-    """Draw one figure. Raises UserError where its plugin, or drawing what it made, fails."""
+def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
+    """Draw one figure; what there is to object to. Raises UserError where its plugin, or drawing what it made, fails."""
     plugin = job.study.settings.figures[name]
     with blaming(job, [plugin]):
         figure = plugin.draw(job.read)
@@ -116,10 +120,11 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> None:
             raise UserError(f"{described(plugin)}: gave no matplotlib Figure, but {kind}")
         empty = mark_empty_panels(figure)
         about = _about(job, name, plugin, figure)
-        said = [f"panels without data: {empty}"] if empty else []
-        said += _save(figure, job.folder / "figures" / name, formats, about)
+        objections = _save(figure, job.folder / "figures" / name, formats, about)
     plt.close(figure)
-    job.reporter.line("; ".join([f"drew {name}", *said]))
+    said = [f"panels without data: {empty}"] if empty else []
+    job.reporter.line("; ".join([f"drew {name}", *said, *objections]))
+    return objections
 
 
 def _about(job: Job, name: str, plugin: Any, figure: matplotlib.figure.Figure) -> dict[str, str]:

@@ -19,6 +19,8 @@ SMALLEST = 6.0
 """Points: the smallest type that is read without effort on paper."""
 SLACK = 0.5
 """Points that the boxes of two texts may share: a box is larger than its glyphs."""
+ROOT = ord("√")
+"""A sign that is scaled to what stands below it: its size is no size of type."""
 SHOWN = 40
 """Letters of a text that a complaint quotes."""
 
@@ -55,7 +57,8 @@ def smallest_type(text: Text) -> float:
         return size
     parser = MathTextParser("path")
     lines = (parser.parse(line, 72, text.get_fontproperties()) for line in string.split("\n"))
-    return min([size, *(glyph[1] for line in lines for glyph in line.glyphs)])
+    glyphs = (glyph for line in lines for glyph in line.glyphs)
+    return min([size, *(glyph[1] for glyph in glyphs if glyph[2] != ROOT)])
 
 
 def _quoted(text: Text) -> str:

@@ -29,7 +29,8 @@ PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
 def complete(study, folder, gpus=0):
-    """All stages of a study but the report; the job, which reads the results."""
+    """All stages of a study but the report; the job, which reads the results. Asserts that nobody
+    would object to a figure on a printed page: its width, small type, texts over one another."""
     data = folder / "data"
     job = Job(
         study,
@@ -55,7 +56,8 @@ def complete(study, folder, gpus=0):
             spectrum(job)
     analyze(job, dict.fromkeys(study.analyses_in_order, ""))
     summarize(job)
-    draw(job)
+    objections = draw(job)
+    assert not any(objections.values()), objections
     return job
 
 

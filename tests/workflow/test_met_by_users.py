@@ -225,7 +225,8 @@ def test_figures_of_runs_that_are_not_finite_say_so_in_a_line(user):
 
 
 @pytest.mark.parametrize(
-    ("infimum", "legend"), [("None", ">minimum (2 runs)<"), ("-1.0", ">spurious minimum (2 runs)<")]
+    ("infimum", "legend"),
+    [("None", "<!-- minimum (2 runs)"), ("-1.0", "<!-- spurious minimum (2 runs)")],
 )
 def test_spurious_is_said_where_the_infimum_is_known(user, infimum, legend):
     model = MODEL.replace(

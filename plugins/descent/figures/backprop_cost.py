@@ -53,8 +53,8 @@ class BackpropCost(Figure):
             axis.xaxis.set_minor_formatter(NullFormatter())
             if axis.get_legend_handles_labels()[0]:
                 axis.set_ylim(top=200 * axis.get_ylim()[1])  # room for the legend
-                axis.legend(fontsize="x-small", loc="upper left")
-            axis.set_title(f"({letter}) {text}", loc="left", fontsize="small")
+                axis.legend(fontsize=7, loc="upper left")
+            axis.set_title(f"({letter}) {text}", loc="left", fontsize=7)
         return figure
 
 

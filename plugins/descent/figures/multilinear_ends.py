@@ -49,18 +49,14 @@ class MultilinearEnds(Figure):
                 spans = height - found[f"{column}_low"], found[f"{column}_high"] - height
                 axis.errorbar(places, bottom, spans, fmt="none", color="black", lw=1, capsize=2)
         for place in places:
-            axis.text(
-                place, 1.06, f"{found['strict'].values[place]:.0f}", ha="center", fontsize="small"
-            )
-        axis.text(
-            -0.42, 1.15, "differentiable minima that are not flat:", fontsize="small", ha="left"
-        )
+            axis.text(place, 1.06, f"{found['strict'].values[place]:.0f}", ha="center", fontsize=7)
+        axis.text(-0.42, 1.15, "differentiable minima that are not flat:", fontsize=7, ha="left")
         axis.set_xticks(places, [self.labels.get(label, label) for label in shown])
         axis.set(ylabel="share of runs", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5))
         axis.set_yticks(np.linspace(0, 1, 6))
         figure.suptitle("Minima are flat, or lie at kinks", fontsize="medium")
         figure.legend(
-            loc="outside lower center", ncols=len(PARTS), fontsize="x-small", handlelength=1.4,
+            loc="outside lower center", ncols=len(PARTS), fontsize=7, handlelength=1.4,
             columnspacing=1,
         )  # fmt: skip
         return figure

@@ -25,13 +25,13 @@ class NonsmoothMinimum(Figure):
         for number, values in enumerate(found["along"].values):
             lines.plot(steps, values, color=f"{0.12 * number:.2f}", lw=1)
         lines.set(xlabel="distance from the minimum", ylabel="loss")
-        lines.set_title("(a) along random lines", loc="left", fontsize="small")
+        lines.set_title("(a) along random lines", loc="left", fontsize=7)
         values = found["plane"].values
         drawn = plane.contourf(steps, steps, values, 24, cmap="cividis")
         plane.contour(steps, steps, values, 24, colors="white", linewidths=0.4)
         plane.plot(0, 0, "x", color="white", ms=6, mew=1.5)
         plane.set(aspect="equal", xlabel="along the plane", ylabel="across")
-        plane.set_title("(b) on a random plane", loc="left", fontsize="small")
+        plane.set_title("(b) on a random plane", loc="left", fontsize=7)
         figure.colorbar(drawn, ax=plane, label="loss")
         return figure
 

@@ -57,7 +57,7 @@ class SatEnds(Figure):
         axis.set_ylabel("share of runs")
         figure.suptitle("More clauses, fewer solutions among the ends", fontsize="medium")
         axis.legend(
-            fontsize="x-small", loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3,
+            fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3,
             handlelength=1.2, columnspacing=0.8,
         )  # fmt: skip
         return figure

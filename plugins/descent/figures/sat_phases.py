@@ -38,14 +38,14 @@ class SatPhases(Figure):
         ):
             axis.axvline(4.27, color="0.5", lw=0.8, ls=":", zorder=0)
             axis.axhline(0.5, color="0.85", lw=0.6, zorder=0)
-            axis.set_title(f"({letter}) {text}", loc="left", fontsize="small")
+            axis.set_title(f"({letter}) {text}", loc="left", fontsize=7)
             axis.set_xlabel(r"clauses for each variable, $m/n$")
             axis.set_ylim(-0.03, 1.05)
-        left.text(4.4, 0.95, "4.27", fontsize="small", color="0.35")
+        left.text(4.4, 0.95, "4.27", fontsize=7, color="0.35")
         left.set_ylabel("share")
         figure.legend(
-            *right.get_legend_handles_labels(), loc="outside lower center", ncols=4,
-            fontsize="x-small", columnspacing=1,
+            *right.get_legend_handles_labels(), loc="outside lower center", ncols=2,
+            fontsize=7, columnspacing=1,
         )  # fmt: skip
         return figure
 
@@ -61,7 +61,7 @@ def _satisfiable(axis, thresholds) -> None:
         at = np.flatnonzero(middle > 0.78 - 0.16 * number)[-1]
         axis.annotate(
             f"$n = {size}$", (ratio[at], middle[at]), (1.2, middle[at]), va="center",
-            fontsize="small", color=f"C{number}",
+            fontsize=7, color=f"C{number}",
             arrowprops={"arrowstyle": "-", "lw": 0.5, "color": f"C{number}"},
         )  # fmt: skip
     axis.set_xlim(0.8, 7)

@@ -53,7 +53,7 @@ def note(figure, *parts: str) -> None:
     for legend in figure.legends:
         legend.borderaxespad = 72 * STRIP / legend._fontsize
     text = " · ".join(part for part in parts if part)
-    figure.text(0.99, 0.2 * strip, text, fontsize=6.5, color=GREY, ha="right", va="bottom")
+    figure.text(0.99, 0.2 * strip, text, fontsize=7, color=GREY, ha="right", va="bottom")
 
 
 def percent(share: float) -> str:

@@ -38,6 +38,7 @@ class GradientPropagation(Figure):
             r"Errors change by $\chi_1$ a layer, towards the input", loc="left", fontsize=9
         )
         axis.tick_params(labelsize=7)
+        axis.margins(y=0.15)  # room for the label of the highest line
         return figure
 
 

@@ -269,13 +269,12 @@ def closed():
 
 
 def test_the_share_figure_takes_published_numbers_from_the_claims(ensemble):
-    left, right = draw(ensemble, "spurious_share").axes
-    ours, published = (container[0].get_ydata() for container in left.containers)
+    share, loss, eigenvalue = draw(ensemble, "spurious_share").axes
+    heights = [container[0].get_ydata().tolist() for container in share.containers]
     measured = float(ensemble["summary"]["spurious_share"].sel(configuration="k=7,n=7"))
-    assert ours.tolist() == [measured]
-    assert published.tolist() == [0.055, 0.218]
-    assert (left.get_title(), right.get_title()) == ("n = k", "n = k + 1")
-    assert right.containers[0][0].get_ydata().tolist() == [0]
+    assert [0.055, 0.218] in heights and [measured] in heights
+    titles = [axis.get_title(loc="left") for axis in (share, loss, eigenvalue)]
+    assert titles[0] == "(a) share of spurious runs" and titles[1] == "(b) their mean loss"
 
 
 def test_trajectories_are_coloured_by_their_end(ensemble):
@@ -285,7 +284,8 @@ def test_trajectories_are_coloured_by_their_end(ensemble):
     assert texts == [f"global ({60 - spurious} runs)", f"spurious minimum ({spurious} runs)"]
     curves = [line for line in axis.lines if len(line.get_xdata()) > 2]
     assert len(curves) == 30
-    assert axis.get_title() == "k = 7, n = 7: 30 of 60 runs"
+    assert axis.figure.get_suptitle().startswith(f"k = 7, n = 7: {spurious} of 60 runs end above")
+    assert "30 of 60 runs" in axis.figure.texts[-1].get_text()
 
 
 def test_spectra_have_one_line_per_family(ensemble):

@@ -75,7 +75,7 @@ def _zoom(axis, step) -> None:
     ])  # fmt: skip
     low, high = heights.min(), np.quantile(heights, 0.6)
     axis.set(xlim=(-near, near), ylim=(low - 0.2 * (high - low), high), xticks=[0])
-    axis.set_yticks([0])
+    axis.set_yticks([])
     axis.axhline(0, color="0.5", lw=0.6, zorder=0)
 
 

@@ -53,8 +53,10 @@ class LinearCriticalPoints(Figure):
             f"Predicted index = measured index at {right:,} of {shown.sizes['run']:,} critical"
             f" points; {bad} bad saddles"
         )
-        note(figure, "a bad saddle has no negative eigenvalue", "Z: product of the zero layers'"
-             " neighbours, R: the kept part")  # fmt: skip
+        note(
+            figure, r"$r_Z = \mathrm{rank}\,W_{K-1}\cdots W_2$",
+            r"$r_R = \mathrm{rank}\,W_K\cdots W_2$", "a bad saddle has no negative eigenvalue",
+        )  # fmt: skip
         return figure
 
 

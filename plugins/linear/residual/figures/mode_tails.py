@@ -48,13 +48,15 @@ class ModeTails(Figure):
                     worst = max(worst, abs(-power * slope - 1))
                 seen = np.flatnonzero((weight > 2e-6) & (weight < 0.9))
                 if seen.size:
-                    place = seen[int((0.9 - 0.22 * (number % 4)) * (seen.size - 1))]
+                    place = seen[int((0.9, 0.72, 0.5, 0.12)[number % 4] * (seen.size - 1))]
                     text = f"K = {depth}" + _law(depth, target)
                     beside(axis, time[place], 1.25 * weight[place], text, va="bottom", ha="center")
             axis.set(xscale="log", yscale="log", xlabel="time t", ylim=(1e-6, 4))
         axes[0].set_ylabel("weight w")
         lettered(axes, *(f"r = {target:g}".replace("-", "−") for target in self.targets))
-        figure.suptitle(f"The last exponents of time are those of the laws within {worst:.1%}")
+        figure.suptitle(
+            f"The last exponents of time are those of the laws within {100 * worst:.1g} %"
+        )
         note(figure, "dashed: the laws")
         return figure
 

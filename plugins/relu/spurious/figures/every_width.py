@@ -46,7 +46,7 @@ def _tube(axis, proofs, name: str, limit: float, text: str) -> None:
     axis.fill_between(edges, *steps, step="post", color="C0", alpha=0.35, lw=0.6, ec="C0")
     axis.plot(proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, "k.", ms=3)
     axis.axhline(limit, color="k", ls=":", lw=0.8)
-    axis.annotate(text, (high[-1], limit), ha="right", va="bottom", fontsize=8)
+    axis.annotate(text, (high[-1], limit), ha="right", va="bottom", fontsize=8.5)
     axis.set(
         xlim=(0, high[-1] * 1.01),
         ylim=(0, None),
