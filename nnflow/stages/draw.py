@@ -111,7 +111,8 @@ def set_style() -> None:
 
 
 def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
-    """Draw one figure; what there is to object to. Raises UserError where its plugin, or drawing what it made, fails."""
+    """Draw one figure; what there is to object to. Raises UserError where its plugin, or drawing
+    what it made, fails."""
     plugin = job.study.settings.figures[name]
     with blaming(job, [plugin]):
         figure = plugin.draw(job.read)

@@ -49,9 +49,11 @@ def note(figure, *parts: str) -> None:
     """Small type in a strip below the panels and the legend: level of the intervals, number of
     runs, whose figure it is like."""
     strip = STRIP / figure.get_figheight()
+    if figure.get_layout_engine() is None:
+        figure.set_layout_engine("constrained")
     figure.get_layout_engine().set(rect=(0, strip, 1, 1 - strip))
     for legend in figure.legends:
-        legend.borderaxespad = 72 * STRIP / legend._fontsize
+        legend.borderaxespad = 72 * STRIP / legend.get_texts()[0].get_fontsize()
     text = " · ".join(part for part in parts if part)
     figure.text(0.99, 0.2 * strip, text, fontsize=7, color=GREY, ha="right", va="bottom")
 

@@ -69,7 +69,7 @@ def test_texts_over_one_another():
 
 
 def test_texts_beyond_the_edge():
-    made, axis = figure()
+    made, _ = figure()
     made.text(0.95, 0.5, "too long for its place")
     assert "'too long for its place' lies beyond the edge" in said(made)
 

@@ -54,9 +54,7 @@ class ModeTails(Figure):
             axis.set(xscale="log", yscale="log", xlabel="time t", ylim=(1e-6, 4))
         axes[0].set_ylabel("weight w")
         lettered(axes, *(f"r = {target:g}".replace("-", "−") for target in self.targets))
-        figure.suptitle(
-            f"The last exponents of time are those of the laws within {100 * worst:.1g} %"
-        )
+        figure.suptitle(f"The last exponents are those of the laws within {100 * worst:.1g} %")
         note(figure, "dashed: the laws")
         return figure
 

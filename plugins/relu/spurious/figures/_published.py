@@ -5,17 +5,15 @@ from __future__ import annotations
 from nnflow import share
 
 
-def published_points(
-    results, column: str, where: str = ""
-) -> list[tuple[int, int, float, float, float]]:
+def published_points(results, column: str) -> list[tuple[int, int, float, float, float]]:
     """(n − k, k, value, low, high) for each published number that the summary's column is held
-    against; the interval is that of the published trials, if any. where: what a source has to say,
-    such as "Table"."""
+    against; the interval is that of the published trials, if any. A claim whose every number is
+    corrected is left out."""
     rows = []
     for claim in results.study.settings.claims:
         if claim.value != column or not isinstance(claim.published, dict):
             continue
-        if where not in str(claim.source):
+        if set(claim.published) <= set(claim.corrected or ()):
             continue
         for label, value in claim.published.items():
             parameters = dict(pair.split("=") for pair in label.split(","))

@@ -50,8 +50,8 @@ class Certificates(Figure):
         figure.suptitle(f"{counted(positive, 'spurious minimum', 'spurious minima')} proved")
         widest = max((row[3] - row[2] for row in proved), default=np.nan)
         note(
-            figure, f"proved intervals, at most {power(widest)} wide, are hidden by the marks",
-            "after Safran & Shamir 2018, Tables 1 and 2",
+            figure, f"proved intervals (< {power(widest)}) lie in the marks",
+            "after Safran & Shamir 2018",
         )  # fmt: skip
         return figure
 

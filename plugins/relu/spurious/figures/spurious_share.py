@@ -38,7 +38,7 @@ class SpuriousShare(Figure):
 
         figure, axes = plt.subplots(1, len(self.columns), figsize=(WIDE, 2.6), squeeze=False)
         for axis, column in zip(axes[0], self.columns, strict=True):
-            published = published_points(results, column, "Table")
+            published = published_points(results, column)
             _points(axis, published, OFFSET, "C3", "white")
             _points(axis, _measured(results, column), -OFFSET)
             axis.set_xlabel("teacher neurons k")
