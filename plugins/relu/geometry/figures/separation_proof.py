@@ -10,10 +10,10 @@ from nnflow import Figure
 from ....general.figures._page import WIDE, beside, lettered, note
 
 COLORS = {
-    ("value", 1): "#e58a6b",
-    ("slope", 1): "#f8d8c8",
+    ("value", 1): "#f0a884",
+    ("slope", 1): "#fbe6dc",
     ("value", -1): "#1f4e8c",
-    ("slope", -1): "#5f87b8",
+    ("slope", -1): "#4a74aa",
 }
 UNDECIDED = "black"
 NAMES = {
