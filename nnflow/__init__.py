@@ -63,6 +63,11 @@ def sealed(dataset):
     return _later("nnflow.proofs.certificates").sealed(dataset)
 
 
+def complete_list(enclosure, box, **options):
+    """All critical points in a box, proved complete; options: nnflow/proofs/complete.py."""
+    return _later("nnflow.proofs.complete").complete_list(enclosure, box, **options)
+
+
 def _later(module):
     """A module that takes long to import, and that is no part of what a stage computes: an import
     statement would count for the hash of every stage's code."""
@@ -104,6 +109,7 @@ __all__ = [
     "Streams",
     "Table",
     "UserError",
+    "complete_list",
     "density",
     "find_critical",
     "flag_mask",

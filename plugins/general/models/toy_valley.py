@@ -57,6 +57,11 @@ class ToyValley(Model):
         w1, w2 = weights["w"].unbind(1)
         return {"w1": w1, "w2": w2}
 
+    def enclosure(self):
+        from ._toy_valley_enclosure import ToyValleyEnclosure
+
+        return ToyValleyEnclosure(self.epsilon)
+
 
 @nnflow.hookimpl
 def nnflow_register(register):
