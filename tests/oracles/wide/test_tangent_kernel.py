@@ -37,7 +37,7 @@ def test_the_recursion(name, variances, between, own):
 
 def drawn(widths, runs, standard=False, name="tanh", seed=0):
     sigma = module("_nonlinearity").nonlinearity(activation(name))
-    return module("_tangent_kernel").random_layers(
+    return module("_fully_connected").random_layers(
         np.random.default_rng(seed), sigma, widths, runs, 1.5, 0.1, standard
     )
 
@@ -55,7 +55,7 @@ def test_kernel_and_gradient_are_those_of_automatic_differentiation(name, standa
             zip(weights, biases, layers.weight_scales, strict=True)
         ):
             values = sigma(values) if layer else values
-            values = scale * values @ w.T + layers.bias_scale * b
+            values = np.asarray(scale).item() * values @ w.T + layers.bias_scale * b
         return values
 
     for run in range(3):
@@ -69,12 +69,10 @@ def test_kernel_and_gradient_are_those_of_automatic_differentiation(name, standa
             expected = rows[:, output] @ rows[:, output].T
             found = layers.kernel(X, output)[run]
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-    residual = np.array([[0.3, -1.2]] * 3)
-    weights, biases = layers.gradient(X, residual)
+    weights, biases = layers.gradient(X, lambda f: f**2)  # that of Σ f³/3
     expected = torch.autograd.functional.vjp(
-        lambda *p: outputs(p[:3], p[3:])[:, 0],
+        lambda *p: (outputs(p[:3], p[3:]) ** 3).sum() / 3,
         tuple(torch.as_tensor(p[1]) for p in (*layers.weights, *layers.biases)),
-        torch.as_tensor(residual[1]),
     )[1]
     for one, other in zip([*weights, *biases], expected, strict=True):
         np.testing.assert_allclose(one[1], other, atol=1e-12)
