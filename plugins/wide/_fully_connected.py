@@ -1,7 +1,8 @@
 """Fully connected networks of one shape, many at once, with all derivatives in NumPy.
 
 In the NTK parametrization a layer is z = (α_w/√n)W x + α_h b, all entries of W and b from N(0, 1).
-In the standard one the scales are inside of W and b, and the same law of functions trains otherwise.
+In the standard one the scales are inside of W and b: the same law of functions, which trains in
+another way.
 """
 
 from __future__ import annotations

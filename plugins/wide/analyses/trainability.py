@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,8 @@ from .._trainability import (
 
 LEVEL = (1 + 1 / CLASSES) / 2
 """A network is called trained above this accuracy, half-way between guessing and all right."""
+CURVE = 45
+"""Points of the curve ξ_c that is drawn."""
 Rising = Annotated[list[PositiveInt], Field(min_length=2)]
 
 
@@ -33,7 +36,7 @@ class Trainability(Analysis):
     (weight_variance, mark) where it falls through half-way between guessing and all right, NaN
     where it does not within the depths tried; `xi_c` (weight_variance,). `factor` and `deepest`
     (mark,) are m and L₀ of 1/depth = 1/(mξ_c) + 1/L₀, with `_low` and `_high` (99 %, from the
-    scatter over weight variances).
+    scatter over weight variances). `curve_xi_c` (node,) is ξ_c over `curve_weight_variance`.
     """
 
     columns = {
@@ -71,7 +74,7 @@ class Trainability(Analysis):
     @field_validator("weight_variances", "depths", "marks")
     @classmethod
     def _rise(cls, values):
-        if any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        if any(b <= a for a, b in itertools.pairwise(values)):
             raise ValueError("must rise")
         return values
 
@@ -82,7 +85,7 @@ class Trainability(Analysis):
         accuracy = np.array([
             self._at(results, place, depth) for place, depth in enumerate(self.depths)
         ])  # fmt: skip
-        scales = self._scales(variances)
+        scales, curve = self._scales(variances), np.linspace(variances[0], variances[-1], CURVE)
         depths = np.array(self.depths, dtype=float)
         reached = np.array([
             trainable_depths(depths, accuracy[..., mark], LEVEL) for mark in range(len(self.marks))
@@ -103,6 +106,8 @@ class Trainability(Analysis):
                 "accuracy": (("depth", "weight_variance", "mark"), accuracy),
                 "trainable_depth": (("weight_variance", "mark"), reached),
                 "xi_c": ("weight_variance", scales),
+                "curve_weight_variance": ("node", curve),
+                "curve_xi_c": ("node", self._scales(curve)),
                 **{f"{name}{end}": ("mark", fits[:, place, i])
                    for place, name in enumerate(("factor", "deepest"))
                    for i, end in enumerate(("", "_low", "_high"))},
@@ -128,9 +133,9 @@ class Trainability(Analysis):
 
     def _scales(self, variances: np.ndarray) -> np.ndarray:
         """ξ_c of each, where networks begin."""
-        found = []
+        one, found = moments(self.activation), []
         for variance in variances:
-            maps = Propagation(moments(self.activation), float(variance), self.bias_variance)
+            maps = Propagation(one, float(variance), self.bias_variance)
             point = attracting(maps.fixed_points((1e-3, 1e3)))
             found.append(maps.fixed_correlation(point).xi_c.value)
         return np.array(found)

@@ -8,6 +8,9 @@ import nnflow
 from nnflow import Figure
 
 MARKS = "os^D"
+TICKS = (2, 5, 10, 20, 50, 100)
+FARTHEST = 250
+"""Where ξ_c = ∞ is drawn, and longer ones with it."""
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 
 
@@ -16,7 +19,7 @@ class Trainability(Figure):
     falls through half-way between guessing and all right. The line is the fit 1/depth =
     1/(mξ_c) + 1/L₀, dashed is mξ_c alone, dotted χ₁ = 1. (b) The same depths over ξ_c after some
     numbers of steps, filled in the ordered phase and open in the chaotic one, with their fits; m
-    with 99 % intervals. After Schoenholz et al. 2017, Fig. 5."""
+    with 99 % intervals, and χ₁ = 1 at the right end. After Schoenholz et al. 2017, Fig. 5."""
 
     needs = ("trainability", "summary")
 
@@ -27,7 +30,7 @@ class Trainability(Figure):
         figure, (over_map, over_scale) = plt.subplots(1, 2, figsize=(6.75, 2.9))
         self._map(figure, over_map, found, float(line))
         self._scale(over_scale, found, float(line))
-        titles = r"Networks train deepest at $\chi_1 = 1$", r"Depth grows with $\xi_c$ and with time"
+        titles = r"Networks train deepest around $\chi_1 = 1$", r"Depth grows with $\xi_c$ and time"
         for letter, axis, title in zip("ab", (over_map, over_scale), titles, strict=True):
             axis.set_title(f"({letter}) {title}", loc="left", fontsize=9)
             axis.tick_params(labelsize=7)
@@ -40,9 +43,10 @@ class Trainability(Figure):
             _edges(x), np.exp(_edges(np.log(depth))), last["accuracy"].values, cmap="cividis",
             vmin=0, vmax=1, rasterized=True,
         )  # fmt: skip
-        m, limit, scale = (last[name].values for name in ("factor", "deepest", "xi_c"))
-        axis.plot(x, 1 / (1 / (m * scale) + 1 / limit), color="black", lw=1.4)
-        axis.plot(x, m * scale, "--", color="black", lw=0.9)
+        m, limit, scale = (last[name].values for name in ("factor", "deepest", "curve_xi_c"))
+        at = last["curve_weight_variance"]
+        axis.plot(at, 1 / (1 / (m * scale) + 1 / limit), color="black", lw=1.4)
+        axis.plot(at, m * scale, "--", color="black", lw=0.9)
         axis.plot(x, last["trainable_depth"], "o", color="black", mfc="white", ms=3.5)
         axis.axvline(line, ls=":", color="white", lw=1)
         axis.set(yscale="log", xlabel=r"variance of weights $\alpha_w^2$", ylabel="hidden layers")
@@ -56,7 +60,7 @@ class Trainability(Figure):
 
     def _scale(self, axis, found, line: float):
         scale, x = found["xi_c"].values, found["weight_variance"].values
-        shown = np.geomspace(scale.min() / 1.2, 200, 100)
+        shown = np.geomspace(scale.min() / 1.2, FARTHEST, 100)
         for place in range(found.sizes["mark"]):
             one, color = found.isel(mark=place), f"C{place}"
             for side, face in ((x < line, color), (x >= line, "white")):
@@ -71,11 +75,13 @@ class Trainability(Figure):
             text = f"{int(one['mark'])} steps\n$m = {m:.1f}$ ({low:.1f} to {top})"
             axis.annotate(text, (shown[-1], curve[-1]), (5, 0), va="center", annotation_clip=False,
                           **TEXT)  # fmt: skip
-        axis.set(xscale="log", yscale="log", xlabel=r"depth scale $\xi_c$ (layers; 200: 200 and more)",
+        axis.set(xscale="log", yscale="log", xlabel=r"depth scale $\xi_c$ (layers)",
                  ylabel="trainable depth (layers)")  # fmt: skip
         low, high = axis.get_ylim()
-        ticks = [one for one in (2, 5, 10, 20, 50, 100) if low <= one <= high]
+        ticks = [one for one in TICKS if low <= one <= high]
         axis.set_yticks(ticks, [f"{one}" for one in ticks])
+        axis.set_xticks([*TICKS, FARTHEST], [*map(str, TICKS), r"$\infty$"])
+        axis.set_xlim(shown[0], 1.1 * FARTHEST)
         axis.minorticks_off()
 
 
