@@ -19,6 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnflow import UserError
+
 from ._moments import EPSILON, Moments
 
 SEARCHED = (1e-8, 1e6)
@@ -183,6 +185,13 @@ class Propagation:
         bend = (ends[1] - ends[0]) / (1e-4 * (1 - c))
         b = Number(b, float(w * errors[1] + 2 * bend * apart + 2 * b * point.q.error / q))
         return FixedCorrelation(Number(c, apart), b, depth_scale(b))
+
+
+def check_variances(*variances: float) -> None:
+    """Raises UserError for a variance that is negative or not finite; 0 is one."""
+    for value in variances:
+        if not 0 <= value < np.inf:
+            raise UserError(f"variances must be finite and not negative, not {value}")
 
 
 def attracting(points: list[FixedPoint], start: float = 1.0) -> FixedPoint | None:
