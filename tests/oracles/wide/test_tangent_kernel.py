@@ -198,7 +198,7 @@ def test_ntk_draws_a_network_where_none_is_given():
 def test_a_model_that_is_no_function_of_inputs_has_no_kernel():
     himmelblau = registry().get("models", "himmelblau")()
     ntk = module("_tangent_kernel").ntk
-    with pytest.raises(UserError, match=r"^model 'himmelblau': is no function of inputs: it has no"):
+    with pytest.raises(UserError, match=r"^model 'himmelblau': is no function of inputs"):
         ntk(himmelblau, torch.zeros(1, 1))
     with pytest.raises(UserError, match=r"^model 'mlp': rates: has no weight 'w9'"):
         ntk(network([4, 3, 1]), X, rates={"w9": 1.0})
