@@ -21,7 +21,6 @@ from .._finite_width import (
 )
 from .._fully_connected import random_layers
 from .._network import Network
-from .._signal import attracting
 from .._slopes import NORMAL, log_slope
 from .._uniform_bias import fixed_length
 
@@ -112,7 +111,7 @@ class RandomNetworks(Analysis):
         import xarray as xr
 
         maps = network.propagation()
-        q = attracting(maps.fixed_points((1e-3, 1e3))).q.value
+        q = network.fixed_point().q.value
         limit, rows = corrections(maps, q), []
         for width in self.widths:
             results.progress(place * len(self.widths), len(self.networks) * len(self.widths))
@@ -224,8 +223,7 @@ class RandomNetworks(Analysis):
 
     def _matrices(self, seed: int) -> dict:
         network = self.networks[0]
-        maps = network.propagation()
-        q = attracting(maps.fixed_points((1e-3, 1e3))).q.value
+        maps, q = network.propagation(), network.fixed_point().q.value
         found = {}
         for law in LAWS:
             generator = _generator(seed, law, "matrices")
@@ -237,8 +235,8 @@ class RandomNetworks(Analysis):
 
     def _sums(self, seed: int) -> tuple[float, float, float]:
         """Of networks whose matrices are drawn; the sums of one network are one value."""
-        maps = Network(activation="tanh", weight_variance=6.25, bias_variance=0.09).propagation()
-        q = attracting(maps.fixed_points((1e-3, 1e3))).q.value
+        network = Network(activation="tanh", weight_variance=6.25, bias_variance=0.09)
+        maps, q = network.propagation(), network.fixed_point().q.value
         generator = _generator(seed, "tanh 6.25 0.09", "sums")
         n = self.matrix_width
         layers = random_layers(generator, maps.moments.sigma, [n] * 4, self.matrix_runs, 6.25, 0.09)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 import nnflow
-from nnflow import Activation, Analysis, Dataset, Streams
+from nnflow import Activation, Analysis, Dataset, Streams, UserError
 
 from .._moments import moments
 from .._signal import Propagation, attracting, critical_weight_variance
@@ -137,6 +137,11 @@ class Trainability(Analysis):
         for variance in variances:
             maps = Propagation(one, float(variance), self.bias_variance)
             point = attracting(maps.fixed_points((1e-3, 1e3)))
+            if point is None:
+                raise UserError(
+                    f"trainability: at the weight variance {variance:g} lengths have no stable"
+                    " fixed point, and so no ξ_c"
+                )
             found.append(maps.fixed_correlation(point).xi_c.value)
         return np.array(found)
 

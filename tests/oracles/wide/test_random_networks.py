@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from studies import AGREE, assert_drawn, complete, module, verdicts
 from wide_networks import propagation
 
+from nnflow import UserError
 from nnflow.study.loading import load_study, study_file
 
 TANH = {"activation": "tanh", "weight_variance": 1.69, "bias_variance": 0.09}
@@ -142,6 +143,15 @@ def test_columns_of_random_networks():
         **{f"{law}_mean": [near] for law in ("gaussian", "uniform", "orthogonal")},
     }  # fmt: skip
     assert_columns(plugin, Handmade(), expected)
+
+
+def test_networks_without_a_fixed_point_are_named():
+    for network, label in (({"activation": "relu", "weight_variance": 3, "bias_variance": 0.1},
+                            "relu 3 0.1"), ({**TANH, "weight_variance": 0.5, "bias_variance": 0},
+                                            "tanh 0.5 0")):  # fmt: skip
+        plugin = analysis("random_networks", networks=[network], widths=[5, 10])
+        with pytest.raises(UserError, match=f"^network '{label}': .* no stable fixed point above"):
+            plugin.compute(Handmade())
 
 
 def test_a_width_of_zero():

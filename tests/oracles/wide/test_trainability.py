@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from studies import module
 from wide_networks import activation
 
+from nnflow import UserError
+
 DIGITS = {"name": "digits", "scaling": "standard"}
 DEPTHS = np.array([4.0, 8, 16, 32])
 
@@ -92,6 +94,13 @@ def test_columns_of_trainability():
     at = dataset["curve_weight_variance"].values
     np.testing.assert_allclose(dataset["xi_c"][[0, -1]], dataset["curve_xi_c"][[0, -1]], rtol=1e-9)
     assert at[0] == 0.7 and at[-1] == 4
+
+
+def test_a_network_without_a_depth_scale_is_named():
+    plugin = analysis("trainability", activation="relu", dataset=DIGITS, depths=[1, 2],
+                      weight_variances=[1, 2, 3], marks=[1, 2], width=4)  # fmt: skip
+    with pytest.raises(UserError, match=r"^trainability: at the weight variance 2 lengths have no"):
+        plugin.compute(Handmade())
 
 
 @pytest.mark.parametrize(
