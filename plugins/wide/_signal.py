@@ -15,6 +15,7 @@ number has a bound of its error.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +108,13 @@ class Propagation:
         excess = self.length(grid) - grid
         # at a line of fixed points, as ReLU has for α_w² = 2, rounding alone has signs
         flat = np.abs(excess) <= 64 * EPSILON * grid
-        change = (excess[:-1] * excess[1:] < 0) & ~flat[:-1] & ~flat[1:]
-        found += [self._root(grid[i], grid[i + 1]) for i in np.flatnonzero(change)]
+        away = np.flatnonzero(~flat)
+        ends = [
+            (i, j) for i, j in itertools.pairwise(away) if excess[i] * excess[j] < 0 and j <= i + 2
+        ]
+        found += [
+            self._root(grid[i], grid[j]) for i, j in ends
+        ]  # one that is a point of the grid, too
         return self._described(found)
 
     def _root(self, low: float, high: float) -> float:

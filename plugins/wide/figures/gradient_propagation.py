@@ -11,14 +11,13 @@ MARKS = "os^Dv"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 KINDS = {"mean": ("o", "C0"), "median": ("s", "C1"), "mean_log": ("^", "C2")}
 WORDS = {"mean": "mean", "median": "median", "mean_log": "mean logarithm"}
-SHIFTS = {"mean": (2, 6), "median": (12, 4), "mean_log": (2, -10)}
 
 
 class GradientPropagation(Figure):
     """‖δ_k‖² by layer, relative to the last one; the errors start at the output, on the right. (a)
     Mean over random networks with 99 % intervals (marks) beside χ₁^{K−k} (lines): they vanish or
-    grow towards the input. (b) Mean, median and e to the mean logarithm of one network; crosses are
-    the mean where the matrices of the way back are independent ones."""
+    grow towards the input. (b) Mean (99 % intervals), median and e to the mean logarithm of one
+    network; crosses are the mean where the matrices of the way back are independent ones."""
 
     needs = ("gradient_propagation",)
 
@@ -58,18 +57,20 @@ class GradientPropagation(Figure):
             chi1 = float(one["chi1"])
             label = rf"{spelled(word)} $\alpha_w^2 = {weight}$, $\chi_1 = {chi1:.2f}$"
             shrinks = chi1 < 1 - 1e-9
-            at = len(layer) // 3 if shrinks else 0
+            at = len(layer) // 3 if float(one["limit"][0]) < 0.3 else 0
             axis.annotate(label, (layer[at], one["limit"][at]), (8, -13 if shrinks else 6), **TEXT)
         axis.set_yscale("log")
 
     def _kinds(self, axis, one):
         layer = one["layer"].values
         for name, (mark, color) in KINDS.items():
-            axis.plot(layer, one[name], mark, ls="-", color=color, ms=3, lw=0.8)
-            axis.annotate(WORDS[name], (layer[0], one[name][0]), SHIFTS[name], color=color, **TEXT)
-        axis.plot(layer, one["independent"], "x", color="black", ms=3.5, mew=0.8)
-        low, high = axis.get_ylim()
-        axis.set_ylim(low - 0.05, high + 0.05)
+            axis.plot(layer, one[name], mark, ls="-", color=color, ms=3, lw=0.8, label=WORDS[name])
+        ends = [one["mean"] - one["mean_low"], one["mean_high"] - one["mean"]]
+        axis.errorbar(layer, one["mean"], ends, fmt="none", color="C0", lw=0.8)
+        axis.plot(layer, one["independent"], "x", color="black", ms=3.5, mew=0.8,
+                  label="mean, independent")  # fmt: skip
+        axis.set_ylim(bottom=0)
+        axis.legend(fontsize=6.5, loc="lower right", borderpad=0, handletextpad=0.4)
 
 
 @nnflow.hookimpl

@@ -194,6 +194,12 @@ def test_the_critical_tanh_is_neither_stable_nor_unstable():
     assert 20_000 * q == pytest.approx(0.5, abs=2e-3)
 
 
+def test_a_fixed_point_on_the_grid_is_found():
+    """ReLU at (1, .05): q* = .1, a point of the grid from 1e-3 to 1e3, where ν(q) − q is 0."""
+    (point,) = propagation("relu", 1, 0.05).fixed_points((1e-3, 1e3))
+    assert point.q.value == pytest.approx(0.1, rel=1e-14) and point.stable
+
+
 def test_a_line_of_fixed_points_is_none():
     """ReLU, α_w² = 2, α_h = 0: every q is fixed; rounding makes no roots of it."""
     points = propagation("relu", 2, 0).fixed_points()
