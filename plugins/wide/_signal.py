@@ -109,12 +109,9 @@ class Propagation:
         # at a line of fixed points, as ReLU has for α_w² = 2, rounding alone has signs
         flat = np.abs(excess) <= 64 * EPSILON * grid
         away = np.flatnonzero(~flat)
-        ends = [
-            (i, j) for i, j in itertools.pairwise(away) if excess[i] * excess[j] < 0 and j <= i + 2
-        ]
-        found += [
-            self._root(grid[i], grid[j]) for i, j in ends
-        ]  # one that is a point of the grid, too
+        for i, j in itertools.pairwise(away):  # j = i + 2 where a point of the grid is fixed
+            if excess[i] * excess[j] < 0 and j <= i + 2:
+                found.append(self._root(grid[i], grid[j]))
         return self._described(found)
 
     def _root(self, low: float, high: float) -> float:
