@@ -39,7 +39,7 @@ from nnflow.interfaces import (
     Optimizer,
     Start,
 )
-from nnflow.interfaces import registry as _registry  # noqa: F401 - names of plugins can be looked up
+from nnflow.interfaces import registry as _registry
 from nnflow.interfaces.constraints import Ball, Box, ConvexSet, Halfspaces, Simplex
 from nnflow.interfaces.hookspecs import hookimpl
 from nnflow.interfaces.kinks import Kinks
@@ -56,6 +56,21 @@ def open(study, scale="quick", results="results"):
     from nnflow.stages.opening import open_results
 
     return open_results(study, scale, results)
+
+
+def library(subject):
+    """The shared code of a subject of plugins that is meant for everybody, the module
+    plugins/SUBJECT/_library.py. Raises UserError where there is none."""
+    for number in range(len(_registry.plugin_folders())):
+        package = f"{_registry.PACKAGE}_{number}" if number else _registry.PACKAGE
+        _registry.registry()  # which makes the folders packages
+        name = f"{package}.{subject}._library"
+        try:
+            return _later(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not name.startswith(error.name):
+                raise
+    raise UserError(f"no library {subject!r}: no file plugins/{subject}/_library.py")
 
 
 def sealed(dataset):
@@ -115,6 +130,7 @@ __all__ = [
     "flag_mask",
     "hookimpl",
     "levenberg_marquardt_step",
+    "library",
     "mean",
     "newton_step",
     "of_families",

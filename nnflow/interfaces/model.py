@@ -151,6 +151,11 @@ class Model(Plugin):
         symmetry and, for practical purposes, differ otherwise; None: the weights."""
         return None
 
+    def outputs(self, weights: Weights, inputs: torch.Tensor) -> torch.Tensor | None:
+        """What the network gives for inputs (sample, …): (run, sample, output); None: the model is
+        no function of inputs, or does not say. Tangent kernels are those of this function."""
+        return None
+
     def observables(self, weights: Weights, data: Data) -> dict[str, torch.Tensor]:
         """Further scalars (run,) or small arrays (run, …) recorded along a trajectory."""
         return {}

@@ -219,6 +219,13 @@ class TorchModule(Model):
                 rows[some] = 0.0
         return rows.reshape(runs, count, count)
 
+    def outputs(self, weights, inputs):
+        """What forward gives for inputs of its first argument, run by run; further axes of a
+        sample's output are one."""
+        runs = range(len(weights[self.network.trained[0]]))
+        found = torch.stack([self.network.outputs(_run(weights, run), inputs) for run in runs])
+        return found.flatten(2) if found.ndim > 2 else found[..., None]
+
     def smooth(self, weights, data):
         """Where ℓ has a kink, L has one."""
         loss = self.loss_function

@@ -10,7 +10,7 @@ from nnflow import Figure
 STYLES = ("-", "--", "-.")
 TEXT = {"fontsize": 7}
 WORDS = "stable", "unstable", "stable"
-SHIFTS = (3, 5), (4, -10), (3, 4)
+SHIFTS = (3, 24), (4, -10), (3, 4)
 
 
 class SignalMaps(Figure):
@@ -47,7 +47,7 @@ class SignalMaps(Figure):
             q, image = at["q"].values, at["length_map"].values
             axis.plot(q, image, color="C0", ls=style)
             above = image[-1] > q[-1] / 2
-            place = len(q) // 2 if above else len(q) - 1
+            place = len(q) // 2 if above else 9 * len(q) // 10
             shift = (-8, 9) if above else (0, -8)
             axis.annotate(_label(name), (q[place], image[place]), shift, ha="right", va="center",
                           textcoords="offset points", **TEXT)  # fmt: skip
