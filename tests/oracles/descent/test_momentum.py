@@ -1,5 +1,7 @@
 """Momentum: recursions against their companion matrices, the optimizers and exact borders."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -100,14 +102,18 @@ def test_columns_of_momentum_network():
     grid = Grid({"optimizer.rate": [1.0, 4.0], "optimizer.momentum": [0.0, 0.5]}, 1)
     settled = ["converged", "step_limit", "converged", "converged"]
     trained = xr.Dataset(
-        {"status": flags(settled, STATUS), "loss": ("run", [1.0, 2.0, 3.0, 4.0])},
+        {
+            "status": flags(settled, STATUS),
+            "loss": ("run", [1.0, 2.0, 3.0, 4.0]),
+            "w": (("run", "weight"), np.array([1.5, 9.0, 0.75, 0.6])[:, None]),
+        },
         {"rate": ("run", [1.0, 1, 4, 4]), "momentum": ("run", [0, 0.5, 0, 0.5])},
     )
-    critical = xr.Dataset({"max_eigenvalue": ("run", [1.5, 9.0, 0.75, 0.6])})
     optimizer = registry().get("optimizers", "heavy_ball")(rate=1)
-    results = Handmade(
-        {"all": {"optimizer": optimizer}},
-        {"training": {"all": trained}, "critical_points": {"all": critical}},
+    results = Handmade({"all": {"optimizer": optimizer}}, {"training": {"all": trained}})
+    # the larger eigenvalue is the weight, the other one −2
+    results.objective = lambda configuration: SimpleNamespace(
+        hessian=lambda points: points[:, :, None] * np.diag([0, 1]) - np.diag([2, 0])
     )
     results.configurations[0].grid = grid
     expected = {
