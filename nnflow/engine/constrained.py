@@ -30,6 +30,8 @@ DEPENDENT = 1e-10
 """Relative singular value below which normals count as linearly dependent."""
 SUPPORT = 1e-6
 """Multiplier above which a linear program, exact to 1e-7, shows that a constraint is held."""
+EXACT = 1e-7
+"""Residual up to which multipliers solve the equations as exactly as a linear program."""
 WEAK = 10
 """Most weakly held constraints for which copositivity is decided: it takes 2 to their number
 of small linear systems."""
@@ -114,7 +116,7 @@ def held_constraints(
     rows = np.concatenate([np.flatnonzero(active), np.flatnonzero(equal)])
     signs = np.where(np.arange(len(rows)) < active.sum(), 1.0, -1.0)
     cone = (signs[:, None] * normals[rows]).T
-    shares, _ = nonnegative(cone, -gradient)
+    shares, rest = nonnegative(cone, -gradient)
     _, away = nonnegative(cone, gradient)
     multipliers = np.zeros(len(normals))
     np.add.at(multipliers, rows, signs * shares)
@@ -124,7 +126,11 @@ def held_constraints(
         strong = multipliers[chosen] > zero
         estimate = np.linalg.lstsq(normals[chosen].T, -gradient)[0] if len(chosen) else shares
     else:
-        strong = np.array([_can_hold(cone, -gradient, number) for number in range(len(chosen))])
+        # one solution shows at once that those are held which it is positive in
+        shown = (shares[: len(chosen)] > SUPPORT) & (rest <= EXACT)
+        strong = np.array(
+            [one or _can_hold(cone, -gradient, number) for number, one in enumerate(shown)]
+        )
         estimate = multipliers[chosen]
     strong |= equal[chosen]
     inequalities = ~equal[chosen]

@@ -131,13 +131,13 @@ def grows(pace: np.ndarray) -> np.ndarray:
 def best_losses(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """½ mean squared error of the best constant, and the least of b + a·relu(±(x − c)), c on a
     grid."""
-    constant, least = float(np.var(y) / 2), np.inf
-    for c in np.linspace(x[0], x[-1], 2001)[1:-1]:
-        for side in (1, -1):
-            basis = np.stack([np.ones_like(x), np.maximum(side * (x - c), 0)], axis=1)
-            rest = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
-            least = min(least, float((rest**2).mean() / 2))
-    return constant, least
+    away = x - np.linspace(x[0], x[-1], 2001)[1:-1, None]
+    ramps = np.maximum(np.concatenate([away, -away]), 0)
+    centered = ramps - ramps.mean(axis=1, keepdims=True)
+    explained = (centered @ y) ** 2 / (centered**2).sum(axis=1)
+    basis = np.stack([np.ones_like(x), ramps[explained.argmax()]], axis=1)
+    rest = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
+    return float(np.var(y) / 2), float((rest**2).mean() / 2)
 
 
 def kinked(trained, x: np.ndarray) -> np.ndarray:

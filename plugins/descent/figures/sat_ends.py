@@ -46,8 +46,10 @@ class SatEnds(Figure):
             ]
             _bars(axis, results["sat_ends"].isel(configuration=places), ratios)
             axis.set_title(f"({letter}) {NAMES.get(name, name)}", loc="left", fontsize="small")
-        axes[0, 0].set_ylabel("share of runs (99 % intervals)")
-        figure.suptitle("More clauses, fewer solutions among the ends", fontsize="medium")
+        axes[0, 0].set_ylabel("share of runs")
+        figure.suptitle(
+            "More clauses, fewer solutions among the ends (99 % intervals)", fontsize="medium"
+        )
         names = dict(
             pair for axis in axes[0] for pair in zip(*reversed(axis.get_legend_handles_labels()))
         )

@@ -14,7 +14,7 @@ PANELS = (("network", 0), ("network", 1), ("network", 2), ("ripples", 0), ("ripp
 """Kind and zoom of the maps that are shown."""
 NAMES = {
     "network": ("network", "hidden rate", "output rate"),
-    "ripples": ("parabola with ripples", "first rate", "second rate"),
+    "ripples": ("ripples", "first rate", "second rate"),
     "control": ("parabola", "first rate", "second rate"),
 }
 """What is trained, and its two rates."""
