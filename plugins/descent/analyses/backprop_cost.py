@@ -51,7 +51,7 @@ class BackpropCost(Analysis):
     """Neurons of a hidden layer, in order."""
     most: PositiveInt = 64
     """Largest width at which finite differences are computed."""
-    timed: list[PositiveInt] = [8, 32]
+    timed: list[PositiveInt] = [8, 64]
     """Widths at which times are measured."""
     repeats: Annotated[int, Field(ge=3)] = 3
     """Measurements of each time."""

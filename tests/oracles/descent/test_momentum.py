@@ -87,6 +87,12 @@ def test_columns_of_momentum_map():
     )
     assert found["measured_rate"].dims == ("recursion", "rate", "momentum")
     assert found["measured_rate"].shape == (3, 20, 20)
+    for beta in found["case"].values:
+        s = found["speed"].values * (1 - np.sqrt(beta)) ** 2
+        exact = -np.log(module("_recursions").radius("heavy_ball", s, beta)) / (s / (1 - beta))
+        real = found["speed"].values < 0.9  # roots that are far enough apart for so few steps
+        np.testing.assert_allclose(found["decay"].sel(case=beta)[real], exact[real], rtol=0.02)
+        np.testing.assert_allclose(found["decay"].sel(case=beta), exact, rtol=0.2, atol=0.1)
 
 
 def test_misjudged_settings_are_counted():
