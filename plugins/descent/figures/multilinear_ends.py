@@ -55,7 +55,9 @@ class MultilinearEnds(Figure):
             -0.42, 1.15, "differentiable minima that are not flat:", fontsize="small", ha="left"
         )
         axis.set_xticks(places, [self.labels.get(label, label) for label in shown])
-        axis.set(ylabel="share of runs (99 % intervals)", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5))
+        axis.set(
+            ylabel="share of runs (99 % intervals)", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5)
+        )
         axis.set_yticks(np.linspace(0, 1, 6))
         figure.suptitle("Minima are flat, or lie at kinks", fontsize="medium")
         figure.legend(

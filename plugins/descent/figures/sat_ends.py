@@ -51,7 +51,9 @@ class SatEnds(Figure):
             "More clauses, fewer solutions among the ends (99 % intervals)", fontsize="medium"
         )
         names = dict(
-            pair for axis in axes[0] for pair in zip(*reversed(axis.get_legend_handles_labels()))
+            pair
+            for axis in axes[0]
+            for pair in zip(*reversed(axis.get_legend_handles_labels()), strict=True)
         )
         figure.legend(
             names.values(), names, fontsize="x-small", loc="outside lower center", ncols=len(PARTS),

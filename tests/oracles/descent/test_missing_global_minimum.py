@@ -59,7 +59,9 @@ def results(bowl, ends, name="uniform_ball"):
     first = xr.Dataset({"w": (("run", "coordinate"), np.array([[0.5], [2.0], [3.0]]))})
     optimizer = registry().get("optimizers", "gradient_descent")(rate=0.1)
     parts = {"model": bowl, "initializer": start, "optimizer": optimizer}
-    return Handmade({"all": parts}, {"initialization": {"all": first}, "training": {"all": trained}})
+    return Handmade(
+        {"all": parts}, {"initialization": {"all": first}, "training": {"all": trained}}
+    )
 
 
 def test_columns_of_basins(bowl):
