@@ -82,18 +82,19 @@ def test_ripples_are_descended_as_autograd_does(plugin):
 
     first, second, beside = plugin.CURVATURES
     a, k = plugin.HEIGHT, plugin.FREQUENCY
-    rates = np.array([[0.1, 0.2], [0.3, 4.2], [2.5, 5.0], [0.25, 4.0], [0.9, 5.5]])
+    # on the border, where a wrong slope turns some of them within so few steps
+    rates = np.random.default_rng(0).uniform([0.4, 3.8], [0.75, 4.5], (60, 2))
     expected = []
     for rate in torch.as_tensor(rates):
         w = torch.ones(2, dtype=torch.float64)
-        for _ in range(30):
+        for _ in range(40):
             w.requires_grad_()
             x, y = w
             loss = (first * x**2 + second * y**2) / 2 + beside * x * y + a * torch.cos(k * w).sum()
             w = (w - rate * torch.autograd.grad(loss, w)[0]).detach()
         expected.append(bool(w.norm() < plugin.FAR))
-    assert set(expected) == {True, False}
-    assert plugin.ripples_stay(*rates.T, 30).tolist() == expected
+    assert 10 < sum(expected) < 50
+    assert plugin.ripples_stay(*rates.T, 40).tolist() == expected
 
 
 def test_ripples_that_are_convex_leave_the_border_smooth(plugin):
