@@ -128,9 +128,7 @@ def held_constraints(
     else:
         # one solution shows at once that those are held which it is positive in
         shown = (shares[: len(chosen)] > SUPPORT) & (rest <= EXACT)
-        strong = np.array(
-            [one or _can_hold(cone, -gradient, number) for number, one in enumerate(shown)]
-        )
+        strong = _can_hold(cone, -gradient, shown)
         estimate = multipliers[chosen]
     strong |= equal[chosen]
     inequalities = ~equal[chosen]
@@ -144,15 +142,29 @@ def held_constraints(
     )
 
 
-def _can_hold(cone: np.ndarray, pull: np.ndarray, number: int) -> bool:
-    """Is there a μ ≥ 0 with cone·μ = pull in which the given entry is positive?"""
+def _can_hold(cone: np.ndarray, pull: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of the first columns of the cone are positive in a μ ≥ 0 with cone·μ = pull?
+
+    known: (constraint,) bool, those of which it is known. A linear program raises min(μᵢ, 1),
+    summed over the others; it is asked again until it raises none.
+    """
     from scipy.optimize import linprog
 
-    wanted = np.zeros(cone.shape[1])
-    wanted[number] = -1
-    found = linprog(wanted, A_eq=cone, b_eq=pull)
-    unbounded = 3
-    return found.status == unbounded or (found.x is not None and found.x[number] > SUPPORT)
+    held, count = known.copy(), cone.shape[1]
+    while not held.all():
+        others = np.flatnonzero(~held)
+        size = len(others)
+        found = linprog(
+            np.repeat([0.0, -1.0], [count, size]),
+            A_ub=np.hstack([-np.eye(count)[others], np.eye(size)]), b_ub=np.zeros(size),
+            A_eq=np.hstack([cone, np.zeros((len(cone), size))]), b_eq=pull,
+            bounds=[(0, None)] * count + [(0, 1)] * size,
+        )  # fmt: skip
+        more = [] if found.x is None else others[found.x[count:] > SUPPORT]
+        if not len(more):
+            break
+        held[more] = True
+    return held
 
 
 def _rank(rows: np.ndarray) -> int:
