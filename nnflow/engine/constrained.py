@@ -30,6 +30,8 @@ DEPENDENT = 1e-10
 """Relative singular value below which normals count as linearly dependent."""
 SUPPORT = 1e-6
 """Multiplier above which a linear program, exact to 1e-7, shows that a constraint is held."""
+EXACT = 1e-7
+"""Residual up to which multipliers solve the equations as exactly as a linear program."""
 WEAK = 10
 """Most weakly held constraints for which copositivity is decided: it takes 2 to their number
 of small linear systems."""
@@ -114,7 +116,7 @@ def held_constraints(
     rows = np.concatenate([np.flatnonzero(active), np.flatnonzero(equal)])
     signs = np.where(np.arange(len(rows)) < active.sum(), 1.0, -1.0)
     cone = (signs[:, None] * normals[rows]).T
-    shares, _ = nonnegative(cone, -gradient)
+    shares, rest = nonnegative(cone, -gradient)
     _, away = nonnegative(cone, gradient)
     multipliers = np.zeros(len(normals))
     np.add.at(multipliers, rows, signs * shares)
@@ -124,7 +126,9 @@ def held_constraints(
         strong = multipliers[chosen] > zero
         estimate = np.linalg.lstsq(normals[chosen].T, -gradient)[0] if len(chosen) else shares
     else:
-        strong = np.array([_can_hold(cone, -gradient, number) for number in range(len(chosen))])
+        # one solution shows at once that those are held which it is positive in
+        shown = (shares[: len(chosen)] > SUPPORT) & (rest <= EXACT)
+        strong = _can_hold(cone, -gradient, shown)
         estimate = multipliers[chosen]
     strong |= equal[chosen]
     inequalities = ~equal[chosen]
@@ -138,15 +142,29 @@ def held_constraints(
     )
 
 
-def _can_hold(cone: np.ndarray, pull: np.ndarray, number: int) -> bool:
-    """Is there a μ ≥ 0 with cone·μ = pull in which the given entry is positive?"""
+def _can_hold(cone: np.ndarray, pull: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of the first columns of the cone are positive in a μ ≥ 0 with cone·μ = pull?
+
+    known: (constraint,) bool, those of which it is known. A linear program raises min(μᵢ, 1),
+    summed over the others; it is asked again until it raises none.
+    """
     from scipy.optimize import linprog
 
-    wanted = np.zeros(cone.shape[1])
-    wanted[number] = -1
-    found = linprog(wanted, A_eq=cone, b_eq=pull)
-    unbounded = 3
-    return found.status == unbounded or (found.x is not None and found.x[number] > SUPPORT)
+    held, count = known.copy(), cone.shape[1]
+    while not held.all():
+        others = np.flatnonzero(~held)
+        size = len(others)
+        found = linprog(
+            np.repeat([0.0, -1.0], [count, size]),
+            A_ub=np.hstack([-np.eye(count)[others], np.eye(size)]), b_ub=np.zeros(size),
+            A_eq=np.hstack([cone, np.zeros((len(cone), size))]), b_eq=pull,
+            bounds=[(0, None)] * count + [(0, 1)] * size,
+        )  # fmt: skip
+        more = [] if found.x is None else others[found.x[count:] > SUPPORT]
+        if not len(more):
+            break
+        held[more] = True
+    return held
 
 
 def _rank(rows: np.ndarray) -> int:

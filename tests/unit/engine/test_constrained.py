@@ -13,7 +13,15 @@ from landscapes import normal_weights
 from scipy.optimize import minimize
 
 from nnflow.base.streams import Streams
-from nnflow.engine.constrained import OnFace, _copositive, judge, null_space, sign_on_cone, spectra
+from nnflow.engine.constrained import (
+    OnFace,
+    _copositive,
+    held_constraints,
+    judge,
+    null_space,
+    sign_on_cone,
+    spectra,
+)
 from nnflow.engine.critical import KINDS
 from nnflow.engine.objective import Objective
 from nnflow.engine.polish import polish
@@ -230,6 +238,21 @@ def test_where_the_loss_falls_everywhere_only_an_empty_cone_is_a_minimum():
     assert sign_on_cone(falls, np.eye(3)[:1], 1e-9) == -1
     # with one direction of positive curvature it is another question
     assert sign_on_cone(np.diag([1.0, -2, -3]), closed, 1e-9) == 0
+
+
+def test_which_of_dependent_constraints_are_held():
+    """x ≥ 0 twice, either of which can hold the point, and y ≥ 0, which the loss does not press
+    against; then x + y ≥ 0 in place of the second: x alone holds the point, as y would be pulled
+    off it."""
+    normals = np.array([[-1.0, 0.0], [-1.0, 0.0], [0.0, -1.0]])
+    every, none = np.ones(3, dtype=bool), np.zeros(3, dtype=bool)
+    held = held_constraints(np.array([1.0, 0.0]), normals, every, none, 1e-9)
+    np.testing.assert_array_equal(held.strong, normals[:2])
+    np.testing.assert_array_equal(held.weak, normals[2:])
+    normals[1] = -(2**-0.5)
+    held = held_constraints(np.array([1.0, 0.0]), normals, every, none, 1e-9)
+    np.testing.assert_array_equal(held.strong, normals[:1])
+    np.testing.assert_array_equal(held.weak, normals[1:])
 
 
 def test_null_spaces():

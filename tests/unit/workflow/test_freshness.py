@@ -15,7 +15,14 @@ from nnflow.stages.spectrum import spectrum
 from nnflow.stages.summarize import summarize
 from nnflow.stages.train import train
 from nnflow.workflow import fingerprint
-from nnflow.workflow.freshness import check_fresh, differences, discard_stale, files, why
+from nnflow.workflow.freshness import (
+    check_fresh,
+    differences,
+    discard_stale,
+    files,
+    upstream,
+    why,
+)
 from nnflow.workflow.plan import Plan
 
 STUDY = """
@@ -136,6 +143,12 @@ def test_other_code_is_seen(project, monkeypatch):
     lines = why(Plan(("valley",)), "valley")
     assert lines[0] == "batches/training-0.nc: the code of train"
     assert not any(line.startswith("initialization.nc") for line in lines)
+
+
+def test_ends_that_are_not_judged_do_not_depend_on_how_ends_are_judged(project):
+    assert "classify" in upstream(Plan(("valley",)), "collect", "valley")
+    project("analyses: [critical_point_counts]", "judge: false")
+    assert upstream(Plan(("valley",)), "collect", "valley") == ("initialize", "train")
 
 
 def test_results_outside_of_a_job(project):
