@@ -247,7 +247,8 @@ def report(
 
 def _plan(studies: list[str] | None, scale: str, results: Path) -> Plan:
     """Of these studies, or of those of config.yaml."""
-    from nnflow.workflow.plan import Plan, read_config
+    from nnflow.workflow.config import read_config
+    from nnflow.workflow.plan import Plan
 
     names = tuple(studies or Plan.from_config(read_config()).studies)
     return Plan(names, scale, results)
@@ -312,7 +313,7 @@ def list_plugins(
     from rich.console import Console
 
     from nnflow.checks import plugin_report as checking
-    from nnflow.workflow.plan import data_folder, read_config
+    from nnflow.workflow.config import data_folder, read_config
 
     require_project()
     console = Console(highlight=False)
