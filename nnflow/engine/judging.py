@@ -35,7 +35,7 @@ from nnflow.engine.resolution import (
     free_probe,
     too_large,
 )
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 Tell = Callable[[str], None]
 

@@ -12,7 +12,7 @@ from nnflow.engine.eigenvalues import power_norm
 from nnflow.engine.newton import Method
 from nnflow.engine.objective import Objective
 from nnflow.engine.polish import POLISHED, CautiousSteps, FreeSteps, polish
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 
 def polished_ends(

@@ -27,7 +27,7 @@ from nnflow.engine.critical import (
     small_unit,
     zero_range,
 )
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 CASES = {
     "minimum": [0.1, 1.0, 2.0],
