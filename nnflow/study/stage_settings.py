@@ -119,7 +119,7 @@ class Spectrum(Settings):
     10}` by stochastic Lanczos quadrature, for Hessians of any size; null: none."""
     compare_dense_up_to: PositiveInt = 2000
     """Up to so many weights, matrix-free eigenvalues are compared with the dense ones at
-    the first run of each point."""
+    the first run of each configuration."""
 
 
 class Certify(Settings):

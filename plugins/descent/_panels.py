@@ -14,6 +14,21 @@ def lettered(axes) -> None:
         axis.set_title(f"({chr(97 + place)})", loc="left", fontsize=8, fontweight="bold")
 
 
+def stacked(axis, places, parts, width: float) -> dict:
+    """Bars upon each other, and their upper ends by name; parts: (name, heights, color, hatch).
+    One that has no height anywhere is left out."""
+    tops, bottom = {}, 0.0
+    for name, height, color, hatch in parts:
+        if not height.any():
+            continue
+        axis.bar(
+            places, height, bottom=bottom, color=color, hatch=hatch, width=width,
+            edgecolor="black", lw=0.6, label=name,
+        )  # fmt: skip
+        bottom = tops[name] = bottom + height
+    return tops
+
+
 def beside(axis, x, y, text: str, **style) -> None:
     """A word at a point of a line; small, with a white edge so that lines may pass below it."""
     import matplotlib.patheffects as effects

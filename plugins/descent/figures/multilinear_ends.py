@@ -7,9 +7,12 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import stacked
+
+AT_KINKS = "minimum at a kink"
 PARTS = (
     ("flat", "flat_share", "C0", ""),
-    ("minimum at a kink", "kink_share", "C1", "////"),
+    (AT_KINKS, "kink_share", "C1", "////"),
     ("stationary at a kink, no minimum", "clarke_share", "0.35", ""),
     ("not at rest, or not known", "open_share", "0.9", "...."),
 )
@@ -35,19 +38,16 @@ class MultilinearEnds(Figure):
         shown = [label for label in every if label in self.labels] or every
         found = found.sel(configuration=shown)
         figure, axis = plt.subplots(figsize=(5.0, 3.0), layout="constrained")
-        places, bottom = np.arange(len(shown)), np.zeros(len(shown))
-        for name, column, color, hatch in PARTS:
-            height = found[column].values
-            if not height.any():
-                continue
-            axis.bar(
-                places, height, bottom=bottom, color=color, hatch=hatch, width=0.7,
-                edgecolor="black", lw=0.6, label=name,
-            )  # fmt: skip
-            bottom += height
-            if column == "kink_share":
-                spans = height - found[f"{column}_low"], found[f"{column}_high"] - height
-                axis.errorbar(places, bottom, spans, fmt="none", color="black", lw=1, capsize=2)
+        places = np.arange(len(shown))
+        parts = [(name, found[column].values, *look) for name, column, *look in PARTS]
+        tops = stacked(axis, places, parts, 0.7)
+        if AT_KINKS in tops:
+            height, (low, high) = (
+                found["kink_share"],
+                (f"kink_share_{end}" for end in ("low", "high")),
+            )
+            spans = height - found[low], found[high] - height
+            axis.errorbar(places, tops[AT_KINKS], spans, fmt="none", color="black", lw=1, capsize=2)
         for place in places:
             axis.text(
                 place, 1.06, f"{found['strict'].values[place]:.0f}", ha="center", fontsize="small"

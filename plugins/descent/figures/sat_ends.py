@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import stacked
+
 PARTS = (
     ("solution", "solved_share", "C0", ""),
     ("minimum above 0", "rest", "C1", "////"),
@@ -34,20 +36,10 @@ class SatEnds(Figure):
             )
         ]
         figure, axis = plt.subplots(figsize=(3.3, 2.9), layout="constrained")
-        places, bottom = np.arange(len(ratio)), np.zeros(len(ratio))
-        for name, column, color, hatch in PARTS:
-            height = (
-                found["minimum_share"].values - found["solved_share"].values
-                if column == "rest"
-                else found[column].values
-            )
-            if not height.any():
-                continue
-            axis.bar(
-                places, height, bottom=bottom, color=color, hatch=hatch, width=0.75,
-                edgecolor="black", lw=0.6, label=name,
-            )  # fmt: skip
-            bottom += height
+        places = np.arange(len(ratio))
+        found = found.assign(rest=found["minimum_share"] - found["solved_share"])
+        parts = [(name, found[column].values, *look) for name, column, *look in PARTS]
+        stacked(axis, places, parts, 0.75)
         solved = found["solved_share"].values
         spans = solved - found["solved_share_low"].values, found["solved_share_high"] - solved
         axis.errorbar(places, solved, spans, fmt="none", color="black", lw=1, capsize=2)

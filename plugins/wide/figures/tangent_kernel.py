@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 MARKS = "os^"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 
@@ -34,9 +36,7 @@ class TangentKernel(Figure):
             "Training moves smooth\nkernels by $n^{-1}$",
             f"{names}: wide networks\ntrain as predicted",
         )
-        for letter, axis, title in zip("abc", (spread, change, loss), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled((spread, change, loss), titles)
         return figure
 
     def _spread(self, axis, found):
