@@ -93,12 +93,8 @@ def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, An
         claim, row, number, at
     )
     correction = claim.corrected.get(label)
-    if correction is not None and decided is not True:
-        if correction.value is None:
-            right = decided is False
-        else:
-            right = _equals(claim, row, correction.value, at)[0] is True and decided is False
-        if right:
+    if correction is not None and decided is False:
+        if correction.value is None or _equals(claim, row, correction.value, at)[0] is True:
             quoted = f"“{correction.printed}” ({correction.document}): {correction.note}"
             return {"verdict": "corrected", "note": _join(quoted, claim.note)}
     if decided is None:

@@ -80,7 +80,7 @@ def test_a_grid_is_selected_and_says_so(drawn):
     folder = drawn(STUDIES["a grid"])
     for name, most in (("convergence", 8), ("spectrum_ends", 5)):
         text = (folder / f"{name}.svg").read_text()
-        shown = int(re.search(r">(\d+) of 32 points<", text)[1])
+        shown = int(re.search(r">(\d+) of 32 configurations<", text)[1])
         assert 1 <= shown <= most, name
 
 
