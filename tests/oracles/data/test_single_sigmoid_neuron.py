@@ -107,6 +107,19 @@ def test_columns_of_sigmoid_minima():
     assert dataset["ends"].shape == (1, 2)
 
 
+def test_a_point_is_outside_if_one_coordinate_is():
+    model = neuron(inputs=2)
+    inside = np.mean(module("sigmoid_minima").dips(model.ratio, model.scales).minima[0])
+    critical = xr.Dataset(
+        {
+            "w": (("run", "input"), [[inside, inside], [inside, 5], [5, inside], [5, 5]]),
+            "kind": flags(["minimum"] * 4, KINDS),
+            "family": ("run", [0, 1, 2, 3]),
+        }
+    )
+    assert module("sigmoid_minima")._counts(model, critical)["outside"] == 3
+
+
 def test_starts_are_log_uniform_and_in_order():
     from nnflow.base.streams import Streams
 

@@ -9,6 +9,7 @@ from networks import problem
 from studies import module
 
 from nnflow.base.errors import UserError
+from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
 from nnflow.engine.objective import unflatten
 from nnflow.interfaces.registry import registry
@@ -92,6 +93,19 @@ def test_the_principal_axes_of_a_flat_trajectory_hold_all_of_it():
     assert share == pytest.approx(1)
     plane = np.abs([first, second])[:, [0, 2, 4]]
     np.testing.assert_allclose(plane, 0, atol=1e-12)
+
+
+def test_planes_of_normalized_filters_are_seen_along_them():
+    objective, weights = problem()
+    found = planes(objective, weights, planes=["filter_normalized"], size=3)
+    found = found.isel(configuration=0, plane=0)
+    center = weights[0].numpy()
+    drawn = Streams(1, "all", np.arange(2), "filter_normalized").normal(len(center))
+    first, second = directions.filter_normalized(objective.model, center, drawn)
+    corner = center + found["x"].values[0] * first + found["y"].values[-1] * second
+    loss = found["loss"].isel(x_place=0, y_place=-1)
+    expected = objective.loss(torch.as_tensor(corner)[None])
+    np.testing.assert_allclose(loss, expected.numpy()[0], rtol=1e-12)
 
 
 ALL = ["random", "filter_normalized", "top_eigenvectors", "bottom_eigenvectors", "runs"]
