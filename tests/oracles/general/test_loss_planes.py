@@ -101,7 +101,8 @@ def test_planes_of_normalized_filters_are_seen_along_them():
     found = found.isel(configuration=0, plane=0)
     center = weights[0].numpy()
     drawn = Streams(1, "all", np.arange(2), "filter_normalized").normal(len(center))
-    first, second = directions.filter_normalized(objective.model, center, drawn)
+    own = directions.filter_normalized(objective.model, center, drawn)
+    first, second = directions.orthonormal(*own)
     corner = center + found["x"].values[0] * first + found["y"].values[-1] * second
     loss = found["loss"].isel(x_place=0, y_place=-1)
     expected = objective.loss(torch.as_tensor(corner)[None])
