@@ -20,7 +20,7 @@ class MomentumMeaning(Figure):
     1/(1 − β), so that α/(1 − β) is the effective rate and 1/(1 − β) the memory. (b) Decay per
     step of a mode with curvature λ, over what the effective rate promises, against
     αλ/(1 − √β)²: it is kept as long as the mode is slow, and at 1 (line) oscillations begin. The
-    curves for β > 0 can not be told apart."""
+    curves for β > 0 cannot be distinguished."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
