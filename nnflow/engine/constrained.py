@@ -24,7 +24,7 @@ import torch
 from nnflow.base.least_squares import nonnegative
 from nnflow.engine.critical import KINDS, UNDETERMINED, inertia, zero_range
 from nnflow.engine.objective import Objective
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 DEPENDENT = 1e-10
 """Relative singular value below which normals count as linearly dependent."""

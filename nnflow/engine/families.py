@@ -1,4 +1,4 @@
-"""Families: critical points that are one another's images under the model's symmetry."""
+"""Families: critical points that are equivalent under the model's symmetry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loss is: the price of an output."""
+"""What a loss is: a function ℓ(output, target)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ from nnflow.stages.job import Job
 from nnflow.stages.opening import open_results
 from nnflow.stages.train import train
 from nnflow.study.types import Configuration, ConfigurationSettings, RunSlice, Study, StudySettings
-from nnflow.workflow.plan import data_folder, read_config
+from nnflow.workflow.config import data_folder, read_config
 
 GRID = 401
 """Points at which a density is drawn."""

@@ -25,7 +25,8 @@ from nnflow.engine.weights import (
 from nnflow.stages.faults import blaming
 from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device
-from nnflow.study.types import Classify, Configuration, Quadrature, RunSlice
+from nnflow.study.stage_settings import Classify, Quadrature
+from nnflow.study.types import Configuration, RunSlice
 
 
 def spectrum(job: Job) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnflow.base.errors import UserError
 from nnflow.base.statistics import CONFIDENCE, two_binomials_agree
-from nnflow.study.claims import COMPARISONS, Claim, Row
+from nnflow.study.claims import COMPARISONS, Claim, Correction, Row
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,19 +93,20 @@ def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, An
         claim, row, number, at
     )
     correction = claim.corrected.get(label)
-    if correction is not None and decided is not True:
-        if correction.value is None:
-            right = decided is False
-        else:
-            right = _equals(claim, row, correction.value, at)[0] is True and decided is False
-        if right:
-            quoted = f"“{correction.printed}” ({correction.document}): {correction.note}"
-            return {"verdict": "corrected", "note": _join(quoted, claim.note)}
+    if correction is not None and decided is False and _holds_instead(claim, row, correction, at):
+        quoted = f"“{correction.printed}” ({correction.document}): {correction.note}"
+        return {"verdict": "corrected", "note": _join(quoted, claim.note)}
     if decided is None:
         return {"verdict": "undecided", "note": _join(note, claim.note)}
     if not decided:
         return {"verdict": "differs", "note": _join(note, claim.note)}
     return {"verdict": agreement(claim), "note": _join(note, claim.note)}
+
+
+def _holds_instead(claim: Claim, row: Row, correction: Correction, at: dict[str, Any]) -> bool:
+    """Does what the correction says hold? One without a value says that what is printed does
+    not."""
+    return correction.value is None or _equals(claim, row, correction.value, at)[0] is True
 
 
 def agreement(claim: Claim) -> str:

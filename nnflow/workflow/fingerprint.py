@@ -30,6 +30,7 @@ READING_SETTINGS = {
     "nnflow.study",
     "nnflow.study.loading",
     "nnflow.study.study_checks",
+    "nnflow.study.stage_settings",
     "nnflow.study.types",
     "nnflow.study.sweep",
     "nnflow.interfaces.registry",

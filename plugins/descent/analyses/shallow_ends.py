@@ -21,7 +21,7 @@ STILL = 1e-6
 FALL = 0.01
 """Relative fall of the loss over the last factor of ten, below which it is flat."""
 LEVEL = 2e-4
-"""Half-width of the levels of the loss that are told apart."""
+"""Half-width of the levels of the loss that are distinguished."""
 
 
 class ShallowEnds(Analysis):

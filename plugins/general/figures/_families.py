@@ -7,9 +7,9 @@ import numpy as np
 from nnflow import UserError, flag_mask
 
 
-def chosen_points(results, labels: list[str], most: int) -> list[str]:
-    """Labels of the points to show: those asked for, else those with families that are not
-    global (all, where there are none), thinned evenly to `most`.
+def chosen_configurations(results, labels: list[str], most: int) -> list[str]:
+    """Labels of the configurations to show: those asked for, else those with families that are
+    not global (all, where there are none), thinned evenly to `most`.
 
     Raises UserError for a label that is none of the study's, and for spectra along trajectories,
     which belong to no family and no end of a run.
@@ -24,17 +24,21 @@ def chosen_points(results, labels: list[str], most: int) -> list[str]:
         for configuration, spectra in results.each("spectra")
         if _elsewhere(spectra).any()
     ]
-    return selected_points(results, labels, most, rich)
+    return selected_configurations(results, labels, most, rich)
 
 
-def selected_points(results, labels: list[str], most: int, among: list[str] = ()) -> list[str]:
-    """Labels of the points to show: those asked for, else those `among` which to choose (all, where
-    there are none), thinned evenly to `most`. Raises UserError as `chosen_points`."""
+def selected_configurations(
+    results, labels: list[str], most: int, among: list[str] = ()
+) -> list[str]:
+    """Labels of the configurations to show: those asked for, else those `among` which to choose
+    (all, where there are none), thinned evenly to `most`. Raises UserError as
+    `chosen_configurations`."""
     known = [configuration.label for configuration in results.configurations]
     for label in labels:
         if label not in known:
             raise UserError(
-                f"{results.study.file}: figures: no point {label!r} (there are: {'; '.join(known)})"
+                f"{results.study.file}: figures: no configuration {label!r}"
+                f" (there are: {'; '.join(known)})"
             )
     if labels:
         return labels
@@ -44,9 +48,9 @@ def selected_points(results, labels: list[str], most: int, among: list[str] = ()
 
 
 def say_left_out(figure, results, shown: list[str]) -> None:
-    """Say above the figure how many points it leaves out."""
+    """Say above the figure how many configurations it leaves out."""
     if (total := len(results.configurations)) > len(shown):
-        figure.suptitle(f"{len(shown)} of {total} points")
+        figure.suptitle(f"{len(shown)} of {total} configurations")
 
 
 def chosen_families(spectra, most: int) -> np.ndarray:
@@ -83,8 +87,8 @@ def kind_of(spectra, place: int) -> str:
     return f"global {kind}" if kind == "minimum" else f"global, {kind}"
 
 
-def point_name(label: str) -> str:
-    """A point's label with room around its signs."""
+def configuration_name(label: str) -> str:
+    """A configuration's label with room around its signs."""
     return label.replace("=", " = ").replace(",", ", ")
 
 

@@ -1,4 +1,4 @@
-"""How fast the runs of each point converge."""
+"""How fast the runs of each configuration converge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import point_name, say_left_out, selected_points
+from ._families import configuration_name, say_left_out, selected_configurations
 from ._legend import legend_below
 
 COLOURS = 10
@@ -19,7 +19,7 @@ LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
 
 
 class Convergence(Figure):
-    """Distance from the end against step, one colour per point of the study: the median over the
+    """Distance from the end against step, one colour per configuration: the median over the
     runs (thick) with single runs (thin) or with the range from the first to the third quartile
     (band). For the median and the band, a run that has ended keeps its last value. Where the
     infimum of the loss is not known, the lowest recorded loss stands for it. Points beyond an even
@@ -35,18 +35,18 @@ class Convergence(Figure):
     spread: Literal["band", "lines"] = "band"
     """Band between the quartiles, or a thin line for each run."""
     most: PositiveInt = 50
-    """At most so many runs of a point are drawn as lines."""
+    """At most so many runs of a configuration are drawn as lines."""
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of all."""
-    most_points: Annotated[int, Field(gt=0, le=COLOURS)] = 8
-    """At most so many points are selected, each with a colour of its own."""
+    """Labels of the configurations; none: an even selection of all."""
+    most_configurations: Annotated[int, Field(gt=0, le=COLOURS)] = 8
+    """At most so many configurations are selected, each with a colour of its own."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
         size = (0.8 + 3.4 * len(self.show), 3.4)
         figure, axes = plt.subplots(1, len(self.show), figsize=size, squeeze=False)
-        shown = selected_points(results, self.configurations, self.most_points)
+        shown = selected_configurations(results, self.configurations, self.most_configurations)
         for axis, name in zip(axes[0], self.show, strict=True):
             for number, label in enumerate(shown):
                 configuration, trained = results.configuration(label), results.at("training", label)
@@ -54,7 +54,12 @@ class Convergence(Figure):
                 if name == "loss":
                     values = values - _infimum(configuration, values)
                 self._draw(
-                    axis, trained, steps, values, f"C{number}", point_name(configuration.label)
+                    axis,
+                    trained,
+                    steps,
+                    values,
+                    f"C{number}",
+                    configuration_name(configuration.label),
                 )
             axis.set(xlabel="step", ylabel=LABELS[name], yscale="log")
             axis.set_xscale("symlog", linthresh=1)

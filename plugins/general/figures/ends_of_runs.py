@@ -1,4 +1,4 @@
-"""What the runs of each point ended at."""
+"""What the runs of each configuration ended at."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PARTS = {
 
 
 class EndsOfRuns(Figure):
-    """Shares of the runs of each point that ended at the infimum, at saddles (by a negative
+    """Shares of the runs of each configuration that ended at the infimum, at saddles (by a negative
     Hessian eigenvalue), at what second order can't tell from spurious minima, at a point with a
     kink, or at no critical point. The number at the right is the share of spurious minima that
     the runs exclude at 95 %, where there are several."""
@@ -53,7 +53,7 @@ class EndsOfRuns(Figure):
 
 
 def _text(configuration) -> str:
-    """Loss, widths and optimizer of a point."""
+    """Loss, widths and optimizer of a configuration."""
     model, optimizer = configuration.settings.model, configuration.settings.optimizer
     loss = (
         f"{model.loss_function.name.replace('_', ' ')}, " if hasattr(model, "loss_function") else ""

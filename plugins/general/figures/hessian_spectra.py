@@ -9,12 +9,12 @@ import nnflow
 from nnflow import Figure
 
 from ._families import (
+    chosen_configurations,
     chosen_families,
-    chosen_points,
+    configuration_name,
     family_colors,
     kind_of,
     loss_text,
-    point_name,
     shown_of,
 )
 
@@ -27,24 +27,24 @@ LINEAR = 1e-3
 class HessianSpectra(Figure):
     """All eigenvalues of the Hessian in ascending order, one line per family of critical points
     (per run, where the study computes spectra of runs, or no run reached a critical point) and one
-    panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
-    Black: the global minimum. Families beyond the most frequent ones and points beyond an even
-    selection are left out; panel titles say how many."""
+    panel per configuration. The length of a level stretch is the multiplicity of an eigenvalue.
+    Black: the global minimum. Families beyond the most frequent ones and configurations beyond an
+    even selection are left out; panel titles say how many."""
 
     needs = ("spectra",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of those with families that are not
+    """Labels of the configurations; none: an even selection of those with families that are not
     global."""
-    most_points: PositiveInt = 6
-    """At most so many points are selected."""
+    most_configurations: PositiveInt = 6
+    """At most so many configurations are selected."""
     most_families: PositiveInt = 5
-    """At most so many families per point, the most frequent ones."""
+    """At most so many families per configuration, the most frequent ones."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        labels = chosen_points(results, self.configurations, self.most_points)
+        labels = chosen_configurations(results, self.configurations, self.most_configurations)
         across = min(ACROSS, len(labels))
         down = -(-len(labels) // across)
         figure, axes = plt.subplots(
@@ -59,7 +59,7 @@ class HessianSpectra(Figure):
         return figure
 
     def _panel(self, axis, spectra, label: str) -> None:
-        """One point."""
+        """One configuration."""
         places = chosen_families(spectra, self.most_families)
         values = spectra["eigenvalue"].values[places]
         for place, row, color in zip(places, values, family_colors(spectra, places), strict=True):
@@ -73,7 +73,7 @@ class HessianSpectra(Figure):
         else:
             axis.set_yscale("log")
         axis.set_xlim(0, max(1, values.shape[1]))
-        axis.set_title(point_name(label) + shown_of(spectra, places))
+        axis.set_title(configuration_name(label) + shown_of(spectra, places))
         axis.grid(axis="y", linewidth=0.4)
         if len(places) == 0:
             axis.text(0.5, 0.5, "no critical point", ha="center", transform=axis.transAxes)

@@ -11,7 +11,7 @@ import nnflow
 from nnflow import Figure, UserError
 
 from .._marks import MARKS
-from ._families import point_name
+from ._families import configuration_name
 from ._legend import legend_below
 
 LEVELS = 14
@@ -26,7 +26,7 @@ class Landscape(Figure):
     needs = ("training", "critical_points", "loss_grid")
 
     configurations: list[str] = []
-    """Labels of the study's points to show, one panel each; empty: all, up to `most`."""
+    """Labels of the study's configurations to show, one panel each; empty: all, up to `most`."""
     most: PositiveInt = 6
     """At most so many panels."""
     runs: NonNegativeInt = 12
@@ -55,7 +55,8 @@ class Landscape(Figure):
                 results.at("critical_points", configuration.label),
             )
             axis.set(xlabel=self.along[0], ylabel=self.along[1])
-            axis.set_title(point_name(configuration.label).replace(", ", "\n"), fontsize="medium")
+            axis.set_title(configuration_name(configuration.label).replace(", ", "\n"),
+                           fontsize="medium")  # fmt: skip
         legend_below(figure, axes, columns=5)
         return figure
 
@@ -67,7 +68,8 @@ class Landscape(Figure):
             if label not in configurations:
                 there = "; ".join(configurations)
                 raise UserError(
-                    f"{results.study.file}: figures: no point {label!r} (there are: {there})"
+                    f"{results.study.file}: figures: no configuration {label!r}"
+                    f" (there are: {there})"
                 )
         return [configurations[label] for label in self.configurations] or list(
             configurations.values()

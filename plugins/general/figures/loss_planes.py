@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import point_name
+from ._families import configuration_name
 
 FLOOR = 1e-4
 """Losses below this part of the row's largest are drawn as that: logarithms know no 0."""
@@ -57,7 +57,7 @@ class LossPlanes(Figure):
                 title = TITLES[str(name)] if row == 0 else ""
                 axis.set_title(f"({letter}) {title}", fontsize=7)
             axes[row, 0].set_ylabel(
-                f"{point_name(str(part['configuration'].values))}\ndistance", fontsize=7
+                f"{configuration_name(str(part['configuration'].values))}\ndistance", fontsize=7
             )
             colors = figure.colorbar(scale, ax=axes[row], pad=0.01, aspect=15, label="loss")
             colors.ax.tick_params(labelsize=6)

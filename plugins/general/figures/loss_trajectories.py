@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, flag_mask
 
-from ._families import point_name, selected_points
+from ._families import configuration_name, selected_configurations
 
 GLOBAL, MINIMUM, OTHER = "global", "spurious minimum", "neither"
 STYLES = {
@@ -19,16 +19,16 @@ STYLES = {
 
 
 class LossTrajectories(Figure):
-    """Loss against step at one point of the study. Coloured runs end in spurious minima, grey
-    ones at the infimum; where the model states no infimum, coloured ones end in minima, and none is
-    called spurious; a dot marks where a run was decided. The dashed line is the loss below
+    """Loss against step at one configuration of the study. Coloured runs end in spurious minima,
+    grey ones at the infimum; where the model states no infimum, coloured ones end in minima, and
+    none is called spurious; a dot marks where a run was decided. The dashed line is the loss below
     which runs are stopped as decided, so that the grey ones end there. Where there are more
     runs than the title says are shown, the first ones are."""
 
     needs = ("training", "critical_points")
 
     configuration: str | None = None
-    """Label of the point; null: the one with most spurious runs."""
+    """Label of the configuration; null: the one with most spurious runs."""
     most: PositiveInt = 200
     """At most so many runs are drawn."""
 
@@ -49,13 +49,13 @@ class LossTrajectories(Figure):
             axis.axhline(threshold, color="black", linewidth=0.7, linestyle="--")
         axis.set(xscale="log", yscale="log", xlabel="step", ylabel="loss")
         runs = ends.sizes["run"]
-        axis.set_title(f"{point_name(label)}: {min(self.most, runs)} of {runs} runs")
+        axis.set_title(f"{configuration_name(label)}: {min(self.most, runs)} of {runs} runs")
         axis.legend(loc="upper right")
         return figure
 
     def _label(self, results) -> str:
         if self.configuration is not None:
-            return selected_points(results, [self.configuration], 1)[0]
+            return selected_configurations(results, [self.configuration], 1)[0]
         counts = {p.label: _groups(e)[MINIMUM].sum() for p, e in results.each("critical_points")}
         return max(counts, key=counts.get)
 

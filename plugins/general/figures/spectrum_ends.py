@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import chosen_points, point_name, say_left_out
+from ._families import chosen_configurations, configuration_name, say_left_out
 from ._legend import legend_below
 
 ENDS = {"highest": "C0", "lowest": "C2"}
@@ -16,7 +16,8 @@ DENSE, DIFFERENCE = "dense Hessian", "difference from it"
 
 
 class SpectrumEnds(Figure):
-    """Highest and lowest Hessian eigenvalues, one column per point and one place per spectrum.
+    """Highest and lowest Hessian eigenvalues, one column per configuration and one
+    place per spectrum.
     Error bars (hidden by the dots where none is seen) and the dots of the bottom row are
     residuals ‖Hv − λv‖; circles and crosses compare with the dense Hessian. Points beyond an
     even selection are left out; the title says how many."""
@@ -26,14 +27,15 @@ class SpectrumEnds(Figure):
     count: PositiveInt = 4
     """Eigenvalues shown at each end, at most."""
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of those with families that are not global."""
-    most_points: PositiveInt = 5
-    """At most so many points are selected."""
+    """Labels of the configurations; none: an even selection of those with families that are not
+    global."""
+    most_configurations: PositiveInt = 5
+    """At most so many configurations are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        shown = chosen_points(results, self.configurations, self.most_points)
+        shown = chosen_configurations(results, self.configurations, self.most_configurations)
         columns = [(label, results.at("spectra", label)) for label in shown]
         size = (1 + 3 * len(columns), 6)
         figure, axes = plt.subplots(
@@ -41,7 +43,7 @@ class SpectrumEnds(Figure):
         )
         for column, (label, spectra) in enumerate(columns):
             self._column(axes[:, column], spectra)
-            axes[0, column].set_title(point_name(label))
+            axes[0, column].set_title(configuration_name(label))
         for axis, label in zip(axes[:, 0], (*ENDS, "error"), strict=True):
             axis.set_ylabel(label if label == "error" else f"{label} eigenvalues")
         say_left_out(figure, results, shown)
@@ -49,7 +51,7 @@ class SpectrumEnds(Figure):
         return figure
 
     def _column(self, axes, spectra) -> None:
-        """Highest, lowest and errors of the spectra of one point."""
+        """Highest, lowest and errors of the spectra of one configuration."""
         place = spectra["eigenvalue"].dims[0]
         parts = _ends(spectra["mode"].values, self.count)
         *values, errors = axes

@@ -8,14 +8,14 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import point_name, say_left_out, selected_points
+from ._families import configuration_name, say_left_out, selected_configurations
 
 ROWS = ("loss", "accuracy")
 SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}
 
 
 class TrainingCurves(Figure):
-    """Loss and accuracy against training steps, one column per point: single runs (thin),
+    """Loss and accuracy against training steps, one column per configuration: single runs (thin),
     their median (thick) and the range between the quartiles (band). Accuracies at the end
     are written into the panels. Points beyond an even selection are left out; the title says how
     many."""
@@ -23,14 +23,14 @@ class TrainingCurves(Figure):
     needs = ("training",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of all."""
-    most_points: PositiveInt = 5
-    """At most so many points are selected."""
+    """Labels of the configurations; none: an even selection of all."""
+    most_configurations: PositiveInt = 5
+    """At most so many configurations are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        shown = selected_points(results, self.configurations, self.most_points)
+        shown = selected_configurations(results, self.configurations, self.most_configurations)
         columns = [(label, results.at("training", label)) for label in shown]
         rows = [row for row in ROWS if f"trace_{row}" in columns[0][1]]
         size = (1 + 3 * len(columns), 0.6 + 2.2 * len(rows))
@@ -40,7 +40,7 @@ class TrainingCurves(Figure):
         for column, (label, trained) in enumerate(columns):
             for row, name in enumerate(rows):
                 _curves(axes[row, column], trained, name)
-            axes[0, column].set_title(point_name(label))
+            axes[0, column].set_title(configuration_name(label))
             axes[-1, column].set_xlabel("step")
         for row, name in enumerate(rows):
             axes[row, 0].set_ylabel(name)

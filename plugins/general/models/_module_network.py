@@ -34,7 +34,7 @@ class Network:
         outputs = self._forward(named, data, careful)
         if not isinstance(self.loss, Loss):
             return outputs
-        return self._priced(outputs[None], data["targets"])[0]
+        return self._losses(outputs[None], data["targets"])[0]
 
     def losses_together(self, named, data, per_run=False):
         """Losses of all runs, (run,), at once. per_run: the data have an axis over runs, too."""
@@ -47,7 +47,7 @@ class Network:
         outputs = forward(named, dict(data))
         if not isinstance(self.loss, Loss):
             return outputs
-        return self._priced(outputs, data["targets"])
+        return self._losses(outputs, data["targets"])
 
     def outputs(self, named, inputs):
         """What forward gives one run for other inputs of its first argument."""
@@ -103,7 +103,7 @@ class Network:
             )
         return outputs
 
-    def _priced(self, outputs, targets):
+    def _losses(self, outputs, targets):
         """Mean of the plugin's losses, (run,), of outputs (run, sample, …, output)."""
         if targets.dtype.is_floating_point and targets.ndim < outputs.ndim - 1:
             targets = targets.unsqueeze(-1)

@@ -32,7 +32,7 @@ class LandscapeGraph(Analysis):
     columns = {
         "minima": "families of minima",
         "saddles": "families of saddles of index 1",
-        "copies": "pairs of nodes that are one another's images under the symmetry",
+        "copies": "pairs of nodes that are equivalent under the symmetry",
         "joined": "families of minima that the edges join to the lowest one, itself included",
         "lowest_edge": "lowest saddle of an edge between two families",
         "highest_merge": "height at which the last family joins the lowest one, at most",
@@ -51,7 +51,7 @@ class LandscapeGraph(Analysis):
     descent_steps: PositiveInt = 20_000
     """Most steps of a descent."""
     within: PositiveFloat = 1e-6
-    """Points whose losses and invariants differ by less are images of one another."""
+    """Points whose losses and invariants differ by less are equivalent."""
     most: PositiveInt = 12
     """At most so many families of minima are searched from, the lowest ones."""
 

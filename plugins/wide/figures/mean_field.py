@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 MARKS = "os^"
 
@@ -40,9 +42,7 @@ class MeanField(Figure):
         mixtures.annotate("mixtures (solid)", (0.03, 0.05), color="C0", **inside)
         self._pairs(pairs, results["mean_field_pairs"].isel(activation=0))
         titles = "Convex in the law, not in the weights", "Functions meet sooner than neurons"
-        for letter, axis, title in zip("ab", (mixtures, pairs), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=9)
-            axis.tick_params(labelsize=7)
+        titled((mixtures, pairs), titles, 9)
         return figure
 
     def _pairs(self, axis, found):

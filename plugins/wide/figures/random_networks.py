@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 MARKS = "os^"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 
@@ -32,9 +34,7 @@ class RandomNetworks(Figure):
             "Spread $n^{-1/2}$, bias $n^{-1}$",
             f"Width {int(found['relu_width'][0])}: the median\nleaves the mean",
         )
-        for letter, axis, title in zip("abc", (pairs, widths, relu), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled((pairs, widths, relu), titles)
         return figure
 
     def _pairs(self, axis, found):

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 STYLES = ("-", "--", "-.")
 TEXT = {"fontsize": 7}
 WORDS = "stable", "unstable", "stable"
@@ -36,9 +38,7 @@ class SignalMaps(Figure):
         self._correlations(axes[2], found, points)
         titles = "tanh: lengths have one\nfixed point", "GELU: they may have\nthree", \
             "Correlations fall to $c^* < 1$\nwhere $\\chi_1 > 1$"  # fmt: skip
-        for letter, axis, title in zip("abc", axes, titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled(axes, titles)
         return figure
 
     def _lengths(self, axis, found):

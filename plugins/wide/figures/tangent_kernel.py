@@ -9,6 +9,8 @@ from nnflow import Figure, mean
 
 from ._words import spelled
 
+from .._panels import titled
+
 MARKS = "os^"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 
@@ -36,9 +38,7 @@ class TangentKernel(Figure):
             "Training moves smooth\nkernels by $n^{-1}$",
             f"{names}: wide networks\ntrain as predicted",
         )
-        for letter, axis, title in zip("abc", (spread, change, loss), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled((spread, change, loss), titles)
         return figure
 
     def _spread(self, axis, found):

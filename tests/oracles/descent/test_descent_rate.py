@@ -102,6 +102,10 @@ def test_late_and_large_gradients_are_seen():
     assert found["bound_exceptions"][0] == found["stop_exceptions"][0] == 1
     assert found["inequality_exceptions"][0] == found["sum_exceptions"][0] == 1
     assert found["bound_ratio"] == pytest.approx(200)  # N/2: the bound is 2Δ/N
+    # another unit of the loss changes nothing
+    scaled = module("descent_inequality").tested(100 * flat, 10 * flat, np.array([1.0]), 1.0)
+    assert scaled["stop_exceptions"][0] == 1
+    assert scaled["bound_ratio"] == pytest.approx(200)
 
 
 def test_every_step_has_to_be_recorded():

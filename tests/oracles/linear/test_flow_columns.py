@@ -115,6 +115,19 @@ def test_columns_of_linear_convergence():
     assert_columns(analysis("linear_convergence"), results, expected)
 
 
+def test_growth_on_either_side_of_its_bound_is_told_apart():
+    """The slope 4 − 2 lies between −2g² + 4(1 + g) at g = 2.41 and at g = 2.42."""
+    trained = traces(
+        [0, 1, 2],
+        squared_norm=[[[1, 1], [2.41, 2.41], [2.42, 2.42]]],
+        imbalance=[[[0]] * 3],
+        strength=[[[1]] * 3],
+        loss=[[0.5] * 3],
+    )
+    found = module("linear_convergence")._bounded(network([1, 1, 1], [2.0]), trained)
+    assert found["bound_violations"] == 1
+
+
 def test_columns_of_linear_rate():
     """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt). Of the balanced
     ones the third has the margin 1, and is at 10⁻⁴ of balance the fifth, within 1/(256·2³·2) of its

@@ -86,6 +86,25 @@ def test_columns_of_a_graph_without_saddles():
     )
 
 
+def test_columns_count_from_the_lowest_minimum():
+    """It is the second of three, and joined to none; the others are, over a barrier of 0.2."""
+    found = module("landscape_graph")._row(
+        {
+            "minimum_loss": np.array([0.3, 0.0, 0.2]),
+            "edge": np.array([[0, 2], [1, 1]]),
+            "saddle_loss": np.array([0.5, 0.1]),
+            "copies": 4,
+            "gradient_norm": 1e-9,
+        }
+    )
+    assert found.pop("barrier") == pytest.approx(0.2)
+    assert np.isnan(found.pop("highest_merge"))
+    assert found == {
+        "minima": 3, "saddles": 2, "copies": 4, "joined": 1, "lowest_edge": 0.5,
+        "gradient_norm": 1e-9,
+    }  # fmt: skip
+
+
 def test_merges_are_at_the_lowest_saddles_that_join_groups():
     heights = np.array([0.0, 0.1, 0.2])
     edges, levels = np.array([[0, 1], [1, 0], [2, 1], [2, 0]]), np.array([0.5, 0.4, 0.9, 0.7])

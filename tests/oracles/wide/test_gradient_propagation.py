@@ -86,11 +86,14 @@ def test_widths_need_not_be_equal():
 
 def test_columns_of_gradient_propagation():
     wide = {**TANH, "weight_variance": 6.25}
-    plugin = analysis("gradient_propagation", networks=[TANH, wide], width=40, depth=5, runs=200)
+    # χ₁ = 1 leads neither way
+    even = {"activation": {"name": "relu"}, "weight_variance": 2.0, "bias_variance": 0.0}
+    plugin = analysis("gradient_propagation", networks=[TANH, wide, even], width=40, depth=5,
+                      runs=200)  # fmt: skip
     near = (Between(0.9, 1.1), Between(0.8, 1.05), Between(0.95, 1.2))
     log = (Between(0.75, 1.05), Between(0.7, 1.0), Between(0.75, 1.1))
     expected = {"towards_input": [2], "tried": [2]}
-    for place in (0, 1):
+    for place in (0, 1, 2):
         expected |= {
             f"factor_{place}": [near],
             f"log_factor_{place}": [log],

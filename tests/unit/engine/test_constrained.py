@@ -29,7 +29,7 @@ from nnflow.engine.training import train
 from nnflow.interfaces import Model
 from nnflow.interfaces.constraints import Ball, Box, ConvexSet, Halfspaces, Simplex
 from nnflow.interfaces.registry import registry
-from nnflow.study.types import Classify, Stop, Trace
+from nnflow.study.stage_settings import Classify, Stop, Trace
 
 
 class Program(Model):

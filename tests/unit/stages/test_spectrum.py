@@ -6,7 +6,7 @@ import xarray as xr
 from landscapes import Quadratic, normal_weights, objective_of
 
 from nnflow.stages.spectrum import _dense, _from_classification
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 MODES = np.array([0, 1, -2, -1])
 VALUES = [1.0, 2.0, 3.0, 4.0, 5.0]

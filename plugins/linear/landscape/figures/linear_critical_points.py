@@ -18,7 +18,7 @@ class LinearCriticalPoints(Figure):
     needs = ("linear_critical_points",)
 
     configurations: list[str] = Field([], examples=[["widths=5-4-3"]])
-    """Labels of the points to show, one panel each; empty: all with constructed points."""
+    """Labels of the configurations to show, one panel each; empty: all with constructed points."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -12,13 +12,14 @@ from nnflow import Figure
 
 
 class LinearPlateaus(Figure):
-    """Loss of linear networks under gradient descent, one panel per point: runs stand still near
+    """Loss of linear networks under gradient descent, one panel per configuration: runs
+    stand still near
     saddles, at the critical values ½Σs² (dotted), and leave them along negative curvature."""
 
     needs = ("training",)
 
     configurations: list[str] = Field([], examples=[["widths=5-4-3"]])
-    """Labels of the points to show, one panel each; empty: the last two of the study."""
+    """Labels of the configurations to show, one panel each; empty: the last two of the study."""
     runs: PositiveInt = 40
     """At most so many runs are drawn."""
 

@@ -9,36 +9,36 @@ import nnflow
 from nnflow import Figure, UserError
 
 from ....general.figures._families import (
+    chosen_configurations,
     chosen_families,
-    chosen_points,
+    configuration_name,
     kind_of,
     loss_text,
-    point_name,
     shown_of,
 )
 
 
 class FamilyWeights(Figure):
-    """Weight matrices of the families of critical points, one row of maps per point, with rows
-    and columns in canonical order and one colour scale for all. λ is the lowest eigenvalue of
-    the Hessian. Families beyond the most frequent ones and points beyond an even selection
+    """Weight matrices of the families of critical points, one row of maps per configuration, with
+    rows and columns in canonical order and one colour scale for all. λ is the lowest eigenvalue of
+    the Hessian. Families beyond the most frequent ones and configurations beyond an even selection
     are left out; the first title of a row says how many."""
 
     needs = ("spectra",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of those with families that are not
+    """Labels of the configurations; none: an even selection of those with families that are not
     global."""
-    most_points: PositiveInt = 4
-    """At most so many points are selected."""
+    most_configurations: PositiveInt = 4
+    """At most so many configurations are selected."""
     most_families: PositiveInt = 4
-    """At most so many families per point, the most frequent ones."""
+    """At most so many families per configuration, the most frequent ones."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
         from matplotlib.ticker import MaxNLocator
 
-        labels = chosen_points(results, self.configurations, self.most_points)
+        labels = chosen_configurations(results, self.configurations, self.most_configurations)
         spectra = [results.at("spectra", label) for label in labels]
         shown = [chosen_families(table, self.most_families) for table in spectra]
         name, (rows_name, columns_name) = _matrix(results, spectra[0])
@@ -62,7 +62,7 @@ class FamilyWeights(Figure):
                 axis.tick_params(labelsize=7)
                 axis.set_xlabel(columns_name, fontsize=8)
             left = shown_of(table, places).replace(", ", "\n", 1)
-            row[0].set_ylabel(f"{point_name(label)}{left}\n{rows_name}", fontsize=8)
+            row[0].set_ylabel(f"{configuration_name(label)}{left}\n{rows_name}", fontsize=8)
         figure.colorbar(image, ax=axes, shrink=0.5, label="weight", aspect=25)
         return figure
 
