@@ -7,9 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure, mean
 
-from ._words import spelled
-
 from .._panels import titled
+from ._words import spelled
 
 MARKS = "os^"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
