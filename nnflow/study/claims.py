@@ -76,7 +76,9 @@ class Claim(Settings):
     ours. Only what is printed counts as published."""
     kind: Literal["number", "statement", "bound"] | None = None
     """null: a bound where there is an inequality, a statement where there is a trend, else a
-    number. A count of exceptions is a `statement`: trying can contradict it, and not prove it."""
+    number. A count of exceptions is a `statement`: trying can contradict it, and not prove it. So is
+    a formula that is measured with a tolerance (`within`) or an interval; only digits that a source
+    prints are a `number`."""
     published_runs: PositiveInt | None = None
     """Runs that the printed mean is over: it has an interval of its own, so that ours is widened by
     √(1 + our runs / their runs) before the two are compared. Our runs are in `runs_column`."""
@@ -124,6 +126,12 @@ class Claim(Settings):
         if self.kind is not None:
             return self.kind
         return {"published": "number", "trend": "statement"}.get(self.comparison, "bound")
+
+    @property
+    def counts(self) -> bool:
+        """Is the column a number or share of cases, in all or none of which the statement holds?
+        Its interval then says how often exceptions may be, and refutes nothing."""
+        return self.kind == "statement" and not (self.trials or self.within)
 
     @property
     def below_above(self) -> tuple[float, float]:

@@ -120,8 +120,8 @@ def _equals(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> tuple[
     it, too. And a note."""
     low, high = _widened(claim, row, at)
     below, above = claim.below_above
-    if claim.kind == "statement" and not claim.trials:
-        meets = number - below <= row["measured"] <= number + above
+    if claim.counts:
+        meets = row["measured"] == number
         upper = f"exceptions are at most {high:.2g} of all, at {CONFIDENCE:.0%}"
         return meets, upper if meets and number == 0 and high > row["measured"] else ""
     slack = ROUNDING * max(abs(number), abs(below), abs(above))
