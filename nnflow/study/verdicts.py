@@ -70,7 +70,8 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
         if label not in labels:
             yield {**row, "note": _join("this configuration is not part of this scale", claim.note)}
             continue
-        at = {k: v.item() for k, v in summary.sel(configuration=label).variables.items()}
+        place = labels.index(label)
+        at = {k: v.values[place].item() for k, v in summary.variables.items()}
         measured = at[claim.value]
         row |= {
             "measured": float(measured),
