@@ -175,9 +175,7 @@ class InPlane(Analysis):
         off_edges = self._off_edges(directions)
         apart = np.abs(_turn(directions[:, 0], directions[:, 1]))
         opposite = np.pi - apart < ON_AN_EDGE
-        inside = sum(
-            _between(teacher, *directions.T) for teacher in (0, self.teacher_angle)
-        )
+        inside = sum(_between(teacher, *directions.T) for teacher in (0, self.teacher_angle))
         return {
             "critical_points": (~collinear).sum(),
             "theorem_4_exceptions": (excluded & off_edges & ~collinear).sum(),
