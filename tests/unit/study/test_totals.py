@@ -1,5 +1,7 @@
 """Each statement is counted once, by kind, and chance is computed."""
 
+import math
+
 import pytest
 
 from nnflow.study.claims import Claim
@@ -33,6 +35,13 @@ def test_totals_are_by_kind():
 
 
 def test_false_alarms_to_be_expected():
-    rows = [row("a", "reproduced", high=1.0), row("b", "differs", high=1.0, comparison="≤"),
-            row("c", "reproduced"), row("d", "undecided", high=1.0)]  # fmt: skip
+    one = {"low": 0.0, "high": 1.0, "measured": 0.4, "published": 0.5}
+    rows = [
+        {**one, "comparison": "="},
+        {**one, "comparison": "≤"},
+        {**one, "comparison": "=", "high": math.inf},  # no interval to miss it
+        {**one, "comparison": "=", "high": 0.0, "measured": 0.0},  # exact
+        {**one, "comparison": "=", "published": 0.4},  # a count that was met
+        {**one, "comparison": "trend", "low": math.nan, "high": math.nan},
+    ]
     assert expected_false(rows) == pytest.approx(0.01 + 0.005)
