@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from nnflow.base.statistics import CONFIDENCE
-from nnflow.study.claims import KINDS, VERDICTS, Claim, Row
+from nnflow.study.claims import KINDS, NOT_HERE, VERDICTS, Claim, Row
 
 WORST_FIRST = (
     "differs", "undecided", "corrected", "not_contradicted", "reproduced", "proved", "not_measured",
@@ -18,14 +18,19 @@ WORST_FIRST = (
 def statements(
     rows: Iterable[Row], names: Mapping[tuple[str, str], str]
 ) -> dict[str, tuple[str, str]]:
-    """{statement: (kind, verdict)}; rows of one statement are counted once.
+    """{statement: (kind, verdict)}; rows of one statement are counted once, and so is each printed
+    number, of which a claim may have one for each configuration. Rows of another scale are none.
 
     names: {(study, claim): the name under which it is counted}, from `counted_as`.
     """
     found: dict[str, tuple[str, str]] = {}
     for row in rows:
+        if row["note"].startswith(NOT_HERE):
+            continue
         key = (row["study"], row["claim"])
         name = names.get(key, "/".join(key))
+        if row["kind"] == "number":
+            name += f"[{row['configuration']}]"
         kind, verdict = found.get(name, (row["kind"], "not_measured"))
         worst = min((verdict, row["verdict"]), key=WORST_FIRST.index)
         found[name] = (kind, worst)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnflow.base.errors import UserError
 from nnflow.base.statistics import CONFIDENCE, two_binomials_agree
-from nnflow.study.claims import COMPARISONS, Claim, Row
+from nnflow.study.claims import COMPARISONS, NOT_HERE, Claim, Row
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,7 +68,7 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
             "published": number,
         }
         if label not in labels:
-            yield {**row, "note": _join("this configuration is not part of this scale", claim.note)}
+            yield {**row, "note": _join(NOT_HERE, claim.note)}
             continue
         place = labels.index(label)
         at = {k: v.values[place].item() for k, v in summary.variables.items()}

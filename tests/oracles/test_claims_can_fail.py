@@ -113,7 +113,7 @@ def test_it_agrees_where_it_should_and_turns_where_it_must(claim, labels):
 
 
 def test_data_three_intervals_off_turn_it(claim, labels):
-    """Measured with an interval that is small beside the effect, three of them on the wrong side."""
+    """Three intervals, small beside the effect, on the wrong side."""
     if claim.comparison == "trend" or claim.counts or claim.trials:  # no interval decides these
         return
     expected = {label: n for label, n in claim.expected(labels).items() if label in labels}

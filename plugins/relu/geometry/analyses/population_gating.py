@@ -56,8 +56,8 @@ class PopulationGating(Analysis):
                 ("slope", "slope of log error in log N"),
             )
         },
-        "dependent_coefficient": "coefficient of E F for Gaussian samples in chains, each near to the"
-        " one before",
+        "dependent_coefficient": "coefficient of E F for Gaussian samples in chains, each near"
+        " to the one before",
         "linearity_error": "largest relative |F(e, 3w) − 3F(e, w)|, samples of a skewed law",
         "law_difference": "largest |A − (π−θ)/2π|, |B − sin θ/2π| over θ and the isotropic"
         " distributions, A and B by quadrature",
