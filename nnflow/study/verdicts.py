@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnflow.base.errors import UserError
 from nnflow.base.statistics import CONFIDENCE, two_binomials_agree
-from nnflow.study.claims import COMPARISONS, Claim, Correction, Row
+from nnflow.study.claims import COMPARISONS, NOT_HERE, Claim, Correction, Row
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,9 +68,10 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
             "published": number,
         }
         if label not in labels:
-            yield {**row, "note": _join("this configuration is not part of this scale", claim.note)}
+            yield {**row, "note": _join(NOT_HERE, claim.note)}
             continue
-        at = {k: v.item() for k, v in summary.sel(configuration=label).variables.items()}
+        place = labels.index(label)
+        at = {k: v.values[place].item() for k, v in summary.variables.items()}
         measured = at[claim.value]
         row |= {
             "measured": float(measured),
@@ -121,8 +122,8 @@ def _equals(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> tuple[
     it, too. And a note."""
     low, high = _widened(claim, row, at)
     below, above = claim.below_above
-    if claim.kind == "statement" and not claim.trials:
-        meets = number - below <= row["measured"] <= number + above
+    if claim.counts:
+        meets = row["measured"] == number
         upper = f"exceptions are at most {high:.2g} of all, at {CONFIDENCE:.0%}"
         return meets, upper if meets and number == 0 and high > row["measured"] else ""
     slack = ROUNDING * max(abs(number), abs(below), abs(above))

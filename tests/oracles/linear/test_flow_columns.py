@@ -9,7 +9,7 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
 from studies import module
 
-from nnflow import share
+from nnflow import share, torch
 from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
@@ -245,8 +245,19 @@ def test_columns_of_linear_reduction():
     results = handmade(one=(model, FLOW, NORMAL, {}), again=(model, FLOW, NORMAL, {}))
     expected = {
         "reduction_loss_error": [Between(0, 1e-13), NAN],
+        "regression_error": [Between(0, 1e-13), NAN],
         "reduction_back_error": [Between(1e-17, 1e-11), NAN],
         "reduced_flow": [0, NAN],
         "reduced_flow_whitened": [1, NAN],
     }
     assert_columns(analysis("linear_reduction", draws=3), results, expected)
+
+
+def test_the_loss_is_least_where_the_product_is_that_of_linear_regression():
+    part, drawn = module("linear_reduction"), np.random.default_rng(1)
+    x, y, w = (drawn.standard_normal(size) for size in ((3, 9), (2, 9), (2, 3)))
+    best = np.linalg.lstsq(x.T, y.T, rcond=None)[0].T
+    for product in (best, w):
+        expected = ((y - product @ x) ** 2).sum() / 2
+        found = part._as_regression(x, y, {"w1": torch.as_tensor(product[None])})
+        assert found == pytest.approx(expected, rel=1e-13)

@@ -66,6 +66,16 @@ def test_images_of_the_global_minimum_are_one_node():
     assert len(kept) == 1
 
 
+def test_copies_are_seen_without_the_invariants_by_which_points_are_merged():
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((2, 3, 3))
+    image = drawn[0][rng.permutation(3)]  # the students in another order
+    _, loss = surface("relu_teacher_student", k=3, n=3)
+    points = np.stack([drawn[0], drawn[1], image, drawn[0]]).reshape(4, 9)
+    assert module("landscape_graph")._copies(loss, points, 1e-9) == 2
+    assert module("landscape_graph")._copies(loss, points[:2], 1e-9) == 0
+
+
 def test_columns_of_a_graph_without_saddles():
     """A bowl has one minimum and nothing else."""
     results = around("toy_valley", np.zeros((3, 2)), 0.05, epsilon=1.0)

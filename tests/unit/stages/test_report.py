@@ -154,10 +154,10 @@ def test_published_numbers_stand_beside_ours(page):
     kinds, overview, _, results, further, *_ = Tables(page).tables
     marks = "✓ reproduced", "∎ proved", "~ not contradicted", "? undecided", "≠ differs"
     assert kinds[0] == ["kind", *marks, "↻ corrected", "– not measured"]
-    # in both studies one share, of which one row is corrected, and one loss
-    assert kinds[1] == ["numbers", "2", "0", "0", "0", "0", "2", "0"]
+    # in both studies two shares, of which one is corrected, and two losses, of which one has no run
+    assert kinds[1] == ["numbers", "4", "0", "0", "0", "0", "2", "2"]
     assert [row[1:] for row in kinds[2:]] == [["0"] * 7] * 3
-    assert overview[1] == ["valleys", "2", "–", "1", "0", "0", "0", "0", "1", "0"]
+    assert overview[1] == ["valleys", "2", "–", "2", "0", "0", "0", "0", "1", "1"]
     assert results == [
         ["configuration", "runs", "share", "published", "loss (nat)", "published"],
         ["runs=10", "10", "0.375 (0.29–0.47)", "0.38✓", "1.5", "1.5✓"],
