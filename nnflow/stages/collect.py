@@ -10,14 +10,17 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
 from nnflow.base.joining import Column, Piece, join, rows
-from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive
+from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive, small_unit
 from nnflow.engine.families import NO_FAMILY, beside, families
 from nnflow.stages.job import Job
 from nnflow.study.types import Configuration
 
 TITLES = {"training": "ends of training", "critical_points": "critical points"}
 """The datasets that are made batch by batch, with their titles."""
-JUDGED = ("kind", "loss", "index", "nullity", "zero_range", "obstacle", "straight", "invariant")
+JUDGED = (
+    "kind", "loss", "index", "nullity", "zero_range", "obstacle", "straight", "invariant",
+    "min_eigenvalue", "max_eigenvalue",
+)  # fmt: skip
 """What families are found from."""
 GONE = ("invariant", "straight")
 """What is of no use afterwards."""
@@ -89,7 +92,9 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     degenerate = flag_mask(kind, "degenerate")
     isolated &= ~beside(loss, invariant, isolated, degenerate, within)
     apart = isolated | (critical["straight"].values == 1)
-    number = families(loss, invariant, apart, within)
+    norm = np.fmax(*(np.abs(critical[f"{end}_eigenvalue"].values) for end in ("min", "max")))
+    level = within * np.where(degenerate & ~np.isnan(norm), small_unit(norm), 1)
+    number = families(loss, invariant, apart, within, level)
     counts = [critical[name].values for name in ("index", "nullity")]
     one, (index, nullity), split = one_kind(number, kind.values, counts)
     doubt = sensitive(critical["zero_range"].values, settings.zero_below)

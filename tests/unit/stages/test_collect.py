@@ -1,6 +1,7 @@
 """The stage collect: families of critical points. Joining is tested in base/test_joining.py."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE
@@ -10,7 +11,7 @@ from nnflow.study.types import Configuration, ConfigurationSettings
 CONFIGURATION = Configuration("all", {}, ConfigurationSettings())
 
 
-def critical(rows, straight=0):
+def critical(rows, straight=0, norm=1.0):
     """A dataset of (kind, loss, invariant)."""
     kinds, losses, invariants = zip(*rows, strict=True)
     kind = np.array([KINDS.index(kind) for kind in kinds])
@@ -23,6 +24,8 @@ def critical(rows, straight=0):
             "straight": ("run", np.full(len(kind), straight)),
             "index": ("run", np.zeros(len(kind), int)),
             "nullity": ("run", np.zeros(len(kind), int)),
+            "min_eigenvalue": ("run", np.full(len(kind), -norm)),
+            "max_eigenvalue": ("run", np.full(len(kind), norm)),
             "zero_range": (("run", "bound"), np.tile([0.0, 0.1], (len(kind), 1))),
             "obstacle": (
                 "run",
@@ -56,6 +59,13 @@ def test_straight_valleys_are_told_apart():
     rows = [("degenerate", 1.0, 0.0), ("degenerate", 1.0, 5.0), ("degenerate", 1.0, 1e-9)]
     found = _with_families(CONFIGURATION, critical(rows, straight=1))
     assert found["family"].values.tolist() == [0, 1, 0] and "straight" not in found
+
+
+@pytest.mark.parametrize(("norm", "families"), [(1.0, [0, 0]), (1e-10, [0, 1]), (np.nan, [0, 0])])
+def test_levels_of_degenerate_points_are_of_the_unit_that_the_curvature_shows(norm, families):
+    rows = [("degenerate", 1e-10, 0.0), ("degenerate", 2e-10, 0.0)]
+    found = _with_families(CONFIGURATION, critical(rows, norm=norm))
+    assert found["family"].values.tolist() == families
 
 
 def test_a_family_of_two_kinds_is_degenerate_and_hangs_on_the_threshold():
