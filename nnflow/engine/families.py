@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 NO_FAMILY = -1
+JOINED = ("no", "yes", "unknown")
+"""Is a way within the valley known between all runs of the family?"""
+FOUND, AGREED = 2, 2
+"""A valley is told from others where at least so many runs lie in each, and walks to so many
+landmarks say the same."""
 ROUNDING = 1e-12
 """Rounding of losses and invariants, as a fraction of their size: what is of the order of 1e12
 differs by more than any absolute threshold."""
@@ -42,6 +47,68 @@ def families(
         family[near] = number
         number += 1
     return family
+
+
+def split_valleys(
+    family: np.ndarray, marks: np.ndarray, curved: np.ndarray, within: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Families (run,) with curved valleys of one loss told apart, and indices into JOINED, (run,).
+
+    marks: (run, landmark, number), where each run walked to (`valleys.marks`), NaN where it did not
+    arrive or did not walk. curved: (run,) bool, runs in curved valleys. Runs that any walks lead to
+    one place are joined. A family falls into the parts that are left where each has `FOUND` runs
+    and the walks to `AGREED` landmarks, each by itself, leave the same ones, so that they are no
+    accident of a landmark. Else it stays one, and `joined` is no.
+    """
+    joined = np.full(len(family), JOINED.index("yes"))
+    numbers = family.astype(float)
+    for number in np.unique(family[curved & (family != NO_FAMILY)]):
+        runs = np.flatnonzero(family == number)
+        if not np.isfinite(marks[runs]).any():
+            joined[runs] = JOINED.index("yes" if len(runs) == 1 else "unknown")
+            continue
+        places = [_clusters(at, within) for at in marks[runs].swapaxes(0, 1)]
+        parts = _joined(places)
+        agreed = sum(np.array_equal(place, parts) for place in places)
+        if np.bincount(parts).min() >= FOUND and agreed >= AGREED:
+            numbers[runs] += parts / (parts.max() + 1)
+        elif parts.max() > 0:
+            joined[runs] = JOINED.index("no")
+    found = family != NO_FAMILY
+    split = family.copy()
+    split[found] = np.unique(numbers[found], return_inverse=True)[1]
+    return split, joined
+
+
+def _clusters(values: np.ndarray, within: float) -> np.ndarray:
+    """Numbers (run,) from 0, by first appearance, of the rows of values (run, number) that are one
+    place: in no column is there a gap wider than `within` between them. NaN is a place for each."""
+    ranks = np.zeros(values.shape, int)
+    for column, rank in zip(values.T, ranks.T, strict=True):
+        order = np.argsort(column, kind="stable")
+        gaps = ~(np.diff(column[order]) <= within)
+        rank[order] = np.concatenate([[0], np.cumsum(gaps)])
+    return _numbered(np.unique(ranks, axis=0, return_inverse=True)[1])
+
+
+def _joined(places: list[np.ndarray]) -> np.ndarray:
+    """Numbers (run,) of the parts that are left where runs of one place, of any of the lists
+    (run,), are joined."""
+    parts = np.arange(len(places[0]))
+    while True:
+        before = parts.copy()
+        for place in places:
+            least = np.full(place.max() + 1, len(parts))
+            np.minimum.at(least, place, parts)
+            parts = least[place]
+        if np.array_equal(parts, before):
+            return _numbered(parts)
+
+
+def _numbered(labels: np.ndarray) -> np.ndarray:
+    """Numbers from 0 in place of labels, by first appearance."""
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse]
 
 
 def beside(

@@ -14,7 +14,6 @@ from nnflow.engine.clarke import ClarkeTest, clarke_test
 from nnflow.engine.constrained import OnFace
 from nnflow.engine.constrained import judge as judge_on_faces
 from nnflow.engine.critical import (
-    CRITICAL,
     IS_GLOBAL,
     KINDS,
     OBSTACLES,
@@ -34,15 +33,8 @@ from nnflow.engine.eigenvalues import ends_of_spectra, power_norm
 from nnflow.engine.newton import Method
 from nnflow.engine.objective import Objective, make_objective
 from nnflow.engine.polish import POLISHED, CautiousSteps, FreeSteps, polish
-from nnflow.engine.resolution import (
-    ERROR,
-    Probe,
-    beside_valley,
-    dense_probe,
-    doubtful_below,
-    free_probe,
-    too_large,
-)
+from nnflow.engine.resolution import Probe, dense_probe, doubts, free_probe
+from nnflow.engine.valleys import LANDMARKS, MARKS, WALKED, beside_valley, marks
 from nnflow.engine.weights import buffer_variables, from_flat, to_flat, with_buffers
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
@@ -127,6 +119,7 @@ def _classify_runs(
     variables = from_flat(model, everywhere) | buffer_variables(objective)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
     variables["straight"] = ("run", columns.pop("straight").astype(np.int8))
+    variables["valley"] = (("run", "landmark", "mark"), columns.pop("valley"))
     kind, obstacle, unit = (columns.pop(name) for name in ("kind", "obstacle", "unit"))
     variables |= _described(columns)
     within = configured.classify.global_within
@@ -171,11 +164,8 @@ def _judged(
     columns = {name: value.cpu().numpy() for name, value in values.items()}
     smooth = objective.smooth(weights).cpu().numpy()
     if objective.constraints is not None:
-        columns |= judge_on_faces(objective, weights, settings)
+        columns |= judge_on_faces(objective, weights, settings, columns["gradient_norm"], smooth)
         columns["kkt_residual"] = columns["gradient_norm"]
-        unmet = ~(columns["gradient_norm"] < settings.critical_below)
-        columns["obstacle"] = np.where(unmet, OBSTACLES.index("gradient"), 0)
-        columns["unit"] = np.ones(len(weights))
     else:
         judge = _dense if dense else _matrix_free
         columns |= judge(objective, weights, settings, columns["gradient_norm"], smooth, tell)
@@ -184,6 +174,7 @@ def _judged(
     invariants = model.invariants(objective.named(weights))
     columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
     columns["straight"] = np.zeros(len(weights), bool)
+    columns["valley"] = np.full((len(weights), LANDMARKS, MARKS), np.nan)
     if invariants is None and dense and objective.manifold is None:
         columns |= _valleys(objective, weights, columns, settings)
     passed = columns["kind"] != KINDS.index("not_critical")
@@ -194,7 +185,8 @@ def _judged(
 def _valleys(
     objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
 ) -> dict[str, np.ndarray]:
-    """Of degenerate runs in a straight flat valley, the invariants are its shortest point."""
+    """Of degenerate runs in a straight flat valley, the invariants are its shortest point; those in
+    a curved one get the marks of the places in it that they walk to."""
     rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
     if objective.constraints is not None or len(rows) == 0:
         return {}
@@ -214,7 +206,12 @@ def _valleys(
     invariant, found = columns["invariant"].copy(), columns["straight"].copy()
     invariant[rows[chosen]] = shortest.cpu().numpy()[chosen]
     found[rows] = chosen
-    return {"invariant": invariant, "straight": found}
+    valley, curved = columns["valley"].copy(), rows[~chosen]
+    if len(curved) and weights.shape[1] <= WALKED:
+        below = torch.as_tensor(limit[~chosen]).to(weights)
+        walkers, starts = objective.take(curved), weights[torch.as_tensor(curved)]
+        valley[curved] = marks(walkers, starts, columns["nullity"][curved], below)
+    return {"invariant": invariant, "straight": found, "valley": valley}
 
 
 def _polished(
@@ -303,7 +300,7 @@ def _dense(
         part = objective.take(rows.cpu().numpy())
         return dense_probe(part, weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
 
-    obstacle, zero_below = _doubts(values, norm, gradient_norm, smooth, settings, probe)
+    obstacle, zero_below = doubts(values, norm, gradient_norm, smooth, settings, probe)
     index, nullity = inertia(values, zero_below)
     signs = indefinite(values, zero_below)
     return {
@@ -338,7 +335,7 @@ def _matrix_free(
         part = objective.take(rows.cpu().numpy())
         return free_probe(part, weights[rows], known[rows], along[rows], zero, error)
 
-    obstacle, zero_below = _doubts(values, norm, gradient_norm, smooth, settings, probe)
+    obstacle, zero_below = doubts(values, norm, gradient_norm, smooth, settings, probe)
     zero = zero_below * norm[:, None]
     index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
     missing = np.full(len(values), np.nan)
@@ -356,42 +353,6 @@ def _matrix_free(
         "obstacle": obstacle,
         "unit": small_unit(norm),
     }
-
-
-def _doubts(
-    values: np.ndarray,
-    norm: np.ndarray,
-    gradient_norm: np.ndarray,
-    smooth: np.ndarray,
-    settings: Classify,
-    probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
-) -> tuple[np.ndarray, np.ndarray]:
-    """What keeps runs from being critical (run,), and the fraction of the largest eigenvalue up to
-    which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
-    more of them in doubt.
-
-    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian
-    says nothing about the way to it. probe: of the given rows, with zero and error.
-    """
-    limit = critical_limit(settings.critical_below, norm)
-    obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))
-    zero_below = np.full((len(values), 1), settings.zero_below)
-    rows = np.flatnonzero((obstacle == 0) & smooth)
-    if len(rows) == 0:
-        return obstacle, zero_below
-    error = ERROR * small_unit(norm)
-
-    def of_rows(chosen: np.ndarray, zero: np.ndarray) -> Probe:
-        at = rows[chosen]
-        return probe(*(torch.as_tensor(part) for part in (at, zero, error[at, None])))
-
-    doubtful, met = doubtful_below(values[rows], settings.zero_below * norm[rows, None], of_rows)
-    below = critical_limit(CRITICAL, norm[rows])
-    far = too_large(gradient_norm[rows], below, doubtful > 0, met)
-    obstacle[rows[far]] = OBSTACLES.index("curvature")
-    scale = np.where(norm[rows] > 0, norm[rows], 1)
-    zero_below[rows, 0] = np.maximum(settings.zero_below, doubtful / scale)
-    return obstacle, zero_below
 
 
 def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:

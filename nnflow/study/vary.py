@@ -33,7 +33,8 @@ RESERVED = {
     "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
     "kept_step", "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue",
     "zero_range", "is_global", "family", "eigenvalue", "residual", "dense_eigenvalue", "count",
-    "mode", "invariant", "start", "obstacle", "sensitive", "straight",
+    "mode", "invariant", "start", "obstacle", "sensitive", "straight", "joined",
+    "valley", "landmark", "mark",
 }  # fmt: skip
 """Names that the datasets give to other things than weights and varied settings."""
 

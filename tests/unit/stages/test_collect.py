@@ -22,6 +22,7 @@ def critical(rows, straight=0, norm=1.0):
             "loss": ("run", np.array(losses)),
             "invariant": (("run", "number"), np.array(invariants)[:, None]),
             "straight": ("run", np.full(len(kind), straight)),
+            "valley": (("run", "landmark", "mark"), np.full((len(kind), 2, 3), np.nan)),
             "index": ("run", np.zeros(len(kind), int)),
             "nullity": ("run", np.zeros(len(kind), int)),
             "min_eigenvalue": ("run", np.full(len(kind), -norm)),
@@ -66,6 +67,18 @@ def test_levels_of_degenerate_points_are_of_the_unit_that_the_curvature_shows(no
     rows = [("degenerate", 1e-10, 0.0), ("degenerate", 2e-10, 0.0)]
     found = _with_families(CONFIGURATION, critical(rows, norm=norm))
     assert found["family"].values.tolist() == families
+
+
+def test_curved_valleys_that_walks_tell_apart_are_families():
+    ends = critical([("degenerate", 1.0, float(number)) for number in range(4)])
+    ends["valley"][:] = np.array([0.0, 0.0, 7.0, 7.0])[:, None, None]
+    found = _with_families(CONFIGURATION, ends)
+    assert found["family"].values.tolist() == [0, 0, 1, 1] and "valley" not in found
+    assert not any("several valleys" in line for line in _sentences("all", found))
+    ends["valley"][3] = 8.0
+    found = _with_families(CONFIGURATION, ends)
+    assert found["family"].values.tolist() == [0, 0, 0, 0]
+    assert "all: families that may be several valleys of one loss: 0" in _sentences("all", found)
 
 
 def test_a_family_of_two_kinds_is_degenerate_and_hangs_on_the_threshold():
