@@ -67,8 +67,8 @@ def beside_valley(
 def marks(
     objective: Objective, weights: torch.Tensor, nullity: np.ndarray, critical_below: torch.Tensor
 ) -> np.ndarray:
-    """What is the same for runs that came to one place, (run, LANDMARKS, MARKS); NaN where a run did
-    not arrive. nullity: (run,), dimension of each run's valley. critical_below: (run,)."""
+    """What is the same for runs that came to one place, (run, LANDMARKS, MARKS); NaN where a run
+    did not arrive. nullity: (run,), dimension of each run's valley. critical_below: (run,)."""
     random = np.random.default_rng(1)
     found = []
     for _ in range(LANDMARKS):

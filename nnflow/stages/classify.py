@@ -291,8 +291,11 @@ def _dense(
     smooth: np.ndarray,
     tell: Tell,
 ) -> dict[str, np.ndarray]:
-    """Index, nullity and extreme eigenvalues from whole Hessians."""
+    """Index, nullity and extreme eigenvalues from whole Hessians; of one that is not finite nothing
+    is known."""
     hessian = objective.hessian(weights)
+    lost = ~torch.isfinite(hessian).all(dim=2).all(dim=1)
+    hessian = torch.where(lost[:, None, None], 0.0, hessian)
     values = torch.linalg.eigvalsh(hessian).cpu().numpy()
     norm = np.abs(values[:, [0, -1]]).max(axis=1)
 
@@ -301,8 +304,11 @@ def _dense(
         return dense_probe(part, weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
 
     obstacle, zero_below = doubts(values, norm, gradient_norm, smooth, settings, probe)
-    index, nullity = inertia(values, zero_below)
+    lost = lost.cpu().numpy()
+    obstacle[lost] = OBSTACLES.index("not_finite")
+    index, nullity = (np.where(lost, UNDETERMINED, count) for count in inertia(values, zero_below))
     signs = indefinite(values, zero_below)
+    values = np.where(lost[:, None], np.nan, values)
     return {
         "second_order": second_order(signs, index, nullity, objective.dimension),
         "index": index,

@@ -73,8 +73,10 @@ def _understood(value: Any) -> Range | list[float]:
         except ValidationError as error:
             raise ValueError(explain(error, Range)) from None
     try:
+        if isinstance(value, list) and any(isinstance(number, bool) for number in value):
+            raise ValueError  # true is no number
         return _LIST.validate_python(value)
-    except ValidationError:
+    except ValueError:
         keys = "{from, to, count, spacing}"
         raise ValueError(f"expected a list of finite numbers, or a range {keys}") from None
 
