@@ -55,12 +55,14 @@ def split_valleys(
     """Families (run,) with curved valleys of one loss told apart, and indices into JOINED, (run,).
 
     marks: (run, landmark, number), where each run walked to (`valleys.marks`), NaN where it did not
-    arrive or did not walk. curved: (run,) bool, runs in curved valleys. Runs that any walks lead to
-    one place are joined. A family falls into the parts that are left where each has `FOUND` runs
-    and the walks to `AGREED` landmarks, each by itself, leave the same ones, so that they are no
-    accident of a landmark. Else it stays one, and `joined` is no.
+    arrive or did not walk. curved: (run,) bool, runs whose loss alone makes their family. Runs that
+    any walks lead to one place are joined. A family falls into the parts that are left where each
+    has `FOUND` runs and the walks to `AGREED` landmarks, each by itself, leave the same ones, so
+    that they are no accident of a landmark. Else it stays one, and `joined` is no; unknown where no
+    run walked.
     """
-    joined = np.full(len(family), JOINED.index("yes"))
+    none = family == NO_FAMILY
+    joined = np.where(none, JOINED.index("unknown"), JOINED.index("yes"))
     numbers = family.astype(float)
     for number in np.unique(family[curved & (family != NO_FAMILY)]):
         runs = np.flatnonzero(family == number)
@@ -74,9 +76,8 @@ def split_valleys(
             numbers[runs] += parts / (parts.max() + 1)
         elif parts.max() > 0:
             joined[runs] = JOINED.index("no")
-    found = family != NO_FAMILY
     split = family.copy()
-    split[found] = np.unique(numbers[found], return_inverse=True)[1]
+    split[~none] = np.unique(numbers[~none], return_inverse=True)[1]
     return split, joined
 
 

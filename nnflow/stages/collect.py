@@ -100,7 +100,7 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     norm = np.fmax(*(np.abs(critical[f"{end}_eigenvalue"].values) for end in ("min", "max")))
     level = within * np.where(degenerate & ~np.isnan(norm), small_unit(norm), 1)
     number = families(loss, invariant, apart, within, level)
-    number, joined = split_valleys(number, critical["valley"].values, degenerate & ~apart, within)
+    number, joined = split_valleys(number, critical["valley"].values, ~apart, within)
     counts = [critical[name].values for name in ("index", "nullity")]
     one, (index, nullity), split = one_kind(number, kind.values, counts)
     doubt = sensitive(critical["zero_range"].values, settings.zero_below)

@@ -5,6 +5,7 @@ import pytest
 import xarray as xr
 
 from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE
+from nnflow.engine.families import JOINED
 from nnflow.stages.collect import _sentences, _with_families
 from nnflow.study.types import Configuration, ConfigurationSettings
 
@@ -45,8 +46,9 @@ def test_isolated_points_of_one_loss_differ_by_their_invariants():
         assert family.values.tolist() == [1, 2, 1, 0], kind
     for kind in ("degenerate", "nonsmooth"):
         rows = [(kind, 1.0, 0.0), (kind, 1.0, 5.0), (kind, 0.5, 0.0)]
-        family = _with_families(CONFIGURATION, critical(rows))["family"]
-        assert family.values.tolist() == [1, 1, 0], kind
+        found = _with_families(CONFIGURATION, critical(rows))
+        assert found["family"].values.tolist() == [1, 1, 0], kind
+        assert [JOINED[j] for j in found["joined"].values] == ["unknown", "unknown", "yes"]
 
 
 def test_what_is_not_critical_has_no_family_and_invariants_go():
