@@ -325,3 +325,18 @@ def test_a_class_beyond_the_outputs_is_named():
     loss = registry().get("losses", "cross_entropy")()
     with pytest.raises(ValueError, match="have the class 7; 4 outputs have the classes 0 to 3"):
         loss(torch.zeros(2, 3, 4), torch.tensor([0, 1, 7]))
+
+
+def test_two_curved_valleys_of_one_loss_are_two_families(user):
+    """Along the parabolas y = z² at x = 1 and x = −1 the loss vanishes."""
+    valleys = (
+        '(weights["w"][:, 0] ** 2 - 1) ** 2 + (weights["w"][:, 1] - weights["w"][:, 2] ** 2) ** 2'
+    )
+    model = MODEL.replace('self.sign * (weights["w"] ** 2).sum(1) / 2', valleys)
+    study = STUDY.replace("{name: user_bowl}", "{name: user_bowl, size: 3}")
+    job = user(study.replace("runs: 2", "runs: 12"), model=model)
+    job, said = finished(job)
+    points = job.read["critical_points"]
+    found = set(zip(points["w"].values[:, 0].round(6), points["family"].values, strict=True))
+    assert len(found) == 2 and {x for x, _ in found} == {1.0, -1.0}
+    assert (points["joined"] == 1).all() and not any("several valleys" in text for text in said)
