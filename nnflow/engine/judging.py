@@ -11,9 +11,9 @@ import torch
 from nnflow.engine.clarke import ClarkeTest, clarke_test
 from nnflow.engine.constrained import judge as judge_on_faces
 from nnflow.engine.critical import (
-    CRITICAL,
     KINDS,
     OBSTACLES,
+    UNDETERMINED,
     critical_limit,
     indefinite,
     inertia,
@@ -26,15 +26,8 @@ from nnflow.engine.critical import (
 from nnflow.engine.eigenvalues import ends_of_spectra
 from nnflow.engine.objective import Objective
 from nnflow.engine.polished_ends import polished_ends
-from nnflow.engine.resolution import (
-    ERROR,
-    Probe,
-    beside_valley,
-    dense_probe,
-    doubtful_below,
-    free_probe,
-    too_large,
-)
+from nnflow.engine.resolution import Probe, dense_probe, doubts, free_probe
+from nnflow.engine.valleys import LANDMARKS, MARKS, WALKED, beside_valley, marks
 from nnflow.study.stage_settings import Classify
 
 Tell = Callable[[str], None]
@@ -55,6 +48,15 @@ class Ends:
     smooth: np.ndarray
     tell: Tell
 
+    def doubts(
+        self,
+        values: np.ndarray,
+        norm: np.ndarray,
+        probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Obstacles and zero thresholds by eigenvalues (run, mode) and norms of Hessians (run,)."""
+        return doubts(values, norm, self.gradient_norm, self.smooth, self.settings, probe)
+
 
 def judged(
     objective: Objective, start: torch.Tensor, settings: Classify, tell: Tell
@@ -73,11 +75,8 @@ def judged(
     columns = {name: value.cpu().numpy() for name, value in values.items()}
     smooth = objective.smooth(weights).cpu().numpy()
     if objective.constraints is not None:
-        columns |= judge_on_faces(objective, weights, settings)
+        columns |= judge_on_faces(objective, weights, settings, columns["gradient_norm"], smooth)
         columns["kkt_residual"] = columns["gradient_norm"]
-        unmet = ~(columns["gradient_norm"] < settings.critical_below)
-        columns["obstacle"] = np.where(unmet, OBSTACLES.index("gradient"), 0)
-        columns["unit"] = np.ones(len(weights))
     else:
         judge = _dense if dense else _matrix_free
         columns |= judge(Ends(objective, weights, settings, columns["gradient_norm"], smooth, tell))
@@ -86,6 +85,7 @@ def judged(
     invariants = model.invariants(objective.named(weights))
     columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
     columns["straight"] = np.zeros(len(weights), bool)
+    columns["valley"] = np.full((len(weights), LANDMARKS, MARKS), np.nan)
     if invariants is None and dense and objective.manifold is None:
         columns |= _valleys(objective, weights, columns, settings)
     passed = columns["kind"] != KINDS.index("not_critical")
@@ -96,7 +96,8 @@ def judged(
 def _valleys(
     objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
 ) -> dict[str, np.ndarray]:
-    """Of degenerate runs in a straight flat valley, the invariants are its shortest point."""
+    """Of degenerate runs in a straight flat valley, the invariants are its shortest point; those in
+    a curved one get the marks of the places in it that they walk to."""
     rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
     if objective.constraints is not None or len(rows) == 0:
         return {}
@@ -116,7 +117,12 @@ def _valleys(
     invariant, found = columns["invariant"].copy(), columns["straight"].copy()
     invariant[rows[chosen]] = shortest.cpu().numpy()[chosen]
     found[rows] = chosen
-    return {"invariant": invariant, "straight": found}
+    valley, curved = columns["valley"].copy(), rows[~chosen]
+    if len(curved) and weights.shape[1] <= WALKED:
+        below = torch.as_tensor(limit[~chosen]).to(weights)
+        walkers, starts = objective.take(curved), weights[torch.as_tensor(curved)]
+        valley[curved] = marks(walkers, starts, columns["nullity"][curved], below)
+    return {"invariant": invariant, "straight": found, "valley": valley}
 
 
 def _at_kinks(
@@ -149,8 +155,11 @@ def _at_kinks(
 
 
 def _dense(ends: Ends) -> dict[str, np.ndarray]:
-    """Index, nullity and extreme eigenvalues from whole Hessians."""
+    """Index, nullity and extreme eigenvalues from whole Hessians; of one that is not finite nothing
+    is known."""
     hessian = ends.objective.hessian(ends.weights)
+    lost = ~torch.isfinite(hessian).all(dim=2).all(dim=1)
+    hessian = torch.where(lost[:, None, None], 0.0, hessian)
     values = torch.linalg.eigvalsh(hessian).cpu().numpy()
     norm = np.abs(values[:, [0, -1]]).max(axis=1)
 
@@ -158,12 +167,16 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
         part = ends.objective.take(rows.cpu().numpy())
         return dense_probe(part, ends.weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
 
-    obstacle, zero_below = _doubts(ends, values, norm, probe)
-    index, nullity = inertia(values, zero_below)
+    obstacle, zero_below = ends.doubts(values, norm, probe)
+    lost = lost.cpu().numpy()
+    obstacle[lost] = OBSTACLES.index("not_finite")
+    index, nullity = (np.where(lost, UNDETERMINED, count) for count in inertia(values, zero_below))
+    known = np.where(lost[:, None], np.nan, values)
     return {
         **_by_signs(ends, values, zero_below, index, nullity),
-        "min_eigenvalue": values[:, 0],
-        "max_eigenvalue": values[:, -1],
+        "zero_range": zero_range(known, zero_below),
+        "min_eigenvalue": known[:, 0],
+        "max_eigenvalue": known[:, -1],
         "obstacle": obstacle,
         "unit": small_unit(norm),
     }
@@ -183,7 +196,7 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
         part = objective.take(rows.cpu().numpy())
         return free_probe(part, weights[rows], known[rows], along[rows], zero, error)
 
-    obstacle, zero_below = _doubts(ends, values, norm, probe)
+    obstacle, zero_below = ends.doubts(values, norm, probe)
     zero = zero_below * norm[:, None]
     index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
     missing = np.full(len(values), np.nan)
@@ -209,37 +222,3 @@ def _by_signs(
         "nullity": nullity,
         "zero_range": zero_range(values, zero_below),
     }
-
-
-def _doubts(
-    ends: Ends,
-    values: np.ndarray,
-    norm: np.ndarray,
-    probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
-) -> tuple[np.ndarray, np.ndarray]:
-    """What keeps runs from being critical (run,), and the fraction of the largest eigenvalue up to
-    which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
-    more of them in doubt.
-
-    values: (run, mode). norm: (run,). probe: of the given rows, with zero and error.
-    """
-    settings, gradient_norm = ends.settings, ends.gradient_norm
-    limit = critical_limit(settings.critical_below, norm)
-    obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))
-    zero_below = np.full((len(values), 1), settings.zero_below)
-    rows = np.flatnonzero((obstacle == 0) & ends.smooth)
-    if len(rows) == 0:
-        return obstacle, zero_below
-    error = ERROR * small_unit(norm)
-
-    def of_rows(chosen: np.ndarray, zero: np.ndarray) -> Probe:
-        at = rows[chosen]
-        return probe(*(torch.as_tensor(part) for part in (at, zero, error[at, None])))
-
-    doubtful, met = doubtful_below(values[rows], settings.zero_below * norm[rows, None], of_rows)
-    below = critical_limit(CRITICAL, norm[rows])
-    far = too_large(gradient_norm[rows], below, doubtful > 0, met)
-    obstacle[rows[far]] = OBSTACLES.index("curvature")
-    scale = np.where(norm[rows] > 0, norm[rows], 1)
-    zero_below[rows, 0] = np.maximum(settings.zero_below, doubtful / scale)
-    return obstacle, zero_below

@@ -101,6 +101,7 @@ def _classify_runs(
     variables = from_flat(model, everywhere) | buffer_variables(objective)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
     variables["straight"] = ("run", columns.pop("straight").astype(np.int8))
+    variables["valley"] = (("run", "landmark", "mark"), columns.pop("valley"))
     kind, obstacle, unit = (columns.pop(name) for name in ("kind", "obstacle", "unit"))
     variables |= _described(columns)
     within = configured.classify.global_within

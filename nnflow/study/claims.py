@@ -108,6 +108,8 @@ class Claim(Settings):
                 f"{self.claim}: exactly one of {', '.join(COMPARISONS)} is needed"
                 f" (there are: {', '.join(given) or 'none'})"
             )
+        if getattr(self, given[0]) == {}:
+            raise ValueError(f"{self.claim}: {given[0]}: names no configuration")
         if self.within and given != ["published"]:
             raise ValueError(
                 f"{self.claim}: within goes with `published`; a bound has no tolerance"

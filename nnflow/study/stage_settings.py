@@ -66,7 +66,7 @@ class Classify(Settings):
     critical_below: PositiveFloat = 1e-9
     """A point is critical when its gradient norm is below this, and its curvature backs it.
     Polished points reach 1e-13; the largest drift that 1e-9 allows at eigenvalue λ is 1e-9/λ."""
-    zero_below: PositiveFloat = 1e-7
+    zero_below: Annotated[float, Field(gt=0, lt=1)] = 1e-7
     """An eigenvalue counts as zero below this fraction of the largest magnitude, or where the
     gradient leaves its sign in doubt. Errors of float64 Hessians are near 1e-13 of it;
     `zero_range` records which other values would judge alike."""

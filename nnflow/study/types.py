@@ -66,6 +66,8 @@ def _named(value: Any) -> Any:
         for item in value:
             if not isinstance(item, str):
                 raise ValueError("expected a list of names, or a mapping from names to settings")
+            if value.count(item) > 1:
+                raise ValueError(f"{item!r} stands twice")
         value = dict.fromkeys(value)
     if not isinstance(value, dict):
         return value

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name
 from nnflow.interfaces import Initializer, Plugin
+from nnflow.interfaces.plugin import files_of
 from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
@@ -270,13 +271,11 @@ class Plan:
         return {str(file): content_hash(file) for files in named for file in files}
 
     def _named(self, plugin: Plugin) -> tuple[Path, ...]:
-        """The files that a plugin names."""
-        if type(plugin).files is Plugin.files:
-            return ()
+        """The files that a plugin, or one of its settings, names."""
         folder = self.data or data_folder(None, read_config())
-        if folder is None:
+        if folder is None and type(plugin).files is not Plugin.files:
             raise UserError(f"{plugin.name!r}: {NO_DATA_FOLDER}")
-        return tuple(map(Path, plugin.files(folder)))
+        return files_of(plugin, folder)
 
     def check_files(self, study: str) -> None:
         """Raise UserError where a plugin reads a file that is not there."""

@@ -257,6 +257,31 @@ def test_a_file_that_no_plugin_names_is_told(table, tmp_path, capsys):
     assert "points.csv is read, and no plugin names it" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["data", "."])
+def test_a_file_that_a_setting_names_counts_without_a_method_files(
+    table, project, tmp_path, capsys, place
+):
+    """Also where a library opens it that nobody can look at (netCDF, HDF5)."""
+    told = TABLE.replace('return (folder / "points.csv",)', "return ()")
+    told = told.replace('gives = ("inputs",)', 'gives = ("inputs",)\n    file: str')
+    told = told.replace('folder / "points.csv"', "folder.parent / self.at")
+    told = told.replace("self.at", f'"{place}" / Path(self.file)')
+    told = told.replace("import numpy as np", "from pathlib import Path\n\nimport numpy as np")
+    (tmp_path / "plugins/table.py").write_text(told)
+    registry.cache_clear()
+    load_arrays.cache_clear()
+    study = tmp_path / "config/studies/valley.yaml"
+    study.write_text(
+        study.read_text().replace("user_table", "{name: user_table, file: points.csv}")
+    )
+    points = table.rename(tmp_path / place / "points.csv")
+    whole("critical_point_counts")
+    assert "is read" not in capsys.readouterr().err
+    assert why(Plan(("valley",)), "valley") == []
+    points.write_text("1\n3\n")
+    assert why(Plan(("valley",)), "valley")[0].endswith("points.csv")
+
+
 def test_first_weights_that_see_the_data_depend_on_them(table, tmp_path):
     initializer = (
         "import nnflow\nfrom nnflow import Initializer\n\n\nclass Seeing(Initializer):\n"
