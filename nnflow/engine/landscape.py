@@ -72,8 +72,8 @@ class Landscape:
         with torch.no_grad():
             known = self._objective.model.on_plane(*axes, self._objective.data)
         if known is None:
-            rows = [center + b * second + np.outer(x, first) for b in y]
-            return self.loss(np.concatenate(rows)).reshape(len(y), len(x))
+            across = np.outer(x, first)
+            return np.stack([self.loss(center + b * second + across) for b in y])
         places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
         def function(part: torch.Tensor) -> torch.Tensor:

@@ -68,6 +68,16 @@ class LossPlanes(Figure):
         )
         return figure
 
+    @staticmethod
+    def panel(axis, plane, name: str) -> None:
+        """One plane alone, with colours of its own and their bar. plane: as the analysis
+        `loss_planes` gives it; name: one of its `planes`."""
+        scale = _scale(plane["loss"].values)
+        _panel(axis, plane, name, scale)
+        axis.set_title(f"Loss on a plane: {TITLES[name]}".replace("\n", " "), fontsize=8)
+        axis.set_ylabel("distance", fontsize=6.5)
+        axis.figure.colorbar(scale, ax=axis, pad=0.01, label="loss")
+
 
 def _scale(loss: np.ndarray):
     """Colours on a logarithmic scale over the finite losses of a row."""

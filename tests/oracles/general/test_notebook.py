@@ -159,6 +159,41 @@ def test_polishing_is_asked_for():
     np.testing.assert_allclose(found["w"], [0, 0], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "along", ["eigenvectors", "bottom_eigenvectors", "random", "filter_normalized"]
+)
+def test_a_plane_is_the_loss_at_its_points(landscape, exact, along):
+    found = landscape.plane(along=along, size=5)
+    center = found["loss"].values[2, 2]
+    assert center == pytest.approx(exact[1], abs=1e-13)
+    np.testing.assert_allclose(found["measured_curvature"], found["curvature"], atol=1e-5)
+    if along == "eigenvectors":
+        np.testing.assert_allclose(found["curvature"], exact[0][[-1, -2]], atol=1e-10)
+        assert found["residual"].max() < 1e-10
+    documented(found)
+
+
+def test_a_plane_through_points_goes_through_them(landscape):
+    torch.manual_seed(1)
+    other = cnn()
+    with torch.no_grad():
+        other.head.weight += 0.3
+    flat = landscape.weights[0].numpy() + np.linspace(0, 1, landscape.size)
+    found = landscape.plane(along=(other, flat), size=5)
+    places = found["mark_place"].values
+    apart = np.linalg.norm(places[1])
+    assert apart == pytest.approx(0.3 * np.sqrt(other.head.weight.numel()), rel=1e-6)
+    np.testing.assert_allclose(places[0], 0, atol=1e-12)
+    for point in (other.state_dict(), {n: w.numpy() for n, w in other.state_dict().items()}):
+        same = landscape.plane(along=(point, flat), size=5)
+        np.testing.assert_array_equal(same["loss"], found["loss"])
+    # the second point is on the first axis: the loss there is that of the module itself
+    at = nnflow.Landscape(other, "cross_entropy", DATA).loss()
+    line = landscape._flat(other) - landscape._flat(landscape.weights[0].numpy())
+    place = landscape.weights + torch.as_tensor(line)
+    assert float(landscape.objective.loss(place)[0]) == pytest.approx(at, abs=1e-12)
+
+
 def test_everything_can_be_drawn(landscape):
     import matplotlib.pyplot as plt
 
@@ -168,6 +203,9 @@ def test_everything_can_be_drawn(landscape):
         landscape.density(10, 1),
         landscape.trace(0.5),
         landscape.classify(),
+        landscape.plane(size=5),
+        landscape.plane("random", size=5),
+        landscape.plane((landscape.weights[0] + 1, landscape.weights[0] ** 2), size=5),
     ):
         axes = found.nnflow.plot()
         assert axes.has_data() and axes.get_xlabel()
@@ -198,6 +236,12 @@ def test_numbers_that_can_not_be_are_told(landscape):
         (lambda: landscape.spectrum(0, 0), "must lie between"),
         (lambda: landscape.density(steps=0), "steps and probes must be positive"),
         (lambda: landscape.trace(error=0), "error must be positive"),
+        (lambda: landscape.plane("sideways"), "along must be one of eigenvectors,"),
+        (lambda: landscape.plane((0, 0, 0)), "through two other points, not 3"),
+        (lambda: landscape.plane(size=1), "plane: size: "),
+        (lambda: landscape.plane((np.ones(3), np.ones(3))), "a point has 3 weights"),
+        (lambda: landscape.plane(({}, {})), "a point does not fit the network: "),
+        (lambda: landscape.plane((landscape.weights[0],) * 2), "its two directions are one"),
     ):
         with pytest.raises(UserError, match=words):
             call()
