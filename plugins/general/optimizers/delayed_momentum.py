@@ -25,6 +25,9 @@ class DelayedMomentum(Optimizer):
 
     varies = ("rate", "momentum")
 
+    def stable_curvature(self):
+        return (1 - self.momentum) / self.rate
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
 

@@ -24,6 +24,9 @@ class HeavyBall(Optimizer):
 
     varies = ("rate", "momentum")
 
+    def stable_curvature(self):
+        return 2 * (1 + self.momentum) / self.rate
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
 

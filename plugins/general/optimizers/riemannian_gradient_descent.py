@@ -22,6 +22,9 @@ class RiemannianGradientDescent(Optimizer):
     is_gradient_descent = True
     keeps_manifold = True
 
+    def stable_curvature(self):
+        return 2 / self.rate
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None]}
 
