@@ -16,7 +16,7 @@ MARKERS = "osD^v"
 class CurvatureAlongTraining(Figure):
     """(a) Highest eigenvalue of the Hessian at the kept weights, one line for each setting, the
     first start's; the dashed line of the same colour is the optimizer's limit of stability. (b) The
-    same in units of that limit, all starts. (c) The loss."""
+    same in units of that limit, all starts. (c) The loss. After Cohen et al. 2021, Fig. 1."""
 
     needs = ("curvature_along_training", "training")
 
@@ -44,12 +44,19 @@ class CurvatureAlongTraining(Figure):
         axes[2].set(ylabel="loss", yscale="log")
         for axis, letter in zip(axes, "abc", strict=True):
             axis.set(xlabel="step")
-            axis.set_xscale("symlog", linthresh=1)
+            axis.set_xscale("symlog", linthresh=1, linscale=0.5)
+            axis.set_xlim(left=0)
+            if axis.get_yscale() == "log":
+                axis.yaxis.set_major_formatter("{x:g}")
+                axis.yaxis.set_minor_formatter(_few)
+                axis.tick_params(axis="y", which="minor", labelsize=7)
             axis.set_title(f"({letter})", loc="left", fontsize=8, fontweight="bold")
             axis.tick_params(labelsize=7)
             axis.xaxis.label.set_size(8)
             axis.yaxis.label.set_size(8)
-        axes[0].legend(fontsize=6.5, frameon=False, loc="lower right", handlelength=1.2)
+        if not np.isfinite(part["settled_ratio"]):
+            figure.suptitle("Highest eigenvalue of the Hessian along training", fontsize=8.5)
+            return figure
         ratio = float(part["settled_ratio"])
         half = (float(part["settled_ratio_high"]) - float(part["settled_ratio_low"])) / 2
         figure.suptitle(
@@ -75,10 +82,20 @@ def _settings(part) -> list[tuple[str, np.ndarray]]:
 def _lines(axes, part, trained, words: str, style: dict) -> None:
     steps = part["kept_step"].values
     sharp, limit = part["eigenvalue"].values[..., 0], part["limit"].values
-    axes[0].plot(steps, sharp[0], label=words, **style)
-    axes[0].axhline(limit[0], color=style["color"], lw=0.8, ls="--")
+    axes[0].plot(steps, sharp[0], **style)
+    if np.isfinite(limit[0]):
+        axes[0].axhline(limit[0], color=style["color"], lw=0.8, ls="--")
+        text = f"limit at {words}" if words else "limit"
+        axes[0].text(0.15, limit[0] * 1.01, text, fontsize=6.5, va="bottom")
     axes[1].plot(steps, (sharp / limit[:, None]).T, **{**style, "lw": 0.6, "ms": 1.5})
-    axes[2].plot(trained["trace_step"], trained["trace_loss"][0], **{**style, "marker": ""})
+    axes[2].plot(
+        trained["trace_step"], trained["trace_loss"][0], **{**style, "ms": 1.5, "markevery": 8}
+    )
+
+
+def _few(value: float, place: int) -> str:
+    """Names of minor ticks: 2 and 5 times powers of ten."""
+    return f"{value:g}" if f"{value:e}"[0] in "25" else ""
 
 
 @nnflow.hookimpl
