@@ -250,7 +250,12 @@ def numpy_product(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """v ↦ ∇²L v at the weights of one run (1, weight), for NumPy vectors."""
     product = objective.hessian_vector(weights)
-    return lambda v: product(torch.as_tensor(v, device=weights.device)[None])[0].cpu().numpy()
+
+    def numpy_product(vector: np.ndarray) -> np.ndarray:
+        given = torch.as_tensor(vector, device=weights.device).to(weights.dtype)
+        return product(given[None])[0].double().cpu().numpy()
+
+    return numpy_product
 
 
 def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:

@@ -42,6 +42,8 @@ from nnflow.stages.train import train
 from nnflow.study.types import Configuration, ConfigurationSettings, RunSlice, Study, StudySettings
 from nnflow.workflow.plan import data_folder, read_config
 
+PRECISIONS = ("float64", "float32", "bfloat16")
+
 
 class _Given(Initializer):
     """Weights and buffers that are there already."""
@@ -74,11 +76,23 @@ class Landscape:
     xarray datasets, drawn by `dataset.nnflow.plot()`.
     """
 
-    def __init__(self, module: Any, loss: Any, data: Any, mode: str | None = None) -> None:
+    def __init__(
+        self,
+        module: Any,
+        loss: Any,
+        data: Any,
+        mode: str | None = None,
+        precision: str = "float64",
+    ) -> None:
         """module: in its mode, or in `mode`: eval or train. loss: a plugin of nnflow by its name, a
         function of outputs and targets, or None where forward gives the loss. data: a pair of
-        inputs and targets, a mapping of arrays, a torch.utils.data.Dataset, or None. Raises
-        UserError where these give no loss."""
+        inputs and targets, a mapping of arrays, a torch.utils.data.Dataset, or None. precision: of
+        the loss and of its derivatives, float64, float32 or bfloat16; what is made of them is
+        computed in float64, and `classify` is in float64 throughout. Raises UserError where these
+        give no loss."""
+        if precision not in PRECISIONS:
+            raise UserError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self._precision = getattr(torch, precision)
         try:
             model = registry().get("models", "torch_module").of(module, loss, mode)
         except ValidationError as error:
@@ -122,6 +136,7 @@ class Landscape:
         model = model.with_values({name: float(value[0]) for name, value in varied.items()})
         given = {name: numbers[name].values for name in (*model.shapes(), *model.buffers())}
         self = cls.__new__(cls)
+        self._precision = torch.float64
         settings = chosen.settings.model_copy(update={"model": model})
         self._begin(settings, given, read.study.settings.seed, data_folder(None, read_config()))
         return self
@@ -142,13 +157,14 @@ class Landscape:
         """The loss as a function of flat weights, as the stages use it."""
         study = self._study()
         run_slice = RunSlice(study.configurations[0], 0, 1)
-        objective = make_objective(study, run_slice, "analyze", self._data, "cpu")
-        return with_buffers(objective, self._dataset, "cpu")
+        kind = self._precision
+        objective = make_objective(study, run_slice, "analyze", self._data, "cpu", kind)
+        return with_buffers(objective, self._dataset, "cpu", kind)
 
     @cached_property
     def weights(self) -> torch.Tensor:
         """The point, (1, weight)."""
-        return to_flat(self._settings.model, self._dataset, "cpu")
+        return to_flat(self._settings.model, self._dataset, "cpu").to(self._precision)
 
     @property
     def size(self) -> int:
@@ -166,7 +182,8 @@ class Landscape:
         self._check_counts(top, bottom)
         matrix = self._matrix(curvature)
         if self._dense:
-            values, residuals = dense_eigenvalues(self._curved(curvature).hessian(self.weights))
+            whole = self._curved(curvature).hessian(self.weights).double()
+            values, residuals = dense_eigenvalues(whole)
             values, residuals = values[0].numpy(), residuals[0].numpy()
             norm, products = np.abs(values).max(), 0
             keep = np.r_[: min(bottom, len(values)), max(bottom, len(values) - top) : len(values)]
@@ -238,7 +255,9 @@ class Landscape:
         norms of the weights, where no points decide. seed: of drawn directions.
         Raises UserError where the directions are one.
         """
-        center = self.weights.cpu().numpy()
+        if self._precision != torch.float64:
+            raise UserError("plane: planes are computed in float64")
+        center = self.weights.numpy()
         if isinstance(along, str):
             names = ("eigenvectors", "bottom_eigenvectors", "random", "filter_normalized")
             if along not in names:

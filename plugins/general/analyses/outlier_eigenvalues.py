@@ -15,13 +15,16 @@ from .._flat import flat_weights
 TIMES = ("before", "during", "after")
 """First, middle and last of the kept weights."""
 
+BEYOND = 3
+"""Outliers that are looked for beyond the number of classes."""
+
 
 class OutlierEigenvalues(Analysis):
     """The highest eigenvalues of the Hessian and its density at the first, the middle and the last
     of each run's kept weights (`trace: {weights: N}`), for networks of any size: by products alone.
 
     Outliers are the eigenvalues above the widest gap: with λ₁ ≥ λ₂ ≥ … they are the m first ones
-    for the m ≤ 2C, C the number of classes, at which λₘ/λₘ₊₁ is largest. Means over runs carry
+    for the m ≤ C + 3, C the number of classes, at which λₘ/λₘ₊₁ is largest. Means over runs carry
     Student intervals (99 %).
     """
 
@@ -75,7 +78,7 @@ class OutlierEigenvalues(Analysis):
         places = kept[[0, len(kept) // 2, -1]]
         loss = results.objective(configuration)
         classes = int(loss.data["targets"].max()) + 1
-        count = min(2 * classes + 1, ways.shape[2] // 2)
+        count = min(classes + BEYOND + 1, ways.shape[2] // 2)
         highest = np.empty((len(ways), len(TIMES), count))
         wrong, total = np.empty_like(highest), np.empty(highest.shape[:2])
         shape = (*highest.shape[:2], self.probes, min(self.steps, ways.shape[2]))
@@ -140,7 +143,7 @@ def _dataset(steps, highest, wrong, nodes, weights):
                 {"long_name": "share of eigenvalues at the node", "units": "1"},
             ),
         },
-        {"time": list(TIMES)},
+        {"time": list(TIMES), "mode": np.arange(highest.shape[-1])},
     )
 
 
