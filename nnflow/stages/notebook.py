@@ -189,11 +189,10 @@ class Landscape:
             keep = np.r_[: min(bottom, len(values)), max(bottom, len(values) - top) : len(values)]
             values, residuals = values[keep], residuals[keep]
         else:
-            ends = extreme_eigenvalues(self._product(curvature), self.size, max(top, bottom))
-            low, high = slice(0, bottom), slice(max(top, bottom) - top, None)
-            values = np.concatenate([ends.lowest[low], ends.highest[high]])
-            residuals = np.concatenate([ends.lowest_residual[low], ends.highest_residual[high]])
-            norm = max(np.abs(ends.lowest).max(), np.abs(ends.highest).max())
+            ends = extreme_eigenvalues(self._product(curvature), self.size, bottom, top)
+            values = np.concatenate([ends.lowest, ends.highest])
+            residuals = np.concatenate([ends.lowest_residual, ends.highest_residual])
+            norm = np.abs(values).max()
             keep, products = np.r_[:bottom, self.size - top : self.size], ends.products
         return spectrum_dataset(keep, values, residuals, norm, products, matrix)
 

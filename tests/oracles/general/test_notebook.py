@@ -304,3 +304,33 @@ def test_a_run_of_a_study_is_where_the_workflow_says(tmp_path, monkeypatch):
     assert first.loss() > landscape.loss()
     with pytest.raises(UserError, match="no run 2"):
         nnflow.Landscape.of("mine", run=2)
+
+
+@pytest.mark.slow
+def test_a_resnet_of_a_hundred_thousand_weights():
+    """Products against torch's own, by reverse mode twice; eigenvalues by their residuals; what
+    lower precision costs. The dense Hessian of a small one is in test_torch_module.py."""
+    torch.manual_seed(0)
+    module = user_nets.SmallResNet(width=32, blocks=6).eval()
+    images = torch.linspace(-1, 1, 6 * 36).sin().reshape(6, 1, 6, 6)
+    data = (images, torch.arange(6) % 3)
+    landscape = nnflow.Landscape(module, "cross_entropy", data)
+    assert 1e5 < landscape.size < 2e5
+    vectors = np.random.default_rng(0).standard_normal((2, landscape.size))
+    product = landscape._product("hessian")
+    images_of = np.stack([product(vector) for vector in vectors])
+    double = user_nets.SmallResNet(width=32, blocks=6).double().eval()
+    double.load_state_dict(module.state_dict())
+    parts = list(double.parameters())
+    loss = torch.nn.functional.cross_entropy(double(images.double()), data[1])
+    slope = torch.cat([g.flatten() for g in torch.autograd.grad(loss, parts, create_graph=True)])
+    along = torch.autograd.grad(slope @ torch.as_tensor(vectors[0]), parts)
+    exact = torch.cat([g.flatten() for g in along]).numpy()
+    np.testing.assert_allclose(images_of[0], exact, atol=1e-10 * np.abs(exact).max())
+    assert vectors[1] @ images_of[0] == pytest.approx(vectors[0] @ images_of[1], rel=1e-8)
+    found = landscape.spectrum(top=2, bottom=0)
+    assert found["converged"].all()
+    for precision, most in (("float32", 1e-4), ("bfloat16", 0.1)):
+        low = nnflow.Landscape(module, "cross_entropy", data, precision=precision)
+        apart = low._product("hessian")(vectors[0]) - exact
+        assert np.linalg.norm(apart) < most * np.linalg.norm(exact)
