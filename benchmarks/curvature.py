@@ -8,7 +8,7 @@ own, beside nnflow's own torch (they name no build of it, and --no-deps keeps pi
 one):
 
     pip install --no-deps --target /tmp/curvature-peers pyhessian==0.1 curvlinops-for-pytorch \\
-        hessian-eigenthings backpack-for-pytorch einops einconv unfoldNd
+        hessian-eigenthings backpack-for-pytorch einops einconv unfoldNd tqdm
 
 Rows: one product of the Hessian with a vector; the ten highest eigenvalues, with the error of the
 worst one against nnflow's at a residual of 1e-8; a density by 80 Lanczos steps of one vector.

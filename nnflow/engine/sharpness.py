@@ -61,16 +61,18 @@ def highest(
         residuals = torch.linalg.vector_norm(wrong, dim=2)
         near = (residuals[:, :count] <= tolerance * values[:, :1].abs()).all()
         done = near and used >= LEAST * width
-        if done or used + width > most or basis.shape[1] + width > start.shape[2]:
+        whole = basis.shape[1] == start.shape[2]
+        if done or whole or used + width > most:
             return Highest(values[:, :count], residuals[:, :count], ritz[:, :count], used)
         basis, images = ritz, moved
         if basis.shape[1] >= FULL * width:
             basis, images = ritz[:, : 2 * width], moved[:, : 2 * width]
         exact = residuals <= ROUNDING * values[:, :1].abs()
         fresh = torch.randn(wrong.shape, generator=random, dtype=wrong.dtype)
-        new = _orthonormal(torch.where(exact[..., None], fresh.to(wrong.device), wrong), basis)
+        wrong = torch.where(exact[..., None], fresh.to(wrong.device), wrong)
+        new = _orthonormal(wrong[:, : start.shape[2] - basis.shape[1]], basis)
         basis = torch.cat([basis, new], dim=1)
-        images, used = torch.cat([images, _applied(product, new)], dim=1), used + width
+        images, used = torch.cat([images, _applied(product, new)], dim=1), used + new.shape[1]
 
 
 def _applied(product: Callable, vectors: torch.Tensor) -> torch.Tensor:

@@ -70,6 +70,13 @@ def test_a_space_that_is_full_shrinks_and_the_search_ends():
     torch.testing.assert_close(sure.values[:, 0], torch.ones(RUNS, dtype=torch.float64))
 
 
+def test_a_space_that_is_whole_is_exact():
+    matrix = matrices()[:, :11, :11].contiguous()
+    found = highest(product(matrix), start(4)[..., :11], 3, tolerance=1e-15)
+    exact = torch.linalg.eigvalsh(matrix).flip(1)[:, :3]
+    torch.testing.assert_close(found.values, exact, rtol=1e-12, atol=1e-13)
+
+
 @pytest.mark.parametrize(("count", "vectors"), [(0, 2), (3, 2)])
 def test_counts_that_can_not_be_are_refused(count, vectors):
     with pytest.raises(ValueError, match="count must lie between 1 and 2"):
