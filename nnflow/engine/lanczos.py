@@ -3,7 +3,7 @@
 Lanczos with a random start vector g gives a tridiagonal matrix whose eigenvalues are nodes, and the
 squared first entries of its eigenvectors weights, of the Gauss quadrature of gᵀf(H)g (Golub &
 Welsch 1969; Ubaru, Chen & Saad 2017). On average over g that is tr f(H)/n. All basis vectors are
-orthogonalized against all earlier ones, twice, so that no eigenvalue is found again as a ghost;
+orthogonalized against all earlier ones, twice where needed, so that no eigenvalue is found again as a ghost;
 where the basis does not fit into the memory allowed, copies are found and joined instead.
 """
 
@@ -22,6 +22,9 @@ vector lies in the space found, and the quadrature is exact."""
 
 MEMORY = 2 * 2**30
 """Bytes that the basis of one probe may take: 80 steps at 3·10⁶ weights."""
+AGAIN = 0.7
+"""A vector that orthogonalization leaves this part of is orthogonal to rounding; a shorter one is
+orthogonalized again (Daniel, Gragg, Kaufman & Stewart 1976)."""
 COPIES = 1e-9
 """Without a basis, nodes nearer to each other than this, as a fraction of the largest, are copies
 of one eigenvalue: those that have converged agree to rounding."""
@@ -64,9 +67,15 @@ def _orthogonalized(
     for step in range(steps):
         image = product(basis[step])
         diagonal[step] = basis[step] @ image
+        image = image - diagonal[step] * basis[step]
+        if step:
+            image = image - beside[step - 1] * basis[step - 1]
         for _ in range(2):
+            before = np.linalg.norm(image)
             image = image - basis[: step + 1].T @ (basis[: step + 1] @ image)
-        beside[step] = np.linalg.norm(image)
+            beside[step] = np.linalg.norm(image)
+            if beside[step] > AGAIN * before:
+                break
         scale = max(scale, abs(diagonal[step]), beside[step])
         if step + 1 == steps or beside[step] <= BROKEN * scale:
             break

@@ -20,7 +20,8 @@ class OutlierEigenvalues(Figure):
     """(a) The highest eigenvalues of the first run of the last configuration, descending, before,
     during and after training; a bar marks the widest gap. (b) Density of all its eigenvalues, over
     log scales of both signs. (c) Outliers against classes, means over runs with 99 % intervals; on
-    the line there are as many as classes. After Sagun et al. 2018, Fig. 4."""
+    the line there are as many as classes; larger networks of as many classes stand to the right.
+    After Sagun et al. 2018, Fig. 4."""
 
     needs = ("outlier_eigenvalues",)
 
@@ -36,11 +37,17 @@ class OutlierEigenvalues(Figure):
             _counts(axes[2], found, time, style)
         axes[0].set(xlabel="number", ylabel="eigenvalue", yscale="log")
         axes[1].set(xlabel="eigenvalue", ylabel="density, log scale of λ", yscale="log")
-        axes[1].set_ylim(bottom=1e-5)
+        axes[1].set_ylim(1e-4, 5)
+        top = 10.0 ** np.floor(np.log10(np.nanmax(last["density_node"].values)))
+        axes[1].set_xticks([-top, -top / 100, 0, top / 100, top])
+        axes[1].xaxis.set_major_formatter("{x:g}")
+        axes[1].xaxis.set_minor_locator(plt.NullLocator())
+        axes[0].yaxis.set_major_formatter("{x:g}")
+        axes[0].yaxis.set_minor_formatter("")
         most = float(found["classes"].max())
         axes[2].plot([0, most + 1], [0, most + 1], color="k", lw=0.7, zorder=0)
-        axes[2].text(most, most + 0.3, "C", fontsize=7, ha="right")
-        axes[2].set(xlabel="classes C", ylabel="outliers", xlim=(0, most + 1), ylim=(0, None))
+        axes[2].text(most / 2, most / 2 + 0.5, "as many as classes", fontsize=6.5, ha="right")
+        axes[2].set(xlabel="classes C", ylabel="outliers", xlim=(0, most + 2), ylim=(0, most + 6))
         axes[2].legend(fontsize=6.5, frameon=False, loc="upper left")
         for axis, letter in zip(axes, "abc", strict=True):
             axis.set_title(f"({letter})", loc="left", fontsize=8, fontweight="bold")
@@ -73,7 +80,7 @@ def _density(axis, part, style) -> None:
     """Of asinh(λ/unit), which is logarithmic on both sides of 0."""
     nodes, weights = (part[f"density_{n}"].values.reshape(-1) for n in ("node", "weight"))
     known = np.isfinite(nodes)
-    unit = 1e-4 * np.abs(nodes[known]).max()
+    unit = 1e-3 * np.abs(nodes[known]).max()
     moved = np.arcsinh(nodes[known] / unit)
     grid = np.linspace(moved.min() - 0.5, moved.max() + 0.5, GRID)
     shares = weights[known] / weights[known].sum()
@@ -87,7 +94,9 @@ def _counts(axis, found, time, style) -> None:
     middle, low, high = (found[f"outliers_{time}{end}"].values for end in ("", "_low", "_high"))
     known = np.isfinite(low) & np.isfinite(high)
     bars = np.where(known, [middle - low, high - middle], 0)
-    place = found["classes"].values + {"before": -0.15, "during": 0, "after": 0.15}[time]
+    classes = found["classes"].values
+    earlier = [(classes[:place] == number).sum() for place, number in enumerate(classes)]
+    place = classes + 0.6 * np.array(earlier) + {"before": -0.15, "during": 0, "after": 0.15}[time]
     look = {"color": style["color"], "marker": style["marker"]}
     axis.errorbar(place, middle, bars, ls="none", ms=3.5, lw=0.8, capsize=2, label=time, **look)
 
