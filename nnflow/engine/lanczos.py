@@ -3,8 +3,8 @@
 Lanczos with a random start vector g gives a tridiagonal matrix whose eigenvalues are nodes, and the
 squared first entries of its eigenvectors weights, of the Gauss quadrature of gᵀf(H)g (Golub &
 Welsch 1969; Ubaru, Chen & Saad 2017). On average over g that is tr f(H)/n. All basis vectors are
-orthogonalized against all earlier ones, twice where needed, so that no eigenvalue is found again as a ghost;
-where the basis does not fit into the memory allowed, copies are found and joined instead.
+orthogonalized against all earlier ones, twice where needed, so that no eigenvalue is found again as
+a ghost; where the basis does not fit into the memory allowed, copies are found and joined instead.
 """
 
 from __future__ import annotations
