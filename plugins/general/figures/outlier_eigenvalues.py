@@ -46,7 +46,7 @@ class OutlierEigenvalues(Figure):
         axes[0].yaxis.set_minor_formatter("")
         most = float(found["classes"].max())
         axes[2].plot([0, most + 1], [0, most + 1], color="k", lw=0.7, zorder=0)
-        axes[2].text(most / 2, most / 2 + 0.5, "as many as classes", fontsize=6.5, ha="right")
+        axes[2].text(0.85 * most, 0.92 * most, "as many as classes", fontsize=6.5, ha="right")
         axes[2].set(xlabel="classes C", ylabel="outliers", xlim=(0, most + 2), ylim=(0, most + 6))
         axes[2].legend(fontsize=6.5, frameon=False, loc="upper left")
         for axis, letter in zip(axes, "abc", strict=True):
@@ -56,7 +56,7 @@ class OutlierEigenvalues(Figure):
             axis.yaxis.label.set_size(8)
         after, low, high = (float(last[f"outliers_after{end}"]) for end in ("", "_low", "_high"))
         figure.suptitle(
-            f"After training {after:.1f} ({low:.1f} to {high:.1f}) eigenvalues lie above the widest"
+            f"After training {after:.1f} ({max(low, 0):.1f} to {high:.1f}) eigenvalues lie above the widest"
             f" gap, with {int(last['classes'])} classes and {int(last['weights'])} weights",
             fontsize=8,
         )
