@@ -56,8 +56,8 @@ class OutlierEigenvalues(Figure):
             axis.yaxis.label.set_size(8)
         after, low, high = (float(last[f"outliers_after{end}"]) for end in ("", "_low", "_high"))
         figure.suptitle(
-            f"After training {after:.1f} ({max(low, 0):.1f} to {high:.1f}) eigenvalues lie above the"
-            f" widest gap, with {int(last['classes'])} classes and {int(last['weights'])} weights",
+            f"After training {after:.1f} ({max(low, 0):.1f} to {high:.1f}) eigenvalues lie above"
+            f" the widest gap, with {int(last['classes'])} classes and {int(last['weights'])} weights",
             fontsize=8,
         )
         return figure
