@@ -57,7 +57,8 @@ class OutlierEigenvalues(Figure):
         after, low, high = (float(last[f"outliers_after{end}"]) for end in ("", "_low", "_high"))
         figure.suptitle(
             f"After training {after:.1f} ({max(low, 0):.1f} to {high:.1f}) eigenvalues lie above"
-            f" the widest gap, with {int(last['classes'])} classes and {int(last['weights'])} weights",
+            f" the widest gap, with {int(last['classes'])} classes and"
+            f" {int(last['weights'])} weights",
             fontsize=8,
         )
         return figure
