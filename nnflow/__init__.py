@@ -44,7 +44,7 @@ from nnflow.interfaces.constraints import Ball, Box, ConvexSet, Halfspaces, Simp
 from nnflow.interfaces.hookspecs import hookimpl
 from nnflow.interfaces.kinks import Kinks
 from nnflow.interfaces.manifolds import Manifold, Spheres
-from nnflow.interfaces.model import Minibatch
+from nnflow.interfaces.model import Composed, Minibatch
 from nnflow.study.table import Table
 
 __version__ = "0.1.0"
@@ -102,6 +102,7 @@ __all__ = [
     "Ball",
     "Block",
     "Box",
+    "Composed",
     "ConvexSet",
     "Damping",
     "Dataset",

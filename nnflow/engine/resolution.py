@@ -23,7 +23,7 @@ from nnflow.engine.critical import CRITICAL, OBSTACLES, critical_limit, small_un
 from nnflow.engine.minres import minres
 from nnflow.engine.objective import Objective
 from nnflow.engine.valleys import finite
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 ERROR = 1e-13
 """Error of a gradient's components, where the norm of the Hessian is not below critical.SMALL:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.enclosure import Enclosure
@@ -28,6 +28,19 @@ Data = Mapping[str, "torch.Tensor"]
 class Minibatch(dict):
     """Data whose arrays, but for the held-out ones, begin with an axis over the runs: each run has
     samples of its own."""
+
+
+class Composed(NamedTuple):
+    """A loss as a function of outputs, L(W) = price(f(W), W).
+
+    outputs: f(W), (run, …). price: L, (run,), of outputs and weights. likelihood: are the outputs
+    natural parameters of a distribution of the targets, and is the price, but for what weights cost
+    by themselves, the mean of its −log p?
+    """
+
+    outputs: torch.Tensor
+    price: Callable[[torch.Tensor, Weights], torch.Tensor]
+    likelihood: bool
 
 
 class Model(Plugin):
@@ -98,6 +111,10 @@ class Model(Plugin):
     ) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None:
         """(x, y) ↦ L(center + x·first + y·second), each (point,), where the model has a cheaper way
         than `loss` at every point; None: it has none. The three have a leading axis of length 1."""
+        return None
+
+    def composed(self, weights: Weights, data: Data) -> Composed | None:
+        """L as a function of outputs, for Gauss–Newton and Fisher matrices; None: not told."""
         return None
 
     def arrays(self) -> dict[str, str]:

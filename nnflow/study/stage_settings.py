@@ -98,7 +98,8 @@ class Quadrature(Settings):
     """Stochastic Lanczos quadrature: a density from products of the Hessian with vectors."""
 
     steps: PositiveInt = 80
-    """Lanczos steps of each probe: nodes of its density. As many vectors are kept in memory."""
+    """Lanczos steps of each probe: nodes of its density. As many vectors are kept in memory; where
+    they take more than 2 GiB none is, and copies of eigenvalues are joined."""
     probes: PositiveInt = 10
     """Random vectors; the density is the mean over them."""
     seed: NonNegativeInt = 0
@@ -114,6 +115,9 @@ class Spectrum(Settings):
     most: PositiveInt = 20
     """At most so many families (the most frequent ones) or runs per configuration: the first ones
     or, where settings vary, some at equal distances."""
+    curvature: Literal["hessian", "gauss_newton", "fisher"] = "hessian"
+    """Of which matrix: the Hessian, or in its place the generalized Gauss–Newton or the Fisher
+    matrix, where the model tells its outputs."""
     density: Literal["exact"] | Quadrature | None = None
     """A spectral density beside the eigenvalues: `exact` from all of them; `{steps: 80, probes:
     10}` by stochastic Lanczos quadrature, for Hessians of any size; null: none."""

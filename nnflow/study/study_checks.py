@@ -35,6 +35,7 @@ def check_whole(study: Study) -> None:
         _check_manifold(configuration.settings)
         _check_constraints(configuration.settings)
         _check_density(configuration.settings)
+        _check_curvature(configuration.settings)
         _check_precision(configuration.settings)
         _check_models(study, configuration)
         _check_vary(configuration)
@@ -153,14 +154,23 @@ def _check_constraints(settings: ConfigurationSettings) -> None:
         )
 
 
+def _check_curvature(settings: ConfigurationSettings) -> None:
+    model, curvature = settings.model, settings.spectrum.curvature
+    if model is None or curvature == "hessian":
+        return
+    if model.manifold() is not None or model.constraints() is not None:
+        raise ValueError(
+            f"spectrum.curvature: the weights of the model {model.name!r} are not free, so that"
+            " there is only the Hessian"
+        )
+
+
 def _check_density(settings: ConfigurationSettings) -> None:
     model, most = settings.model, settings.classify.dense_up_to
     density = settings.spectrum.density
     if model is None or density is None:
         return
     if density != "exact":
-        if settings.spectrum.at == "trace":
-            raise ValueError("spectrum.density: along trajectories it is exact, or none")
         if model.manifold() is not None or model.constraints() is not None:
             raise ValueError(
                 f"spectrum.density: the weights of the model {model.name!r} are not free, so that"

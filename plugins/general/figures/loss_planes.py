@@ -68,6 +68,26 @@ class LossPlanes(Figure):
         )
         return figure
 
+    @staticmethod
+    def panel(axis, plane, name: str) -> None:
+        """One plane alone, with colours of its own and their bar. plane: as the analysis
+        `loss_planes` gives it; name: one of its `planes`."""
+        scale = _scale(plane["loss"].values)
+        _panel(axis, plane, name, scale)
+        title = "through three points" if name == "runs" else TITLES[name].replace("\n", " ")
+        axis.set_title(f"Loss on a plane: {title}", fontsize=9)
+        measured, exact = plane["measured_curvature"].values, plane["curvature"].values
+        pairs = [f"{_short(m)} ({_short(e)})" for m, e in zip(measured, exact, strict=True)]
+        axis.set_xlabel(
+            f"distance (‖W‖ = {float(plane['norm']):.3g})\ncurvature measured (by the Hessian):"
+            f" along x {pairs[0]}, along y {pairs[1]}",
+            fontsize=8,
+        )
+        axis.set_ylabel("distance", fontsize=8)
+        colors = axis.figure.colorbar(scale, ax=axis, pad=0.01, label="loss", format="%.3g")
+        colors.ax.yaxis.set_minor_formatter("{x:.3g}")
+        colors.ax.tick_params(which="both", labelsize=7)
+
 
 def _scale(loss: np.ndarray):
     """Colours on a logarithmic scale over the finite losses of a row."""

@@ -13,6 +13,7 @@ class CrossEntropy(Loss):
     """
 
     targets = "classes"
+    likelihood = True
 
     def __call__(self, outputs, targets):
         classes = targets.expand(outputs.shape[:-1]).unsqueeze(-1)

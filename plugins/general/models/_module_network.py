@@ -60,10 +60,23 @@ class Network:
         if isinstance(self.loss, Loss):
             return self._with_output_axis(outputs, data)
         if self.loss is not None:
-            outputs = self.loss(outputs, data["targets"])
-            whose = "the loss function"
-        else:
-            whose = "forward, which gives the loss as no `loss` is named,"
+            return self.function_loss(outputs, data["targets"])
+        return self._one_number(outputs, "forward, which gives the loss as no `loss` is named,")
+
+    def priced_outputs(self, named, data):
+        """What the loss is a function of, of one run."""
+        outputs = self._called(named, data, True)
+        if isinstance(self.loss, Loss):
+            return self._with_output_axis(outputs, data)
+        if not isinstance(outputs, torch.Tensor):
+            raise UserError(f"{self.path}: forward gives {type(outputs).__name__}, not one tensor")
+        return outputs
+
+    def function_loss(self, outputs, targets):
+        """The loss of one run by the user's own function."""
+        return self._one_number(self.loss(outputs, targets), "the loss function")
+
+    def _one_number(self, outputs, whose):
         if not isinstance(outputs, torch.Tensor) or not outputs.is_floating_point():
             word = outputs.dtype if isinstance(outputs, torch.Tensor) else type(outputs).__name__
             raise UserError(f"{self.path}: {whose} must give real numbers, not {word}")

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 import nnflow
-from nnflow import Activation, Loss, Model, torch
+from nnflow import Activation, Composed, Loss, Model, torch
 
 from ._mlp_kinks import kinks_of_run
 
@@ -61,6 +61,14 @@ class Mlp(Model):
     def loss(self, weights, data):
         *_, outputs = self._sums(weights, data["inputs"])
         return self._total(outputs, data["targets"], weights)
+
+    def composed(self, weights, data):
+        *_, outputs = self._sums(weights, data["inputs"])
+        return Composed(
+            outputs,
+            lambda outputs, weights: self._total(outputs, data["targets"], weights),
+            self.loss_function.likelihood,
+        )
 
     def _total(self, outputs, targets, weights):
         loss = self.loss_function(outputs, targets).mean(dim=-1)

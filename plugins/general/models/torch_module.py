@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
 import nnflow
-from nnflow import Loss, Minibatch, Model, UserError, torch
+from nnflow import Composed, Loss, Minibatch, Model, UserError, torch
 
 from .._import_path import ImportPath, call, load, source_files
 from ._module_network import Network
@@ -182,6 +182,25 @@ class TorchModule(Model):
             ]
             losses = torch.cat(losses)
         return losses if recording else losses.detach()
+
+    def composed(self, weights, data):
+        """Where a loss is named, a plugin or a function; a module that gives its loss itself does
+        not tell its outputs."""
+        network = self.network
+        if network.loss is None:
+            return None
+        self._how(weights, data)
+        runs = range(len(weights[network.trained[0]]))
+        rows = [network.priced_outputs(_run(weights, r), _run_data(data, r)) for r in runs]
+        targets = data["targets"]
+
+        def price(outputs, weights):
+            if isinstance(network.loss, Loss):
+                return network._priced(outputs, targets)
+            each = [_run_data(data, r)["targets"] for r in runs]
+            return torch.stack([network.function_loss(outputs[r], each[r]) for r in runs])
+
+        return Composed(torch.stack(rows), price, getattr(network.loss, "likelihood", False))
 
     def gradient(self, weights, data):
         """By automatic differentiation, chunk by chunk."""

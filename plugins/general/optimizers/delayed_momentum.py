@@ -15,6 +15,9 @@ class DelayedMomentum(Momentum):
     curvature λ > 0 it converges iff αλ < 1 − β, where `heavy_ball` allows αλ < 2(1 + β).
     """
 
+    def stable_curvature(self):
+        return (1 - self.momentum) / self.rate
+
     def step(self, objective, weights, state):
         gradient = objective.gradient(weights)
         velocity = self.momentum * state["velocity"] + state["rate"] * gradient

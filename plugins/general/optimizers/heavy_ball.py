@@ -14,6 +14,9 @@ class HeavyBall(Momentum):
     effective rate is α/(1 − β), the memory 1/(1 − β) steps.
     """
 
+    def stable_curvature(self):
+        return 2 * (1 + self.momentum) / self.rate
+
     def step(self, objective, weights, state):
         gradient = objective.gradient(weights)
         velocity = self.momentum * state["velocity"] + state["rate"] * gradient

@@ -15,6 +15,9 @@ class Nesterov(Momentum):
     αλ < 2(1 + β)/(1 + 2β).
     """
 
+    def stable_curvature(self):
+        return 2 * (1 + self.momentum) / (1 + 2 * self.momentum) / self.rate
+
     def step(self, objective, weights, state):
         drift = self.momentum * state["velocity"]
         velocity = drift + state["rate"] * objective.gradient(weights - drift)
