@@ -19,7 +19,12 @@ def number(value: float, digits: int = PLAIN_DIGITS) -> str:
         return ""
     if math.isinf(value):
         return "∞" if value > 0 else f"{_MINUS}∞"
-    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return signed(f"{value:.{digits}g}")
+
+
+def signed(text: str) -> str:
+    """What Python writes for a number, as it is printed: "-1.5e-09" is −1.5×10⁻⁹."""
+    mantissa, _, exponent = text.partition("e")
     power = f"×10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
     return mantissa.replace("-", _MINUS) + power
 
@@ -35,7 +40,7 @@ def with_interval(value: float, low: float, high: float) -> str:
     if math.isnan(value) or math.isnan(low) or math.isnan(high):
         return number(value)
     if math.isinf(low) or math.isinf(high):
-        return f"{number(value)} ({_between(number(low), number(high))})"
+        return f"{number(value)} ({between(number(low), number(high))})"
     size = max(abs(value), abs(low), abs(high))
     half = (high - low) / 2
     if half <= size * 10.0 ** (1 - MOST_DIGITS):
@@ -45,7 +50,7 @@ def with_interval(value: float, low: float, high: float) -> str:
     unit = 10.0**power if shared else 1.0
     value, low, high, half = value / unit, low / unit, high / unit, half / unit
     decimals = max(0, -math.floor(math.log10(half)))
-    ends = _between(_fixed(low, decimals), _fixed(high, decimals))
+    ends = between(_fixed(low, decimals), _fixed(high, decimals))
     # where the ends are whole numbers, so is the value: 123 (96–151)
     text = f"{_fixed(value, decimals + (decimals > 0))} ({ends})"
     return f"{text} ×10{str(power).translate(_SUPERSCRIPTS)}" if shared else text
@@ -56,7 +61,7 @@ def span(low: float, high: float) -> str:
     both are."""
     first, last = number(low, 3), number(high, 3)
     if first and last:
-        return _between(first, last)
+        return between(first, last)
     return f"from {first}" if first else f"to {last}" if last else ""
 
 
@@ -66,6 +71,6 @@ def _fixed(value: float, decimals: int) -> str:
     return (_MINUS if negative else "") + text.removeprefix("-")
 
 
-def _between(low: str, high: str) -> str:
-    """An en dash, or "to" where it would stand beside a minus or a power."""
+def between(low: str, high: str) -> str:
+    """Two numbers as an interval: an en dash, or "to" where it would stand beside a minus or a power."""
     return f"{low} to {high}" if set(f"{_MINUS}×") & set(low + high) else f"{low}–{high}"

@@ -28,6 +28,7 @@ from nnflow.interfaces.registry import PACKAGE
 
 READING_SETTINGS = {
     "nnflow.study",
+    "nnflow.study.findings",
     "nnflow.study.loading",
     "nnflow.study.study_checks",
     "nnflow.study.types",
