@@ -8,7 +8,7 @@ MOST_DIGITS = 7
 """Significant digits shown at most."""
 PLAIN_DIGITS = 6
 """Significant digits of a number without an interval."""
-_MINUS = "−"
+MINUS = "−"
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -18,7 +18,7 @@ def number(value: float, digits: int = PLAIN_DIGITS) -> str:
     if math.isnan(value):
         return ""
     if math.isinf(value):
-        return "∞" if value > 0 else f"{_MINUS}∞"
+        return "∞" if value > 0 else f"{MINUS}∞"
     return signed(f"{value:.{digits}g}")
 
 
@@ -26,7 +26,7 @@ def signed(text: str) -> str:
     """What Python writes for a number, as it is printed: "-1.5e-09" is −1.5×10⁻⁹."""
     mantissa, _, exponent = text.partition("e")
     power = f"×10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
-    return mantissa.replace("-", _MINUS) + power
+    return mantissa.replace("-", MINUS) + power
 
 
 def with_interval(value: float, low: float, high: float) -> str:
@@ -68,9 +68,9 @@ def span(low: float, high: float) -> str:
 def _fixed(value: float, decimals: int) -> str:
     text = f"{value:.{decimals}f}"
     negative = text.startswith("-") and text.strip("-0.") != ""
-    return (_MINUS if negative else "") + text.removeprefix("-")
+    return (MINUS if negative else "") + text.removeprefix("-")
 
 
 def between(low: str, high: str) -> str:
-    """Two numbers as an interval: an en dash, or "to" where it would stand beside a minus or a power."""
-    return f"{low} to {high}" if set(f"{_MINUS}×") & set(low + high) else f"{low}–{high}"
+    """Two numbers as an interval: with an en dash, or "to" beside a minus or a power."""
+    return f"{low} to {high}" if set(f"{MINUS}×") & set(low + high) else f"{low}–{high}"

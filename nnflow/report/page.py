@@ -12,13 +12,12 @@ import jinja2
 from markupsafe import Markup
 
 import nnflow
-from nnflow.base.shipped import shipped
 from nnflow.base.statistics import CONFIDENCE
-from nnflow.base.strict_yaml import read_yaml_file
 from nnflow.report import rows
 from nnflow.report.provenance import duration
 from nnflow.report.rows import Statement
 from nnflow.report.sections import Section
+from nnflow.report.subjects import subject, subjects
 from nnflow.report.typeset import typeset
 from nnflow.study.claims import KINDS, VERDICTS
 from nnflow.study.totals import WORST_FIRST, expected_false, statements, totals
@@ -26,8 +25,6 @@ from nnflow.workflow.fingerprint import git_commit, package_versions
 from nnflow.workflow.plan import Plan
 
 TEMPLATE = "page.html.j2"
-SUBJECTS = Path("config/subjects.yaml")
-"""Heads of the folders of studies, of the project and of what comes with nnflow."""
 CARDS = 6
 """Findings on the first screen."""
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
@@ -53,10 +50,10 @@ MEANINGS = {
 
 @dataclass(frozen=True)
 class Group:
-    """The studies of one subject."""
+    """The studies of one subject: its head, and the name of the one that speaks for it."""
 
-    name: str
     title: str
+    first: str
     sections: tuple[Section, ...]
 
 
@@ -124,27 +121,24 @@ def counts(sections: Iterable[Section]) -> dict[str, Counter[str]]:
 
 def _groups(sections: Sequence[Section]) -> list[Group]:
     """The studies by subject, in the order in which they are named."""
-    titles: dict[str, str] = {}
-    for place in (shipped() / SUBJECTS, SUBJECTS):
-        if place.is_file():
-            titles |= read_yaml_file(place)
+    known = subjects()
     found: dict[str, list[Section]] = {}
     for section in sections:
         found.setdefault(section.subject, []).append(section)
+    chosen = {name: subject(name, known) for name in found}
     return [
-        Group(name or "studies", titles.get(name, name.replace("_", " ").capitalize() or "Studies"),
-              tuple(some))
-        for name, some in found.items()
-    ]  # fmt: skip
+        Group(chosen[name].title, chosen[name].first, tuple(some)) for name, some in found.items()
+    ]
 
 
 def _cards(groups: Iterable[Group]) -> list[tuple[Group, Section]]:
-    """The first study of each subject that found something."""
-    first = [
-        (group, next((section for section in group.sections if section.findings), None))
+    """The studies that speak for their subjects, as far as they are here and found something."""
+    return [
+        (group, section)
         for group in groups
-    ]
-    return [(group, section) for group, section in first if section is not None][:CARDS]
+        for section in group.sections
+        if section.name == group.first and section.findings
+    ][:CARDS]
 
 
 def _worst_first(sections: Iterable[Section]) -> list[Statement]:

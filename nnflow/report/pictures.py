@@ -20,6 +20,8 @@ COLOURS = 256
 LARGEST_SVG = 60_000
 """Bytes up to which a drawing stays lines, even where pixels would take fewer: it is sharp when
 zoomed."""
+FAR_TOO_LARGE = 5 * LARGEST_SVG
+"""Bytes from which on squeezing a drawing is not tried."""
 _COORDINATES = re.compile(rb'(?<= )(d|x|y|x1|x2|y1|y2|points)="([^"]*)"')
 _DIGITS = re.compile(rb"(\.\d\d)\d+")
 
@@ -60,13 +62,18 @@ def picture(folder: Path, name: str, plugin: Any) -> Picture:
 
 def _smallest(svg: bytes, png: bytes) -> str:
     """The data URL of a drawing of few lines as SVG, of one of many as pixels."""
+    if len(svg) > FAR_TOO_LARGE:
+        return _painted(png)
     lines = urllib.parse.quote(squeezed(svg), safe=" /:=;,'()<>!*+-._~@$[]{}|^?")
     drawn = f"data:image/svg+xml,{lines}"
     if len(drawn) <= LARGEST_SVG:
         return drawn
+    return min(drawn, _painted(png), key=len)
+
+
+def _painted(png: bytes) -> str:
     kind, content = _pixels(png)
-    painted = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return min(drawn, painted, key=len)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def squeezed(svg: bytes) -> bytes:
@@ -91,7 +98,7 @@ def _pixels(png: bytes) -> tuple[str, bytes]:
         return "png", png
     few = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    few.convert("RGB").save(buffer, "webp", lossless=True, quality=60, method=4)
+    few.convert("RGB").save(buffer, "webp", lossless=True, quality=50, method=2)
     return min(("webp", buffer.getvalue()), ("png", png), key=lambda pair: len(pair[1]))
 
 
@@ -100,9 +107,7 @@ def _size(png: bytes) -> tuple[int | None, int | None]:
     place = png.find(b"pHYs")
     if place < 0:
         return None, None
-    wide, high, per_metre = (
-        int.from_bytes(png[at : at + 4], "big") for at in (16, 20, place + 4)
-    )
+    wide, high, per_metre = (int.from_bytes(png[at : at + 4], "big") for at in (16, 20, place + 4))
     if not per_metre:
         return None, None
     return tuple(round(96 * pixels / (per_metre * INCH)) for pixels in (wide, high))  # type: ignore[return-value]

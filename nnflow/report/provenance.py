@@ -22,12 +22,11 @@ FILES = (
 @dataclass(frozen=True)
 class Provenance:
     """commit: of the code that made the summary, "" where it is not told. seconds: all jobs of the
-    study together, one after the other; None where none was measured. peak: the most memory of a
-    job in MiB. files: {head: ((name, address beside the page), …)}."""
+    study together, one after the other; None where none was measured. files:
+    {head: ((name, address beside the page), …)}."""
 
     commit: str
     seconds: float | None
-    peak: float | None
     files: dict[str, tuple[tuple[str, str], ...]]
 
 
@@ -35,7 +34,7 @@ def provenance(folder: Path) -> Provenance:
     """Of a study's folder."""
     told = json.loads(store.attributes(folder / "summary.nc").get("provenance", "{}"))
     measured = [_benchmark(file) for file in sorted(folder.glob("benchmarks/**/*.tsv"))]
-    rows = [row for row in measured if row is not None]
+    known = [seconds for seconds in measured if seconds is not None]
     files = {
         head: tuple((found.name, quote(f"{folder.name}/{found.relative_to(folder).as_posix()}"))
                     for pattern in patterns for found in sorted(folder.glob(pattern)))
@@ -43,18 +42,16 @@ def provenance(folder: Path) -> Provenance:
     }  # fmt: skip
     return Provenance(
         str(told.get("commit", "")),
-        sum(seconds for seconds, _ in rows) if rows else None,
-        max((peak for _, peak in rows), default=None),
+        sum(known) if known else None,
         {head: found for head, found in files.items() if found},
     )
 
 
-def _benchmark(file: Path) -> tuple[float, float] | None:
-    """(seconds, MiB) that Snakemake measured of a job; None where the file tells nothing."""
+def _benchmark(file: Path) -> float | None:
+    """The seconds that Snakemake measured of a job; None where the file tells nothing."""
     try:
         with file.open(encoding="utf-8", newline="") as lines:
-            row = next(csv.DictReader(lines, delimiter="\t"))
-        return float(row["s"]), float(row["max_rss"]) if row["max_rss"] not in ("NA", "-") else 0.0
+            return float(next(csv.DictReader(lines, delimiter="\t"))["s"])
     except (OSError, StopIteration, KeyError, ValueError, TypeError):
         return None
 

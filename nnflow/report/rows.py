@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnflow.base.errors import UserError
-from nnflow.base.notation import number, with_interval
+from nnflow.base.notation import between, number, with_interval
 from nnflow.study.claims import COLUMNS, VERDICTS, Claim, Row
 from nnflow.study.totals import WORST_FIRST
 
+SMALL = 1e-4
+"""A number below it that has no interval is a residual or a gap."""
 NUMBERS = ("published", "measured", "low", "high")
-_BRACES = re.compile(r"(?:\b(\w+) = )?\{([A-Za-z_]\w*)\}(?: (\w+))?")
+_BRACES = re.compile(r"(?:\b(\w+) ?= ?)?\{([A-Za-z_]\w*)\}(?: (\w+))?")
 
 
 @dataclass(frozen=True)
@@ -96,33 +98,31 @@ def _text(claim: Claim, rows: list[Row]) -> str:
 def _named(found: re.Match[str]) -> str:
     """A swept setting by its name: "k = {k}" is k, and "{inputs} inputs" are inputs."""
     before, name, after = found.groups()
-    said = name.replace("_", " ")
-    said = f"{before} = {said}" if before and before != name else said
+    said = before or name.replace("_", " ")
     return said if after in (None, name) else f"{said} {after}"
 
 
 def stated(row: Row) -> str:
-    """What is stated, with its comparator: "≥ 0.45", "0.021 ± 0.0005", "rises"."""
+    """What is stated, with its comparator: "≥ 0.45", "0.021 ± 0.0005", "0.014 (0.0135–0.015)"
+    where its rounding leaves more open on one side."""
     if row["comparison"] == "trend":
         return "trend"
     sign = "" if row["comparison"] == "=" else f"{row['comparison']} "
-    return sign + number(row["published"]) + _tolerance(row["tolerance"])
-
-
-def _tolerance(text: str) -> str:
-    """ " ± 0.0005", or " −0.5 +1" where the two sides differ."""
-    found = re.fullmatch(r"(\S+) below, (\S+) above", text)
-    try:
-        if found:
-            return f" (−{number(float(found[1]))} +{number(float(found[2]))})"
-        return f" ± {number(float(text))}" if text and float(text) else ""
-    except ValueError:
-        return f" ± {text}"
+    value, given = row["published"], row["tolerance"]
+    sides = re.fullmatch(r"(\S+) below, (\S+) above", given)
+    if sides:
+        ends = (value - float(sides[1]), value + float(sides[2]))
+        return f"{sign}{number(value)} ({between(*map(number, ends))})"
+    around = f" ± {number(float(given))}" if given and float(given) else ""
+    return sign + number(value) + around
 
 
 def measured(row: Row) -> str:
-    """What was measured, with its interval."""
-    return with_interval(row["measured"], row["low"], row["high"])
+    """What was measured, with its interval; of residuals and gaps only the size."""
+    value, low, high = row["measured"], row["low"], row["high"]
+    if abs(value) < SMALL and not low < high:
+        return number(value, 3)
+    return with_interval(value, low, high)
 
 
 def typical(statement: Statement) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from nnflow.base.notation import number, span, with_interval
+from nnflow.report.rows import SMALL
 
 WIDEST = 5
 """Most columns of numbers in a table: with intervals, what a page of 50 rem holds."""
@@ -57,7 +59,7 @@ def _cut(corner: str, heads: list[Any], rows: list[Any]) -> list[Table]:
     edges = [round(i * len(heads) / count) for i in range(count + 1)]
     return [
         Table(corner, heads[a:b], [(head, cells[a:b]) for head, cells in rows])
-        for a, b in zip(edges, edges[1:], strict=False)
+        for a, b in itertools.pairwise(edges)
     ]
 
 
@@ -112,7 +114,7 @@ def _range(summary: xr.Dataset, name: str) -> Column:
 
 def _bare(value: float) -> str:
     """A number without an interval: of residuals and gaps, only the size matters."""
-    return number(value, 3) if abs(value) < 1e-4 else number(value)
+    return number(value, 3) if abs(value) < SMALL else number(value)
 
 
 def _whole(value: Any) -> str:

@@ -6,15 +6,16 @@ import re
 
 from markupsafe import Markup, escape
 
-_LETTER = r"(?<![A-Za-z0-9_])([A-Za-zα-ωΑ-Ωℓ∇]|[)\]])"
+_LETTER = r"((?<![A-Za-z0-9_])d?[A-Za-zα-ωΑ-Ωℓ∇]\*?|[)\]])"
 _RULES = (
     (re.compile(r"`([^`]+)`"), r"<code>\1</code>"),
     (re.compile(_LETTER + r"_\{([^{}]{1,20})\}"), r"\1<sub>\2</sub>"),
     (re.compile(_LETTER + r"_\(([^()]{1,12})\)"), r"\1<sub>\2</sub>"),
+    (re.compile(_LETTER + r"_\*"), r"\1<sub>*</sub>"),
     (re.compile(_LETTER + r"_([A-Za-z0-9α-ω]{1,3})(?![A-Za-z0-9_])"), r"\1<sub>\2</sub>"),
-    (re.compile(r"(?<=[\w)\]])\^\{([^{}]{1,20})\}"), r"<sup>\1</sup>"),
-    (re.compile(r"(?<=[\w)\]])\^\(([^()]{1,12})\)"), r"<sup>\1</sup>"),
-    (re.compile(r"(?<=[\w)\]])\^([−-]?(?:\d+|[A-Za-z]))(?![\w])"), r"<sup>\1</sup>"),
+    (re.compile(r"(?<=[\w)\]>])\^\{([^{}]{1,20})\}"), r"<sup>\1</sup>"),
+    (re.compile(r"(?<=[\w)\]>])\^\(([^()]{1,12})\)"), r"<sup>\1</sup>"),
+    (re.compile(r"(?<=[\w)\]>])\^([−-]?(?:\d+|[A-Za-z]))(?![\w])"), r"<sup>\1</sup>"),
     (re.compile(r"arXiv:(\d{4}\.\d{4,5})"), r'<a href="https://arxiv.org/abs/\1">arXiv:\1</a>'),
     (re.compile(r"(?<![/\w.])(github\.com/[\w./-]*\w)"), r'<a href="https://\1">\1</a>'),
     (re.compile(r"(?<![/\w.])(doi:)(10\.\d{4,}/[^\s;,()]*\w)"),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
-from nnflow.base.notation import between, number, signed, with_interval
+from nnflow.base.notation import MINUS, between, number, signed, with_interval
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,6 +85,8 @@ def filled(text: str, summary: xr.Dataset) -> str | None:
 def _shown(field: Field, summary: xr.Dataset) -> str | None:
     """A field's text; None where nothing was measured."""
     labels = [str(label) for label in summary["configuration"].values]
+    if field.column not in summary:
+        raise KeyError(field.column)
     values = summary[field.column].values
     if field.label:
         return _at(field, summary, labels.index(field.label)) if field.label in labels else None
@@ -118,11 +120,17 @@ def _at(field: Field, summary: xr.Dataset, place: int) -> str | None:
         return _number(value, field.spec)
     if not field.spec:
         return with_interval(float(value), low, high)
-    ends = between(_number(low, field.spec), _number(high, field.spec))
-    return f"{_number(value, field.spec)} ({ends})"
+    text, *ends = (_number(one, field.spec) for one in (value, low, high))
+    if ends == [text, text]:  # narrower than the digits that are shown
+        return text
+    if ends[0].endswith("%") and MINUS not in "".join(ends):
+        ends[0] = ends[0].removesuffix("%")
+    return f"{text} ({between(*ends)})"
 
 
 def _number(value: Any, spec: str) -> str:
+    if spec.endswith(",") and float(value).is_integer():
+        value = int(value)
     if not spec:
         return signed(str(value)) if isinstance(value, int) else number(value, 3)
     return signed(format(value, spec))

@@ -241,8 +241,8 @@ class StudySettings(Settings):
     headline_figure: str = ""
     """The figure that the report shows first; empty: the first of `figures`."""
     findings: list[str] = []
-    """What came out, in one or two sentences each: the answer in plain words. Numbers are columns of
-    the summary in braces, `{share[k=6,n=6]:.0%}`, and come with their intervals."""
+    """What came out, in one or two sentences each: the answer in plain words. Numbers are columns
+    of the summary in braces, `{share[k=6,n=6]:.0%}`, and come with their intervals."""
     claims: list[Claim] = []
     """Published statements that the results are held against."""
 
