@@ -55,6 +55,12 @@
     rows.sort((a, b) => compare(a[0], b[0]) * (down ? -1 : 1));
     body.append(...rows.map((pair) => pair[1]));
   }
+  /* intervals break into lines only where a table would be wider than the page */
+  function fit(part) {
+    for (const wrap of all(".wrap", part))
+      if (wrap.scrollWidth > wrap.clientWidth + 1) wrap.firstElementChild.classList.add("tight");
+  }
+  document.addEventListener("toggle", (event) => { if (event.target.open) fit(event.target); }, true);
   function label(view) {
     for (const table of all("table.sortable:not(.labelled)", view)) {
       const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
@@ -69,6 +75,7 @@
       }
       table.classList.add("labelled");
     }
+    fit(view);
   }
 
   /* claims: the choice stands in the address */
