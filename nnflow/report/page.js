@@ -55,14 +55,10 @@
     rows.sort((a, b) => compare(a[0], b[0]) * (down ? -1 : 1));
     body.append(...rows.map((pair) => pair[1]));
   }
-  /* intervals break into lines only where a table would be wider than the page */
-  function fit(part) {
-    for (const wrap of all(".wrap", part))
-      if (wrap.scrollWidth > wrap.clientWidth + 1) wrap.firstElementChild.classList.add("tight");
-  }
-  document.addEventListener("toggle", (event) => { if (event.target.open) fit(event.target); }, true);
-  function label(view) {
-    for (const table of all("table.sortable:not(.labelled)", view)) {
+  /* only what is shown is worked on: a fold when it opens */
+  function label(part) {
+    const tables = all("table.sortable", part).filter((table) => !table.closest("details:not([open])"));
+    for (const table of tables) if (!table.classList.contains("labelled")) {
       const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
       for (const row of table.tBodies[0].rows)
         for (const cell of row.querySelectorAll("td")) cell.dataset.label = heads[cell.cellIndex];
@@ -75,8 +71,11 @@
       }
       table.classList.add("labelled");
     }
-    fit(view);
+    /* intervals break into lines only where a table would be wider than the page */
+    const wide = tables.filter((table) => table.parentElement.scrollWidth > table.parentElement.clientWidth + 1);
+    for (const table of wide) table.classList.add("tight");
   }
+  document.addEventListener("toggle", (event) => { if (event.target.open) label(event.target); }, true);
 
   /* claims: the choice stands in the address */
   function pressed(name) {

@@ -113,13 +113,14 @@ def test_nothing_is_wider_than_the_page(opened, screen):
     for view in views(page):
         go(page, view)
         page.eval_on_selector_all(
-            f"#{view} > details", "all => all.forEach(one => one.open = true)"
+            f"#{view} details", "all => all.slice(0, 30).forEach(one => { one.open = true })"
         )
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view
         page.wait_for_timeout(50)  # a fold tells of its opening a moment later
         wide = page.eval_on_selector_all(
             f"#{view} .wrap",
-            "all => all.filter(one => one.scrollWidth > one.clientWidth + 1)"
+            "all => all.filter(one => !one.closest('details:not([open])'))"
+            ".filter(one => one.scrollWidth > one.clientWidth + 1)"
             ".map(one => one.querySelector('caption').textContent)",
         )
         assert wide == [], view
