@@ -53,7 +53,13 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "summarize": ("analyses", "claims"),
     "draw": ("figures",),
     "report": (
-        "title", "question", "description", "source", "figures", "headline_figure", "findings",
+        "title",
+        "question",
+        "description",
+        "source",
+        "figures",
+        "headline_figure",
+        "findings",
         "claims",
     ),
 }
