@@ -84,8 +84,10 @@ class StudySettings(Settings):
 
     title: str
     """One line, the heading of its section in the report."""
+    question: str = ""
+    """What is asked, in one sentence."""
     description: str = ""
-    """A paragraph for the report: what is asked, and how."""
+    """A paragraph for the report: how it is studied."""
     source: str = ""
     """The published text that is studied."""
     seed: NonNegativeInt = 0
@@ -102,6 +104,11 @@ class StudySettings(Settings):
     """Analyses by the name of their dataset."""
     figures: Annotated[dict[str, Figure], BeforeValidator(_named)] = {}
     """Figures by the name of their file."""
+    headline_figure: str = ""
+    """The figure that the report shows first; empty: the first of `figures`."""
+    findings: list[str] = []
+    """What came out, in one or two sentences each: the answer in plain words. Numbers are columns
+    of the summary in braces, `{share[k=6,n=6]:.0%}`, and come with their intervals."""
     claims: list[Claim] = []
     """Published statements that the results are held against."""
 

@@ -47,7 +47,16 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
     "draw": ("figures",),
-    "report": ("title", "description", "source", "figures", "claims"),
+    "report": (
+        "title",
+        "question",
+        "description",
+        "source",
+        "figures",
+        "headline_figure",
+        "findings",
+        "claims",
+    ),
 }
 """The parts of a study that a stage reads itself; the rest reaches it through its inputs."""
 
