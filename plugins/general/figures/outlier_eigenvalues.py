@@ -21,7 +21,7 @@ class OutlierEigenvalues(Figure):
     during and after training; a bar marks the widest gap. (b) Density of all its eigenvalues, over
     log scales of both signs. (c) Outliers against classes, means over runs with 99 % intervals; on
     the line there are as many as classes; larger networks of as many classes stand to the right.
-    After Sagun et al. 2018, Fig. 4."""
+    The question of Sagun et al. 2018."""
 
     needs = ("outlier_eigenvalues",)
 

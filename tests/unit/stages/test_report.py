@@ -71,10 +71,10 @@ def test_verdicts_are_counted_by_kind_and_never_added_up(page):
         " ".join(re.sub("<[^>]+>", " ", part).split())
         for part in re.findall(r'<div class="verdict">.*?</p></div>', page, re.DOTALL)
     ][:1]
-    # in both studies one share, of which one row is corrected, and one loss
-    assert words == "4 printed numbers ✓ 2 reproduced ↻ 2 corrected"
+    # in both studies two shares, of which one is corrected, and two losses, of which one has no run
+    assert words == "8 printed numbers ✓ 4 reproduced ↻ 2 corrected – 2 not measured"
     kinds = next(t for t in Tables(page).tables if t[0][0] == "kind")
-    assert kinds[1] == ["printed numbers", "2", "0", "0", "0", "0", "2", "0"]
+    assert kinds[1] == ["printed numbers", "4", "0", "0", "0", "0", "2", "2"]
     assert [row[1:] for row in kinds[2:]] == [["0"] * 7] * 3
 
 
