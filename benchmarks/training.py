@@ -30,7 +30,7 @@ from nnflow.engine.training import STATUS, _advance, train
 from nnflow.interfaces.registry import registry
 from nnflow.stages.classify import HESSIAN_BYTES
 from nnflow.study.loading import load_study
-from nnflow.study.types import Stop, Trace
+from nnflow.study.stage_settings import Stop, Trace
 
 RATE = 0.1
 STOP_NORM = 1e-9 / (2 * math.pi)

@@ -110,7 +110,7 @@ def _kernels(inputs: int):
     x = torch.randn((inputs, 64), generator=generator, dtype=torch.float64)
     # first, as the peak of memory is that of the process
     start, cpu = time.perf_counter(), time.process_time()
-    kernel = ntk(model, weights, x, dtype=np.float32)
+    kernel = ntk(model, x, weights, dtype=np.float32)
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     note = f"float32, {kernel.nbytes / 2**30:.1f} GiB; {cpu:.1f} s of the processor"
@@ -121,7 +121,7 @@ def _kernels(inputs: int):
         few = x[: RECIPE_INPUTS[name]]
         work = f"NTK of {len(few)} inputs, 10 outputs"
         start = time.perf_counter()
-        ours = ntk(model, weights, few)
+        ours = ntk(model, few, weights)
         yield work, "nnflow", f"{time.perf_counter() - start:.2f} s", "float64"
         start = time.perf_counter()
         theirs = recipe(model, weights, few)

@@ -39,12 +39,12 @@ from nnflow.interfaces import (
     Optimizer,
     Start,
 )
-from nnflow.interfaces import registry as _registry  # noqa: F401 - names of plugins can be looked up
+from nnflow.interfaces import registry as _registry
 from nnflow.interfaces.constraints import Ball, Box, ConvexSet, Halfspaces, Simplex
 from nnflow.interfaces.hookspecs import hookimpl
 from nnflow.interfaces.kinks import Kinks
 from nnflow.interfaces.manifolds import Manifold, Spheres
-from nnflow.interfaces.model import Minibatch
+from nnflow.interfaces.model import Composed, Minibatch
 from nnflow.study.table import Table
 
 __version__ = "0.1.0"
@@ -58,9 +58,29 @@ def open(study, scale="quick", results="results"):
     return open_results(study, scale, results)
 
 
+def library(subject):
+    """The shared code of a subject of plugins that is meant for everybody, the module
+    plugins/SUBJECT/_library.py. Raises UserError where there is none."""
+    for number in range(len(_registry.plugin_folders())):
+        package = f"{_registry.PACKAGE}_{number}" if number else _registry.PACKAGE
+        _registry.registry()  # which makes the folders packages
+        name = f"{package}.{subject}._library"
+        try:
+            return _later(name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not name.startswith(error.name):
+                raise
+    raise UserError(f"no library {subject!r}: no file plugins/{subject}/_library.py")
+
+
 def sealed(dataset):
     """A dataset of proofs over the axis `certificate`, with a checksum of each."""
     return _later("nnflow.proofs.certificates").sealed(dataset)
+
+
+def complete_list(enclosure, box, **options):
+    """All critical points in a box, proved complete; options: nnflow/proofs/complete.py."""
+    return _later("nnflow.proofs.complete").complete_list(enclosure, box, **options)
 
 
 def _later(module):
@@ -82,6 +102,7 @@ __all__ = [
     "Ball",
     "Block",
     "Box",
+    "Composed",
     "ConvexSet",
     "Damping",
     "Dataset",
@@ -104,11 +125,13 @@ __all__ = [
     "Streams",
     "Table",
     "UserError",
+    "complete_list",
     "density",
     "find_critical",
     "flag_mask",
     "hookimpl",
     "levenberg_marquardt_step",
+    "library",
     "mean",
     "newton_step",
     "of_families",

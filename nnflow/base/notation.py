@@ -8,7 +8,7 @@ MOST_DIGITS = 7
 """Significant digits shown at most."""
 PLAIN_DIGITS = 6
 """Significant digits of a number without an interval."""
-_MINUS = "−"
+MINUS = "−"
 _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
@@ -18,10 +18,15 @@ def number(value: float, digits: int = PLAIN_DIGITS) -> str:
     if math.isnan(value):
         return ""
     if math.isinf(value):
-        return "∞" if value > 0 else f"{_MINUS}∞"
-    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+        return "∞" if value > 0 else f"{MINUS}∞"
+    return signed(f"{value:.{digits}g}")
+
+
+def signed(text: str) -> str:
+    """What Python writes for a number, as it is printed: "-1.5e-09" is −1.5×10⁻⁹."""
+    mantissa, _, exponent = text.partition("e")
     power = f"×10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
-    return mantissa.replace("-", _MINUS) + power
+    return mantissa.replace("-", MINUS) + power
 
 
 def with_interval(value: float, low: float, high: float) -> str:
@@ -35,7 +40,7 @@ def with_interval(value: float, low: float, high: float) -> str:
     if math.isnan(value) or math.isnan(low) or math.isnan(high):
         return number(value)
     if math.isinf(low) or math.isinf(high):
-        return f"{number(value)} ({_between(number(low), number(high))})"
+        return f"{number(value)} ({between(number(low), number(high))})"
     size = max(abs(value), abs(low), abs(high))
     half = (high - low) / 2
     if half <= size * 10.0 ** (1 - MOST_DIGITS):
@@ -45,7 +50,7 @@ def with_interval(value: float, low: float, high: float) -> str:
     unit = 10.0**power if shared else 1.0
     value, low, high, half = value / unit, low / unit, high / unit, half / unit
     decimals = max(0, -math.floor(math.log10(half)))
-    ends = _between(_fixed(low, decimals), _fixed(high, decimals))
+    ends = between(_fixed(low, decimals), _fixed(high, decimals))
     # where the ends are whole numbers, so is the value: 123 (96–151)
     text = f"{_fixed(value, decimals + (decimals > 0))} ({ends})"
     return f"{text} ×10{str(power).translate(_SUPERSCRIPTS)}" if shared else text
@@ -56,16 +61,16 @@ def span(low: float, high: float) -> str:
     both are."""
     first, last = number(low, 3), number(high, 3)
     if first and last:
-        return _between(first, last)
+        return between(first, last)
     return f"from {first}" if first else f"to {last}" if last else ""
 
 
 def _fixed(value: float, decimals: int) -> str:
     text = f"{value:.{decimals}f}"
     negative = text.startswith("-") and text.strip("-0.") != ""
-    return (_MINUS if negative else "") + text.removeprefix("-")
+    return (MINUS if negative else "") + text.removeprefix("-")
 
 
-def _between(low: str, high: str) -> str:
-    """An en dash, or "to" where it would stand beside a minus or a power."""
-    return f"{low} to {high}" if set(f"{_MINUS}×") & set(low + high) else f"{low}–{high}"
+def between(low: str, high: str) -> str:
+    """Two numbers as an interval: with an en dash, or "to" beside a minus or a power."""
+    return f"{low} to {high}" if set(f"{MINUS}×") & set(low + high) else f"{low}–{high}"

@@ -21,6 +21,9 @@ _AMBIGUOUS = re.compile(
     r"[-+]?(0[0-9_]+|0[xob][0-9a-fA-F_]+|[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?"
     r"|[0-9][0-9_]*_[0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?)"
 )
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no text of a study needs and no file of results can hold: control characters apart from tab
+and the end of a line, and halves of characters."""
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
@@ -51,7 +54,7 @@ class _Loader(yaml.SafeLoader):
                 )
             _check_number(key, None)
             before = key, value
-            if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
+            if key.value in seen:
                 raise ValueError(
                     f"line {line}: the key {key.value!r} stands twice (first in line"
                     f" {seen[key.value]})"
@@ -59,12 +62,18 @@ class _Loader(yaml.SafeLoader):
             seen[key.value] = line
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        self.depth = getattr(self, "depth", 0) + 1
-        if self.depth > DEEPEST:
-            line = self.peek_event().start_mark.line + 1
+        event = self.peek_event()
+        line = event.start_mark.line + 1
+        self.around = getattr(self, "around", [])
+        if len(self.around) >= DEEPEST:
             raise ValueError(f"line {line}: nested more than {DEEPEST} levels deep")
+        if isinstance(event, yaml.AliasEvent) and event.anchor in self.around:
+            raise ValueError(f"line {line}: *{event.anchor} stands inside of itself")
+        self.around.append(event.anchor)
         node = super().compose_node(parent, index)
-        self.depth -= 1
+        self.around.pop()
+        if isinstance(node, yaml.ScalarNode) and _CONTROL.search(node.value):
+            raise ValueError(f"line {line}: {node.value!r} has a control character")
         if parent is None or index is not None:  # else it is a key
             _check_number(node, index)
         return node

@@ -109,6 +109,7 @@ def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     yield from _model_symmetry(objective, weights, loss)
     yield from _model_order(objective, weights, loss)
     yield from _model_plane(objective, weights)
+    yield from _model_composed(objective, weights, loss)
     yield from _model_parts(objective, weights, loss)
     yield from _model_set(model, weights)
     yield Finding("arguments are left as they are", torch.equal(weights, before))
@@ -243,6 +244,16 @@ def _model_plane(objective, weights) -> Findings:
     center, first, second = weights[:3]
     expected = objective.loss(center + torch.outer(x, first) + torch.outer(y, second))
     yield _close("on a plane: the loss", _error(found, expected), ROUNDING)
+
+
+def _model_composed(objective, weights, loss) -> Findings:
+    named = objective.named(weights)
+    with torch.no_grad():
+        composed = objective.model.composed(named, objective.data)
+        if composed is None:
+            return
+        found = composed.price(composed.outputs, named)
+    yield _close("composed: price(outputs, weights) is the loss", _error(found, loss), ROUNDING)
 
 
 def _model_parts(objective, weights, loss) -> Findings:

@@ -23,17 +23,8 @@ from nnflow.checks.plugin_report import outline
 from nnflow.interfaces import KINDS, Plugin
 from nnflow.interfaces.registry import Registry, registry
 from nnflow.study.claims import Claim, Correction
-from nnflow.study.types import (
-    Certify,
-    Classify,
-    ConfigurationSettings,
-    Ends,
-    Quadrature,
-    Spectrum,
-    Stop,
-    StudySettings,
-    Trace,
-)
+from nnflow.study.stage_settings import Certify, Classify, Ends, Quadrature, Spectrum, Stop, Trace
+from nnflow.study.types import ConfigurationSettings, StudySettings
 from nnflow.study.vary import Range
 
 MANUAL = Path("config/README.md")

@@ -10,7 +10,8 @@ on which the Hessian of the Lagrangian, H = ∇²L + Σ μᵢ∇²gᵢ, decides:
 where dᵀHd > 0 for all d ≠ 0 of K, and none where dᵀHd < 0 for one (Nocedal & Wright 2006,
 Section 12.5). Where no constraint is held weakly K is a subspace and eigenvalues decide; where H is
 negative definite, whether K is {0}; else it is a question of copositivity, which is decided for a
-few constraints.
+few constraints. As without constraints, a curvature counts as known where Newton's step, here along
+the face on which the point lies, changes it little (engine/resolution.py).
 """
 
 from __future__ import annotations
@@ -22,14 +23,24 @@ import numpy as np
 import torch
 
 from nnflow.base.least_squares import nonnegative
-from nnflow.engine.critical import KINDS, UNDETERMINED, inertia, zero_range
+from nnflow.engine.critical import (
+    KINDS,
+    UNDETERMINED,
+    critical_limit,
+    inertia,
+    small_unit,
+    zero_range,
+)
 from nnflow.engine.objective import Objective
-from nnflow.study.types import Classify
+from nnflow.engine.resolution import Probe, doubts
+from nnflow.study.stage_settings import Classify
 
 DEPENDENT = 1e-10
 """Relative singular value below which normals count as linearly dependent."""
 SUPPORT = 1e-6
 """Multiplier above which a linear program, exact to 1e-7, shows that a constraint is held."""
+EXACT = 1e-7
+"""Residual up to which multipliers solve the equations as exactly as a linear program."""
 WEAK = 10
 """Most weakly held constraints for which copositivity is decided: it takes 2 to their number
 of small linear systems."""
@@ -114,7 +125,7 @@ def held_constraints(
     rows = np.concatenate([np.flatnonzero(active), np.flatnonzero(equal)])
     signs = np.where(np.arange(len(rows)) < active.sum(), 1.0, -1.0)
     cone = (signs[:, None] * normals[rows]).T
-    shares, _ = nonnegative(cone, -gradient)
+    shares, rest = nonnegative(cone, -gradient)
     _, away = nonnegative(cone, gradient)
     multipliers = np.zeros(len(normals))
     np.add.at(multipliers, rows, signs * shares)
@@ -124,7 +135,9 @@ def held_constraints(
         strong = multipliers[chosen] > zero
         estimate = np.linalg.lstsq(normals[chosen].T, -gradient)[0] if len(chosen) else shares
     else:
-        strong = np.array([_can_hold(cone, -gradient, number) for number in range(len(chosen))])
+        # one solution shows at once that those are held which it is positive in
+        shown = (shares[: len(chosen)] > SUPPORT) & (rest <= EXACT)
+        strong = _can_hold(cone, -gradient, shown)
         estimate = multipliers[chosen]
     strong |= equal[chosen]
     inequalities = ~equal[chosen]
@@ -138,15 +151,29 @@ def held_constraints(
     )
 
 
-def _can_hold(cone: np.ndarray, pull: np.ndarray, number: int) -> bool:
-    """Is there a μ ≥ 0 with cone·μ = pull in which the given entry is positive?"""
+def _can_hold(cone: np.ndarray, pull: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which of the first columns of the cone are positive in a μ ≥ 0 with cone·μ = pull?
+
+    known: (constraint,) bool, those of which it is known. A linear program raises min(μᵢ, 1),
+    summed over the others; it is asked again until it raises none.
+    """
     from scipy.optimize import linprog
 
-    wanted = np.zeros(cone.shape[1])
-    wanted[number] = -1
-    found = linprog(wanted, A_eq=cone, b_eq=pull)
-    unbounded = 3
-    return found.status == unbounded or (found.x is not None and found.x[number] > SUPPORT)
+    held, count = known.copy(), cone.shape[1]
+    while not held.all():
+        others = np.flatnonzero(~held)
+        size = len(others)
+        found = linprog(
+            np.repeat([0.0, -1.0], [count, size]),
+            A_ub=np.hstack([-np.eye(count)[others], np.eye(size)]), b_ub=np.zeros(size),
+            A_eq=np.hstack([cone, np.zeros((len(cone), size))]), b_eq=pull,
+            bounds=[(0, None)] * count + [(0, 1)] * size,
+        )  # fmt: skip
+        more = [] if found.x is None else others[found.x[count:] > SUPPORT]
+        if not len(more):
+            break
+        held[more] = True
+    return held
 
 
 def _rank(rows: np.ndarray) -> int:
@@ -162,29 +189,92 @@ def null_space(rows: np.ndarray, size: int) -> np.ndarray:
     return vectors[rank:].T
 
 
-def reduced(
-    objective: Objective, weights: torch.Tensor, zero: float
-) -> list[tuple[np.ndarray, Held, np.ndarray, float]]:
-    """For each run: the Lagrangian's Hessian BᵀHB on the null space of the strongly held normals
-    (mode, mode), the constraints, that space's basis B (weight, mode), and ‖H‖."""
+@dataclass(frozen=True)
+class Reduced:
+    """What decides at one point.
+
+    hessian: of the Lagrangian, BᵀHB (mode, mode), on the null space of the strongly held normals.
+    held: the constraints. basis: B, (weight, mode). norm: ‖H‖. slope: the Lagrangian's gradient
+    Bᵀ(∇L + Σ μᵢnᵢ), (mode,), 0 at a critical point.
+    """
+
+    hessian: np.ndarray
+    held: Held
+    basis: np.ndarray
+    norm: float
+    slope: np.ndarray
+
+
+def reduced(objective: Objective, weights: torch.Tensor, zero: float) -> list[Reduced]:
+    """For each run. zero: a multiplier up to this counts as zero; up to more where the loss is of a
+    large unit (`critical.critical_limit`)."""
     held_by = objective.constraints
-    gradient, normals = objective.gradient(weights), held_by.normals(weights)
-    active = held_by.active(weights).cpu().numpy()
+    gradients, normals = objective.gradient(weights).cpu().numpy(), held_by.normals(weights)
+    hessians = objective.hessian(weights)
+    zeros = critical_limit(zero, torch.linalg.matrix_norm(hessians, ord=2).cpu().numpy())
+    sides, active = normals.cpu().numpy(), held_by.active(weights).cpu().numpy()
     count = active.shape[1]
     equal = np.zeros(count, bool) if held_by.equations is None else held_by.equations
     held = [
-        held_constraints(*one, equal, zero)
-        for one in zip(gradient.cpu().numpy(), normals.cpu().numpy(), active, strict=True)
+        held_constraints(gradient, side, at, equal, below)
+        for gradient, side, at, below in zip(gradients, sides, active, zeros, strict=True)
     ]
     multipliers = torch.as_tensor(np.stack([one.multipliers for one in held])).to(weights)
-    whole = objective.hessian(weights) + held_by.bending(weights, multipliers)
+    whole = hessians + held_by.bending(weights, multipliers)
     norms = torch.linalg.matrix_norm(whole, ord=2).cpu().numpy()
     found = []
-    for one, hessian, norm in zip(held, whole.cpu().numpy(), norms, strict=True):
+    for run, (one, hessian) in enumerate(zip(held, whole.cpu().numpy(), strict=True)):
         basis = null_space(one.strong, weights.shape[1])
-        small = basis.T @ hessian @ basis
-        found.append(((small + small.T) / 2, one, basis, float(norm)))
+        slope = basis.T @ (gradients[run] + one.multipliers @ sides[run])
+        small = _within(hessian, basis)
+        found.append(Reduced(small, one, basis, float(norms[run]), slope))
     return found
+
+
+def _within(hessian: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    small = basis.T @ hessian @ basis
+    return (small + small.T) / 2
+
+
+def probe_on_faces(
+    objective: Objective,
+    weights: torch.Tensor,
+    found: list[Reduced],
+    rows: np.ndarray,
+    zero: np.ndarray,
+    error: np.ndarray,
+) -> Probe:
+    """Newton's step along the faces of the given runs, and what it met (`resolution.Probe`).
+
+    The step is one in the null space of the strongly held normals, without its part across those
+    held weakly; its end is projected onto the set. The multipliers stay as they are. zero, error:
+    (row, 1), size up to which a curvature counts as zero, and the gradient's error.
+    """
+    part, size = objective.take(rows), weights.shape[1]
+    along, steps = np.zeros((len(rows), size)), np.zeros((len(rows), size))
+    for row, run in enumerate(rows):
+        one = found[run]
+        values, vectors = np.linalg.eigh(one.hessian)
+        slope = vectors.T @ one.slope
+        along[row, : len(values)] = np.maximum(np.abs(slope), error[row])
+        usable = np.abs(values) > zero[row]
+        length = np.where(usable, along[row, : len(values)] / np.where(usable, values, 1), 0)
+        step = one.basis @ vectors @ np.where(slope < 0, -length, length)
+        face = null_space(np.concatenate([one.held.strong, one.held.weak]), size)
+        steps[row] = face @ face.T @ step
+    at = torch.as_tensor(rows, device=weights.device)
+    there = part.retract(weights[at] - torch.as_tensor(steps).to(weights))
+    multipliers = np.stack([found[run].held.multipliers for run in rows])
+    bending = objective.constraints.bending(there, torch.as_tensor(multipliers).to(weights))
+    moved = (part.hessian(there) + bending).cpu().numpy()
+    change = np.zeros(len(rows))
+    for row, run in enumerate(rows):
+        if len(here := found[run].hessian):
+            after = np.linalg.eigvalsh(np.nan_to_num(_within(moved[row], found[run].basis)))
+            change[row] = np.abs(after - np.linalg.eigvalsh(here)).max()
+    length = torch.linalg.vector_norm(there - weights[at], dim=1).cpu().numpy()
+    gradient = torch.linalg.vector_norm(part.stationarity(there), dim=1).cpu().numpy()
+    return Probe(along, length, change, gradient)
 
 
 def spectra(
@@ -196,49 +286,61 @@ def spectra(
 
     values = np.full(tuple(weights.shape), np.nan)
     residuals = values.copy()
-    for run, (hessian, *_) in enumerate(reduced(objective, weights, zero)):
-        if len(hessian):
-            found = dense_eigenvalues(torch.as_tensor(hessian)[None])
-            values[run, : len(hessian)], residuals[run, : len(hessian)] = (p[0] for p in found)
+    for run, one in enumerate(reduced(objective, weights, zero)):
+        if size := len(one.hessian):
+            found = dense_eigenvalues(torch.as_tensor(one.hessian)[None])
+            values[run, :size], residuals[run, :size] = (part[0] for part in found)
     return values, residuals
 
 
-def judge(objective: Objective, weights: torch.Tensor, settings: Classify) -> dict[str, np.ndarray]:
+def judge(
+    objective: Objective,
+    weights: torch.Tensor,
+    settings: Classify,
+    residual: np.ndarray,
+    smooth: np.ndarray,
+) -> dict[str, np.ndarray]:
     """Kinds on the critical cone and what they rest on, (run,) each.
 
-    index and nullity are those of the reduced Hessian where no constraint is held weakly, or
-    where it is positive definite; else not determined. A vertex whose constraints are all held
-    strongly has no modes: it is a minimum, with index and nullity 0.
+    residual: of the first-order conditions, (run,). smooth: (run,) bool. index and nullity are
+    those of the reduced Hessian where no constraint is held weakly, or where it is positive
+    definite; else not determined. A vertex whose constraints are all held strongly has no modes: it
+    is a minimum, with index and nullity 0.
     """
     found = reduced(objective, weights, settings.critical_below)
     values = np.full(tuple(weights.shape), np.nan)
-    for run, (hessian, *_) in enumerate(found):
-        values[run, : len(hessian)] = np.linalg.eigvalsh(hessian)
-    norms = np.array([norm for *_, norm in found])
-    index, nullity = inertia(values, settings.zero_below, norms)
-    known = np.array([not len(held.weak) for _, held, *_ in found])
+    for run, one in enumerate(found):
+        values[run, : len(one.hessian)] = np.linalg.eigvalsh(one.hessian)
+    norms = np.array([one.norm for one in found])
+
+    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
+        return probe_on_faces(objective, weights, found, rows.numpy(), zero.numpy(), error.numpy())
+
+    obstacle, zero_below = doubts(values, norms, residual, smooth, settings, probe)
+    index, nullity = inertia(values, zero_below, norms)
+    known = np.array([not len(one.held.weak) for one in found])
     known |= (index == 0) & (nullity == 0)
-    zeros = settings.zero_below * norms
+    zeros = zero_below[:, 0] * norms
     return {
         "second_order": np.array(
-            [
-                _kind(hessian, held, basis, zero)
-                for (hessian, held, basis, _), zero in zip(found, zeros, strict=True)
-            ]
+            [_kind(one, zero) for one, zero in zip(found, zeros, strict=True)]
         ),
         "index": np.where(known, index, UNDETERMINED),
         "nullity": np.where(known, nullity, UNDETERMINED),
         "min_eigenvalue": np.fmin.reduce(values, axis=1),
         "max_eigenvalue": np.fmax.reduce(values, axis=1),
-        "zero_range": zero_range(values, settings.zero_below, norms),
-        "active": np.array([held.active for _, held, *_ in found]),
-        "least_multiplier": np.array([held.least for _, held, *_ in found]),
+        "zero_range": zero_range(values, zero_below, norms),
+        "obstacle": obstacle,
+        "unit": small_unit(norms),
+        "active": np.array([one.held.active for one in found]),
+        "least_multiplier": np.array([one.held.least for one in found]),
     }
 
 
-def _kind(hessian: np.ndarray, held: Held, basis: np.ndarray, zero: float) -> int:
+def _kind(point: Reduced, zero: float) -> int:
     """Index into KINDS of a point that is critical to first order."""
-    weak = held.weak @ basis
+    hessian, held = point.hessian, point.held
+    weak = held.weak @ point.basis
     sign = sign_on_cone(hessian, weak, zero)
     if sign > 0:
         return KINDS.index("minimum")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ SEARCHES = ((3e-9, 48, 1), (3e-9, 256, 1), (3e-9, 512, 1), (1e-6, 256, 4), (1e-3
 of a network's Hessian is apart from the rest and soon found. The low end lies beside a cluster
 at zero, which takes a large basis, and restarts hardly help; an eigenvalue inside the cluster
 may miss the tolerance, and is then still known, to its residual."""
+APART = ((3e-9, 10, 8),)
+"""What is tried first at the high end, without a shift: twice the wanted vectors and 10, restarted.
+Where the end is apart from the rest, that takes fewer products than to fill a large basis once."""
 FORMED = 256
 """Up to so many weights, beside four per wanted eigenvalue, the matrix itself is formed."""
 SHIFT = 1.5
@@ -90,7 +94,7 @@ def extreme_eigenvalues(
     if size <= 4 * max(counts) + FORMED:
         ends = _formed(counted, size, counts)
     else:
-        scale = _scale(counted, start)
+        scale = cache(lambda: _scale(counted, start))  # not before it is needed
         sides = zip((-1, 1), counts, strict=True)
         ends = [_end(counted, side, most, scale, start) for side, most in sides]
     (low, low_residual, low_vectors), (high, high_residual, high_vectors) = ends
@@ -188,7 +192,9 @@ def _scale(product: Product, start: np.ndarray) -> float:
     return largest or 1.0
 
 
-def _end(product: Product, side: int, count: int, scale: float, start: np.ndarray) -> End:
+def _end(
+    product: Product, side: int, count: int, scale: Callable[[], float], start: np.ndarray
+) -> End:
     """What is known of the low (side −1) or high (+1) end, ascending.
 
     ARPACK's tolerance is relative to each eigenvalue, which asks too much of one near zero.
@@ -197,22 +203,35 @@ def _end(product: Product, side: int, count: int, scale: float, start: np.ndarra
     """
     if count == 0:
         return np.empty(0), np.empty(0), np.empty((len(start), 0))
-    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+    from scipy.sparse.linalg import ArpackError, ArpackNoConvergence, eigsh
 
-    size, shift = len(start), side * SHIFT * scale
-    moved = LinearOperator(
-        (size, size), matvec=lambda vector: product(vector) + shift * vector, dtype=start.dtype
-    )
+    size = len(start)
     which = "LA" if side > 0 else "SA"
     found = []
-    for tolerance, basis, restarts in SEARCHES:
-        limits = {"tol": tolerance, "ncv": min(size, 4 * count + basis), "maxiter": restarts}
+    tries = [(tolerance, 2 * count + basis, n, 0) for tolerance, basis, n in APART if side > 0]
+    tries += [(tolerance, 4 * count + basis, n, SHIFT) for tolerance, basis, n in SEARCHES]
+    for tolerance, basis, restarts, far in tries:
+        limits = {"tol": tolerance, "ncv": min(size, basis), "maxiter": restarts}
+        moved = _moved(product, side * far * scale() if far else 0.0, start)
         try:
             found.append(eigsh(moved, count, which=which, v0=start, rng=0, **limits)[1])
             break
         except ArpackNoConvergence as partial:
             found.append(partial.eigenvectors)
+        except ArpackError:  # of a zero operator, where it is not moved
+            if far:
+                raise
     return _ritz(product, np.hstack(found), side, count)
+
+
+def _moved(product: Product, shift: float, like: np.ndarray):
+    """v ↦ Hv + shift·v for ARPACK."""
+    from scipy.sparse.linalg import LinearOperator
+
+    def moved(vector: np.ndarray) -> np.ndarray:
+        return product(vector) + shift * vector if shift else product(vector)
+
+    return LinearOperator((len(like), len(like)), matvec=moved, dtype=like.dtype)
 
 
 def _ritz(product: Product, vectors: np.ndarray, side: int, count: int) -> End:

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from nnflow.engine.objective import Objective, flatten
+from nnflow.engine.lanczos import stochastic_density
+from nnflow.engine.objective import Objective, flatten, numpy_product
+from nnflow.engine.sharpness import Highest, highest
+from nnflow.engine.trace import Trace, trace
 
 CHUNK_BYTES = 64 * 2**20
 """Memory for the weights that are evaluated together, each beside what it makes of the data."""
@@ -58,6 +61,36 @@ class Landscape:
         at = torch.as_tensor(np.broadcast_to(weights, vectors.shape).copy())
         return self._objective.hessian_vector(at)(torch.as_tensor(vectors)).cpu().numpy()
 
+    def highest(
+        self, weights: Points, count: int, start: np.ndarray | None = None, tolerance: float = 1e-4
+    ) -> Highest:
+        """The `count` highest eigenvalues of the Hessian at each point, (point, count), descending,
+        with residuals of at most `tolerance` times the largest and vectors (point, count, weight),
+        all points at once. start: vectors near theirs, (point, vector, weight), such as those of
+        the points before; null: drawn."""
+        at = torch.as_tensor(self.flat(weights))
+        drawn = np.random.default_rng(0).standard_normal((1, at.shape[1]))
+        if start is None:
+            drawn = np.random.default_rng(0).standard_normal((count + 1, at.shape[1]))
+            start = np.empty((len(at), 0, at.shape[1]))
+        fresh = np.broadcast_to(drawn, (len(at), *drawn.shape))  # what the start has no part of
+        vectors = torch.as_tensor(np.concatenate([start, fresh], axis=1))
+        found = highest(self._objective.hessian_vector(at), vectors, count, tolerance)
+        return Highest(*(part.numpy() for part in found[:3]), found.products)
+
+    def trace(self, point: np.ndarray, error: float, most: int, seed: int = 0) -> Trace:
+        """The trace of the Hessian at one point, (weight,), by Hutch++, with its interval."""
+        product = numpy_product(self._objective, torch.as_tensor(point)[None])
+        return trace(product, len(point), error, most, seed)
+
+    def density(
+        self, point: np.ndarray, steps: int, probes: int, seed: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes and weights, (probe, step), of the density of the Hessian's eigenvalues at one
+        point, (weight,), by stochastic Lanczos quadrature."""
+        product = numpy_product(self._objective, torch.as_tensor(point)[None])
+        return stochastic_density(product, len(point), steps, probes, seed)
+
     def plane(
         self,
         center: np.ndarray,
@@ -72,8 +105,8 @@ class Landscape:
         with torch.no_grad():
             known = self._objective.model.on_plane(*axes, self._objective.data)
         if known is None:
-            rows = [center + b * second + np.outer(x, first) for b in y]
-            return self.loss(np.concatenate(rows)).reshape(len(y), len(x))
+            across = np.outer(x, first)
+            return np.stack([self.loss(center + b * second + across) for b in y])
         places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
 
         def function(part: torch.Tensor) -> torch.Tensor:

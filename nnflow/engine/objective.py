@@ -13,6 +13,7 @@ import torch
 
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
+from nnflow.engine.gauss_newton import gauss_newton, gauss_newton_vector
 from nnflow.engine.samples import HELD_OUT, check_arrays, for_model, load_arrays
 from nnflow.interfaces.constraints import ConvexSet
 from nnflow.interfaces.manifolds import Manifold
@@ -40,6 +41,8 @@ class Objective:
     weights. None: they are free.
     varied: settings of the model that differ from run to run, (run,) each.
     buffers: numbers of each run that nothing moves, (run, *shape) each.
+    curvature: what `hessian` and `hessian_vector` give: the `hessian`, or in its place the
+    `gauss_newton` or the `fisher` matrix (engine/gauss_newton.py).
     """
 
     model: Model
@@ -49,6 +52,7 @@ class Objective:
     constraints: ConvexSet | None = None
     varied: dict[str, torch.Tensor] = field(default_factory=dict)
     buffers: dict[str, torch.Tensor] = field(default_factory=dict)
+    curvature: str = "hessian"
 
     def take(self, rows: np.ndarray) -> Objective:
         """The objective of the given runs (row numbers)."""
@@ -146,6 +150,8 @@ class Objective:
     def hessian_vector(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """v ↦ ∇²L v for vectors (run, weight); the graph of ∇L is built once and kept. Raises
         UserError on a manifold, where Hessians have to be formed."""
+        if self.curvature != "hessian":
+            return gauss_newton_vector(self, weights)
         if self.manifold is not None:
             raise UserError(
                 f"model {self.model.name!r}: its weights are bound to a manifold, so Hessians are"
@@ -166,6 +172,8 @@ class Objective:
     def hessian(self, weights: torch.Tensor) -> torch.Tensor:
         """∇²L, (run, weight, weight), symmetric up to rounding; on a manifold in an orthonormal
         basis of the tangent space, (run, dimension, dimension)."""
+        if self.curvature != "hessian":
+            return gauss_newton(self, weights)
         with torch.no_grad():
             known = self.model.hessian(self.named(weights), self.data)
         if known is None:
@@ -242,7 +250,12 @@ def numpy_product(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """v ↦ ∇²L v at the weights of one run (1, weight), for NumPy vectors."""
     product = objective.hessian_vector(weights)
-    return lambda v: product(torch.as_tensor(v, device=weights.device)[None])[0].cpu().numpy()
+
+    def numpy_product(vector: np.ndarray) -> np.ndarray:
+        given = torch.as_tensor(vector, device=weights.device).to(weights.dtype)
+        return product(given[None])[0].double().cpu().numpy()
+
+    return numpy_product
 
 
 def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:

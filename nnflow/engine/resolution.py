@@ -19,8 +19,11 @@ from dataclasses import dataclass, fields
 import numpy as np
 import torch
 
+from nnflow.engine.critical import CRITICAL, OBSTACLES, critical_limit, small_unit
 from nnflow.engine.minres import minres
 from nnflow.engine.objective import Objective
+from nnflow.engine.valleys import finite
+from nnflow.study.stage_settings import Classify
 
 ERROR = 1e-13
 """Error of a gradient's components, where the norm of the Hessian is not below critical.SMALL:
@@ -84,7 +87,7 @@ def dense_probe(
     parts = _newton(along, values, zero, error)
     step = objective.from_tangent(weights, (vectors @ parts[..., None]).squeeze(-1))
     there = objective.retract(weights - step)
-    change = _changes(torch.linalg.eigvalsh(_finite(objective.hessian(there))), values)
+    change = _changes(torch.linalg.eigvalsh(finite(objective.hessian(there))), values)
     return _probe(objective, there, along, error, step, change)
 
 
@@ -159,6 +162,42 @@ def _doubts(size: np.ndarray, zero: np.ndarray, probe: Probe) -> tuple[np.ndarra
     return tuple(np.where(doubt, size, 0).max(axis=1, initial=0) for doubt in doubts)
 
 
+def doubts(
+    values: np.ndarray,
+    norm: np.ndarray,
+    gradient_norm: np.ndarray,
+    smooth: np.ndarray,
+    settings: Classify,
+    probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
+) -> tuple[np.ndarray, np.ndarray]:
+    """What keeps runs from being critical (run,), and the fraction of the largest eigenvalue up to
+    which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
+    more of them in doubt.
+
+    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian
+    says nothing about the way to it. probe: of the given rows, with zero and error.
+    """
+    limit = critical_limit(settings.critical_below, norm)
+    obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))
+    zero_below = np.full((len(values), 1), settings.zero_below)
+    rows = np.flatnonzero((obstacle == 0) & smooth)
+    if len(rows) == 0:
+        return obstacle, zero_below
+    error = ERROR * small_unit(norm)
+
+    def of_rows(chosen: np.ndarray, zero: np.ndarray) -> Probe:
+        at = rows[chosen]
+        return probe(*(torch.as_tensor(part) for part in (at, zero, error[at, None])))
+
+    doubtful, met = doubtful_below(values[rows], settings.zero_below * norm[rows, None], of_rows)
+    below = critical_limit(CRITICAL, norm[rows])
+    far = too_large(gradient_norm[rows], below, doubtful > 0, met)
+    obstacle[rows[far]] = OBSTACLES.index("curvature")
+    scale = np.where(norm[rows] > 0, norm[rows], 1)
+    zero_below[rows, 0] = np.maximum(settings.zero_below, doubtful / scale)
+    return obstacle, zero_below
+
+
 def too_large(
     gradient_norm: np.ndarray, below: np.ndarray, doubtful: np.ndarray, probe: Probe
 ) -> np.ndarray:
@@ -169,41 +208,6 @@ def too_large(
     """
     unexplained = ~(probe.gradient <= EXPLAINED * gradient_norm) & (gradient_norm > below)
     return unexplained | (doubtful & ~(probe.length <= NEAR))
-
-
-def beside_valley(
-    objective: Objective,
-    weights: torch.Tensor,
-    vectors: torch.Tensor,
-    flat: torch.Tensor,
-    zero: torch.Tensor,
-    critical_below: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where straight flat valleys are shortest, (run, weight), and which runs lie in one, (run,).
-
-    vectors: (run, weight, mode). flat: (run, mode) bool, whose eigenvalue is zero. zero: (run, 1),
-    up to which one is. critical_below: (run,). All points of a straight valley have one shortest
-    one: the weights without their part along the flat directions. The valley is straight if the
-    gradient vanishes and the Hessian is zero along the same directions there and at a place at
-    random in them, about as far away as a weight is long: a curved valley may touch its tangent at
-    one point, not at two.
-    """
-    shortest = weights - _along(weights, vectors, flat)
-    away = torch.as_tensor(np.random.default_rng(0).standard_normal(weights.shape[1])).to(weights)
-    straight = flat.any(dim=1)
-    for place in (shortest, shortest + _along(away.expand_as(weights), vectors, flat)):
-        still = torch.linalg.vector_norm(objective.gradient(place), dim=1) < critical_below
-        level = (objective.loss(place) - objective.loss(weights)).abs() < critical_below
-        turned = (_finite(objective.hessian(place)) @ vectors) * flat[:, None]
-        unbent = torch.linalg.vector_norm(turned, dim=1).amax(dim=1) <= zero.squeeze(1)
-        straight = straight & still & level & unbent
-    return shortest, straight
-
-
-def _along(points: torch.Tensor, vectors: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
-    """The part of points (run, weight) along the flat eigenvectors."""
-    parts = torch.where(flat, (vectors.mT @ points[..., None]).squeeze(-1), 0.0)
-    return (vectors @ parts[..., None]).squeeze(-1)
 
 
 def _newton(
@@ -218,11 +222,6 @@ def _newton(
 
 def _changes(there: torch.Tensor, here: torch.Tensor) -> torch.Tensor:
     return (there - here).abs().amax(dim=1)
-
-
-def _finite(hessian: torch.Tensor) -> torch.Tensor:
-    """Hessians that are not finite, out of reach, in a form that eigenvalues can be asked of."""
-    return torch.nan_to_num(hessian, nan=1e300, posinf=1e300, neginf=-1e300)
 
 
 def _probe(objective, there, along, error, step, change) -> Probe:

@@ -64,7 +64,8 @@ def for_model(model: Model, arrays: Mapping[str, np.ndarray]) -> dict[str, np.nd
 
 def _clean(dataset: Dataset, name: str, array: Any) -> np.ndarray:
     if type(array).__module__.partition(".")[0] == "torch":
-        array = array.detach().cpu().numpy()
+        array = array.detach().cpu().to_dense()
+        array = (array.double() if array.is_floating_point() else array).numpy()
     if isinstance(array, np.ma.MaskedArray):
         if np.ma.is_masked(array):
             raise _refused(dataset, f"{name!r} has masked values; a missing value is no number")
@@ -75,6 +76,8 @@ def _clean(dataset: Dataset, name: str, array: Any) -> np.ndarray:
             array = np.array(array.tolist())
     except ValueError:
         raise _refused(dataset, f"{name!r} is no array: its rows have different lengths") from None
+    if array.ndim == 0 and array.dtype.kind == "O":
+        raise _refused(dataset, f"{name!r} is no array, but {type(array.item()).__name__}")
     if array.ndim == 0:
         raise _refused(dataset, f"{name!r} is a single number; its first axis must be the samples")
     if array.dtype.kind == "b":
@@ -82,9 +85,16 @@ def _clean(dataset: Dataset, name: str, array: Any) -> np.ndarray:
         raise _refused(dataset, f"{name!r} is boolean; give 0 and 1, or -1 and 1")
     if array.dtype.kind not in "iuf":
         raise _refused(dataset, f"{name!r} has {_words(array)}, not numbers")
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise _refused(dataset, f"{name!r} has values that are not finite")
-    return np.ascontiguousarray(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64)
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float64)
+        if not np.isfinite(array).all():
+            raise _refused(dataset, f"{name!r} has values that are not finite")
+    if array.dtype.kind == "u" and array.size and array.max() > np.iinfo(np.int64).max:
+        raise _refused(
+            dataset, f"{name!r} has whole numbers above 2^63 - 1, the most that int64 holds"
+        )
+    return np.ascontiguousarray(array, dtype=array.dtype if array.dtype.kind == "f" else np.int64)
 
 
 def _words(array: np.ndarray) -> str:

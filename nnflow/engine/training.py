@@ -18,7 +18,7 @@ from nnflow.engine.basin import basin_margin
 from nnflow.engine.objective import Objective
 from nnflow.engine.outcome import RUNNING, STATUS, STOPPED_BY, Outcome, Position, with_settings
 from nnflow.interfaces.optimizer import Optimizer, State
-from nnflow.study.types import Stop, Trace
+from nnflow.study.stage_settings import Stop, Trace
 
 CHUNK_WEIGHTS = 2**15
 """Weights advanced together on a CPU: a quarter of a megabyte, so that a step's half-dozen

@@ -36,6 +36,11 @@ class Enclosure:
         """Is L proved to be twice continuously differentiable on the whole box?"""
         return True
 
+    def none_beyond(self, radius: float) -> bool:
+        """Is it proved that no critical point has an entry of modulus `radius` or more? With it, a
+        list of the critical points in a box is one of all."""
+        return False
+
     def loss(self, box: arb_mat) -> arb:
         """L."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""What a loss is: the price of an output."""
+"""What a loss is: a function ℓ(output, target)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Loss(Plugin):
     """What targets are: "real" numbers, "classes" counted from 0, or "any" of them."""
     convex: ClassVar[bool] = True
     """Is ℓ convex in the outputs? Models may find the infimum by descent then."""
+    likelihood: ClassVar[bool] = False
+    """Is ℓ = −log p(target | output) + const, with the output a natural parameter of p? Then the
+    Gauss–Newton matrix is the Fisher matrix."""
 
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, (…, sample), from outputs (…, sample, output) and targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.enclosure import Enclosure
@@ -28,6 +28,19 @@ Data = Mapping[str, "torch.Tensor"]
 class Minibatch(dict):
     """Data whose arrays, but for the held-out ones, begin with an axis over the runs: each run has
     samples of its own."""
+
+
+class Composed(NamedTuple):
+    """A loss as a function of outputs, L(W) = price(f(W), W).
+
+    outputs: f(W), (run, …). price: L, (run,), of outputs and weights. likelihood: are the outputs
+    natural parameters of a distribution of the targets, and is the price, but for what weights cost
+    by themselves, the mean of its −log p?
+    """
+
+    outputs: torch.Tensor
+    price: Callable[[torch.Tensor, Weights], torch.Tensor]
+    likelihood: bool
 
 
 class Model(Plugin):
@@ -100,6 +113,10 @@ class Model(Plugin):
         than `loss` at every point; None: it has none. The three have a leading axis of length 1."""
         return None
 
+    def composed(self, weights: Weights, data: Data) -> Composed | None:
+        """L as a function of outputs, for Gauss–Newton and Fisher matrices; None: not told."""
+        return None
+
     def arrays(self) -> dict[str, str]:
         """The arrays of a dataset that the loss reads, {name: "real" or "classes"}: real numbers,
         or whole ones from 0. A study without them is refused before any job; empty: not told."""
@@ -149,6 +166,11 @@ class Model(Plugin):
     def invariants(self, weights: Weights) -> torch.Tensor | None:
         """(run, number): numbers that are the same for a point's images under the model's
         symmetry and, for practical purposes, differ otherwise; None: the weights."""
+        return None
+
+    def outputs(self, weights: Weights, inputs: torch.Tensor) -> torch.Tensor | None:
+        """What the network gives for inputs (sample, …): (run, sample, output); None: the model is
+        no function of inputs, or does not say. Tangent kernels are those of this function."""
         return None
 
     def observables(self, weights: Weights, data: Data) -> dict[str, torch.Tensor]:

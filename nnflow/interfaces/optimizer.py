@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnflow.interfaces.plugin import Plugin
 
@@ -42,6 +42,12 @@ class Optimizer(Plugin):
 
     needs_constraints: ClassVar[bool] = False
     """True if there is no step without a convex set."""
+
+    def stable_curvature(self) -> Any:
+        """The largest curvature λ > 0 of a quadratic λw²/2 on which the steps do not grow: 2/α for
+        gradient descent. A number, (run,) where settings vary; None: there is none, or it is not
+        known."""
+        return None
 
     def start(self, weights: torch.Tensor, scale: torch.Tensor) -> State:
         """State before the first step.

@@ -66,7 +66,8 @@ class Plugin(Settings):
         """Files and folders whose content it reads (a table, a checkpoint): jobs run again where
         that has changed. A download whose hash the code knows needs no mention.
 
-        folder: where datasets keep their files.
+        A setting that is the path of a file, from the working folder or from `folder`, needs none
+        either. folder: where datasets keep their files.
         """
         return ()
 
@@ -86,6 +87,43 @@ class Plugin(Settings):
         """This plugin and those among its settings, at any depth."""
         yield self
         yield from _inside(getattr(self, field) for field in type(self).model_fields)
+
+
+def files_of(plugin: Plugin, folder: Path | None) -> tuple[Path, ...]:
+    """The files and folders that a plugin names in `files`, and those that its settings name: texts
+    that are the path of a file, from the working folder or from the data folder, and paths.
+
+    folder: the data folder; None: there is none, and the plugin's `files` are left out.
+    """
+    named = () if folder is None else tuple(map(Path, plugin.files(folder)))
+    places = [Path(), *([folder] if folder else [])]
+    told = [
+        place / text
+        for text in _texts(getattr(plugin, field) for field in type(plugin).model_fields)
+        for place in places
+        if text != Path() and _is_there(place / text, folders=isinstance(text, Path))
+    ]
+    return (*named, *(file for file in told if file not in named))
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str | Path]:
+    """The texts and paths among values, lists, mappings and settings, those of plugins apart."""
+    for value in values:
+        if isinstance(value, str | Path):
+            yield value
+        elif isinstance(value, Settings) and not isinstance(value, Plugin):
+            yield from _texts(getattr(value, field) for field in type(value).model_fields)
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
+        elif isinstance(value, dict):
+            yield from _texts(value.values())
+
+
+def _is_there(path: Path, folders: bool) -> bool:
+    try:
+        return path.is_file() or (folders and path.is_dir())
+    except (OSError, ValueError):  # a text that can't be a path: too long, with a null
+        return False
 
 
 def _inside(values: Iterable[Any]) -> Iterator[Plugin]:

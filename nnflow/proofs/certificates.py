@@ -200,7 +200,7 @@ def _check(name: str, model: Model, dataset: xr.Dataset, number: int) -> CheckRe
             why = f" ({proof.obstacle})" if proof.obstacle else ""
             text = f"{bound} = {getattr(claim, bound):.17g} is not proved again{why}"
             return CheckResult(name, False, text)
-    return CheckResult(name, True, described(said, claim))
+    return CheckResult(name, True, described(said, claim, model.name))
 
 
 def _implied(bound: str, proved: float, claimed: float) -> bool:
@@ -208,11 +208,12 @@ def _implied(bound: str, proved: float, claimed: float) -> bool:
     return proved <= claimed if bound in UPPER else proved >= claimed
 
 
-def described(said: str, claim: Proof) -> str:
-    """A certificate in one line."""
+def described(said: str, claim: Proof, model: str) -> str:
+    """A certificate in one line. Boxes are of the model's own weights: where these are those of
+    symmetric networks, it says nothing of other networks nearby."""
     return (
         f"{said.replace('_', ' ')}: one critical point within {claim.distance:.1e} of the center"
-        f" and no other within {claim.radius:.1e}, lowest eigenvalue in"
+        f" and no other within {claim.radius:.1e} in the weights of {model}, lowest eigenvalue in"
         f" [{claim.min_eigenvalue_low:.9f}, {claim.min_eigenvalue_high:.9f}], loss in"
         f" [{claim.loss_low:.9f}, {claim.loss_high:.9f}]"
     )

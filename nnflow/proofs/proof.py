@@ -146,14 +146,14 @@ def _existence(enclosure: Enclosure, center: np.ndarray, radius: float) -> tuple
     if not enclosure.smooth(box):
         return replace(failed, obstacle="the loss is not proved smooth on the box"), box
     hessian = enclosure.hessian(box)
-    middle = _middle(hessian)
-    if not np.isfinite(middle).all():
+    guess = middle(hessian)
+    if not np.isfinite(guess).all():
         return replace(failed, obstacle="the Hessian can't be enclosed"), hessian
     try:
-        guess = np.linalg.inv(middle)
+        guess = np.linalg.inv(guess)
     except np.linalg.LinAlgError:
         return replace(failed, obstacle="the Hessian is singular"), hessian
-    inverse = _exact(guess)
+    inverse = exact(guess)
     delta = _largest(inverse * enclosure.gradient(_box(center, 0.0)))
     defect = inverse * hessian
     for i in range(len(center)):
@@ -194,24 +194,24 @@ def _eigenvalue_bounds(matrix: arb_mat) -> tuple[float, float, float, float]:
     The upper bound of the highest costs a product of matrices more, and is of interest only
     where all eigenvalues may be negative; elsewhere it is left infinite.
     """
-    middle = _middle(matrix)
-    if not np.isfinite(middle).all():
+    center = middle(matrix)
+    if not np.isfinite(center).all():
         return -math.inf, math.inf, -math.inf, math.inf
-    middle = (middle + middle.T) / 2
-    last = len(middle) - 1
-    (lowest, *_), first = scipy.linalg.eigh(middle, subset_by_index=[0, 0])
-    (highest, *_), final = scipy.linalg.eigh(middle, subset_by_index=[last, last])
+    center = (center + center.T) / 2
+    last = len(center) - 1
+    (lowest, *_), first = scipy.linalg.eigh(center, subset_by_index=[0, 0])
+    (highest, *_), final = scipy.linalg.eigh(center, subset_by_index=[last, last])
     scale = float(max(abs(lowest), abs(highest)))
     shift = SHIFT * scale
-    below = _proved_shift(matrix, middle, float(lowest - shift))
+    below = _proved_shift(matrix, center, float(lowest - shift))
     above = math.inf
     if highest < 0:
-        above = -_down(_proved_shift(matrix * -1, -middle, float(-highest - shift)))
+        above = -_down(_proved_shift(matrix * -1, -center, float(-highest - shift)))
     first, final = _rayleigh(matrix, first), _rayleigh(matrix, final)
     return _down(below), _up(first), _down(final), above
 
 
-def _proved_shift(matrix: arb_mat, middle: np.ndarray, shift: float) -> arb:
+def _proved_shift(matrix: arb_mat, center: np.ndarray, shift: float) -> arb:
     """A lower bound of the lowest eigenvalue near `shift`; −∞ where there is none.
 
     With R the Cholesky factor of M − μI in floating point and E = M − μI − RRᵀ, in balls, each
@@ -219,29 +219,29 @@ def _proved_shift(matrix: arb_mat, middle: np.ndarray, shift: float) -> arb:
     spectral norm of E is at most its largest row sum.
     """
     try:
-        factor = scipy.linalg.cholesky(middle - shift * np.eye(len(middle)), lower=True)
+        factor = scipy.linalg.cholesky(center - shift * np.eye(len(center)), lower=True)
     except np.linalg.LinAlgError:
         return arb.neg_inf()
-    exact = _exact(factor)
-    rest = matrix - exact * exact.transpose()
-    for i in range(len(middle)):
+    triangle = exact(factor)
+    rest = matrix - triangle * triangle.transpose()
+    for i in range(len(center)):
         rest[i, i] -= shift
     return shift - _row_sum_norm(rest)
 
 
 def _rayleigh(matrix: arb_mat, vector: np.ndarray) -> arb:
     """vᵀMv/vᵀv, between the lowest and the highest eigenvalue of M."""
-    exact = _exact(vector)
-    row = exact.transpose()
-    return (row * (matrix * exact))[0, 0] / (row * exact)[0, 0]
+    column = exact(vector)
+    row = column.transpose()
+    return (row * (matrix * column))[0, 0] / (row * column)[0, 0]
 
 
-def _exact(array: np.ndarray) -> arb_mat:
+def exact(array: np.ndarray) -> arb_mat:
     """Floating-point numbers as the dyadic numbers that they are."""
     return arb_mat(*array.shape, array.ravel().tolist())
 
 
-def _middle(matrix: arb_mat) -> np.ndarray:
+def middle(matrix: arb_mat) -> np.ndarray:
     """Midpoints, rounded: a guess."""
     # entry by entry: a list of all entries takes more memory than the matrix
     rows, columns = matrix.nrows(), matrix.ncols()

@@ -10,7 +10,8 @@ from nnflow.engine.families import NO_FAMILY
 from nnflow.proofs.certificates import center_of, enclosure_of, proofs_dataset, weight_axes
 from nnflow.proofs.proof import prove
 from nnflow.stages.job import Job
-from nnflow.study.types import Certify, Configuration
+from nnflow.study.stage_settings import Certify
+from nnflow.study.types import Configuration
 
 
 def certify(job: Job) -> None:

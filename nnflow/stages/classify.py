@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,47 +9,22 @@ import torch
 import xarray as xr
 
 from nnflow.base import store
-from nnflow.engine.clarke import ClarkeTest, clarke_test
-from nnflow.engine.constrained import OnFace
-from nnflow.engine.constrained import judge as judge_on_faces
 from nnflow.engine.critical import (
-    CRITICAL,
     IS_GLOBAL,
     KINDS,
     OBSTACLES,
     UNDETERMINED,
     check_infimum,
-    critical_limit,
-    indefinite,
-    inertia,
-    inertia_of_ends,
     is_global,
-    kinds,
-    second_order,
-    small_unit,
-    zero_range,
 )
-from nnflow.engine.eigenvalues import ends_of_spectra, power_norm
-from nnflow.engine.newton import Method
-from nnflow.engine.objective import Objective, make_objective
-from nnflow.engine.polish import POLISHED, CautiousSteps, FreeSteps, polish
-from nnflow.engine.resolution import (
-    ERROR,
-    Probe,
-    beside_valley,
-    dense_probe,
-    doubtful_below,
-    free_probe,
-    too_large,
-)
+from nnflow.engine.judging import Tell, judged
+from nnflow.engine.objective import make_objective
 from nnflow.engine.weights import buffer_variables, from_flat, to_flat, with_buffers
 from nnflow.interfaces.model import size
 from nnflow.stages.faults import blaming
 from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device, run_coordinates
-from nnflow.study.types import Classify, RunSlice
-
-Tell = Callable[[str], None]
+from nnflow.study.types import RunSlice
 
 
 def _unheard(text: str) -> None:
@@ -117,7 +91,7 @@ def _classify_runs(
     # of a group without finite runs one is judged elsewhere, for the columns' shapes
     chosen = np.flatnonzero(finite) if finite.any() else np.array([0])
     start = last[chosen] if finite.any() else objective.retract(torch.ones_like(last[:1]))
-    weights, columns = _judged(objective.take(chosen), start, configured.classify, tell)
+    weights, columns = judged(objective.take(chosen), start, configured.classify, tell)
     if finite.any() and not objective.varied:  # the infimum is that of the settings in the file
         runs = run_slice.start + rows[chosen]
         check_infimum(columns["loss"], model.infimum(), runs, model.name)
@@ -127,6 +101,7 @@ def _classify_runs(
     variables = from_flat(model, everywhere) | buffer_variables(objective)
     variables["invariant"] = (("run", "number"), columns.pop("invariant"))
     variables["straight"] = ("run", columns.pop("straight").astype(np.int8))
+    variables["valley"] = (("run", "landmark", "mark"), columns.pop("valley"))
     kind, obstacle, unit = (columns.pop(name) for name in ("kind", "obstacle", "unit"))
     variables |= _described(columns)
     within = configured.classify.global_within
@@ -153,245 +128,6 @@ def _scattered(values: np.ndarray, finite: np.ndarray, name: str) -> np.ndarray:
     whole = np.full((len(finite), *values.shape[1:]), missing, dtype=values.dtype)
     whole[finite] = values[: finite.sum()]
     return whole
-
-
-def _judged(
-    objective: Objective, start: torch.Tensor, settings: Classify, tell: Tell
-) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
-    """Weights after polishing, and the columns of runs whose weights and losses are finite."""
-    model, dense = objective.model, start.shape[1] <= settings.dense_up_to
-    weights = start
-    if settings.polish == "newton":
-        weights = _polished(objective, start, settings, tell)
-    values = {
-        "loss": objective.loss(weights),
-        "gradient_norm": torch.linalg.vector_norm(objective.stationarity(weights), dim=1),
-        "distance": torch.linalg.vector_norm(weights - start, dim=1),
-    }
-    columns = {name: value.cpu().numpy() for name, value in values.items()}
-    smooth = objective.smooth(weights).cpu().numpy()
-    if objective.constraints is not None:
-        columns |= judge_on_faces(objective, weights, settings)
-        columns["kkt_residual"] = columns["gradient_norm"]
-        unmet = ~(columns["gradient_norm"] < settings.critical_below)
-        columns["obstacle"] = np.where(unmet, OBSTACLES.index("gradient"), 0)
-        columns["unit"] = np.ones(len(weights))
-    else:
-        judge = _dense if dense else _matrix_free
-        columns |= judge(objective, weights, settings, columns["gradient_norm"], smooth, tell)
-    columns["kind"] = kinds(columns.pop("second_order"), columns["obstacle"], smooth)
-    columns |= _at_kinks(objective, weights, columns["kind"], settings)
-    invariants = model.invariants(objective.named(weights))
-    columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
-    columns["straight"] = np.zeros(len(weights), bool)
-    if invariants is None and dense and objective.manifold is None:
-        columns |= _valleys(objective, weights, columns, settings)
-    passed = columns["kind"] != KINDS.index("not_critical")
-    columns["obstacle"] = np.where(passed, OBSTACLES.index("none"), columns["obstacle"])
-    return weights, columns
-
-
-def _valleys(
-    objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
-) -> dict[str, np.ndarray]:
-    """Of degenerate runs in a straight flat valley, the invariants are its shortest point."""
-    rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
-    if objective.constraints is not None or len(rows) == 0:
-        return {}
-    part, at = objective.take(rows), torch.as_tensor(rows)
-    values, vectors = torch.linalg.eigh(part.hessian(weights[at]))
-    # the eigenvalues that were counted as zero are the smallest ones
-    order = values.abs().argsort(dim=1).argsort(dim=1)
-    flat = order < torch.as_tensor(columns["nullity"][rows])[:, None]
-    norm = values.abs().amax(dim=1, keepdim=True)
-    zero = torch.where(flat, values.abs(), 0.0).amax(dim=1, keepdim=True)
-    zero = zero.maximum(settings.zero_below * norm)
-    limit = critical_limit(settings.critical_below, norm.squeeze(1).cpu().numpy())
-    shortest, straight = beside_valley(
-        part, weights[at], vectors, flat, zero, torch.as_tensor(limit).to(weights)
-    )
-    chosen = straight.cpu().numpy()
-    invariant, found = columns["invariant"].copy(), columns["straight"].copy()
-    invariant[rows[chosen]] = shortest.cpu().numpy()[chosen]
-    found[rows] = chosen
-    return {"invariant": invariant, "straight": found}
-
-
-def _polished(
-    objective: Objective, start: torch.Tensor, settings: Classify, tell: Tell
-) -> torch.Tensor:
-    radius = settings.polish_radius
-    if objective.constraints is not None:
-        # a critical point along a face may be none of the set: the loss may fall on the way off it
-        moved = polish(OnFace(objective), start, radius, tell=tell)
-        before, after = (
-            torch.linalg.vector_norm(objective.stationarity(at), dim=1) for at in (start, moved)
-        )
-        return torch.where((after < before)[:, None], moved, start)
-    dense = start.shape[1] <= settings.dense_up_to
-    method = CautiousSteps() if dense else FreeSteps()
-    moved = polish(objective, start, radius, method, tell=tell)
-    return _polished_in_its_unit(objective, start, moved, method, radius)
-
-
-def _polished_in_its_unit(
-    objective: Objective, start: torch.Tensor, moved: torch.Tensor, method: Method, radius: float
-) -> torch.Tensor:
-    """Runs whose loss is of a small unit, polished until the gradient is small in that, too."""
-    unit = torch.as_tensor(small_unit(_norms(objective, moved, method).cpu().numpy())).to(moved)
-    gradient = torch.linalg.vector_norm(objective.gradient(moved), dim=1)
-    rows = torch.nonzero((unit < 1) & (gradient > POLISHED * unit)).squeeze(1)
-    if len(rows) == 0:
-        return moved
-    part = objective.take(rows.cpu().numpy())
-    again = polish(part, moved[rows], radius, method, POLISHED * unit[rows])
-    near = torch.linalg.vector_norm(again - start[rows], dim=1) <= radius
-    return moved.index_put((rows,), torch.where(near[:, None], again, moved[rows]))
-
-
-def _norms(objective: Objective, weights: torch.Tensor, method: Method) -> torch.Tensor:
-    """The norms of the Hessians, (run,): of a matrix by all of its entries, without it from below
-    by the power method."""
-    if isinstance(method, CautiousSteps):
-        return torch.linalg.matrix_norm(objective.hessian(weights))
-    return power_norm(objective.hessian_vector(weights), weights)
-
-
-def _at_kinks(
-    objective: Objective, weights: torch.Tensor, kind: np.ndarray, settings: Classify
-) -> dict[str, np.ndarray]:
-    """Clarke's test at the runs whose kind is `nonsmooth`, and at those that are not critical but
-    beside a kink: they are `nonsmooth` where they pass. At others NaN, and 0 cells. Nothing where
-    the model gives no kinks."""
-    tried = np.flatnonzero(np.isin(kind, [KINDS.index(k) for k in ("nonsmooth", "not_critical")]))
-    rows = torch.as_tensor(tried if len(tried) else [0], device=weights.device)
-    named = objective.take(rows.cpu().numpy()).named(weights[rows])
-    with torch.no_grad():
-        kinked = objective.model.kinks(named, objective.data, settings.kinks_within)
-    if kinked is None:
-        return {}
-    kind, tests = kind.copy(), [ClarkeTest(np.nan, np.nan, 0)] * len(kind)
-    for run, kinks_here in zip(tried, kinked, strict=False):
-        stuck = kind[run] == KINDS.index("not_critical")
-        if stuck and (kinks_here is None or len(kinks_here.normals) == 0):
-            continue
-        tests[run] = clarke_test(kinks_here)
-        if tests[run].residual < settings.critical_below:
-            kind[run] = KINDS.index("nonsmooth")
-    return {
-        "kind": kind,
-        "clarke_residual": np.array([test.residual for test in tests]),
-        "steepest_descent": np.array([test.descent for test in tests]),
-        "cells": np.array([test.cells for test in tests]),
-    }
-
-
-def _dense(
-    objective: Objective,
-    weights: torch.Tensor,
-    settings: Classify,
-    gradient_norm: np.ndarray,
-    smooth: np.ndarray,
-    tell: Tell,
-) -> dict[str, np.ndarray]:
-    """Index, nullity and extreme eigenvalues from whole Hessians."""
-    hessian = objective.hessian(weights)
-    values = torch.linalg.eigvalsh(hessian).cpu().numpy()
-    norm = np.abs(values[:, [0, -1]]).max(axis=1)
-
-    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
-        part = objective.take(rows.cpu().numpy())
-        return dense_probe(part, weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
-
-    obstacle, zero_below = _doubts(values, norm, gradient_norm, smooth, settings, probe)
-    index, nullity = inertia(values, zero_below)
-    signs = indefinite(values, zero_below)
-    return {
-        "second_order": second_order(signs, index, nullity, objective.dimension),
-        "index": index,
-        "nullity": nullity,
-        "min_eigenvalue": values[:, 0],
-        "max_eigenvalue": values[:, -1],
-        "zero_range": zero_range(values, zero_below),
-        "obstacle": obstacle,
-        "unit": small_unit(norm),
-    }
-
-
-def _matrix_free(
-    objective: Objective,
-    weights: torch.Tensor,
-    settings: Classify,
-    gradient_norm: np.ndarray,
-    smooth: np.ndarray,
-    tell: Tell,
-) -> dict[str, np.ndarray]:
-    """The same from the ends of the spectra, run by run; what the ends leave open is
-    undetermined."""
-    low, high = settings.ends
-    values, residuals, vectors = ends_of_spectra(objective, weights, low, high, tell)
-    lowest, highest = values[:, :low], values[:, low:]
-    norm = np.fmax.reduce(np.abs(values), axis=1)
-    known, along = torch.as_tensor(values).to(weights), torch.as_tensor(vectors).to(weights)
-
-    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
-        part = objective.take(rows.cpu().numpy())
-        return free_probe(part, weights[rows], known[rows], along[rows], zero, error)
-
-    obstacle, zero_below = _doubts(values, norm, gradient_norm, smooth, settings, probe)
-    zero = zero_below * norm[:, None]
-    index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
-    missing = np.full(len(values), np.nan)
-    return {
-        "second_order": second_order(
-            indefinite(values, zero_below), index, nullity, objective.dimension
-        ),
-        "index": index,
-        "nullity": nullity,
-        "min_eigenvalue": lowest[:, 0] if low else missing,
-        "max_eigenvalue": highest[:, -1] if high else missing,
-        "zero_range": zero_range(values, zero_below),
-        "eigenvalue": values,
-        "residual": residuals,
-        "obstacle": obstacle,
-        "unit": small_unit(norm),
-    }
-
-
-def _doubts(
-    values: np.ndarray,
-    norm: np.ndarray,
-    gradient_norm: np.ndarray,
-    smooth: np.ndarray,
-    settings: Classify,
-    probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
-) -> tuple[np.ndarray, np.ndarray]:
-    """What keeps runs from being critical (run,), and the fraction of the largest eigenvalue up to
-    which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
-    more of them in doubt.
-
-    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian
-    says nothing about the way to it. probe: of the given rows, with zero and error.
-    """
-    limit = critical_limit(settings.critical_below, norm)
-    obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))
-    zero_below = np.full((len(values), 1), settings.zero_below)
-    rows = np.flatnonzero((obstacle == 0) & smooth)
-    if len(rows) == 0:
-        return obstacle, zero_below
-    error = ERROR * small_unit(norm)
-
-    def of_rows(chosen: np.ndarray, zero: np.ndarray) -> Probe:
-        at = rows[chosen]
-        return probe(*(torch.as_tensor(part) for part in (at, zero, error[at, None])))
-
-    doubtful, met = doubtful_below(values[rows], settings.zero_below * norm[rows, None], of_rows)
-    below = critical_limit(CRITICAL, norm[rows])
-    far = too_large(gradient_norm[rows], below, doubtful > 0, met)
-    obstacle[rows[far]] = OBSTACLES.index("curvature")
-    scale = np.where(norm[rows] > 0, norm[rows], 1)
-    zero_below[rows, 0] = np.maximum(settings.zero_below, doubtful / scale)
-    return obstacle, zero_below
 
 
 def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:

@@ -10,16 +10,19 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
 from nnflow.base.joining import Column, Piece, join, rows
-from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive
-from nnflow.engine.families import NO_FAMILY, beside, families
+from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive, small_unit
+from nnflow.engine.families import JOINED, NO_FAMILY, beside, families, split_valleys
 from nnflow.stages.job import Job
 from nnflow.study.types import Configuration
 
 TITLES = {"training": "ends of training", "critical_points": "critical points"}
 """The datasets that are made batch by batch, with their titles."""
-JUDGED = ("kind", "loss", "index", "nullity", "zero_range", "obstacle", "straight", "invariant")
+JUDGED = (
+    "kind", "loss", "index", "nullity", "zero_range", "obstacle", "straight", "invariant",
+    "min_eigenvalue", "max_eigenvalue", "valley",
+)  # fmt: skip
 """What families are found from."""
-GONE = ("invariant", "straight")
+GONE = ("invariant", "straight", "valley")
 """What is of no use afterwards."""
 REASONS = {
     "gradient": "with a gradient that is not below classify.critical_below",
@@ -66,21 +69,26 @@ def _families(job: Job, pieces: dict[str, list[Piece]]) -> Iterator[tuple[str, d
             label,
             {
                 name: Column(judged[name].values, judged[name].attrs)
-                for name in ("index", "nullity", "kind", "family", "sensitive")
+                for name in ("index", "nullity", "kind", "family", "joined", "sensitive")
             },
         )
 
 
 def _dataset(columns: dict[str, Column]) -> xr.Dataset:
     """Columns as they were read."""
-    axes = {"zero_range": ("run", "bound"), "invariant": ("run", "number")}
+    axes = {
+        "zero_range": ("run", "bound"),
+        "invariant": ("run", "number"),
+        "valley": ("run", "landmark", "mark"),
+    }
     return xr.Dataset(
         {name: (axes.get(name, ("run",)), c.values, c.attributes) for name, c in columns.items()}
     )
 
 
 def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
-    """The dataset with `family` and `sensitive`, without what gave them; a family has one kind."""
+    """The dataset with `family`, `joined` and `sensitive`, without what gave them; a family has one
+    kind."""
     kind, settings = critical["kind"], configuration.settings.classify
     reached = ~flag_mask(kind, "not_critical")
     loss = np.where(reached, critical["loss"].values, np.nan)
@@ -89,7 +97,10 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     degenerate = flag_mask(kind, "degenerate")
     isolated &= ~beside(loss, invariant, isolated, degenerate, within)
     apart = isolated | (critical["straight"].values == 1)
-    number = families(loss, invariant, apart, within)
+    norm = np.fmax(*(np.abs(critical[f"{end}_eigenvalue"].values) for end in ("min", "max")))
+    level = within * np.where(degenerate & ~np.isnan(norm), small_unit(norm), 1)
+    number = families(loss, invariant, apart, within, level)
+    number, joined = split_valleys(number, critical["valley"].values, ~apart, within)
     counts = [critical[name].values for name in ("index", "nullity")]
     one, (index, nullity), split = one_kind(number, kind.values, counts)
     doubt = sensitive(critical["zero_range"].values, settings.zero_below)
@@ -100,18 +111,20 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     question = (
         "would a zero threshold ten times as large or small judge a run of the family otherwise?"
     )
-    return critical.drop_vars(["invariant", "straight"]).assign(
+    ways = "is a way within the valley known between all runs of the family?"
+    return critical.drop_vars(list(GONE)).assign(
         kind=("run", one, kind.attrs),
         index=("run", index, critical["index"].attrs),
         nullity=("run", nullity, critical["nullity"].attrs),
         family=("run", number, attributes),
+        joined=store.flags(joined, JOINED, long_name=ways),
         sensitive=store.flags(doubt, SENSITIVE, long_name=question),
     )
 
 
 def _sentences(label: str, critical: xr.Dataset) -> list[str]:
     """What a user should know of the runs of one configuration: how many are not critical, and why,
-    and which families hang on a threshold."""
+    and which families hang on a threshold or may be several."""
     lines = []
     lost = flag_mask(critical["kind"], "not_critical")
     if lost.any():
@@ -123,9 +136,13 @@ def _sentences(label: str, critical: xr.Dataset) -> list[str]:
         lines.append(
             f"{label}: {lost.sum()} of {len(lost)} runs are not critical: {', '.join(reasons)}"
         )
-    hanging = np.unique(critical["family"].values[flag_mask(critical["sensitive"], "yes")])
-    hanging = hanging[hanging != NO_FAMILY]
-    if len(hanging):
-        shown = ", ".join(map(str, hanging[:SHOWN])) + (" …" if len(hanging) > SHOWN else "")
-        lines.append(f"{label}: families that hang on classify.zero_below: {shown}")
+    for flag, value, words in (
+        ("sensitive", "yes", "families that hang on classify.zero_below"),
+        ("joined", "no", "families that may be several valleys of one loss"),
+    ):
+        marked = np.unique(critical["family"].values[flag_mask(critical[flag], value)])
+        marked = marked[marked != NO_FAMILY]
+        if len(marked):
+            shown = ", ".join(map(str, marked[:SHOWN])) + (" …" if len(marked) > SHOWN else "")
+            lines.append(f"{label}: {words}: {shown}")
     return lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,12 @@ from pydantic import PrivateAttr, ValidationError
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.base.settings import explain
-from nnflow.engine import density as densities
-from nnflow.engine.eigenvalues import TOLERANCE, dense_eigenvalues, extreme_eigenvalues
+from nnflow.engine import landscape as points_landscape
+from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
+from nnflow.engine.gauss_newton import MATRICES
 from nnflow.engine.lanczos import stochastic_density
 from nnflow.engine.objective import Objective, make_objective, numpy_product
-from nnflow.engine.trace import CONFIDENCE, trace
+from nnflow.engine.trace import trace
 from nnflow.engine.weights import to_flat, with_buffers
 from nnflow.interfaces import Dataset, Initializer
 from nnflow.interfaces.registry import registry
@@ -34,16 +36,13 @@ from nnflow.stages.classify import classify
 from nnflow.stages.collect import collect
 from nnflow.stages.initialize import initialize
 from nnflow.stages.job import Job
+from nnflow.stages.notebook_datasets import density_dataset, spectrum_dataset, trace_dataset
 from nnflow.stages.opening import open_results
 from nnflow.stages.train import train
 from nnflow.study.types import Configuration, ConfigurationSettings, RunSlice, Study, StudySettings
-from nnflow.workflow.plan import data_folder, read_config
+from nnflow.workflow.config import data_folder, read_config
 
-GRID = 401
-"""Points at which a density is drawn."""
-WIDTH = 0.01
-"""Standard deviation by which a density's nodes are spread, as a fraction of their range."""
-EIGENVALUE = {"long_name": "eigenvalue of the Hessian", "units": "loss per squared weight"}
+PRECISIONS = ("float64", "float32", "bfloat16")
 
 
 class _Given(Initializer):
@@ -77,11 +76,23 @@ class Landscape:
     xarray datasets, drawn by `dataset.nnflow.plot()`.
     """
 
-    def __init__(self, module: Any, loss: Any, data: Any, mode: str | None = None) -> None:
+    def __init__(
+        self,
+        module: Any,
+        loss: Any,
+        data: Any,
+        mode: str | None = None,
+        precision: str = "float64",
+    ) -> None:
         """module: in its mode, or in `mode`: eval or train. loss: a plugin of nnflow by its name, a
         function of outputs and targets, or None where forward gives the loss. data: a pair of
-        inputs and targets, a mapping of arrays, a torch.utils.data.Dataset, or None. Raises
-        UserError where these give no loss."""
+        inputs and targets, a mapping of arrays, a torch.utils.data.Dataset, or None. precision: of
+        the loss and of its derivatives, float64, float32 or bfloat16; what is made of them is
+        computed in float64, and `classify` is in float64 throughout. Raises UserError where these
+        give no loss."""
+        if precision not in PRECISIONS:
+            raise UserError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+        self._precision = getattr(torch, precision)
         try:
             model = registry().get("models", "torch_module").of(module, loss, mode)
         except ValidationError as error:
@@ -125,6 +136,7 @@ class Landscape:
         model = model.with_values({name: float(value[0]) for name, value in varied.items()})
         given = {name: numbers[name].values for name in (*model.shapes(), *model.buffers())}
         self = cls.__new__(cls)
+        self._precision = torch.float64
         settings = chosen.settings.model_copy(update={"model": model})
         self._begin(settings, given, read.study.settings.seed, data_folder(None, read_config()))
         return self
@@ -137,6 +149,7 @@ class Landscape:
         alone = {"initializer": start, "optimizer": None, "runs": 1, "vary": {}, "certify": None}
         self._settings = settings.model_copy(update=alone)
         self._numbers, self._seed = start._numbers, seed
+        self._products: dict[str, Any] = {}
         self._data = data if data is not None else Path()
 
     @cached_property
@@ -144,120 +157,125 @@ class Landscape:
         """The loss as a function of flat weights, as the stages use it."""
         study = self._study()
         run_slice = RunSlice(study.configurations[0], 0, 1)
-        objective = make_objective(study, run_slice, "analyze", self._data, "cpu")
-        return with_buffers(objective, self._dataset, "cpu")
+        kind = self._precision
+        objective = make_objective(study, run_slice, "analyze", self._data, "cpu", kind)
+        return with_buffers(objective, self._dataset, "cpu", kind)
 
     @cached_property
     def weights(self) -> torch.Tensor:
         """The point, (1, weight)."""
-        return to_flat(self._settings.model, self._dataset, "cpu")
+        return to_flat(self._settings.model, self._dataset, "cpu").to(self._precision)
 
     @property
     def size(self) -> int:
         """Number of weights."""
         return self.weights.shape[1]
 
-    def spectrum(self, top: int = 10, bottom: int = 10) -> xr.Dataset:
-        """The `bottom` lowest and `top` highest eigenvalues of the Hessian: `eigenvalue(mode)`,
-        ascending, `residual(mode)`, ‖Hv − λv‖, and `converged(mode)`.
+    def spectrum(self, top: int = 10, bottom: int = 10, curvature: str = "hessian") -> xr.Dataset:
+        """The `bottom` lowest and `top` highest eigenvalues: `eigenvalue(mode)`, ascending,
+        `residual(mode)`, ‖Hv − λv‖, and `converged(mode)`.
 
-        From the whole Hessian where it has at most `classify.dense_up_to` rows (1000), by Lanczos
-        above. Raises UserError for more eigenvalues than there are.
+        curvature: of the `hessian`, the `gauss_newton` or the `fisher` matrix. From the whole
+        matrix where it has at most `classify.dense_up_to` rows (1000), by Lanczos above. Raises
+        UserError for more eigenvalues than there are, and where the loss has no such matrix.
         """
         self._check_counts(top, bottom)
+        matrix = self._matrix(curvature)
         if self._dense:
-            values, residuals = dense_eigenvalues(self.objective.hessian(self.weights))
+            whole = self._curved(curvature).hessian(self.weights).double()
+            values, residuals = dense_eigenvalues(whole)
             values, residuals = values[0].numpy(), residuals[0].numpy()
             norm, products = np.abs(values).max(), 0
             keep = np.r_[: min(bottom, len(values)), max(bottom, len(values) - top) : len(values)]
             values, residuals = values[keep], residuals[keep]
         else:
-            ends = extreme_eigenvalues(self._product, self.size, max(top, bottom))
-            low, high = slice(0, bottom), slice(max(top, bottom) - top, None)
-            values = np.concatenate([ends.lowest[low], ends.highest[high]])
-            residuals = np.concatenate([ends.lowest_residual[low], ends.highest_residual[high]])
-            norm = max(np.abs(ends.lowest).max(), np.abs(ends.highest).max())
+            ends = extreme_eigenvalues(self._product(curvature), self.size, bottom, top)
+            values = np.concatenate([ends.lowest, ends.highest])
+            residuals = np.concatenate([ends.lowest_residual, ends.highest_residual])
+            norm = np.abs(values).max()
             keep, products = np.r_[:bottom, self.size - top : self.size], ends.products
-        converged = residuals <= TOLERANCE * norm
-        return xr.Dataset(
-            {
-                "eigenvalue": ("mode", values, EIGENVALUE),
-                "residual": (
-                    "mode",
-                    residuals,
-                    {**EIGENVALUE, "long_name": "norm of Hv - lambda v: its error is at most this"},
-                ),
-                "converged": (
-                    "mode",
-                    converged,
-                    {"long_name": f"residual at most {TOLERANCE:g} of the largest magnitude"},
-                ),
-            },
-            {"mode": ("mode", keep, {"long_name": "number of the eigenvalue, from below"})},
-            {"what": "spectrum", "products": products},
-        )
+        return spectrum_dataset(keep, values, residuals, norm, products, matrix)
 
-    def density(self, steps: int = 80, probes: int = 10, seed: int = 0) -> xr.Dataset:
-        """The density of the Hessian's eigenvalues by stochastic Lanczos quadrature: the raw nodes
-        and weights of each probe, `density_node(probe, node)` and `density_weight(probe, node)`;
-        drawn on `grid`, `density(grid)` with its band over the probes, `density_low` and
-        `density_high` (99 %, Student)."""
+    def density(
+        self, steps: int = 80, probes: int = 10, seed: int = 0, curvature: str = "hessian"
+    ) -> xr.Dataset:
+        """The density of the eigenvalues by stochastic Lanczos quadrature: the raw nodes and
+        weights of each probe, `density_node(probe, node)` and `density_weight(probe, node)`; drawn
+        on `grid`, `density(grid)` with its band over the probes, `density_low` and `density_high`
+        (99 %, Student). curvature: as for `spectrum`."""
         if steps < 1 or probes < 1:
             raise UserError(f"density: steps and probes must be positive, got {steps}, {probes}")
+        matrix = self._matrix(curvature)
         with Reporter("density", None).running() as reporter:
             nodes, weights = stochastic_density(
-                self._product,
+                self._product(curvature),
                 self.size,
                 steps,
                 probes,
                 seed,
                 lambda done, total: reporter.update(done, total, "probes"),
             )
-        return _density_dataset(nodes, weights)
+        return density_dataset(nodes, weights, matrix)
 
-    def trace(self, error: float = 0.01, most: int = 3000, seed: int = 0) -> xr.Dataset:
-        """The trace of the Hessian by Hutch++: `trace`, its interval `trace_low` to `trace_high`
-        (99.9 %), the `products` used, and `converged`: is half the interval at most `error` times
-        the trace? most: products at most."""
+    def trace(
+        self, error: float = 0.01, most: int = 3000, seed: int = 0, curvature: str = "hessian"
+    ) -> xr.Dataset:
+        """The trace by Hutch++: `trace`, its interval `trace_low` to `trace_high` (99.9 %), the
+        `products` used, and `converged`: is half the interval at most `error` times the trace?
+        most: products at most. curvature: as for `spectrum`."""
         if not error > 0 or most < 3:
             raise UserError(f"trace: error must be positive and most at least 3 ({error}, {most})")
+        matrix = self._matrix(curvature)
         with Reporter("trace", None).running() as reporter:
             found = trace(
-                self._product,
+                self._product(curvature),
                 self.size,
                 error,
                 most,
                 seed,
                 lambda done, total: reporter.update(done, total, "products"),
             )
-        units = EIGENVALUE["units"]
-        level = f"{100 * CONFIDENCE:g} %"
-        return xr.Dataset(
-            {
-                "trace": (
-                    (),
-                    found.estimate,
-                    {"long_name": "trace of the Hessian", "units": units},
-                ),
-                "trace_low": (
-                    (),
-                    found.low,
-                    {"long_name": f"its lower end, {level}", "units": units},
-                ),
-                "trace_high": (
-                    (),
-                    found.high,
-                    {"long_name": f"its upper end, {level}", "units": units},
-                ),
-                "products": ((), found.products, {"long_name": "products used", "units": "1"}),
-                "converged": (
-                    (),
-                    found.converged,
-                    {"long_name": f"half the interval is at most {error:g} of the trace"},
-                ),
-            },
-            attrs={"what": "trace"},
-        )
+        return trace_dataset(found, error, matrix)
+
+    def plane(
+        self,
+        along: str | tuple[Any, Any] = "eigenvectors",
+        size: int = 25,
+        reach: float = 1.0,
+        seed: int = 0,
+    ) -> xr.Dataset:
+        """The loss on a plane through the point, as the analysis `loss_planes` computes it:
+        `loss(y_place, x_place)` at the distances `x` and `y`, and the `measured_curvature` along
+        both directions beside that of the Hessian, `curvature`.
+
+        along: `eigenvectors` (the two highest; also `bottom_eigenvectors`), `random`,
+        `filter_normalized`, or two other points, modules, state_dicts or flat weights, that the
+        plane goes through. size: grid points along each side. reach: how far the plane goes, in
+        norms of the weights, where no points decide. seed: of drawn directions.
+        Raises UserError where the directions are one.
+        """
+        if self._precision != torch.float64:
+            raise UserError("plane: planes are computed in float64")
+        center = self.weights.numpy()
+        if isinstance(along, str):
+            names = ("eigenvectors", "bottom_eigenvectors", "random", "filter_normalized")
+            if along not in names:
+                raise UserError(f"plane: along must be one of {', '.join(names)}, or two points")
+            name = "top_eigenvectors" if along == "eigenvectors" else along
+            points = center
+        elif len(along) == 2:
+            name, points = "runs", np.concatenate([center, *map(self._flat, along)])
+        else:
+            raise UserError(f"plane: a plane goes through two other points, not {len(along)}")
+        try:
+            planes = registry().get("analyses", "loss_planes")(
+                planes=[name], size=size, reach=reach
+            )
+        except ValidationError as error:
+            raise UserError(f"plane: {explain(error)}") from None
+        landscape = points_landscape.Landscape(self.objective)
+        found = planes.through(landscape, self._settings.model, name, points, (seed, "here"))
+        return found.assign_attrs(what="plane", along=name)
 
     def classify(self, polish: bool = False) -> xr.Dataset:
         """What the stage classify says of the point: `loss`, `gradient_norm`, `kind`, `index`, … as
@@ -284,10 +302,38 @@ class Landscape:
     def _dense(self) -> bool:
         return self.size <= self._settings.classify.dense_up_to
 
-    @cached_property
-    def _product(self):
-        """v ↦ Hv."""
-        return numpy_product(self.objective, self.weights)
+    def _matrix(self, curvature: str) -> str:
+        """What a curvature is called. Raises UserError where there is none of that name."""
+        if curvature not in MATRICES:
+            raise UserError(f"curvature must be one of {', '.join(MATRICES)}, got {curvature!r}")
+        return MATRICES[curvature]
+
+    def _curved(self, curvature: str) -> Objective:
+        return replace(self.objective, curvature=curvature)
+
+    def _product(self, curvature: str):
+        """v ↦ Hv, whose graph is built once."""
+        if curvature not in self._products:
+            self._products[curvature] = numpy_product(self._curved(curvature), self.weights)
+        return self._products[curvature]
+
+    def _flat(self, point: Any) -> np.ndarray:
+        """A module, a state_dict or flat weights as (1, weight)."""
+        shapes = self._settings.model.shapes()
+        if isinstance(point, torch.nn.Module):
+            point = point.state_dict()
+        if isinstance(point, Mapping):
+            parts = {name: np.asarray(point[name]) for name in shapes if name in point}
+            wrong = [
+                name for name in shapes if name not in parts or parts[name].shape != shapes[name]
+            ]
+            if wrong:
+                raise UserError(f"plane: a point does not fit the network: {', '.join(wrong)}")
+            point = np.concatenate([parts[name].ravel() for name in shapes])
+        flat = np.atleast_2d(np.asarray(point, dtype=np.float64))
+        if flat.shape != (1, self.size):
+            raise UserError(f"plane: a point has {flat.size} weights, and the network {self.size}")
+        return flat
 
     @cached_property
     def _dataset(self) -> xr.Dataset:
@@ -312,33 +358,6 @@ class Landscape:
                 f"spectrum: top and bottom must lie between 0 and {self.size}, the number of"
                 f" weights, got {top} and {bottom}"
             )
-
-
-def _density_dataset(nodes: np.ndarray, weights: np.ndarray) -> xr.Dataset:
-    """Nodes and weights (probe, node), and the density on a grid with its band."""
-    from scipy.special import stdtrit
-
-    from nnflow.base.statistics import CONFIDENCE as BAND
-
-    low, high = np.nanmin(nodes), np.nanmax(nodes)
-    width = WIDTH * (high - low or max(abs(high), 1.0))
-    grid = np.linspace(low - 4 * width, high + 4 * width, GRID)
-    each = densities.density(nodes[:, None], weights[:, None], grid, width)
-    probes = len(each)
-    half = np.full(GRID, np.inf)
-    if probes > 1:
-        half = stdtrit(probes - 1, (1 + BAND) / 2) * each.std(axis=0, ddof=1) / np.sqrt(probes)
-    middle = each.mean(axis=0)
-    per = {"units": "1 / (loss per squared weight)"}
-    ends = {"density_low": np.maximum(middle - half, 0), "density_high": middle + half}
-    variables = densities.variables((), nodes, weights)
-    words = {"density_low": "lower", "density_high": "upper"}
-    variables["density"] = ("grid", middle, {"long_name": "density of the eigenvalues", **per})
-    for name, values in ends.items():
-        text = f"its {words[name]} end over the probes, {100 * BAND:g} %"
-        variables[name] = ("grid", values, {"long_name": text, **per})
-    variables["grid"] = ("grid", grid, EIGENVALUE)
-    return xr.Dataset(variables, attrs={"what": "density", "width": width})
 
 
 def _arrays(data: Any) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from nnflow.base.errors import UserError
+from nnflow.interfaces.registry import registry
 
 
 @xr.register_dataset_accessor("nnflow")
@@ -62,6 +63,10 @@ def _density(axes: Any, found: xr.Dataset) -> None:
     axes.set(xlabel=_label(found["grid"]), ylabel=_label(found["density"]))
 
 
+def _plane(axes: Any, found: xr.Dataset) -> None:
+    registry().get("figures", "loss_planes").panel(axes, found, found.attrs["along"])
+
+
 def _trace(axes: Any, found: xr.Dataset) -> None:
     middle, low, high = (float(found[n]) for n in ("trace", "trace_low", "trace_high"))
     axes.errorbar([0], [middle], [[middle - low], [high - middle]], fmt="o", capsize=4)
@@ -93,5 +98,6 @@ _DRAWN = {
     "spectrum": _spectrum,
     "density": _density,
     "trace": _trace,
+    "plane": _plane,
     "classification": _classification,
 }

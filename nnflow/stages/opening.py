@@ -19,9 +19,10 @@ from nnflow.base.progress import Reporter
 from nnflow.stages.job import Job
 from nnflow.study.results import Results
 from nnflow.study.types import Configuration, RunSlice, Study
+from nnflow.workflow.config import checkpoint_interval, data_folder, read_config
 from nnflow.workflow.fingerprint import git_commit, package_versions
 from nnflow.workflow.freshness import check_fresh, codes, read_files
-from nnflow.workflow.plan import Plan, checkpoint_interval, data_folder, read_config
+from nnflow.workflow.plan import Plan
 from nnflow.workflow.runner import join_run
 
 if TYPE_CHECKING:

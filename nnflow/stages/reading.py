@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from nnflow.interfaces.plugin import Plugin
+from nnflow.interfaces.plugin import Plugin, files_of
 from nnflow.stages.job import Job
 
 CODE = (".py", ".pyc")
@@ -21,13 +21,13 @@ _watchers: list[set[str]] = []
 @contextmanager
 def naming_files(job: Job, plugins: Iterable[Plugin | None]) -> Iterator[None]:
     """Say, in a line, which files of the project or of the data folder the block has read that the
-    method `files` of none of the plugins names. A file that a library opens without Python's help
-    (netCDF, HDF5) is not seen."""
+    method `files` of none of the plugins names, and none of their settings. A file that a library
+    opens without Python's help (netCDF, HDF5, safetensors) is seen as a setting only."""
     with _opened() as opened:
         yield
     own = [Path.cwd(), *([job.data.resolve()] if job.data else [])]
     parts = [part for plugin in plugins if plugin is not None for part in plugin.plugins()]
-    named = [Path(f).resolve() for part in parts for f in part.files(job.data or Path())]
+    named = [file.resolve() for part in parts for file in files_of(part, job.data or Path())]
     for file in sorted(Path(name).resolve() for name in opened):
         inside = any(file.is_relative_to(folder) for folder in own)
         known = any(file.is_relative_to(other) for other in (*named, job.results.resolve()))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from nnflow.base.errors import UserError
 from nnflow.engine import constrained, density
 from nnflow.engine.eigenvalues import dense_eigenvalues, ends_of_spectra
 from nnflow.engine.families import NO_FAMILY
-from nnflow.engine.lanczos import stochastic_density
+from nnflow.engine.gauss_newton import MATRICES
+from nnflow.engine.lanczos import probe
 from nnflow.engine.objective import Objective, flatten, make_objective, numpy_product
 from nnflow.engine.weights import (
     buffer_variables,
@@ -25,7 +27,8 @@ from nnflow.engine.weights import (
 from nnflow.stages.faults import blaming
 from nnflow.stages.finished import Finished
 from nnflow.stages.job import Job, pick_device
-from nnflow.study.types import Classify, Configuration, Quadrature, RunSlice
+from nnflow.study.stage_settings import Classify, Quadrature
+from nnflow.study.types import Configuration, RunSlice
 
 
 def spectrum(job: Job) -> None:
@@ -72,10 +75,12 @@ def _spectra(
 ) -> xr.Dataset:
     if configuration.settings.spectrum.at == "trace":
         return _along_trajectories(job, configuration, pieces, tell)
-    return pieces("all", partial(_at_points, job, configuration, critical))
+    return pieces("all", partial(_at_points, job, configuration, critical, pieces, tell))
 
 
-def _at_points(job: Job, configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
+def _at_points(
+    job: Job, configuration: Configuration, critical: xr.Dataset, pieces: Pieces, tell: Tell
+) -> xr.Dataset:
     settings = configuration.settings.spectrum
     axis = "family"
     rows, labels = _representatives(critical, settings.most)
@@ -93,29 +98,32 @@ def _at_points(job: Job, configuration: Configuration, critical: xr.Dataset) -> 
     weights = to_flat(model, chosen, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
-    objective = with_buffers(objective, chosen, device)
+    objective = replace(with_buffers(objective, chosen, device), curvature=settings.curvature)
     if axis == "family" and len(rows):
         chosen_image = model.canonical(objective.named(weights))
         weights = flatten({name: chosen_image[name] for name in model.shapes()})
     variables = from_flat(model, weights, axis) | buffer_variables(objective, axis)
     if "eigenvalue" not in chosen:
         values, residuals = _dense(objective, weights, configuration.settings.classify)
-        variables |= _eigenvalues((axis, "mode"), values, residuals)
+        variables |= _eigenvalues((axis, "mode"), values, residuals, objective.curvature)
         if settings.density == "exact":
             variables |= density.variables((axis,), *density.exact(values))
         modes = np.arange(objective.dimension)
     else:
-        modes = _both_ends(*configuration.settings.classify.ends)
-        variables |= _from_classification(
-            objective, weights, chosen, axis, settings.compare_dense_up_to, modes
-        )
+        ends = configuration.settings.classify.ends
+        modes = _both_ends(*ends)
+        found = chosen["eigenvalue"].values, chosen["residual"].values
+        if settings.curvature != "hessian":  # classify found those of the Hessian
+            found = _finite_ends(objective, weights, *ends)
+        variables |= _compared(objective, weights, found, axis, settings.compare_dense_up_to, modes)
         if settings.density == "exact":
             raise UserError(
                 "spectrum.density: exact takes whole Hessians; classify.dense_up_to must be at"
                 f" least {objective.dimension}, or write {{steps: 80, probes: 10}}"
             )
     if isinstance(settings.density, Quadrature):
-        variables |= _quadrature((axis,), objective, weights, settings.density)
+        found = _quadrature(objective, weights, settings.density, pieces, tell, "")
+        variables |= density.variables((axis,), *found)
     for name in ("loss", "kind", "is_global"):
         variables[name] = ((axis,), chosen[name].values, chosen[name].attrs)
     if axis == "family":
@@ -136,12 +144,14 @@ def _along_trajectories(
     weights = kept_to_flat(settings.model, trained, device)
     run_slice = RunSlice(configuration, 0, configuration.runs)
     objective = make_objective(job.study, run_slice, "spectrum", job.data, device).take(rows)
-    objective = with_buffers(objective, trained, device)
+    curvature = settings.spectrum.curvature
+    objective = replace(with_buffers(objective, trained, device), curvature=curvature)
     dense = weights.shape[2] <= settings.classify.dense_up_to
     ends = settings.classify.ends
     modes = np.arange(objective.dimension) if dense else _both_ends(*ends)
     values = np.full((*weights.shape[:2], len(modes)), np.nan)
     residuals = np.full_like(values, np.nan)
+    quadrature, probes = settings.spectrum.density, []
     for step in range(weights.shape[1]):
         at = np.flatnonzero(torch.isfinite(weights[:, step]).all(dim=1).cpu().numpy())
         part, there = objective.take(at), weights[torch.as_tensor(at), step]
@@ -152,15 +162,21 @@ def _along_trajectories(
         )
         found = pieces(f"step {step}", lambda solve=solve: _plain(*solve()[:2]))
         values[at, step], residuals[at, step] = found["eigenvalue"], found["residual"]
+        if isinstance(quadrature, Quadrature):
+            here = weights[:, step]
+            probes.append(_quadrature(objective, here, quadrature, pieces, tell, f"step {step} "))
     axes = ("run", "kept_step", "mode")
     coordinates = {
         **trained["run"].coords,
         "kept_step": trained["kept_step"],
         "mode": _numbered(modes),
     }
-    variables = _eigenvalues(axes, values, residuals)
-    if settings.spectrum.density == "exact":
+    variables = _eigenvalues(axes, values, residuals, curvature)
+    if quadrature == "exact":
         variables |= density.variables(axes[:2], *density.exact(values))
+    if probes:
+        nodes, shares = (np.stack(part, axis=1) for part in zip(*probes, strict=True))
+        variables |= density.variables(axes[:2], nodes, shares)
     return xr.Dataset(variables, coordinates)
 
 
@@ -201,16 +217,34 @@ def _dense(
 
 
 def _quadrature(
-    axes: tuple[str, ...], objective: Objective, weights: torch.Tensor, settings: Quadrature
-) -> dict[str, tuple]:
-    """The densities by Lanczos, run by run, as variables of spectra.nc."""
-    shape = (len(weights), settings.probes, min(settings.steps, weights.shape[1]))
-    nodes, parts = np.full(shape, np.nan), np.zeros(shape)
-    for row in range(len(weights)):
-        product = numpy_product(objective.take(np.array([row])), weights[row : row + 1])
-        numbers = (settings.steps, settings.probes, settings.seed)
-        nodes[row], parts[row] = stochastic_density(product, weights.shape[1], *numbers)
-    return density.variables(axes, nodes, parts)
+    objective: Objective,
+    weights: torch.Tensor,
+    settings: Quadrature,
+    pieces: Pieces,
+    tell: Tell,
+    where: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights, (run, probe, node), of the densities by Lanczos, probe by probe, each a
+    piece of its own; NaN and 0 of runs that are not finite. where: begins the pieces' names."""
+    size = weights.shape[1]
+    shape = (len(weights), settings.probes, min(settings.steps, size))
+    nodes, shares = np.full(shape, np.nan), np.zeros(shape)
+    rows = np.flatnonzero(torch.isfinite(weights).all(dim=1).cpu().numpy())
+    for row in rows:
+        one = objective.take(np.array([row])), weights[row : row + 1]
+        product = cache(partial(numpy_product, *one))  # not before it is needed
+        for number in range(settings.probes):
+
+            def compute(number: int = number, product=product) -> xr.Dataset:
+                found = probe(product(), size, settings.steps, settings.seed, number)
+                return xr.Dataset(
+                    {"node": ("step", found[0]), "weight": ("step", found[1])},
+                )
+
+            found = pieces(f"{where}density {row} {number}", compute)
+            nodes[row, number], shares[row, number] = found["node"], found["weight"]
+            tell(f"density: probe {number + 1} of {settings.probes} at point {row + 1}")
+    return nodes, shares
 
 
 def _representatives(critical: xr.Dataset, most: int) -> tuple[np.ndarray, np.ndarray]:
@@ -233,31 +267,43 @@ def _numbered(modes: np.ndarray) -> tuple:
 
 
 def _eigenvalues(
-    axes: tuple[str, ...], values: np.ndarray, residuals: np.ndarray
+    axes: tuple[str, ...], values: np.ndarray, residuals: np.ndarray, curvature: str
 ) -> dict[str, tuple]:
     return {
-        "eigenvalue": (axes, values, {"long_name": "eigenvalue of the Hessian"}),
+        "eigenvalue": (axes, values, {"long_name": f"eigenvalue of the {MATRICES[curvature]}"}),
         "residual": (axes, residuals, {"long_name": "norm of Hv - lambda v"}),
     }
 
 
-def _from_classification(
+def _compared(
     objective: Objective,
     weights: torch.Tensor,
-    chosen: xr.Dataset,
+    found: tuple[np.ndarray, np.ndarray],
     axis: str,
     compare_up_to: int,
     modes: np.ndarray,
 ) -> dict[str, tuple]:
-    """The ends of the spectra as classify found them; the first beside the dense Hessian's."""
-    values, residuals = chosen["eigenvalue"].values, chosen["residual"].values
+    """The ends of the spectra as they were found; the first beside the dense matrix's."""
+    values, residuals = found
     dense = np.full_like(values, np.nan)
     rows = np.flatnonzero(torch.isfinite(weights).all(dim=1).cpu().numpy())[:1]
     if len(rows) and weights.shape[1] <= compare_up_to:
         hessian = objective.take(rows).hessian(weights[torch.as_tensor(rows)])[0]
         if torch.isfinite(hessian).all():
             dense[rows] = torch.linalg.eigvalsh(hessian)[torch.as_tensor(modes)].cpu().numpy()
-    attributes = {"long_name": "the same eigenvalue from the dense Hessian, where compared"}
-    return _eigenvalues((axis, "mode"), values, residuals) | {
+    attributes = {"long_name": "the same eigenvalue from the dense matrix, where compared"}
+    return _eigenvalues((axis, "mode"), values, residuals, objective.curvature) | {
         "dense_eigenvalue": ((axis, "mode"), dense, attributes)
     }
+
+
+def _finite_ends(
+    objective: Objective, weights: torch.Tensor, lowest: int, highest: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both ends and their residuals, (run, mode); NaN of runs that are not finite."""
+    whole = np.full((2, len(weights), lowest + highest), np.nan)
+    rows = np.flatnonzero(torch.isfinite(weights).all(dim=1).cpu().numpy())
+    if len(rows):
+        part = objective.take(rows), weights[torch.as_tensor(rows)]
+        whole[:, rows] = ends_of_spectra(*part, lowest, highest)[:2]
+    return whole[0], whole[1]

@@ -23,6 +23,8 @@ COMPARISONS = {
 }  # fmt: skip
 """The keys of which a claim has exactly one, with their signs."""
 TRENDS = ("increasing", "decreasing")
+NOT_HERE = "this configuration is not part of this scale"
+"""The note of a row that another scale measures."""
 
 Row = dict[str, Any]
 Numbers = float | dict[str, float]
@@ -76,7 +78,9 @@ class Claim(Settings):
     ours. Only what is printed counts as published."""
     kind: Literal["number", "statement", "bound"] | None = None
     """null: a bound where there is an inequality, a statement where there is a trend, else a
-    number. A count of exceptions is a `statement`: trying can contradict it, and not prove it."""
+    number. A count of exceptions is a `statement`: trying can contradict it, and not prove it. So
+    is a formula that is measured with a tolerance (`within`) or an interval; only digits that a
+    source prints are a `number`."""
     published_runs: PositiveInt | None = None
     """Runs that the printed mean is over: it has an interval of its own, so that ours is widened by
     √(1 + our runs / their runs) before the two are compared. Our runs are in `runs_column`."""
@@ -89,7 +93,8 @@ class Claim(Settings):
     """Is the column what a certificate proves? Then the verdict is `proved`."""
     counts_as: str = ""
     """A name that claims share, also of several studies, which test one statement; it is counted
-    once. Empty: the claim is a statement of its own."""
+    once. Empty: the claim is a statement of its own. Printed numbers are counted one by one, by
+    configuration."""
     corrected: dict[str, Correction] = Field(default_factory=dict)
     """By configuration: printed numbers that are wrong, and what holds instead."""
     note: str = ""
@@ -103,6 +108,8 @@ class Claim(Settings):
                 f"{self.claim}: exactly one of {', '.join(COMPARISONS)} is needed"
                 f" (there are: {', '.join(given) or 'none'})"
             )
+        if getattr(self, given[0]) == {}:
+            raise ValueError(f"{self.claim}: {given[0]}: names no configuration")
         if self.within and given != ["published"]:
             raise ValueError(
                 f"{self.claim}: within goes with `published`; a bound has no tolerance"
@@ -124,6 +131,12 @@ class Claim(Settings):
         if self.kind is not None:
             return self.kind
         return {"published": "number", "trend": "statement"}.get(self.comparison, "bound")
+
+    @property
+    def counts(self) -> bool:
+        """Is the column a number or share of cases, in all or none of which the statement holds?
+        Its interval then says how often exceptions may be, and refutes nothing."""
+        return self.kind == "statement" and not (self.trials or self.within)
 
     @property
     def below_above(self) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from nnflow.base.errors import UserError
 from nnflow.base.settings import Settings, check_name, explain, first_problem, suggest
 from nnflow.base.shipped import shipped
+from nnflow.study.findings import fields
 from nnflow.study.study_checks import check_whole
 from nnflow.study.sweep import SCALES, combinations, label, read_yaml, set_key, short, with_scale
 from nnflow.study.types import Configuration, ConfigurationSettings, Study, StudySettings
@@ -125,7 +126,7 @@ def _used(name: str, file: Path, scale: str, users: tuple[str, ...]) -> Study:
 
 
 def _check_labels(study: Study, whole: dict[str, Any]) -> None:
-    """Raise ValueError where a claim is about a configuration that no scale has."""
+    """Raise ValueError where a claim or a finding is about a configuration that no scale has."""
     known = {
         label(parameters)
         for scale in SCALES
@@ -139,6 +140,13 @@ def _check_labels(study: Study, whole: dict[str, Any]) -> None:
             if named not in known:
                 raise ValueError(
                     f"claims.{claim.claim}: no configuration {named!r}"
+                    f"{suggest(named, sorted(known))}"
+                )
+    for position, text in enumerate(study.settings.findings):
+        for named in filter(None, (field.label for field in fields(text))):
+            if named not in known:
+                raise ValueError(
+                    f"findings.{position}: no configuration {named!r}"
                     f"{suggest(named, sorted(known))}"
                 )
 

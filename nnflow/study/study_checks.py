@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from nnflow.base.settings import explain, suggest
 from nnflow.interfaces import Model
 from nnflow.interfaces.model import size
+from nnflow.study.findings import fields
 from nnflow.study.types import (
     OBJECTIVE,
     STAGE_DATASETS,
@@ -35,6 +36,7 @@ def check_whole(study: Study) -> None:
         _check_manifold(configuration.settings)
         _check_constraints(configuration.settings)
         _check_density(configuration.settings)
+        _check_curvature(configuration.settings)
         _check_precision(configuration.settings)
         _check_models(study, configuration)
         _check_vary(configuration)
@@ -43,20 +45,46 @@ def check_whole(study: Study) -> None:
     _check_needs(study)
     _check_uses(study)
     _check_claims(study)
+    _check_findings(study)
+
+
+def _announced(study: Study) -> set[str]:
+    """The columns of the summary; none where an analysis does not say which it gives."""
+    analyses = study.settings.analyses.values()
+    if not all(plugin.columns for plugin in analyses):
+        return set()
+    columns = {name for plugin in analyses for name in plugin.columns}
+    return columns | {f"{name}_{end}" for name in columns for end in ("low", "high")}
+
+
+def _check_findings(study: Study) -> None:
+    """Raise ValueError for braces that name no column, and for a headline that is no figure."""
+    headline, figures = study.settings.headline_figure, sorted(study.settings.figures)
+    if headline and headline not in figures:
+        raise ValueError(f"headline_figure: no figure {headline!r}{suggest(headline, figures)}")
+    columns = _announced(study)
+    for position, text in enumerate(study.settings.findings):
+        try:
+            found = fields(text)
+        except ValueError as error:
+            raise ValueError(f"findings.{position}: {error}") from None
+        for field in found:
+            if columns and field.column not in columns:
+                raise ValueError(
+                    f"findings.{position}: no analysis gives the column {field.column!r}"
+                    f"{suggest(field.column, sorted(columns))}"
+                )
 
 
 def _check_claims(study: Study) -> None:
     """Raise ValueError for two claims of one name, and for a column that no analysis announces."""
     seen: set[str] = set()
-    analyses = study.settings.analyses.values()
-    announced = len(analyses) > 0 and all(plugin.columns for plugin in analyses)
-    columns = {name for plugin in analyses for name in plugin.columns}
-    columns |= {f"{name}_{end}" for name in columns for end in ("low", "high")}
+    columns = _announced(study)
     for claim in study.settings.claims:
         if claim.claim in seen:
             raise ValueError(f"claims: two are named {claim.claim!r}; rename one")
         seen.add(claim.claim)
-        if announced and claim.value not in columns:
+        if columns and claim.value not in columns:
             raise ValueError(
                 f"claims.{claim.claim}: no analysis gives the column {claim.value!r}"
                 f"{suggest(claim.value, sorted(columns))}"
@@ -153,14 +181,23 @@ def _check_constraints(settings: ConfigurationSettings) -> None:
         )
 
 
+def _check_curvature(settings: ConfigurationSettings) -> None:
+    model, curvature = settings.model, settings.spectrum.curvature
+    if model is None or curvature == "hessian":
+        return
+    if model.manifold() is not None or model.constraints() is not None:
+        raise ValueError(
+            f"spectrum.curvature: the weights of the model {model.name!r} are not free, so that"
+            " there is only the Hessian"
+        )
+
+
 def _check_density(settings: ConfigurationSettings) -> None:
     model, most = settings.model, settings.classify.dense_up_to
     density = settings.spectrum.density
     if model is None or density is None:
         return
     if density != "exact":
-        if settings.spectrum.at == "trace":
-            raise ValueError("spectrum.density: along trajectories it is exact, or none")
         if model.manifold() is not None or model.constraints() is not None:
             raise ValueError(
                 f"spectrum.density: the weights of the model {model.name!r} are not free, so that"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from nnflow.base.statistics import CONFIDENCE
-from nnflow.study.claims import KINDS, VERDICTS, Claim, Row
+from nnflow.study.claims import KINDS, NOT_HERE, VERDICTS, Claim, Row
 
 WORST_FIRST = (
     "differs", "undecided", "corrected", "not_contradicted", "reproduced", "proved", "not_measured",
@@ -17,14 +18,19 @@ WORST_FIRST = (
 def statements(
     rows: Iterable[Row], names: Mapping[tuple[str, str], str]
 ) -> dict[str, tuple[str, str]]:
-    """{statement: (kind, verdict)}; rows of one statement are counted once.
+    """{statement: (kind, verdict)}; rows of one statement are counted once, and so is each printed
+    number, of which a claim may have one for each configuration. Rows of another scale are none.
 
     names: {(study, claim): the name under which it is counted}, from `counted_as`.
     """
     found: dict[str, tuple[str, str]] = {}
     for row in rows:
+        if row["note"].startswith(NOT_HERE):
+            continue
         key = (row["study"], row["claim"])
         name = names.get(key, "/".join(key))
+        if row["kind"] == "number":
+            name += f"[{row['configuration']}]"
         kind, verdict = found.get(name, (row["kind"], "not_measured"))
         worst = min((verdict, row["verdict"]), key=WORST_FIRST.index)
         found[name] = (kind, worst)
@@ -45,10 +51,19 @@ def totals(found: Mapping[str, tuple[str, str]]) -> dict[str, Counter[str]]:
 
 
 def expected_false(rows: Iterable[Row]) -> float:
-    """How many `differs` are to be expected by chance if every claim holds: each row with an
-    interval misses at the level 1 − 99 %, a one-sided bound at half of it."""
+    """How many `differs` are to be expected by chance, at most, if every claim holds: each row with
+    an interval misses at the level 1 − 99 %, a one-sided bound at half of it. A tolerance, and
+    shares that are counts, make it less.
+
+    A number that was met exactly with an interval is a count, such as 0 exceptions of 40: where the
+    claim holds no chance refutes it.
+    """
     level = 1 - CONFIDENCE
-    measured = [row for row in rows if row["low"] < row["high"] and row["verdict"] != "undecided"]
+    measured = [
+        row
+        for row in rows
+        if -math.inf < row["low"] < row["high"] < math.inf and row["measured"] != row["published"]
+    ]
     return sum(level if row["comparison"] == "=" else level / 2 for row in measured)
 
 

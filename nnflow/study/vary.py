@@ -33,7 +33,8 @@ RESERVED = {
     "run", "loss", "gradient_norm", "steps", "restarts", "status", "stopped_by", "trace_step",
     "kept_step", "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue",
     "zero_range", "is_global", "family", "eigenvalue", "residual", "dense_eigenvalue", "count",
-    "mode", "invariant", "start", "obstacle", "sensitive", "straight",
+    "mode", "invariant", "start", "obstacle", "sensitive", "straight", "joined",
+    "valley", "landmark", "mark",
 }  # fmt: skip
 """Names that the datasets give to other things than weights and varied settings."""
 
@@ -72,8 +73,10 @@ def _understood(value: Any) -> Range | list[float]:
         except ValidationError as error:
             raise ValueError(explain(error, Range)) from None
     try:
+        if isinstance(value, list) and any(isinstance(number, bool) for number in value):
+            raise ValueError  # true is no number
         return _LIST.validate_python(value)
-    except ValidationError:
+    except ValueError:
         keys = "{from, to, count, spacing}"
         raise ValueError(f"expected a list of finite numbers, or a range {keys}") from None
 

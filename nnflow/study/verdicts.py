@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnflow.base.errors import UserError
 from nnflow.base.statistics import CONFIDENCE, two_binomials_agree
-from nnflow.study.claims import COMPARISONS, Claim, Row
+from nnflow.study.claims import COMPARISONS, NOT_HERE, Claim, Correction, Row
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,9 +68,10 @@ def _rows(study: str, claim: Claim, summary: xr.Dataset) -> Iterator[Row]:
             "published": number,
         }
         if label not in labels:
-            yield {**row, "note": _join("this configuration is not part of this scale", claim.note)}
+            yield {**row, "note": _join(NOT_HERE, claim.note)}
             continue
-        at = {k: v.item() for k, v in summary.sel(configuration=label).variables.items()}
+        place = labels.index(label)
+        at = {k: v.values[place].item() for k, v in summary.variables.items()}
         measured = at[claim.value]
         row |= {
             "measured": float(measured),
@@ -93,19 +94,20 @@ def _verdict(claim: Claim, row: Row, label: str, number: float, at: dict[str, An
         claim, row, number, at
     )
     correction = claim.corrected.get(label)
-    if correction is not None and decided is not True:
-        if correction.value is None:
-            right = decided is False
-        else:
-            right = _equals(claim, row, correction.value, at)[0] is True and decided is False
-        if right:
-            quoted = f"“{correction.printed}” ({correction.document}): {correction.note}"
-            return {"verdict": "corrected", "note": _join(quoted, claim.note)}
+    if correction is not None and decided is False and _holds_instead(claim, row, correction, at):
+        quoted = f"“{correction.printed}” ({correction.document}): {correction.note}"
+        return {"verdict": "corrected", "note": _join(quoted, claim.note)}
     if decided is None:
         return {"verdict": "undecided", "note": _join(note, claim.note)}
     if not decided:
         return {"verdict": "differs", "note": _join(note, claim.note)}
     return {"verdict": agreement(claim), "note": _join(note, claim.note)}
+
+
+def _holds_instead(claim: Claim, row: Row, correction: Correction, at: dict[str, Any]) -> bool:
+    """Does what the correction says hold? One without a value says that what is printed does
+    not."""
+    return correction.value is None or _equals(claim, row, correction.value, at)[0] is True
 
 
 def agreement(claim: Claim) -> str:
@@ -120,8 +122,8 @@ def _equals(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> tuple[
     it, too. And a note."""
     low, high = _widened(claim, row, at)
     below, above = claim.below_above
-    if claim.kind == "statement" and not claim.trials:
-        meets = number - below <= row["measured"] <= number + above
+    if claim.counts:
+        meets = row["measured"] == number
         upper = f"exceptions are at most {high:.2g} of all, at {CONFIDENCE:.0%}"
         return meets, upper if meets and number == 0 and high > row["measured"] else ""
     slack = ROUNDING * max(abs(number), abs(below), abs(above))

@@ -8,8 +8,8 @@ from typing import Any
 from nnflow.base.errors import UserError
 from nnflow.base.settings import suggest
 from nnflow.study.loading import known_studies
+from nnflow.workflow.config import read_config
 from nnflow.workflow.derive import derive, parsed
-from nnflow.workflow.plan import read_config
 
 
 def for_snakemake(arguments: list[str]) -> list[str]:

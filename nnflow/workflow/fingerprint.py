@@ -28,8 +28,10 @@ from nnflow.interfaces.registry import PACKAGE
 
 READING_SETTINGS = {
     "nnflow.study",
+    "nnflow.study.findings",
     "nnflow.study.loading",
     "nnflow.study.study_checks",
+    "nnflow.study.stage_settings",
     "nnflow.study.types",
     "nnflow.study.sweep",
     "nnflow.interfaces.registry",
@@ -38,6 +40,8 @@ READING_SETTINGS = {
 PACKAGES = (
     "numpy", "scipy", "torch", "xarray", "netCDF4", "snakemake", "pydantic", "python-flint",
 )  # fmt: skip
+TEMPLATES = {".j2", ".css", ".js"}
+"""Endings of what a page is made from."""
 INSTALLED = {"site-packages", "dist-packages"}
 """Folders of installed packages."""
 _HOME = Path(nnflow.__file__).parent
@@ -55,7 +59,7 @@ def code_hash(stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()
 def code_files(
     stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()
 ) -> dict[str, Path]:
-    """The files that `code_hash` covers, by module; a stage's templates among them. Raises
+    """The files that `code_hash` covers, by module; the templates beside them among them. Raises
     UserError where a plugin names a module that is not found."""
     files: dict[str, Path] = {}
     plugins = list(plugins)
@@ -79,8 +83,9 @@ def code_files(
             waiting.extend(_imports(module, file))
             if not top.startswith(("nnflow", PACKAGE)):  # importing it runs the packages around it
                 waiting.extend(filter(None, [module.rpartition(".")[0]]))
-    for template in (_HOME / "stages").glob(f"{stage}.*"):
-        files.setdefault(f"nnflow.stages.{template.name.removesuffix('.py')}", template)
+    for folder in {file.parent for file in files.values() if file.is_relative_to(_HOME)}:
+        for beside in (file for file in folder.iterdir() if file.suffix in TEMPLATES):
+            files[str(beside.relative_to(_HOME))] = beside
     return files
 
 

@@ -41,13 +41,17 @@ SHOWN = 3
 
 def upstream(plan: Plan, stage: str, study: str) -> tuple[str, ...]:
     """The stages that the numbers of a stage come from. The analyses of a study share one job, so
-    they come from what any of them needs; so do the summary, the figures and the report."""
+    they come from what any of them needs; so do the summary, the figures and the report. Where ends
+    are not judged, nothing comes from `classify`."""
     loaded = plan.loaded[study]
     if stage in BEFORE:
-        return BEFORE[stage]
-    needed = {need for plugin in loaded.settings.analyses.values() for need in plugin.needs}
-    makers = {MADE_BY[need] for need in needed if need in MADE_BY} - {"summarize"}
-    found = {other for maker in makers for other in (*BEFORE[maker], maker)}
+        found = set(BEFORE[stage])
+    else:
+        needed = {need for plugin in loaded.settings.analyses.values() for need in plugin.needs}
+        makers = {MADE_BY[need] for need in needed if need in MADE_BY} - {"summarize"}
+        found = {other for maker in makers for other in (*BEFORE[maker], maker)}
+    if not loaded.judges:
+        found.discard("classify")
     return tuple(other for other in BEFORE if other in found)
 
 

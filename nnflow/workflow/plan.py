@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial, wraps
@@ -13,23 +10,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nnflow.base.errors import UserError
-from nnflow.base.settings import check_name, suggest
-from nnflow.base.strict_yaml import read_yaml_file
+from nnflow.base.settings import check_name
 from nnflow.interfaces import Initializer, Plugin
+from nnflow.interfaces.plugin import files_of
 from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path, part_path
-from nnflow.study.sweep import SCALES
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
+from nnflow.workflow.config import CONFIG, checked_config, data_folder, read_config
 from nnflow.workflow.fingerprint import code_hash, content_hash
 from nnflow.workflow.resources import Request, planned_size, resources_for
 
 T = TypeVar("T")
 
-CONFIG = Path("config/config.yaml")
 LANDSCAPE = "nnflow.engine.landscape"
 """What evaluates the loss in analyses and figures."""
 NO_DATA_FOLDER = "no folder for data: set NNFLOW_DATA, as there is no home folder"
-KEYS = ("studies", "scale", "results", "data", "checkpoint")
 
 SETTINGS: dict[str, tuple[str, ...]] = {
     "initialize": ("seed", "model", "initializer", "runs", "vary"),
@@ -52,7 +47,16 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "analyze": ("seed", "analyses"),
     "summarize": ("analyses", "claims"),
     "draw": ("figures",),
-    "report": ("title", "description", "source", "figures", "claims"),
+    "report": (
+        "title",
+        "question",
+        "description",
+        "source",
+        "figures",
+        "headline_figure",
+        "findings",
+        "claims",
+    ),
 }
 """The parts of a study that a stage reads itself; the rest reaches it through its inputs."""
 
@@ -92,21 +96,8 @@ class Plan:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Plan:
         """From config/config.yaml as Snakemake has read it."""
-        for key in config:
-            if key not in KEYS:
-                raise UserError(f"{CONFIG}: {key}: unknown key{suggest(key, list(KEYS))}")
-        scale = config.get("scale", "quick")
-        if scale not in SCALES:
-            raise UserError(f"{CONFIG}: scale: unknown scale {scale!r} (there are: quick, paper)")
-        named = config.get("studies", [])
-        studies = named.split(",") if isinstance(named, str) else named
-        if not isinstance(studies, list) or not studies:
-            raise UserError(f"{CONFIG}: studies: expected a list of names")
-        checked_interval(config.get("checkpoint", 1))
-        results = _checked_results(config.get("results", "results"))
-        _check_writable(results)
-        data = data_folder(None, config)
-        plan = cls(tuple(dict.fromkeys(studies)), scale, results, data=data)
+        checked = checked_config(config)
+        plan = cls(checked.studies, checked.scale, checked.results, data=checked.data)
         # every mistake in a study is reported before any job starts
         for study in plan.loaded:
             plan.check_files(study)
@@ -289,13 +280,11 @@ class Plan:
         return {str(file): content_hash(file) for files in named for file in files}
 
     def _named(self, plugin: Plugin) -> tuple[Path, ...]:
-        """The files that a plugin names."""
-        if type(plugin).files is Plugin.files:
-            return ()
+        """The files that a plugin, or one of its settings, names."""
         folder = self.data or data_folder(None, read_config())
-        if folder is None:
+        if folder is None and type(plugin).files is not Plugin.files:
             raise UserError(f"{plugin.name!r}: {NO_DATA_FOLDER}")
-        return tuple(map(Path, plugin.files(folder)))
+        return files_of(plugin, folder)
 
     def check_files(self, study: str) -> None:
         """Raise UserError where a plugin reads a file that is not there."""
@@ -324,77 +313,3 @@ def _add(study: Study, found: dict[str, Study]) -> None:
     for used in study.used:
         _add(used, found)
     found.setdefault(study.name, study)
-
-
-def _checked_results(named: Any) -> Path:
-    """The results folder; a name that Snakemake would read as a pattern is refused."""
-    if not isinstance(named, str) or not named:
-        raise UserError(f"{CONFIG}: results: expected a folder (got {named!r})")
-    if set("{}") & set(named) or not named.isprintable():
-        raise UserError(
-            f"{CONFIG}: results: {named!r} has braces or control characters, which Snakemake"
-            " can't have in a path; rename the folder"
-        )
-    if Path(named) == Path():
-        raise UserError(
-            f"{CONFIG}: results: {named!r} is the project's own folder; name a folder in it, such"
-            " as results"
-        )
-    try:
-        return Path(named).expanduser()
-    except RuntimeError:
-        raise UserError(f"{CONFIG}: results: there is no home folder for ~") from None
-
-
-def checked_interval(value: Any) -> float:
-    """Seconds between two checkpoints, as a number above 0."""
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise UserError(f"{CONFIG}: checkpoint: expected seconds, more than 0 (got {value!r})")
-    return seconds
-
-
-def _check_writable(results: Path) -> None:
-    nearest = next(folder for folder in (results, *results.absolute().parents) if folder.exists())
-    if not nearest.is_dir():
-        raise UserError(f"{results}: the results folder can't be written: {nearest} is a file")
-    try:
-        tempfile.TemporaryFile(dir=nearest).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{results}: the results folder can't be written: {reason}") from None
-
-
-def read_config(file: Path = CONFIG) -> dict[str, Any]:
-    """config/config.yaml; empty where there is none."""
-    try:
-        found = read_yaml_file(file) or {}
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise UserError(f"{file}: {error}") from None
-    if not isinstance(found, dict):
-        raise UserError(f"{file}: expected keys and values")
-    return found
-
-
-def checkpoint_interval(config: Mapping[str, Any]) -> float:
-    """Seconds between two checkpoints: NNFLOW_CHECKPOINT, the key `checkpoint`, or 300: what a kill
-    may cost. Studies of quick scale write none."""
-    return checked_interval(os.environ.get("NNFLOW_CHECKPOINT", config.get("checkpoint", 300.0)))
-
-
-def data_folder(option: Path | None, config: Mapping[str, Any]) -> Path | None:
-    """Where datasets keep files: the option, NNFLOW_DATA, the key `data`, or the user's cache; the
-    folder may not exist yet. None where there is no home folder to have a cache in."""
-    if named := option or os.environ.get("NNFLOW_DATA") or config.get("data"):
-        return Path(named).expanduser()
-    import pooch
-
-    try:
-        return Path(pooch.os_cache("nnflow"))
-    except RuntimeError:
-        return None

@@ -36,6 +36,12 @@ class TwoLayerRelu(Model):
         w = weights["w"]
         return orthonormal_loss(w, self.k, *self._tops(w))
 
+    def outputs(self, weights, inputs):
+        """The student's Σᵢ aᵢσ(wᵢ·x), (run, sample, 1)."""
+        w = weights["w"]
+        top = torch.ones_like(w[0, :, 0]) if self.top is None else self._tops(w)[0]
+        return (torch.relu(inputs @ w.mT) @ top)[..., None]
+
     def gradient(self, weights, data):
         w = weights["w"].detach()
         top = None if self.top is None else self._tops(w)[0]

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
-from nnflow import Activation
+from nnflow import Activation, UserError
 
 from ._gaussian import expectation, rule
 from ._nonlinearity import Nonlinearity, nonlinearity
@@ -68,7 +68,7 @@ class Quadrature(Moments):
     def single(self, q):
         q = np.asarray(q, dtype=float)
         if (q < 0).any() or not np.isfinite(q).all():
-            raise ValueError(f"variances must be finite and not negative, not {q.min()}")
+            raise UserError(f"variances must be finite and not negative, not {q.min()}")
         found = np.array([self._totals(float(one)) for one in q.ravel()]).reshape(*q.shape, 2, 3)
         found = np.moveaxis(found, (-2, -1), (0, 1))
         return found[0], found[1]

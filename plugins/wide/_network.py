@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pydantic import NonNegativeFloat
 
-from nnflow import Activation, Settings
+from nnflow import Activation, Settings, UserError
 
 from ._moments import moments
-from ._signal import Propagation
+from ._signal import FixedPoint, Propagation, attracting
+
+SEARCHED = (1e-3, 1e3)
+"""Lengths among which finite networks are started."""
 
 
 class Network(Settings):
@@ -23,6 +26,18 @@ class Network(Settings):
     def propagation(self) -> Propagation:
         """Its maps."""
         return Propagation(moments(self.activation), self.weight_variance, self.bias_variance)
+
+    def fixed_point(self) -> FixedPoint:
+        """The stable fixed point of its lengths above 0 that q = 1 leads to.
+
+        Raises UserError where there is none.
+        """
+        point = attracting(self.propagation().fixed_points(SEARCHED))
+        if point is None or point.q.value == 0:
+            raise UserError(
+                f"network {self.label!r}: its lengths have no stable fixed point above 0"
+            )
+        return point
 
     @property
     def label(self) -> str:

@@ -10,6 +10,9 @@ import numpy as np
 
 from ._nonlinearity import Nonlinearity
 
+TRIED = np.array([0.3, 1.7])
+"""z at which the symmetry of σ is looked at."""
+
 
 def features(sigma: Nonlinearity, neurons: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """c σ(l·x + b), (…, neuron, sample). neurons: (…, neuron, D); inputs: (sample, feature)."""
@@ -52,6 +55,28 @@ def descend(
         )  # fmt: skip
         neurons -= rate * (step + 2 * decay * neurons)
     return neurons
+
+
+def is_odd(sigma: Nonlinearity) -> bool:
+    """Is σ(−z) = −σ(z), so that (l, b, c) and (−l, −b, −c) are one neuron?"""
+    return bool(np.allclose(sigma.value(-TRIED), -sigma.value(TRIED)))
+
+
+def is_homogeneous(sigma: Nonlinearity) -> bool:
+    """Is σ(λz) = λσ(z) for λ > 0, so that (λl, λb, c/λ) are one neuron?"""
+    both = np.concatenate([-TRIED, TRIED])
+    return bool(np.allclose(sigma.value(2 * both), 2 * sigma.value(both)))
+
+
+def balanced(neurons: np.ndarray) -> np.ndarray:
+    """Neurons of a homogeneous σ scaled to |c| = ‖(l, b)‖, the shortest of those that are one; a
+    neuron whose c or whose (l, b) is 0, which computes nothing, becomes 0. (…, neuron, D)."""
+    inner, c = neurons[..., :-1], neurons[..., -1:]
+    norm, size = np.linalg.norm(inner, axis=-1, keepdims=True), np.abs(c)
+    common = np.sqrt(norm * size)
+    directions = [np.divide(x, s, out=np.zeros_like(x), where=s > 0)
+                  for x, s in ((inner, norm), (c, size))]  # fmt: skip
+    return common * np.concatenate(directions, axis=-1)
 
 
 def matched_distance(neurons: np.ndarray, others: np.ndarray, odd: bool) -> float:

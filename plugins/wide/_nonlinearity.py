@@ -69,7 +69,11 @@ def _by_torch(activation: Activation) -> tuple[Function, Function]:
 
 
 def _tanh(_) -> Nonlinearity:
-    return Nonlinearity("tanh", np.tanh, lambda z: (1 - np.tanh(z)) * (1 + np.tanh(z)))
+    def slope(z):
+        t = np.tanh(z)
+        return (1 - t) * (1 + t)
+
+    return Nonlinearity("tanh", np.tanh, slope)
 
 
 def _sigmoid(_) -> Nonlinearity:

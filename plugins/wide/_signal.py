@@ -15,9 +15,12 @@ number has a bound of its error.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
+
+from nnflow import UserError
 
 from ._moments import EPSILON, Moments
 
@@ -105,8 +108,10 @@ class Propagation:
         excess = self.length(grid) - grid
         # at a line of fixed points, as ReLU has for α_w² = 2, rounding alone has signs
         flat = np.abs(excess) <= 64 * EPSILON * grid
-        change = (excess[:-1] * excess[1:] < 0) & ~flat[:-1] & ~flat[1:]
-        found += [self._root(grid[i], grid[i + 1]) for i in np.flatnonzero(change)]
+        away = np.flatnonzero(~flat)
+        for i, j in itertools.pairwise(away):  # j = i + 2 where a point of the grid is fixed
+            if excess[i] * excess[j] < 0 and j <= i + 2:
+                found.append(self._root(grid[i], grid[j]))
         return self._described(found)
 
     def _root(self, low: float, high: float) -> float:
@@ -183,6 +188,13 @@ class Propagation:
         bend = (ends[1] - ends[0]) / (1e-4 * (1 - c))
         b = Number(b, float(w * errors[1] + 2 * bend * apart + 2 * b * point.q.error / q))
         return FixedCorrelation(Number(c, apart), b, depth_scale(b))
+
+
+def check_variances(*variances: float) -> None:
+    """Raises UserError for a variance that is negative or not finite; 0 is one."""
+    for value in variances:
+        if not 0 <= value < np.inf:
+            raise UserError(f"variances must be finite and not negative, not {value}")
 
 
 def attracting(points: list[FixedPoint], start: float = 1.0) -> FixedPoint | None:

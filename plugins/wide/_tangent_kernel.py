@@ -11,13 +11,12 @@ same functions and another kernel, which grows with the width.
 
 from __future__ import annotations
 
-import itertools
-from dataclasses import dataclass
-
 import numpy as np
 
+from nnflow import Streams, UserError
+
+from ._fully_connected import Layers, one_hot
 from ._moments import Moments
-from ._nonlinearity import Nonlinearity
 
 BLOCK = 2_000
 """Rows of a kernel that are made at once."""
@@ -43,147 +42,115 @@ def limit_kernels(
     return sigma, theta
 
 
-@dataclass(frozen=True)
-class Layers:
-    """Networks of one shape, many at once: `weights` (run, out, in) and `biases` (run, out) of each
-    layer, the scales by which they are multiplied, and σ between the layers."""
+def ntk(model, inputs, weights=None, *, rates=None, dtype=None) -> np.ndarray:
+    """Θ of all outputs of a model plugin, (run, sample·output, sample·output).
 
-    weights: list[np.ndarray]
-    biases: list[np.ndarray]
-    weight_scales: list[float]
-    bias_scale: float
-    sigma: Nonlinearity
+    The parametrization is that of the model's own weights, whose kernel grows with the width for
+    ordinary layers. rates {weight: number} multiplies the part of each weight, and leaves out those
+    that are not named: α_w²/n for a matrix with n inputs and α_h² for a vector give the NTK
+    parametrization of the same function (`ntk_rates`), learning rates of their own the kernel of
+    that descent.
 
-    def forward(self, inputs: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """What enters each layer, and what each layer's sums are, (run, sample, neuron)."""
-        entering = [np.broadcast_to(inputs, (len(self.biases[0]), *inputs.shape))]
-        sums: list[np.ndarray] = []
-        for weight, bias, scale in zip(self.weights, self.biases, self.weight_scales, strict=True):
-            if sums:
-                entering.append(self.sigma.value(sums[-1]))
-            z = scale * entering[-1] @ weight.mT
-            sums.append(z + self.bias_scale * bias[:, None])
-        return entering, sums
+    model: one whose `outputs(weights, inputs)` are (run, sample, output). inputs: (sample, …), an
+    array or tensor. weights: {name: (run, …)}; None: one network with matrix entries from
+    N(0, 1/inputs of the matrix) and vectors of 0. Fully connected networks, the model `mlp`, go by
+    products of Gram matrices, in blocks; others by torch.func's Jacobian of a run at a time, which
+    needs the memory of sample × output × weight. dtype: of the result and the products; None: that
+    of the inputs. Entries go sample by sample, their outputs running fastest.
 
-    def outputs(self, inputs: np.ndarray) -> np.ndarray:
-        """(run, sample, output)."""
-        return self.forward(inputs)[1][-1]
-
-    def backward(self, sums: list[np.ndarray], output: int) -> list[np.ndarray]:
-        """∂f_output/∂z of each layer, (run, sample, neuron)."""
-        last = np.zeros_like(sums[-1])
-        last[..., output] = 1
-        found = [last]
-        for layer in range(len(sums) - 1, 0, -1):
-            back = self.weight_scales[layer] * found[0] @ self.weights[layer]
-            found.insert(0, back * self.sigma.slope(sums[layer - 1]))
-        return found
-
-    def kernel(self, inputs: np.ndarray, output: int = 0) -> np.ndarray:
-        """Θ of one output, (run, sample, sample): in each layer the derivative by W is an outer
-        product, so that the kernel is a product of two Gram matrices and no Jacobian is formed."""
-        entering, sums = self.forward(inputs)
-        backward = self.backward(sums, output)
-        total = 0.0
-        for values, slopes, scale in zip(entering, backward, self.weight_scales, strict=True):
-            gram = scale**2 * values @ values.mT + self.bias_scale**2
-            total = total + gram * (slopes @ slopes.mT)
-        return total
-
-    def gradient(self, inputs: np.ndarray, residual: np.ndarray) -> tuple[list, list]:
-        """Of ½Σ residual² in weights and biases, one output. residual: f − y, (run, sample)."""
-        entering, sums = self.forward(inputs)
-        weights, biases = [], []
-        backward = self.backward(sums, 0)
-        for values, slopes, scale in zip(entering, backward, self.weight_scales, strict=True):
-            pulled = slopes * residual[..., None]
-            weights.append(scale * pulled.mT @ values)
-            biases.append(self.bias_scale * pulled.sum(axis=1))
-        return weights, biases
-
-    def moved(self, gradient: tuple[list, list], rate: np.ndarray) -> Layers:
-        """After a step of gradient descent; rate: (run,)."""
-        weights = [
-            w - rate[:, None, None] * g for w, g in zip(self.weights, gradient[0], strict=True)
-        ]
-        biases = [b - rate[:, None] * g for b, g in zip(self.biases, gradient[1], strict=True)]
-        return Layers(weights, biases, self.weight_scales, self.bias_scale, self.sigma)
-
-
-def random_layers(
-    generator: np.random.Generator, sigma: Nonlinearity, widths: list[int], runs: int,
-    weight_variance: float, bias_variance: float, standard: bool = False,
-) -> Layers:  # fmt: skip
-    """Networks of these widths in the NTK parametrization, or in the standard one: the same law of
-    functions, with the scales inside of the weights."""
-    weights, biases, scales = [], [], []
-    for below, above in itertools.pairwise(widths):
-        scale = np.sqrt(weight_variance / below)
-        drawn = generator.standard_normal((runs, above, below))
-        weights.append(scale * drawn if standard else drawn)
-        scales.append(1.0 if standard else scale)
-        bias = generator.standard_normal((runs, above))
-        biases.append(np.sqrt(bias_variance) * bias if standard else bias)
-    return Layers(weights, biases, scales, 1.0 if standard else np.sqrt(bias_variance), sigma)
-
-
-def ntk(model, weights, inputs, dtype=None) -> np.ndarray:
-    """Θ of all outputs of a model plugin in its own parametrization, (run, sample·output, ditto).
-
-    model: one with `outputs(weights, inputs)`, (run, sample, output). weights: {name: (run, …)};
-    inputs: (sample, feature), torch tensors. Fully connected networks, the model `mlp`, go by
-    products of Gram matrices, in blocks; others by torch.func's Jacobian, which needs the memory of
-    run × sample × output × weight. dtype: of the result and the products; None: that of the inputs.
-    Entries go sample by sample, their outputs running fastest.
-
-    Raises TypeError for a model without `outputs`.
+    Raises UserError for a model without outputs, and for rates of weights that it has not.
     """
-    if not hasattr(model, "outputs"):
-        raise TypeError(f"model {model.name!r} has no method `outputs`: no tangent kernel")
-    if model.name == "mlp":
-        return _mlp_kernel(model, weights, inputs, dtype)
-    return _jacobian_kernel(model, weights, inputs)
-
-
-def _jacobian_kernel(model, weights, inputs) -> np.ndarray:
     import torch
 
-    def of_run(one):
-        return model.outputs({k: w[None] for k, w in one.items()}, inputs)[0]
+    inputs = torch.as_tensor(inputs)
+    if weights is None:
+        weights = _drawn(model, inputs.dtype)
+    weights = {name: torch.as_tensor(values) for name, values in weights.items()}
+    shapes = model.shapes()
+    if model.outputs(weights, inputs[:1]) is None:
+        raise UserError(f"model {model.name!r}: is no function of inputs: it has no tangent kernel")
+    for name in rates or ():
+        if name not in shapes:
+            raise UserError(f"model {model.name!r}: rates: has no weight {name!r}")
+    rates = dict.fromkeys(shapes, 1.0) if rates is None else rates
+    kernel = _mlp_kernel if model.name == "mlp" else _jacobian_kernel
+    return kernel(model, weights, inputs, rates, dtype)
 
-    jacobians = torch.func.vmap(torch.func.jacrev(of_run))(weights)
-    rows = torch.cat([j.flatten(3).flatten(1, 2) for j in jacobians.values()], dim=-1)
-    return (rows @ rows.mT).numpy()
+
+def ntk_rates(model, weight_variance: float, bias_variance: float) -> dict[str, float]:
+    """The rates of the NTK parametrization: α_w²/n for a matrix (outputs, n), α_h² for a vector.
+
+    Raises UserError for a weight of more axes."""
+    rates = {}
+    for name, shape in model.shapes().items():
+        if len(shape) > 2:
+            raise UserError(f"model {model.name!r}: {name!r} is neither a matrix nor a vector")
+        rates[name] = bias_variance if len(shape) < 2 else weight_variance / shape[1]
+    return rates
 
 
-def _mlp_kernel(model, weights, inputs, dtype) -> np.ndarray:
+def _drawn(model, dtype):
+    """One network, LeCun's rule."""
+    import torch
+
+    streams, drawn = Streams(0, "ntk", np.arange(1), "weights"), {}
+    for place, (name, shape) in enumerate(model.shapes().items()):
+        entries = streams.normal(int(np.prod(shape)), draw=place).reshape(1, *shape)
+        scale = 0.0 if len(shape) < 2 else np.prod(shape[1:]) ** -0.5
+        drawn[name] = torch.as_tensor(scale * entries, dtype=dtype)
+    return drawn
+
+
+def _jacobian_kernel(model, weights, inputs, rates, dtype) -> np.ndarray:
+    import torch
+
+    moving = [name for name in model.shapes() if rates.get(name, 0.0)]
+    kernels = []
+    for run in range(len(next(iter(weights.values())))):
+        one = {name: values[run : run + 1] for name, values in weights.items()}
+
+        def of_moving(some, one=one):
+            return model.outputs({**one, **some}, inputs)[0]
+
+        jacobians = torch.func.jacrev(of_moving)({name: one[name] for name in moving})
+        kernel = 0.0
+        for name, jacobian in jacobians.items():
+            rows = jacobian.flatten(2).flatten(0, 1)
+            kernel = kernel + rates[name] * (rows @ rows.mT)
+        kernels.append(kernel.detach().numpy())
+    return np.stack(kernels).astype(dtype or inputs.numpy().dtype, copy=False)
+
+
+def _mlp_kernel(model, weights, inputs, rates, dtype) -> np.ndarray:
     from ._nonlinearity import nonlinearity
 
     dtype = dtype or inputs.numpy().dtype
     sigma = nonlinearity(model.activation)
-    named = {name: weight.numpy().astype(dtype) for name, weight in weights.items()}
+    named = {name: weight.detach().numpy().astype(dtype) for name, weight in weights.items()}
     layers = Layers([named[f"w{i}"] for i in model.layers], [named[f"b{i}"] for i in model.layers],
                     [1.0] * len(model.layers), 1.0, sigma)  # fmt: skip
     entering, sums = layers.forward(inputs.numpy().astype(dtype))
     runs, samples, outputs = sums[-1].shape
     kernel = np.zeros((runs, samples * outputs, samples * outputs), dtype)
-    backward = [layers.backward(sums, output) for output in range(outputs)]
-    for layer, values in enumerate(entering):
-        slopes = np.stack([one[layer] for one in backward], axis=2)  # run, sample, output, neuron
+    backward = [layers.backward(sums, one_hot(sums[-1], k)) for k in range(outputs)]
+    for place, (layer, values) in enumerate(zip(model.layers, entering, strict=True)):
+        slopes = np.stack([one[place] for one in backward], axis=2)  # run, sample, output, neuron
         slopes = np.ascontiguousarray(slopes, dtype).reshape(runs, samples * outputs, -1)
         values = np.ascontiguousarray(values, dtype)
+        own = [np.asarray(rates.get(f"{kind}{layer}", 0.0), dtype) for kind in "wb"]
         for run in range(runs):
-            _add_products(kernel[run], values[run], slopes[run], outputs)
+            _add_products(kernel[run], values[run], slopes[run], outputs, *own)
     return kernel
 
 
-def _add_products(kernel, values, slopes, outputs: int) -> None:
-    """kernel += (values·values' + 1) × slopes·slopes', block by block of its lower half."""
+def _add_products(kernel, values, slopes, outputs: int, weight, bias) -> None:
+    """kernel += (weight·values·values' + bias) × slopes·slopes', block by block of its lower
+    half."""
     step = max(1, BLOCK // outputs)
     starts = range(0, len(values), step)
     for i in starts:
         for j in range(0, i + 1, step):
-            gram = values[i : i + step] @ values[j : j + step].T + 1
+            gram = weight * (values[i : i + step] @ values[j : j + step].T) + bias
             rows, columns = (slice(k * outputs, (k + step) * outputs) for k in (i, j))
             part = slopes[rows] @ slopes[columns].T
             shape = (gram.shape[0], outputs, gram.shape[1], outputs)

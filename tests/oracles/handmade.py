@@ -64,6 +64,10 @@ def assert_columns(plugin, results, expected):
         else:
             wanted[name] = values
     assert set(columns) == set(wanted)
+    for name in expected:
+        if f"{name}_low" in columns:
+            low, value, high = (columns[f"{name}{end}"].values for end in ("_low", "", "_high"))
+            assert not ((low > value) | (value > high)).any(), f"{name}: outside of its interval"
     for name, values in wanted.items():
         found = columns[name].values.tolist()
         assert found == [_close(value) for value in values], f"{name}: {found}, not {values}"

@@ -1,4 +1,10 @@
-"""Every claim of every study can fail: data that refute it turn its verdict."""
+"""Every claim of every study can fail: data that refute it turn its verdict.
+
+All studies of config/ are tried at both scales, those that the default list leaves out, too.
+"""
+
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,20 +18,29 @@ AGREEING = {"reproduced", "proved", "not_contradicted"}
 RUNS = 100_000
 
 
-def claims(root):
-    for name, file in study_files(root / "config/studies").items():
-        for scale in ("quick", "paper"):
-            study = load_study(file, scale)
-            labels = [configuration.label for configuration in study.configurations]
+@cache
+def claims():
+    """(id, claim, labels of the scale, labels of all scales) of every study."""
+    found = []
+    for name, file in study_files(Path(__file__).parents[2] / "config/studies").items():
+        studies = {scale: load_study(file, scale) for scale in ("quick", "paper")}
+        labels = {
+            scale: [configuration.label for configuration in study.configurations]
+            for scale, study in studies.items()
+        }
+        everywhere = {label for some in labels.values() for label in some}
+        for scale, study in studies.items():
             for claim in study.settings.claims:
-                yield pytest.param(claim, labels, id=f"{name}-{scale}-{claim.claim}")
+                case = f"{name}-{scale}-{claim.claim}"
+                found.append((case, claim, labels[scale], everywhere))
+    return found
 
 
 def pytest_generate_tests(metafunc):
-    from pathlib import Path
-
-    if "claim" in metafunc.fixturenames:
-        metafunc.parametrize(("claim", "labels"), list(claims(Path(__file__).parents[2])))
+    wanted = [name for name in ("claim", "labels", "study_labels") if name in metafunc.fixturenames]
+    if wanted:
+        cases = [pytest.param(*case[1 : 1 + len(wanted)], id=case[0]) for case in claims()]
+        metafunc.parametrize(wanted, cases)
 
 
 def verdicts(claim: Claim, labels: list[str], values: dict[str, float], width: float = 0.0):
@@ -66,6 +81,9 @@ def refuting(claim: Claim, number: float) -> list[float]:
 
 def test_it_agrees_where_it_should_and_turns_where_it_must(claim, labels):
     if claim.comparison == "trend":
+        labels = [label for label in claim.along or labels if label in labels]
+        if len(labels) < 2:  # of another scale
+            return
         rising = dict(zip(labels, np.arange(len(labels), dtype=float), strict=True))
         falling = {label: -value for label, value in rising.items()}
         right, wrong = (rising, falling) if claim.trend == "increasing" else (falling, rising)
@@ -94,10 +112,32 @@ def test_it_agrees_where_it_should_and_turns_where_it_must(claim, labels):
         assert set(found.values()) <= {"differs", "undecided"}, found
 
 
+def test_data_three_intervals_off_turn_it(claim, labels):
+    """Three intervals, small beside the effect, on the wrong side."""
+    if claim.comparison == "trend" or claim.counts or claim.trials:  # no interval decides these
+        return
+    expected = {label: n for label, n in claim.expected(labels).items() if label in labels}
+    below, above = claim.below_above
+    theirs = np.sqrt(1 + RUNS / claim.published_runs) if claim.published_runs else 1.0
+    sides = {"at_most": [1], "below": [1], "at_least": [-1], "above": [-1]}
+    for side in sides.get(claim.comparison, [1, -1]):
+        for label, number in expected.items():
+            width = 1e-3 * max(abs(number), below, above, 1e-3)
+            edge = number + side * (above if side > 0 else below)
+            value = edge + 3 * side * theirs * width
+            found = verdicts(claim, [label], {label: value}, width)[label]
+            assert found in ({"differs", "corrected"} if claim.corrected else {"differs"}), label
+
+
+def test_each_configuration_of_a_claim_is_one_of_its_study(claim, labels, study_labels):
+    """A claim at a configuration that no scale has would never be measured."""
+    named = claim.along if claim.comparison == "trend" else claim.expected([])
+    assert set(named) <= study_labels
+
+
 def test_an_interval_that_holds_both_decides_nothing(claim, labels):
     """Where what was measured could be nearly anything, nothing is reproduced."""
-    counted = claim.kind == "statement" and claim.comparison == "published"
-    if claim.comparison == "trend" or counted or claim.trials:  # a share has its runs
+    if claim.comparison == "trend" or claim.counts or claim.trials:  # a share has its runs
         return
     expected = {label: n for label, n in claim.expected(labels).items() if label in labels}
     right = {label: agreeing(claim, number) for label, number in expected.items()}

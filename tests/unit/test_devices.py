@@ -21,7 +21,7 @@ from nnflow.interfaces import Model, Optimizer
 from nnflow.interfaces.constraints import Ball, Box, Halfspaces, Simplex
 from nnflow.interfaces.registry import registry
 from nnflow.stages.runtime_contract import check_training
-from nnflow.study.types import Classify, Stop, Trace
+from nnflow.study.stage_settings import Classify, Stop, Trace
 
 RUNS = 3
 ROOT = Path(__file__).resolve().parents[2]

@@ -18,6 +18,7 @@ NAMED_OTHERWISE = {
     "yaml": "pyyaml",
     "sklearn": "scikit-learn",
     "flint": "python-flint",
+    "PIL": "pillow",
     "pysat": "python-sat",
 }
 FILES = ("requirements.lock", "environment.yml", "pyproject.toml")

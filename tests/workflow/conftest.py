@@ -185,7 +185,7 @@ class Project:
             env={**os.environ, **environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
 
     def planned(self) -> set[tuple[str, str]]:

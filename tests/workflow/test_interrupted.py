@@ -140,9 +140,10 @@ def jobs(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plain", [False, True], ids=["nnflow run", "snakemake"])
-@pytest.mark.parametrize("how", ["told once", "told twice", "Ctrl-C"])
+@pytest.mark.parametrize("how", ["told once", "told twice", "Ctrl-C", "all terminated"])
 def test_what_is_interrupted_leaves_no_job_and_a_clean_folder(project, how, plain):
-    """SIGINT to Snakemake alone, once and twice, and Ctrl-C in its terminal."""
+    """SIGINT to Snakemake alone, once and twice, and Ctrl-C in its terminal; SIGTERM to its whole
+    process group."""
     project.study("small", SMALL)
     project.study("endless", ENDLESS)
     workflow = ("snakemake", "-s", str(project.snakefile), "--config", "studies=endless")
@@ -152,6 +153,8 @@ def test_what_is_interrupted_leaves_no_job_and_a_clean_folder(project, how, plai
     for _ in range(2 if how == "told twice" else 1):
         if how == "Ctrl-C":
             os.write(master, b"\x03")
+        elif how == "all terminated":
+            os.killpg(process.pid, signal.SIGTERM)
         else:
             process.send_signal(signal.SIGINT)
         time.sleep(0.5)

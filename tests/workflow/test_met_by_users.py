@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
@@ -128,6 +129,19 @@ def test_an_initializer_may_give_a_tensor_and_no_masked_values(user):
             "runs: 2",
             "runs: 2\nfigures: [convergence, {name: landscape}]",
             "expected a list of names",
+        ),
+        ("runs: 2", "runs: 2\nfigures: [convergence, convergence]", "'convergence' stands twice"),
+        ("runs: 2", "runs: 2\nvary: {optimizer.rate: [true]}", "expected a list of finite numbers"),
+        (
+            "runs: 2",
+            "runs: 2\nclassify: {zero_below: 2}",
+            "zero_below: Input should be less than 1",
+        ),
+        (
+            "runs: 2",
+            "runs: 2\nanalyses: [critical_point_counts]\nclaims: [{claim: none, statement: s,"
+            " source: x, value: minima, published: {}}]",
+            "none: published: names no configuration",
         ),
         (
             "runs: 2",
@@ -294,3 +308,36 @@ def test_a_loss_that_does_not_see_its_weights(user, loss):
     with pytest.raises(UserError) as caught:
         user(model=model)
     assert "model 'user_bowl'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_hessian_that_is_not_finite_where_the_loss_is(user):
+    """√|w| is finite at 0 and its second derivative is not."""
+    model = MODEL.replace(
+        'self.sign * (weights["w"] ** 2).sum(1) / 2', 'weights["w"].abs().sqrt().sum(1)'
+    )
+    study = STUDY.replace("{name: normal}", "{name: normal, variance: 0, bias_variance: 0}")
+    job = user(study, model=model)
+    (points,) = store.read(job.batch_path("critical_points", 0)).values()
+    assert (points["index"] == -1).all() and (points["nullity"] == -1).all()
+    assert (points["obstacle"] == 1).all() and points["max_eigenvalue"].isnull().all()
+
+
+def test_a_class_beyond_the_outputs_is_named():
+    loss = registry().get("losses", "cross_entropy")()
+    with pytest.raises(ValueError, match="have the class 7; 4 outputs have the classes 0 to 3"):
+        loss(torch.zeros(2, 3, 4), torch.tensor([0, 1, 7]))
+
+
+def test_two_curved_valleys_of_one_loss_are_two_families(user):
+    """Along the parabolas y = z² at x = 1 and x = −1 the loss vanishes."""
+    valleys = (
+        '(weights["w"][:, 0] ** 2 - 1) ** 2 + (weights["w"][:, 1] - weights["w"][:, 2] ** 2) ** 2'
+    )
+    model = MODEL.replace('self.sign * (weights["w"] ** 2).sum(1) / 2', valleys)
+    study = STUDY.replace("{name: user_bowl}", "{name: user_bowl, size: 3}")
+    job = user(study.replace("runs: 2", "runs: 12"), model=model)
+    job, said = finished(job)
+    points = job.read["critical_points"]
+    found = set(zip(points["w"].values[:, 0].round(6), points["family"].values, strict=True))
+    assert len(found) == 2 and {x for x, _ in found} == {1.0, -1.0}
+    assert (points["joined"] == 1).all() and not any("several valleys" in text for text in said)

@@ -1,4 +1,4 @@
-"""A stranger's model and optimizer: one file each, named in a study, and there are figures."""
+"""What a stranger adds: files of his own, named in studies, and there are figures."""
 
 from __future__ import annotations
 
@@ -88,3 +88,112 @@ def test_two_files_and_a_study_are_enough(project, tmp_path_factory):
     assert (ends["kind"].values == 0).all()
     assert set(ends["family"].values) == {0, 1}
     assert abs(abs(ends["w"].values[:, 0]) - 1).max() < 1e-9
+
+
+EVERYTHING = '''
+"""A model, what is asked of it, and how it is drawn."""
+
+import nnflow
+from nnflow import Analysis, Figure, Model, Table
+
+
+class Trough(Model):
+    """L(w) = ½(w₁² + 4w₂²)."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def infimum(self):
+        return 0.0
+
+    def loss(self, weights, data):
+        w = weights["w"]
+        return (w[:, 0] ** 2 + 4 * w[:, 1] ** 2) / 2
+
+
+class RatesThatConverge(Analysis):
+    """By run: does it converge?"""
+
+    needs = ("training",)
+    models = ("trough",)
+    columns = {"largest_rate": "largest learning rate that converges", "runs": "runs"}
+
+    def compute(self, results):
+        table = Table(results, self.columns)
+        for configuration, trained in results.each("training"):
+            converged = nnflow.flag_mask(trained["status"], "converged")
+            rates = trained["rate"].values[converged]
+            table.row(configuration, largest_rate=rates.max(), runs=len(converged))
+        return table.dataset()
+
+
+class RatesDrawn(Figure):
+    """The largest rate."""
+
+    needs = ("rates_that_converge",)
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        figure, axis = plt.subplots()
+        axis.plot(results["rates_that_converge"]["largest_rate"].values, "o")
+        return figure
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("trough", Trough)
+    register("rates_that_converge", RatesThatConverge)
+    register("rates_drawn", RatesDrawn)
+'''
+
+MANY = """
+title: Which of ten thousand learning rates converge
+model: trough
+initializer: normal
+optimizer: gradient_descent
+vary: {optimizer.rate: {from: 0.0001, to: 1, count: 10000}}
+stop: {gradient_norm: 1.0e-6, steps: 1000}
+judge: false
+runs: 1
+batch: 5000
+analyses: [rates_that_converge]
+figures: [rates_drawn]
+"""
+
+AGAIN = """
+title: From the same starts, with momentum
+uses: [many]
+model: trough
+initializer: {name: from_study, study: many, at: initialization}
+optimizer: {name: heavy_ball}
+vary: {optimizer.rate: [0.1, 0.5]}
+stop: {gradient_norm: 1.0e-6, steps: 1000}
+runs: 3
+analyses: [rates_that_converge]
+figures: [rates_drawn]
+"""
+
+
+@pytest.mark.slow
+def test_one_file_and_two_studies_one_of_which_uses_the_other(project):
+    """Nothing else is touched: the file lies directly in plugins/."""
+    project.write("plugins/mine.py", EVERYTHING)
+    project.study("many", MANY)
+    project.study("again", AGAIN)
+    done = project.snakemake("--cores", "2", "--config", "studies=again,many")
+    assert done.returncode == 0, done.stderr
+
+    from nnflow.base import store
+
+    results = project.folder / "results" / "quick"
+    (column,) = store.read(results / "many" / "analyses" / "rates_that_converge.nc").values()
+    # curvatures 1 and 4: α < ½ converges, at ½ the second weight swings for ever
+    assert 0.49 < column["largest_rate"].item() < 0.5 and column["runs"].item() == 10_000
+    (many,) = store.read(results / "many" / "initialization.nc").values()
+    (again,) = store.read(results / "again" / "initialization.nc").values()
+    assert again.sizes["run"] == 6 and (again["w"].values == many["w"].values[0]).all()
+    (column,) = store.read(results / "again" / "analyses" / "rates_that_converge.nc").values()
+    assert column["largest_rate"].item() == 0.5  # 4α < 2(1 + β)
+    for study in ("many", "again"):
+        assert (results / study / "figures" / "rates_drawn.svg").exists()

@@ -1,3 +1,6 @@
+from nnflow.report.subjects import SUBJECTS
+
+
 # Where a job failed, the others went on: what they found can be read.
 onerror:
     shell(
@@ -11,6 +14,7 @@ rule report:
         of_study("summary.nc"),
         of_study("claims.csv"),
         [PLAN.figures(study) for study in PLAN.studies],
+        SUBJECTS if SUBJECTS.exists() else [],
     output:
         f"{RESULTS}/{PLAN.scale}/report.html",
         f"{RESULTS}/{PLAN.scale}/claims.csv",

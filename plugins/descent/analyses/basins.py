@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, Table, UserError, flag_mask, share
+from nnflow import Analysis, Table, UserError, share
+
+NEAR = 1e-3
+"""A run ends at a minimum where it is nearer to it than this; minima are 1.4 apart or more."""
 
 
 class Basins(Analysis):
@@ -15,7 +18,7 @@ class Basins(Analysis):
     over 2R. Runs are held against it, one by one; with a larger rate they may leave their basin.
     """
 
-    needs = ("initialization", "training", "critical_points")
+    needs = ("initialization", "training")
     models = ("rippled_bowl",)
     columns = {
         "relative_rate": "αM",
@@ -29,7 +32,7 @@ class Basins(Analysis):
 
     def compute(self, results):
         table = Table(results, self.columns)
-        for configuration, critical in results.each("critical_points"):
+        for configuration, trained in results.each("training"):
             settings = configuration.settings
             if settings.initializer.name != "uniform_ball":
                 raise UserError(
@@ -39,10 +42,10 @@ class Basins(Analysis):
             model, radius = settings.model, settings.initializer.radius
             minima, maxima = model.stationary()
             start = results.at("initialization", configuration.label)["w"].values[:, 0]
-            end = critical["w"].values[:, 0]
+            end = trained["w"].values[:, 0]
             own = minima[np.searchsorted(maxima, start)]
-            away = ~(np.abs(end - own) < 1e-3)
-            reached = flag_mask(critical["is_global"], "yes")
+            best = minima[np.argmin(model.value(minima))]
+            away, reached = ~(np.abs(end - own) < NEAR), np.abs(end - best) < NEAR
             table.row(
                 configuration,
                 relative_rate=settings.optimizer.rate * model.smoothness({}),
@@ -51,7 +54,7 @@ class Basins(Analysis):
                 exact_share=exact_share(model, radius),
                 global_share=share(int(reached.sum()), len(end)),
                 elsewhere=share(int(away.sum()), len(end)),
-                worst_end=float(np.nanmax(critical["loss"].values) - model.infimum()),
+                worst_end=float(np.nanmax(trained["loss"].values) - model.infimum()),
             )
         return table.dataset()
 

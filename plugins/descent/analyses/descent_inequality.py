@@ -19,7 +19,8 @@ class DescentInequality(Analysis):
 
         min_{n ≤ N}|∇L(Wₙ)|² ≤ Δ/(cN),  Δ = L(W₁) − inf L,
 
-    for N points, which are N − 1 steps; and |∇L| < ε at a point n ≤ ⌊Δ/(cε²)⌋ + 1. Runs with
+    for N points, which are N − 1 steps; Σ|∇L(Wₙ)|² ≤ Δ/c, so that ∇L(Wₙ) → 0; and |∇L| < ε at a
+    point n ≤ ⌊Δ/(cε²)⌋ + 1. Runs with
     α < 2/M are tested at every step, which the trace has to record; of the others it is counted
     how many diverge. M is the model's `smoothness`, inf L its `lower_bound`.
 
@@ -35,6 +36,7 @@ class DescentInequality(Analysis):
         "sharpness": "least ratio of a step's fall of the loss to the promised one",
         "bound_exceptions": "share of runs whose least gradient exceeds its bound at some N",
         "bound_ratio": "largest ratio of the least squared gradient to its bound",
+        "sum_exceptions": "share of runs whose squared gradients sum up to more than Δ/c",
         "stop_exceptions": "share of runs that reach some accuracy later than promised",
         "diverged_below": "share of runs that diverge with a rate below 2/M",
         "diverged_above": "share of runs that diverge with a rate above 2/M",
@@ -108,6 +110,9 @@ def tested(
         "sharpness": float((fall[told] / promised[told]).min()) if told.any() else np.nan,
         "bound_exceptions": _share((least > bound * (1 + ROUNDING)).any(axis=1)),
         "bound_ratio": float((least / bound).max()) if len(least) else np.nan,
+        "sum_exceptions": _share(
+            (gradients**2).sum(axis=1) > losses[:, 0] / c[:, 0] * (1 + ROUNDING)
+        ),
         "stop_exceptions": _share(_late(least, losses[:, 0], c[:, 0], smoothness)),
     }
 

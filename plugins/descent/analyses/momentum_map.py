@@ -18,6 +18,10 @@ CASE = 0.9
 """β of the borders and effective rates that are columns."""
 SLOW = 0.01
 """αλ of the slow mode over (1 − √β)², where the effective rate is looked at."""
+CASES = (0.0, 0.5, 0.8, 0.9)
+"""β of the decays that are compared with the effective rate's."""
+SPEEDS = np.geomspace(0.03, 2.5, 10)
+"""αλ/(1 − √β)² of their modes."""
 ZOOMS = 12
 """Zooms into the neighbourhood of the best setting, each by a factor of 3."""
 
@@ -31,7 +35,9 @@ class MomentumMap(Analysis):
     differ by no more than ln N/N where roots are double. Coordinates: αM and β.
 
     Best settings are searched for in the exact rates, by zooming into the map; borders at
-    β = 0.9 by bisection in the sign of the measured growth.
+    β = 0.9 by bisection in the sign of the measured growth. `decay` (case, speed) is the measured
+    decay per step of the heavy ball at β = case and αλ = speed·(1 − √β)², over what the effective
+    rate promises, αλ/(1 − β).
     """
 
     columns = {
@@ -84,6 +90,13 @@ class MomentumMap(Analysis):
             recursion=("recursion", list(STEPS)),
             rate=xr.DataArray(s, dims="rate", attrs={"long_name": "αM"}),
             momentum=("momentum", beta, {"long_name": "β"}),
+            decay=(
+                ("case", "speed"),
+                np.array([[effective("heavy_ball", b, u) for u in SPEEDS] for b in CASES]),
+                {"long_name": "decay per step of the heavy ball over αλ/(1 − β)"},
+            ),
+            case=("case", list(CASES), {"long_name": "β"}),
+            speed=("speed", SPEEDS, {"long_name": "αλ/(1 − √β)²"}),
         )
 
     def _best(self, beta: np.ndarray) -> dict[str, float]:
@@ -120,11 +133,12 @@ def border(method: str, beta: float, steps: int = 4000) -> float:
     return float((low + high) / 2)
 
 
-def effective(method: str, beta: float) -> float:
-    """The rate of a slow mode, over the effective one α/(1 − β): from half the time in which it
-    falls by e⁴ to the whole, as the first steps only bring the velocity up."""
-    s = SLOW * (1 - np.sqrt(beta)) ** 2
-    half = int(2 * (1 - beta) / s)
+def effective(method: str, beta: float, slow: float = SLOW) -> float:
+    """The rate of the mode αλ = slow·(1 − √β)², over the effective one α/(1 − β): from half the
+    time in which a slow one falls by e⁴ to the whole, and 250 steps or more, as the first steps
+    only bring the velocity up."""
+    s = slow * (1 - np.sqrt(beta)) ** 2
+    half = max(int(2 * (1 - beta) / s), 250)
     first, last = (
         steps * np.log(measured(method, s, beta, 1.0, steps)) for steps in (half, 2 * half)
     )

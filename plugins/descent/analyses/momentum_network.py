@@ -25,7 +25,7 @@ class MomentumNetwork(Analysis):
     run with the smallest rate and momentum, with which the border can be drawn over the map.
     """
 
-    needs = ("training", "critical_points")
+    needs = ("training", "objective")
     columns = {
         "converged_share": "share of runs that converged",
         "above_border": "share of them that lie above the border of their own end",
@@ -37,15 +37,15 @@ class MomentumNetwork(Analysis):
         import xarray as xr
 
         table, maps = Table(results, self.columns), []
-        for configuration, critical in results.each("critical_points"):
-            trained = results.at("training", configuration.label)
+        for configuration, trained in results.each("training"):
             method = METHODS[configuration.settings.optimizer.name]
             settled = flag_mask(trained["status"], "converged")
             table.row(
                 configuration,
                 **settled_below(
                     settled, trained["rate"].values, trained["momentum"].values,
-                    critical["max_eigenvalue"].values, BORDERS[method],
+                    highest_curvature(results.objective(configuration), trained, settled),
+                    BORDERS[method],
                 ),
             )  # fmt: skip
             grid = configuration.grid
@@ -60,6 +60,15 @@ class MomentumNetwork(Analysis):
                 attrs={"long_name": "least loss of the runs that converged"},
             )
         )  # fmt: skip
+
+
+def highest_curvature(loss, trained, settled: np.ndarray) -> np.ndarray:
+    """The largest eigenvalue of the Hessian at the ends of the settled runs, (run,); NaN for the
+    others."""
+    ends = trained["w"].values.reshape(len(settled), -1)
+    highest = np.full(len(settled), np.nan)
+    highest[settled] = np.linalg.eigvalsh(loss.hessian(ends[settled]))[:, -1]
+    return highest
 
 
 def settled_below(settled, rate, momentum, curvature, border) -> dict:

@@ -28,7 +28,7 @@ class SaddleSteps(Analysis):
     - What λ = 0 and λ = 2/α decide: descent on ±x⁴, and on x² ± x⁴ with α = 1 = 2/λ.
     - Steps from the distance δ from the stable manifold of a quadratic saddle to |x| ≥ r against
       ⌈ln(r/δ)/ln(1 + α|λ|)⌉, for random λ, α, δ; and the heavy ball's growth against the larger
-      root of z² − (1 + β + α|λ|)z + β. A start on the manifold stays there.
+      root of z² − (1 + β + α|λ|)z + β. A start on the manifold converges to the saddle.
     - Beyond α = 1/M the starts that reach a saddle need not be few: φ'(y) = −.01y for |y| ≤ .01 and
       y/α for |y| ≥ 10, with a smooth blend in ln|y| between, has αM = 1.054, and one step leads
       from every |y| ≥ 10 to the saddle exactly. Lee et al. (arXiv:1602.04915) need α < 1/M.
@@ -42,7 +42,7 @@ class SaddleSteps(Analysis):
         "border_converges": "share of cases with λ = 2/α that converge",
         "escape_misses": "share of escapes that take another number of steps",
         "heavy_ball_error": "largest relative error of the heavy ball's growth at a saddle",
-        "stays": "share of starts on the stable manifold that stay near to it",
+        "stays": "share of starts on the stable manifold that converge to the saddle",
         "counterexample_rate": "αM of the counter-example",
         "lands_beyond": "share of starts that reach the saddle exactly with αM = 1.054",
         "lands_expected": "the share of them with |y| ≥ 10",
@@ -126,10 +126,12 @@ def _escapes(uniform: np.ndarray) -> dict:
     # within rounding of a whole number either count is right
     near = np.abs(ratio - np.round(ratio)) < 1e-9
     missed = (found != np.ceil(ratio)) & ~(near & (np.abs(found - ratio) < 1.5))
-    on_it = np.zeros_like(growth)
+    # on the manifold, x = 0, the other coordinate contracts for 0 < αλ < 2
+    contracted, across, on_it = 0.05 + 1.9 * uniform[:, 2], np.ones_like(growth), 0 * growth
     for _ in range(1000):
-        on_it = on_it + growth * on_it
-    return {"escape_misses": _share(missed), "stays": _share(np.abs(on_it) < RADIUS)}
+        across, on_it = across - contracted * across, on_it + growth * on_it
+    stays = np.hypot(across, on_it) < NEAR
+    return {"escape_misses": _share(missed), "stays": _share(stays)}
 
 
 def heavy_ball_error(uniform: np.ndarray) -> float:

@@ -21,7 +21,7 @@ STILL = 1e-6
 FALL = 0.01
 """Relative fall of the loss over the last factor of ten, below which it is flat."""
 LEVEL = 2e-4
-"""Half-width of the levels of the loss that are told apart."""
+"""Half-width of the levels of the loss that are distinguished."""
 
 
 class ShallowEnds(Analysis):
@@ -36,7 +36,7 @@ class ShallowEnds(Analysis):
 
     For the figure `output` (end, sample) holds functions of each kind. And `growth_exponent` and
     `loss_exponent` are those of the gradient flow of a·tanh(wx) on the target x, whose infimum is
-    not attained: a ~ t^(1/6), L ~ t^(−2/3).
+    not attained: a ~ t^(1/6), L ~ t^(−2/3). `flow_grows` is what the test of growth says of it.
     """
 
     needs = ("training",)
@@ -51,12 +51,13 @@ class ShallowEnds(Analysis):
         "runs": "runs",
         "growth_exponent": "exponent of a(t) of a·tanh(wx) on x",
         "loss_exponent": "exponent of its loss",
+        "flow_grows": "1 where the test of growth calls its weights unbounded, else 0",
     }
 
     def compute(self, results):
         table, outputs, names = Table(results, self.columns), [], []
-        grown, lost = unbounded()
-        table.everywhere(growth_exponent=grown, loss_exponent=lost)
+        grown, lost, called = unbounded()
+        table.everywhere(growth_exponent=grown, loss_exponent=lost, flow_grows=float(called))
         for configuration, trained in results.each("training"):
             data = configuration.settings.dataset.load(None)
             x, y = data["inputs"][:, 0], data["targets"]
@@ -130,13 +131,13 @@ def grows(pace: np.ndarray) -> np.ndarray:
 def best_losses(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """½ mean squared error of the best constant, and the least of b + a·relu(±(x − c)), c on a
     grid."""
-    constant, least = float(np.var(y) / 2), np.inf
-    for c in np.linspace(x[0], x[-1], 2001)[1:-1]:
-        for side in (1, -1):
-            basis = np.stack([np.ones_like(x), np.maximum(side * (x - c), 0)], axis=1)
-            rest = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
-            least = min(least, float((rest**2).mean() / 2))
-    return constant, least
+    away = x - np.linspace(x[0], x[-1], 2001)[1:-1, None]
+    ramps = np.maximum(np.concatenate([away, -away]), 0)
+    centered = ramps - ramps.mean(axis=1, keepdims=True)
+    explained = (centered @ y) ** 2 / (centered**2).sum(axis=1)
+    basis = np.stack([np.ones_like(x), ramps[explained.argmax()]], axis=1)
+    rest = y - basis @ np.linalg.lstsq(basis, y, rcond=None)[0]
+    return float(np.var(y) / 2), float((rest**2).mean() / 2)
 
 
 def kinked(trained, x: np.ndarray) -> np.ndarray:
@@ -164,9 +165,9 @@ def _chosen(other, at_constant, at_level) -> dict[str, int]:
     return {name: int(np.argmax(mask)) for name, mask in sorts.items() if mask.any()}
 
 
-def unbounded(last: float = 1e9) -> tuple[float, float]:
+def unbounded(last: float = 1e9) -> tuple[float, float, bool]:
     """Exponents of a and of L over the last factor of ten of the gradient flow of a·tanh(wx) on the
-    target x, 41 samples, from a = w = 1."""
+    target x, 41 samples, from a = w = 1; and what the test of growth says of its weights there."""
     from scipy.integrate import solve_ivp
 
     x = np.linspace(-1, 1, 41)
@@ -177,13 +178,15 @@ def unbounded(last: float = 1e9) -> tuple[float, float]:
         error = a * hidden - x
         return [-(error * hidden).mean(), -(error * a * (1 - hidden**2) * x).mean()]
 
-    times = (last / 10, last)
+    times = np.geomspace(last / 10, last, 4)
     found = solve_ivp(
         flow, (0, last), [1.0, 1.0], method="LSODA", t_eval=times, rtol=1e-10, atol=1e-12
     )
     a, w = found.y
     loss = ((a[:, None] * np.tanh(w[:, None] * x) - x) ** 2).mean(axis=1) / 2
-    return float(np.log10(a[1] / a[0])), float(np.log10(loss[1] / loss[0]))
+    pace = np.diff(np.log(a**2 + w**2)) / 2 / np.diff(np.log(times))
+    grown, lost = np.log10(a[-1] / a[0]), np.log10(loss[-1] / loss[0])
+    return float(grown), float(lost), bool(grows(pace[None])[0])
 
 
 @nnflow.hookimpl

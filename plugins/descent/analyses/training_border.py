@@ -12,10 +12,21 @@ from nnflow import Analysis, Streams, Table, mean
 
 HIDDEN, INPUTS, SAMPLES = 3, 2, 4
 """Size of the network."""
-EXTENTS = (((0.0, 12.0), (0.0, 3.0)), ((0.0, 3.0), (0.0, 6.0)))
-"""The first maps of network and parabola: rates of the hidden weights and of the output weights."""
+KINDS = ("network", "ripples", "control")
+EXTENTS = {
+    "network": ((0.0, 12.0), (0.0, 3.0)),
+    "ripples": ((0.0, 3.0), (0.0, 6.0)),
+    "control": ((0.0, 3.0), (0.0, 6.0)),
+}
+"""The first maps: rates of the hidden weights and of the output weights, or of the two weights."""
 CURVATURES = (1.0, 0.4, 0.5)
-"""The control's Hessian: two diagonal entries and the one beside them."""
+"""The parabola's Hessian: two diagonal entries and the one beside them."""
+HEIGHT, FREQUENCY = 0.3, 5.0
+"""a and k of the ripples: their curvature ak² = 7.5 exceeds the parabola's, so that it has several
+minima."""
+FAR = 1e3
+"""Weights beyond it have diverged: there the ripples' slope, ak at most, is nothing beside the
+parabola's."""
 SPLIT = 8
 """The next zoom is the one of SPLIT × SPLIT parts of a map that holds most of the border."""
 LEAST = 2
@@ -36,16 +47,21 @@ class TrainingBorder(Analysis):
     over octaves of the size, of log N against log(1/size), N the boxes that hold some of it; sizes
     from 4 settings to 1/8 of the map. Intervals are over zooms and octaves.
     The control is the same with a parabola of two weights, each with its own rate, whose
-    border is a smooth curve. The border depends on the number of steps, and where it is
-    finer than rounding on float64: both are columns.
+    border is a smooth curve. `ripples` is that parabola with a(cos kx + cos ky) added, and the
+    settings that count are those whose weights stay bounded, as with Y. Liu, Complex fractal
+    trainability boundary can arise from trivial non-convexity (arXiv:2406.13971), who finds
+    fractals as soon as the ripples are rough enough. Borders depend on the number of steps, and
+    where they are finer than rounding on float64: both are columns.
 
     `trains` (kind, zoom, second_rate, first_rate); `low`, `high` (kind, zoom, axis) the maps' ends.
     """
 
     columns = {
         "network_dimension": "box-counting dimension of the network's border, over all zooms",
+        "ripples_dimension": "the same for the parabola with ripples",
         "control_dimension": "the same for the parabola",
         "least_dimension": "lowest dimension of the network's border in any zoom",
+        "ripples_least": "the same for the parabola with ripples",
         "settings": "settings of the first map",
         "finest": "distance of two settings in the last map",
         "steps": "steps of each setting",
@@ -60,12 +76,16 @@ class TrainingBorder(Analysis):
     """Steps of each setting."""
 
     def compute(self, results):
-        network = Network(results.study.settings.seed)
+        ways = {
+            "network": Network(results.study.settings.seed).trains,
+            "ripples": ripples_stay,
+            "control": parabola_trains,
+        }
         found, ends, dimensions = [], [], []
-        for place, train in enumerate((network.trains, parabola_trains)):
-            extent, maps, extents = EXTENTS[place], [], []
+        for place, (kind, train) in enumerate(ways.items()):
+            extent, maps, extents = EXTENTS[kind], [], []
             for zoom in range(self.zooms):
-                results.progress(place * self.zooms + zoom, 2 * self.zooms, "maps")
+                results.progress(place * self.zooms + zoom, len(ways) * self.zooms, "maps")
                 maps.append(trained_map(train, extent, self.size, self.steps))
                 extents.append(extent)
                 extent = densest(border(maps[-1]), extent)
@@ -73,10 +93,11 @@ class TrainingBorder(Analysis):
             ends.append(extents)
             dimensions.append([dimension(border(each)) for each in maps])
         table = Table(results, self.columns)
+        over_kinds = zip(KINDS, dimensions, strict=True)
         table.everywhere(
-            network_dimension=mean(np.array(dimensions[0])),
-            control_dimension=mean(np.array(dimensions[1])),
+            **{f"{kind}_dimension": mean(np.array(each)) for kind, each in over_kinds},
             least_dimension=np.mean(dimensions[0], axis=1).min(),
+            ripples_least=np.mean(dimensions[1], axis=1).min(),
             settings=self.size**2,
             finest=(ends[0][-1][0][1] - ends[0][-1][0][0]) / self.size,
             steps=self.steps,
@@ -92,7 +113,7 @@ class TrainingBorder(Analysis):
             high=(("kind", "zoom", "axis"), ends[..., 1], {"long_name": "highest rate"}),
             dimension=(("kind", "zoom", "octave"), np.array(dimensions),
                        {"long_name": "box-counting dimension"}),
-            kind=("kind", ["network", "control"]),
+            kind=("kind", list(KINDS)),
         )  # fmt: skip
 
 
@@ -134,6 +155,21 @@ def parabola_trains(first_rate: np.ndarray, second_rate: np.ndarray, steps: int)
             y - second_rate * (second * y + beside * x),
         )
     return losses.fell()
+
+
+def ripples_stay(
+    first_rate: np.ndarray, second_rate: np.ndarray, steps: int, height: float = HEIGHT
+) -> np.ndarray:
+    """Which settings keep the weights bounded on ½wᵀHw + a(cos kx + cos ky) from (1, 1),
+    (setting,); height: a."""
+    first, second, beside = CURVATURES
+    x, y, steep = np.ones_like(first_rate), np.ones_like(first_rate), height * FREQUENCY
+    for _ in range(steps):
+        x, y = (
+            x - first_rate * (first * x + beside * y - steep * np.sin(FREQUENCY * x)),
+            y - second_rate * (second * y + beside * x - steep * np.sin(FREQUENCY * y)),
+        )
+    return np.hypot(x, y) < FAR
 
 
 class Losses:

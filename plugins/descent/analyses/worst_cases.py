@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
-from nnflow import Analysis, Table
+from nnflow import Analysis, Table, share
 
 STEPS = (1, 2, 4, 10, 100)
 RATES = (0.25, 0.5, 0.75, 1.0)
@@ -35,7 +35,8 @@ class WorstCases(Analysis):
     measured contraction of curvatures [1/κ, 1], κ = 10.
 
     min|∇L| falls as N^(−1/2) for no fixed function, but for the worst functions, which change
-    with N (`envelope_slope`); on x⁻ᵖ it does so as N^(−(p+1)/(p+2)).
+    with N (`envelope_slope`); on x⁻ᵖ it does so as N^(−(p+1)/(p+2)). And at the stationary point 0
+    of ½x², ln cosh x, ½x²/(1 + x²) and cos x a step lowers no loss (`still_falls`).
     """
 
     columns = {
@@ -55,6 +56,7 @@ class WorstCases(Analysis):
         "slope_1": "slope of the least gradient on x⁻¹",
         "slope_half": "slope of the least gradient on x^(−1/2)",
         "slope_tenth": "slope of the least gradient on x^(−1/10)",
+        "still_falls": "share of stationary points from which a step lowers the loss",
     }
 
     steps: PositiveInt = 20000
@@ -66,7 +68,7 @@ class WorstCases(Analysis):
         table = Table(results, self.columns)
         powers = power_gradients(np.array(POWERS), self.steps)
         names = ("slope_2", "slope_1", "slope_half", "slope_tenth")
-        table.everywhere(**_errors(), **_best())
+        table.everywhere(**_errors(), **_best(), still_falls=still_falls())
         table.everywhere(**dict(zip(names, last_slopes(powers), strict=True)))
         count = np.unique(np.geomspace(1, 1000, 40).astype(int))
         envelope = np.array([worst_convex(n, 1.0)[0] for n in count - 1])
@@ -121,6 +123,18 @@ def power_gradients(powers: np.ndarray, steps: int) -> np.ndarray:
         found[place] = powers * x ** (-powers - 1)
         x = x + found[place] / (powers * (powers + 1))
     return found
+
+
+def still_falls() -> tuple[float, float, float]:
+    """From how many stationary points does a step with αM = 1 lower the loss?"""
+    losses = {
+        "square": (lambda x: x**2 / 2, lambda x: x),
+        "log_cosh": (lambda x: np.log(np.cosh(x)), np.tanh),
+        "dips": (lambda x: x**2 / (1 + x**2) / 2, lambda x: x / (1 + x**2) ** 2),
+        "cosine": (np.cos, lambda x: -np.sin(x)),
+    }
+    fell = [value(0.0 - slope(0.0)) < value(0.0) for value, slope in losses.values()]
+    return share(int(sum(fell)), len(fell))
 
 
 def last_slopes(values: np.ndarray, count: np.ndarray | None = None) -> np.ndarray:

@@ -12,7 +12,8 @@ ANSWERS = {
     "nonconvex": ("best_nonconvex", r"exact, not convex: $2/(\sqrt{3}M)$", "--", "s",
                   (1.18, 0.86, "left")),
     "quadratic": ("best_quadratic", r"quadratic: $2/(\mu+M)$", ":", "^", (1.46, 2.2, "right")),
-    "convex": ("best_convex_10", "exact, convex: tends to $2/M$", "-.", "D", (0.73, 2.48, "left")),
+    "convex": ("best_convex_10", "exact, convex, 10 steps; tends to $2/M$", "-.", "D",
+               (0.73, 2.48, "left")),
 }  # fmt: skip
 """Column of the minimum, words, line, mark, and where the words stand."""
 

@@ -44,7 +44,7 @@ def _runs(axis, found) -> None:
     point, ends = found["point"].values, []
     wide = np.geomspace(1, point[-1] * 5)
     axis.fill_between(wide, 1 / wide, 3, color="0.88", lw=0)
-    beside(axis, 3, 0.9, "excluded by the bound 1/N", va="center")
+    beside(axis, 3, 0.9, "excluded by the bound $1/N$", va="center")
     for place, (label, curve) in enumerate(
         zip(found["configuration"].values, found["least_gradient"].values, strict=True)
     ):

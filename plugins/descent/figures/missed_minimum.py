@@ -15,7 +15,7 @@ class MissedMinimum(Figure):
     (b) Where runs end against where they start: in the valley of the start, with αM < 1 and, on
     this function, with a larger rate, too."""
 
-    needs = ("basins", "initialization", "critical_points")
+    needs = ("basins", "initialization", "training")
 
     def draw(self, results):
         import matplotlib.pyplot as plt
@@ -47,7 +47,7 @@ class MissedMinimum(Figure):
         shown = []
         for place, configuration in enumerate(results.configurations):
             start = results.at("initialization", configuration.label)["w"].values[:1000, 0]
-            end = results.at("critical_points", configuration.label)["w"].values[:1000, 0]
+            end = results.at("training", configuration.label)["w"].values[:1000, 0]
             relative = float(results["basins"]["relative_rate"][place])
             name, color = ("x", "C3") if relative > 1 else (".", "C0")
             axis.plot(start, end, name, color=color, ms=3, mew=0.6, zorder=2 - place)

@@ -15,7 +15,7 @@ TITLES = {
     "delayed": "as printed: delayed",
     "nesterov": "Nesterov",
 }
-LEVELS = (0.6, 0.7, 0.8, 0.9)
+LEVELS = (0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 class MomentumMap(Figure):

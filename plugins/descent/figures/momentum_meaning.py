@@ -9,24 +9,27 @@ from nnflow import Figure
 
 from .._panels import WIDE, beside, lettered
 from .._recursions import radius
+from ..analyses.momentum_map import CASES
 
-MOMENTA = (0.0, 0.5, 0.8, 0.9)
 STYLES = ("-", "--", "-.", ":")
 
 
 class MomentumMeaning(Figure):
     """The exercise "How can we interpret the coefficients α and β?". (a) Steps of the heavy ball
     under a constant gradient 1, over α: after about 1/(1 − β) steps (dots) they are near to
-    1/(1 − β), so that α/(1 − β) is the effective rate and 1/(1 − β) the memory. (b) Decay per
-    step of a mode with curvature λ, over what the effective rate promises, against
-    αλ/(1 − √β)²: it is kept as long as the mode is slow, and at 1 (line) oscillations begin. The
-    curves for β > 0 can not be told apart."""
+    1/(1 − β), so that α/(1 − β) is the effective rate and 1/(1 − β) the memory. (b) Measured decay
+    per step of a mode with curvature λ (marks), over what the effective rate promises, against
+    αλ/(1 − √β)², and the exact one (lines): it is kept as long as the mode is slow, and at 1 (grey)
+    oscillations begin. The curves for β > 0 cannot be told apart."""
+
+    needs = ("momentum_map",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
         figure, (left, right) = plt.subplots(1, 2, figsize=(WIDE, 2.7))
-        for place, beta in enumerate(MOMENTA):
+        decay = results["momentum_map"]["decay"]
+        for place, beta in enumerate(CASES):
             style = {"color": f"C{place}", "ls": STYLES[place], "lw": 1.3}
             step = pushed(beta, 40)
             count = np.arange(1, 41)
@@ -38,8 +41,11 @@ class MomentumMeaning(Figure):
             s = u * (1 - np.sqrt(beta)) ** 2 if beta else u
             kept = -np.log(np.maximum(radius("heavy_ball", s, beta), 1e-12)) / (s / (1 - beta))
             right.plot(u, kept, **style)
+            measured = decay.sel(case=beta)
+            right.plot(measured["speed"], measured, "o^sD"[place], color=f"C{place}", ms=3.5,
+                       mfc="white", mew=0.8)  # fmt: skip
         beside(right, 0.38, 1.75, r"$\beta=0$", ha="right")
-        together = ", ".join(f"{beta:g}" for beta in MOMENTA[1:])
+        together = ", ".join(f"{beta:g}" for beta in CASES[1:])
         beside(right, 2e-3, 0.8, rf"$\beta={together}$: one curve")
         right.axvline(1, color="0.6", lw=0.8)
         left.set(xlabel="step", ylabel=r"length of the step, over $\alpha$", xlim=(0, 47))

@@ -19,7 +19,7 @@ class MultilinearEnds(Figure):
     """Where runs of subgradient descent end: where the loss is flat, at minima at kinks, or at
     kinks that are stationary in Clarke's sense and no minima; open are runs that are not at rest,
     or whose kinks are not known. No run ends at a differentiable minimum that is not flat, the
-    number written above. Bars: 99 % intervals of the share at kinks."""
+    number written above. Bars have 99 % intervals."""
 
     needs = ("multilinear_ends",)
 
@@ -35,24 +35,25 @@ class MultilinearEnds(Figure):
         shown = [label for label in every if label in self.labels] or every
         found = found.sel(configuration=shown)
         figure, axis = plt.subplots(figsize=(5.0, 3.0), layout="constrained")
-        places, bottom = np.arange(len(shown)), np.zeros(len(shown))
-        for name, column, color, hatch in PARTS:
+        places = np.arange(len(shown))
+        parts = [part for part in PARTS if found[part[1]].values.any()]
+        width = 0.8 / len(parts)
+        for number, (name, column, color, hatch) in enumerate(parts):
+            at = places + (number - (len(parts) - 1) / 2) * width
             height = found[column].values
-            if not height.any():
-                continue
             axis.bar(
-                places, height, bottom=bottom, color=color, hatch=hatch, width=0.7,
-                edgecolor="black", lw=0.6, label=name,
+                at, height, color=color, hatch=hatch, width=width, edgecolor="black", lw=0.6,
+                label=name,
             )  # fmt: skip
-            bottom += height
-            if column == "kink_share":
-                spans = height - found[f"{column}_low"], found[f"{column}_high"] - height
-                axis.errorbar(places, bottom, spans, fmt="none", color="black", lw=1, capsize=2)
+            spans = height - found[f"{column}_low"], found[f"{column}_high"] - height
+            axis.errorbar(at, height, spans, fmt="none", color="black", lw=0.8, capsize=1.5)
         for place in places:
             axis.text(place, 1.06, f"{found['strict'].values[place]:.0f}", ha="center", fontsize=7)
         axis.text(-0.42, 1.15, "differentiable minima that are not flat:", fontsize=7, ha="left")
         axis.set_xticks(places, [self.labels.get(label, label) for label in shown])
-        axis.set(ylabel="share of runs", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5))
+        axis.set(
+            ylabel="share of runs (99 % intervals)", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5)
+        )
         axis.set_yticks(np.linspace(0, 1, 6))
         figure.suptitle("Minima are flat, or lie at kinks", fontsize="medium")
         figure.legend(

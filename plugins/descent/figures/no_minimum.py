@@ -38,7 +38,8 @@ class NoMinimum(Figure):
         right.plot(offset, steps[0] + slope * np.log(offset[0] / offset), color="black", lw=0.9)
         beside(right, offset[8], steps[14], r"slope $1/\ln(1+\alpha)$", ha="left")
         right.set(xscale="log", xlabel=r"distance $y_0$ from the stable manifold")
-        right.set_ylabel("steps to leave the saddle")
+        right.set_xticks([1e-100, 1e-75, 1e-50, 1e-25, 1])
+        right.set_ylabel("steps to leave")
         lettered((left, right))
         figure.suptitle("Descent may converge to an inflection, and stay long at a saddle",
                         fontsize=9)  # fmt: skip

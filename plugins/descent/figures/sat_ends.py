@@ -15,58 +15,82 @@ PARTS = (
 )
 
 
+NAMES = {
+    "frank_wolfe": "successive linearization",
+    "projected_gradient_descent": "projected gradient",
+}
+
+
 class SatEnds(Figure):
-    """Where runs end on single random formulas, by clauses for each variable: at solutions (loss
-    0), at minima above 0, which are vertices with fractions, and at critical points from which the
-    loss falls to second order; with the 99 % interval of the first. Ticks: can the formula be
-    satisfied?"""
+    """Where runs of each method end on single random formulas, by clauses for each variable: at
+    solutions (loss 0), at minima above 0, which are vertices with fractions, and at critical points
+    from which the loss falls to second order; with the 99 % interval of the first. Below: can the
+    formula be satisfied?"""
 
     needs = ("sat_ends",)
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["sat_ends"].isel(configuration=self._random(results))
-        ratio = [
-            float(found["clauses"].values[place]) / one.settings.model.count
-            for place, one in enumerate(
-                results.configurations[index] for index in self._random(results)
-            )
-        ]
-        figure, axis = plt.subplots(figsize=(3.3, 2.9), layout="constrained")
-        places, bottom = np.arange(len(ratio)), np.zeros(len(ratio))
-        for name, column, color, hatch in PARTS:
-            height = (
-                found["minimum_share"].values - found["solved_share"].values
-                if column == "rest"
-                else found[column].values
-            )
-            if not height.any():
-                continue
-            axis.bar(
-                places, height, bottom=bottom, color=color, hatch=hatch, width=0.75,
-                edgecolor="black", lw=0.6, label=name,
-            )  # fmt: skip
-            bottom += height
-        solved = found["solved_share"].values
-        spans = solved - found["solved_share_low"].values, found["solved_share_high"] - solved
-        axis.errorbar(places, solved, spans, fmt="none", color="black", lw=1, capsize=2)
-        words = ["can be" if one else "can't" for one in found["satisfiable"].values]
-        axis.set_xticks(places, [f"{r:g}\n{w}" for r, w in zip(ratio, words, strict=True)])
-        axis.set_xlabel("clauses for each variable;\ncan the formula be satisfied?")
-        axis.set_ylabel("share of runs")
-        figure.suptitle("More clauses, fewer solutions among the ends", fontsize="medium")
-        axis.legend(
-            fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3,
+        methods = self._by_method(results)
+        figure, axes = plt.subplots(
+            1, len(methods), figsize=(6.75 if len(methods) > 1 else 3.3, 2.9), sharey=True,
+            squeeze=False, layout="constrained",
+        )  # fmt: skip
+        for axis, (letter, (name, places)) in zip(
+            axes[0], zip("abcdef", methods.items(), strict=False), strict=True
+        ):
+            ratios = [
+                len(model.formula) / model.count
+                for model in (results.configurations[place].settings.model for place in places)
+            ]
+            _bars(axis, results["sat_ends"].isel(configuration=places), ratios)
+            axis.set_title(f"({letter}) {NAMES.get(name, name)}", loc="left", fontsize=7)
+        axes[0, 0].set_ylabel("share of runs")
+        figure.suptitle(
+            "More clauses, fewer solutions among the ends (99 % intervals)", fontsize="medium"
+        )
+        names = dict(
+            pair
+            for axis in axes[0]
+            for pair in zip(*reversed(axis.get_legend_handles_labels()), strict=True)
+        )
+        figure.legend(
+            names.values(), names, fontsize=7, loc="outside lower center", ncols=len(PARTS),
             handlelength=1.2, columnspacing=0.8,
         )  # fmt: skip
         return figure
 
     @staticmethod
-    def _random(results) -> list[int]:
-        """Places of the configurations whose clauses all have the size of the first one's model."""
-        models = [one.settings.model for one in results.configurations]
-        return [place for place, one in enumerate(models) if one.count == models[0].count]
+    def _by_method(results) -> dict[str, list[int]]:
+        """{optimizer: places of the configurations whose formulas have the first one's size}."""
+        first, methods = results.configurations[0].settings.model.count, {}
+        for place, one in enumerate(results.configurations):
+            if one.settings.model.count == first:
+                methods.setdefault(one.settings.optimizer.name, []).append(place)
+        return methods
+
+
+def _bars(axis, found, ratios: list[float]) -> None:
+    places, bottom = np.arange(len(ratios)), np.zeros(len(ratios))
+    for name, column, color, hatch in PARTS:
+        height = (
+            found["minimum_share"].values - found["solved_share"].values
+            if column == "rest"
+            else found[column].values
+        )
+        if height.any():
+            axis.bar(
+                places, height, bottom=bottom, color=color, hatch=hatch, width=0.75,
+                edgecolor="black", lw=0.6, label=name,
+            )  # fmt: skip
+        bottom += height
+    solved = found["solved_share"].values
+    spans = solved - found["solved_share_low"].values, found["solved_share_high"] - solved
+    axis.errorbar(places, solved, spans, fmt="none", color="black", lw=1, capsize=2)
+    words = ["yes" if one else "no" for one in found["satisfiable"].values]
+    axis.set_xticks(places, [f"{r:g}\n{w}" for r, w in zip(ratios, words, strict=True)])
+    axis.set_xlabel("clauses for each variable $m/n$;\ncan the formula be satisfied?")
 
 
 @nnflow.hookimpl

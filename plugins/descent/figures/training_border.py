@@ -9,14 +9,22 @@ from nnflow import Figure
 
 from .._panels import WIDE, lettered
 
-SHOWN = 3
-"""Maps of the network that are shown, the first ones."""
+PANELS = (("network", 0), ("network", 1), ("network", 2), ("ripples", 0), ("ripples", 1),
+          ("control", 0))  # fmt: skip
+"""Kind and zoom of the maps that are shown."""
+NAMES = {
+    "network": ("network", "hidden rate", "output rate"),
+    "ripples": ("ripples", "first rate", "second rate"),
+    "control": ("parabola", "first rate", "second rate"),
+}
+"""What is trained, and its two rates."""
 
 
 class TrainingBorder(Figure):
-    """Which pairs of rates train a tanh network (dark), in zooms into the part of the map before
-    that is framed; and, last, a parabola of two weights. D is the box-counting dimension of the
-    border in the map. After Sohl-Dickstein 2024, Fig. 1."""
+    """Which pairs of rates train (dark): (a)–(c) a tanh network, in zooms into the part of the map
+    before that is framed; (d), (e) a parabola of two weights with ripples; (f) without them. D is
+    the box-counting dimension of the border in the map; below, over all zooms, with 99 %
+    intervals. After Sohl-Dickstein 2024, Fig. 1, and Liu 2024."""
 
     needs = ("training_border",)
 
@@ -24,22 +32,40 @@ class TrainingBorder(Figure):
         import matplotlib.pyplot as plt
 
         found = results["training_border"]
-        figure, axes = plt.subplots(1, SHOWN + 1, figsize=(WIDE, 2.5))
-        shown = min(SHOWN, found.sizes["zoom"])
-        panels = [("network", zoom) for zoom in range(shown)] + [("control", 0)]
-        for axis, (kind, zoom) in zip(axes, panels, strict=False):
+        figure, grid = plt.subplots(2, 3, figsize=(WIDE, 4.9), gridspec_kw={"hspace": 0.1})
+        axes = grid.ravel()
+        for axis, (kind, zoom) in zip(axes, PANELS, strict=True):
+            if zoom >= found.sizes["zoom"]:
+                axis.set_axis_off()
+                continue
             part = found.sel(kind=kind)
             _panel(axis, part.isel(zoom=zoom))
-            if kind == "network" and zoom + 1 < shown:
+            if (kind, zoom + 1) in PANELS and zoom + 1 < found.sizes["zoom"]:
                 _frame(axis, part.isel(zoom=zoom + 1))
-            name = "parabola" if kind == "control" else f"zoom ×{8**zoom}" if zoom else "network"
-            axis.set_xlabel(f"{name}\n$D={float(part['dimension'][zoom].mean()):.2f}$", fontsize=8)
-        axes[0].set_ylabel(r"output rate $\eta_1$", fontsize=8)
-        axes[0].set_title(r"        hidden rate $\eta_0$ →", fontsize=7, loc="center")
-        figure.suptitle("Zooms into a network's border find more border, a parabola's none",
-                        fontsize=9)  # fmt: skip
+            name, across, up = NAMES[kind]
+            zoomed = f", zoom ×{8**zoom}" if zoom else ""
+            dimension = float(part["dimension"][zoom].mean())
+            axis.set_title(f"{name}{zoomed}: $D={dimension:.2f}$", fontsize=7, loc="right")
+            axis.set_xlabel(rf"{across} $\eta_0$", fontsize=7, labelpad=-6)
+            axis.set_ylabel(rf"{up} $\eta_1$", fontsize=7, labelpad=-6)
+        figure.suptitle(
+            "Zooms into the borders of a network and of ripples find more border, a parabola's"
+            " none\n" + _overall(found),
+            fontsize=8,
+        )
         lettered(axes)
         return figure
+
+
+def _overall(found) -> str:
+    """The dimensions over all zooms."""
+    words = []
+    for kind, (name, *_) in NAMES.items():
+        value, low, high = (
+            float(found[f"{kind}_dimension{end}"].values[0]) for end in ("", "_low", "_high")
+        )
+        words.append(f"{name} {value:.2f} ({low:.2f}–{high:.2f})")
+    return "$D$ over all zooms, 99 %: " + ", ".join(words)
 
 
 def _panel(axis, part) -> None:

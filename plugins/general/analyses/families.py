@@ -53,7 +53,7 @@ class Families(Analysis):
 
 
 NAMES = {
-    "number": "number of the family at its point",
+    "number": "number of the family in its configuration",
     "loss": "loss",
     "count": "runs",
     "share": "share of all runs",

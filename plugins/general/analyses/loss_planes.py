@@ -24,8 +24,8 @@ MARGIN = 0.3
 """Room around points that a plane goes through, as a part of their extent."""
 GROUPS = 10
 """Groups of samples whose losses tell the sampling error of their mean."""
-MARKS = 3
-"""Points that a plane of runs goes through."""
+WEIGHTS, LOSS, CURVATURE = "weight", "loss", "loss per squared weight"
+"""Units."""
 
 
 class LossPlanes(Analysis):
@@ -82,8 +82,7 @@ class LossPlanes(Analysis):
         )  # fmt: skip
 
     def _plane(self, results, configuration, ends, name: str):
-        import xarray as xr
-
+        """The plane of one name at one configuration, with the points that it goes through."""
         loss, model = results.objective(configuration), configuration.settings.model
         weights = flat_weights(model, ends)
         chosen = self.runs if name == "runs" else (self.run,)
@@ -92,32 +91,30 @@ class LossPlanes(Analysis):
                 f"{results.study.file}: analyses.loss_planes: run {max(chosen)} is asked for, and"
                 f" {configuration.label} has {len(weights)} runs"
             )
-        center = weights[chosen[0]]
-        points, facts = center[None], {}
-        if name == "runs":
-            points = weights[list(chosen)]
-            first, second = points[1] - center, points[2] - center
-        elif name == "trajectory":
+        points = weights[list(chosen)]
+        if name == "trajectory":
             points = _way(results, configuration, self.run)
-            center = points[-1]
-            first, second, facts["share"] = principal(points)
-        elif name in ("random", "filter_normalized"):
-            streams = Streams(results.study.settings.seed, configuration.label, np.arange(2), name)
-            first, second = drawn = streams.normal(len(center))
-            if name == "filter_normalized":
-                first, second = filter_normalized(model, center, drawn)
-        else:
-            streams = Streams(results.study.settings.seed, configuration.label, np.arange(1), name)
-            start = streams.normal(len(center))[0]
-            end = name.removesuffix("_eigenvectors")
-            facts["eigenvalue"], (first, second), facts["residual"] = eigenvectors(
-                loss, center, end, start
-            )
+        try:
+            stream = (results.study.settings.seed, configuration.label)
+            return self.through(loss, model, name, points, stream)
+        except UserError as error:
+            raise UserError(f"{results.study.file}: analyses.loss_planes: {error}") from None
+
+    def through(self, loss, model, name: str, points: np.ndarray, stream: tuple[int, str]):
+        """One plane, a dataset over `x_place` and `y_place`.
+
+        loss: as `results.objective` gives it. name: one of `planes`. points: (point, weight), W the
+        first; for `runs` three, for `trajectory` the way, which ends at W. stream: seed and label
+        of the directions that are drawn. Raises UserError where the directions are one.
+        """
+        import xarray as xr
+
+        center = points[-1 if name == "trajectory" else 0]
+        first, second, facts = _directions(loss, model, name, points, center, stream)
         first, second = orthonormal(first, second)
         if not np.isfinite(second).all():
             raise UserError(
-                f"{results.study.file}: analyses.loss_planes: {name}: no plane at"
-                f" {configuration.label}, as its two directions are one (or none)"
+                f"{name}: no plane at {stream[1]}, as its two directions are one (or none)"
             )
         norm = float(np.linalg.norm(center))
         marks = (points - center) @ np.stack([first, second], axis=1)
@@ -126,25 +123,51 @@ class LossPlanes(Analysis):
         own = {"runs": "mark", "trajectory": "kept"}.get(name)
         return xr.Dataset(
             {
-                "x": ("x_place", sides[0], {"long_name": "distance along the first direction"}),
-                "y": ("y_place", sides[1], {"long_name": "distance along the second direction"}),
+                "x": ("x_place", sides[0], _said("distance along the first direction", WEIGHTS)),
+                "y": ("y_place", sides[1], _said("distance along the second direction", WEIGHTS)),
                 "loss": (
                     ("y_place", "x_place"),
                     loss.plane(center, first, second, *sides),
-                    {"long_name": "loss"},
+                    _said("loss", LOSS),
                 ),
-                "norm": ((), norm, {"long_name": "norm of the weights at the center"}),
+                "norm": ((), norm, _said("norm of the weights at the center", WEIGHTS)),
                 "measured_curvature": (
                     "direction",
                     measured,
-                    {"long_name": "second derivative at the center, by finite differences"},
+                    _said("second derivative at the center, by finite differences", CURVATURE),
                 ),
-                "curvature": ("direction", exact, {"long_name": "vHv at the center"}),
-                "eigenvalue": ("direction", facts.get("eigenvalue", np.full(2, np.nan))),
-                "residual": ("direction", facts.get("residual", np.full(2, np.nan))),
-                "share": ((), facts.get("share", np.nan)),
-                "sampling_error": ((), _sampling_error(loss, center)),
-                **({f"{own}_place": ((own, "axis"), marks)} if own else {}),
+                "curvature": ("direction", exact, _said("vHv at the center", CURVATURE)),
+                "eigenvalue": (
+                    "direction",
+                    facts.get("eigenvalue", np.full(2, np.nan)),
+                    _said("eigenvalue of the Hessian, where the direction has one", CURVATURE),
+                ),
+                "residual": (
+                    "direction",
+                    facts.get("residual", np.full(2, np.nan)),
+                    _said("norm of Hv - lambda v of these eigenvectors", CURVATURE),
+                ),
+                "share": (
+                    (),
+                    facts.get("share", np.nan),
+                    _said("share of the trajectory's squared distances in the plane", "1"),
+                ),
+                "sampling_error": (
+                    (),
+                    _sampling_error(loss, center),
+                    _said("standard error of the loss at the center, from samples", LOSS),
+                ),
+                **(
+                    {
+                        f"{own}_place": (
+                            (own, "axis"),
+                            marks,
+                            _said("where the point lies in the plane", WEIGHTS),
+                        )
+                    }
+                    if own
+                    else {}
+                ),
             },
             {own: np.arange(len(marks))} if own else {},
         )
@@ -155,6 +178,28 @@ class LossPlanes(Analysis):
         low, high = marks.min(axis=0), marks.max(axis=0)
         room = MARGIN * (high - low)
         return [np.linspace(*ends, self.size) for ends in zip(low - room, high + room, strict=True)]
+
+
+def _directions(loss, model, name, points, center, stream):
+    """Two directions, not yet orthonormal, and what is known of them."""
+    if name == "runs":
+        return points[1] - center, points[2] - center, {}
+    if name == "trajectory":
+        first, second, share = principal(points)
+        return first, second, {"share": share}
+    if name in ("random", "filter_normalized"):
+        drawn = Streams(*stream, np.arange(2), name).normal(len(center))
+        if name == "filter_normalized":
+            drawn = filter_normalized(model, center, drawn)
+        return *drawn, {}
+    start = Streams(*stream, np.arange(1), name).normal(len(center))[0]
+    end = name.removesuffix("_eigenvectors")
+    values, vectors, residuals = eigenvectors(loss, center, end, start)
+    return *vectors, {"eigenvalue": values, "residual": residuals}
+
+
+def _said(text: str, units: str) -> dict[str, str]:
+    return {"long_name": text, "units": units}
 
 
 def _way(results, configuration, run: int) -> np.ndarray:

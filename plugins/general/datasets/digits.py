@@ -33,11 +33,14 @@ class Digits(Dataset):
     """Seed of the permutation whose first samples are held out."""
     samples: PositiveInt | None = None
     """Training samples used, the first of the permutation that are not held out; null: all."""
+    classes: Annotated[int, Field(ge=2, le=10)] = 10
+    """Only the digits 0 to classes − 1."""
 
     def load(self, folder):
         from sklearn.datasets import load_digits
 
         pixels, digits = load_digits(return_X_y=True)
+        pixels, digits = pixels[digits < self.classes], digits[digits < self.classes]
         order = Streams(self.split, "digits", np.arange(1), "split").permutation(len(pixels))[0]
         held_out = round(self.test_share * len(pixels))
         test, train = order[:held_out], order[held_out:]

@@ -7,8 +7,8 @@ import numpy as np
 from nnflow import UserError, flag_mask
 
 
-def chosen_points(results, labels: list[str], most: int) -> list[str]:
-    """Labels of the points to show: those asked for, else those with families that are not
+def chosen_configurations(results, labels: list[str], most: int) -> list[str]:
+    """Labels of the configurations to show: those asked for, else those with families that are not
     global (all, where there are none), thinned evenly to `most`.
 
     Raises UserError for a label that is none of the study's, and for spectra along trajectories,
@@ -24,17 +24,21 @@ def chosen_points(results, labels: list[str], most: int) -> list[str]:
         for configuration, spectra in results.each("spectra")
         if _elsewhere(spectra).any()
     ]
-    return selected_points(results, labels, most, rich)
+    return selected_configurations(results, labels, most, rich)
 
 
-def selected_points(results, labels: list[str], most: int, among: list[str] = ()) -> list[str]:
-    """Labels of the points to show: those asked for, else those `among` which to choose (all, where
-    there are none), thinned evenly to `most`. Raises UserError as `chosen_points`."""
+def selected_configurations(
+    results, labels: list[str], most: int, among: list[str] = ()
+) -> list[str]:
+    """Labels of the configurations to show: those asked for, else those `among` which to choose
+    (all, where there are none), thinned evenly to `most`. Raises UserError as
+    `chosen_configurations`."""
     known = [configuration.label for configuration in results.configurations]
     for label in labels:
         if label not in known:
             raise UserError(
-                f"{results.study.file}: figures: no point {label!r} (there are: {'; '.join(known)})"
+                f"{results.study.file}: figures: no configuration {label!r}"
+                f" (there are: {'; '.join(known)})"
             )
     if labels:
         return labels

@@ -49,7 +49,7 @@ def symbol(name: str) -> str:
     return SYMBOLS.get(name, name.replace("_", " "))
 
 
-def point_name(label: str) -> str:
+def configuration_name(label: str) -> str:
     """A configuration's label as it is read: "ε = 0.01", "gradient descent"."""
     return ", ".join(_pair(pair) for pair in label.split(","))
 

@@ -1,4 +1,4 @@
-"""How fast the runs of each point converge."""
+"""How fast the runs of each configuration converge."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import selected_points
+from ._families import selected_configurations
 from ._legend import legend_below
-from ._names import point_name
+from ._names import configuration_name
 from ._page import HALF, WIDE, lettered, note
 
 COLOURS = 8
@@ -21,12 +21,12 @@ LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
 
 
 class Convergence(Figure):
-    """Distance from the end against step, one colour per point of the study: the median over the
-    runs (thick) with single runs (thin) or with the range from the first to the third quartile
-    (band). For the band, a run that has ended keeps its last value; the median is drawn
-    until half of the runs have ended. Where the
-    infimum of the loss is not known, the lowest recorded loss stands for it. Points beyond an even
-    selection are left out; the title says how many."""
+    """Distance from the end against step, one colour per configuration of the study: the median
+    over the runs (thick) with single runs (thin) or with the range from the first to the third
+    quartile (band). For the band, a run that has ended keeps its last value; the median is drawn
+    until half of the runs have ended. Where the infimum of the loss is not known, the lowest
+    recorded loss stands for it. Configurations beyond an even selection are left out, and the
+    figure says how many."""
 
     needs = ("training",)
 
@@ -38,18 +38,18 @@ class Convergence(Figure):
     spread: Literal["band", "lines"] = "band"
     """Band between the quartiles, or a thin line for each run."""
     most: PositiveInt = 50
-    """At most so many runs of a point are drawn as lines."""
+    """At most so many runs of a configuration are drawn as lines."""
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of all."""
-    most_points: Annotated[int, Field(gt=0, le=COLOURS)] = 8
-    """At most so many points are selected, each with a colour of its own."""
+    """Labels of the configurations; none: an even selection of all."""
+    most_configurations: Annotated[int, Field(gt=0, le=COLOURS)] = 8
+    """At most so many configurations are selected, each with a colour of its own."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
         size = (HALF if len(self.show) == 1 else WIDE, 3.4)
         figure, axes = plt.subplots(1, len(self.show), figsize=size, squeeze=False)
-        shown = selected_points(results, self.configurations, self.most_points)
+        shown = selected_configurations(results, self.configurations, self.most_configurations)
         for axis, name in zip(axes[0], self.show, strict=True):
             for number, label in enumerate(shown):
                 configuration, trained = results.configuration(label), results.at("training", label)
@@ -57,7 +57,12 @@ class Convergence(Figure):
                 if name == "loss":
                     values = values - _infimum(configuration, values)
                 self._draw(
-                    axis, trained, steps, values, f"C{number}", point_name(configuration.label)
+                    axis,
+                    trained,
+                    steps,
+                    values,
+                    f"C{number}",
+                    configuration_name(configuration.label),
                 )
             axis.set(xlabel="step", ylabel=LABELS[name], yscale="log")
             axis.set_xscale("symlog", linthresh=1)
@@ -68,7 +73,7 @@ class Convergence(Figure):
         figure.suptitle(_told(results, shown))
         said = "bands: quartiles" if self.spread == "band" else "thick: median, thin: single runs"
         total = len(results.configurations)
-        some = f"{len(shown)} of {total} points" if total > len(shown) else ""
+        some = f"{len(shown)} of {total} configurations" if total > len(shown) else ""
         note(figure, said, "steps linear up to 1", some)
         return figure
 
@@ -100,7 +105,7 @@ def _told(results, shown) -> str:
     fast, slow = (choose(steps, key=steps.get) for choose in (min, max))
     if steps[fast] == steps[slow]:
         return f"The median run ends after {steps[fast]:,.0f} steps"
-    first, last = (f"{steps[one]:,.0f} ({point_name(one)})" for one in (fast, slow))
+    first, last = (f"{steps[one]:,.0f} ({configuration_name(one)})" for one in (fast, slow))
     return f"The median run ends after {first} to {last} steps"
 
 

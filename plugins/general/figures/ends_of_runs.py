@@ -1,4 +1,4 @@
-"""What the runs of each point ended at."""
+"""What the runs of each configuration ended at."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PARTS = {
 
 
 class EndsOfRuns(Figure):
-    """Shares of the runs of each point that ended at the infimum, at saddles (by a negative Hessian
-    eigenvalue), at what second order can't tell from spurious minima, at a point with a kink, or at
-    no critical point. Points whose runs all ended alike share a row. Right: upper end of the 99 %
-    interval of the share of spurious minima, where there are several runs."""
+    """Shares of the runs of each configuration that ended at the infimum, at saddles (by a negative
+    Hessian eigenvalue), at what second order can't tell from spurious minima, at a point with a
+    kink, or at no critical point. Configurations whose runs all ended alike share a row. Right:
+    upper end of the 99 % interval of the share of spurious minima, where there are several runs."""
 
     needs = ("local_minima_search",)
 
@@ -65,7 +65,8 @@ class EndsOfRuns(Figure):
 
 
 def _rows(configurations, parts, runs, bounds) -> list[tuple[str, dict[str, float], float]]:
-    """(names, shares, bound) of the rows: points of the same shares and number of runs together."""
+    """(names, shares, bound) of the rows: configurations of the same shares and number of runs
+    together."""
     rows: dict[tuple, list[str]] = {}
     for place, configuration in enumerate(configurations):
         shares = tuple(float(part[place]) for part in parts.values())
@@ -78,7 +79,7 @@ def _rows(configurations, parts, runs, bounds) -> list[tuple[str, dict[str, floa
 
 
 def _text(configuration) -> str:
-    """Loss, widths and optimizer of a point."""
+    """Loss, widths and optimizer of a configuration."""
     model, optimizer = configuration.settings.model, configuration.settings.optimizer
     loss = f"{proper(model.loss_function.name)}, " if hasattr(model, "loss_function") else ""
     widths = "–".join(map(str, model.chain())) if hasattr(model, "chain") else model.name

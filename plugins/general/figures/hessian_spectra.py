@@ -9,14 +9,14 @@ import nnflow
 from nnflow import Figure, flag_mask
 
 from ._families import (
+    chosen_configurations,
     chosen_families,
-    chosen_points,
     family_colors,
     kind_of,
     loss_text,
     shown_of,
 )
-from ._names import point_name
+from ._names import configuration_name
 from ._page import HALF, WIDE, lettered, note, signed
 
 ACROSS = 3
@@ -28,24 +28,24 @@ LINEAR = 1e-3
 class HessianSpectra(Figure):
     """All eigenvalues of the Hessian in ascending order, one line per family of critical points
     (per run, where the study computes spectra of runs, or no run reached a critical point) and one
-    panel per point. The length of a level stretch is the multiplicity of an eigenvalue.
-    Black: the global minimum. Families beyond the most frequent ones and points beyond an even
-    selection are left out; panel titles say how many."""
+    panel per configuration. The length of a level stretch is the multiplicity of an eigenvalue.
+    Black: the global minimum. Families beyond the most frequent ones and configurations beyond an
+    even selection are left out, and the figure says how many."""
 
     needs = ("spectra",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of those with families that are not
+    """Labels of the configurations; none: an even selection of those with families that are not
     global."""
-    most_points: PositiveInt = 6
-    """At most so many points are selected."""
+    most_configurations: PositiveInt = 6
+    """At most so many configurations are selected."""
     most_families: PositiveInt = 5
-    """At most so many families per point, the most frequent ones."""
+    """At most so many families per configuration, the most frequent ones."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        labels = chosen_points(results, self.configurations, self.most_points)
+        labels = chosen_configurations(results, self.configurations, self.most_configurations)
         across = min(ACROSS, len(labels))
         down = -(-len(labels) // across)
         width = WIDE if across > 1 else HALF
@@ -58,7 +58,9 @@ class HessianSpectra(Figure):
             self._panel(axis, results.at("spectra", label), label)
         tables = [results.at("spectra", label) for label in labels]
         shown = [shown_of(t, chosen_families(t, self.most_families)) for t in tables]
-        names = [point_name(label) + more for label, more in zip(labels, shown, strict=True)]
+        names = [
+            configuration_name(label) + more for label, more in zip(labels, shown, strict=True)
+        ]
         lettered(axes.flat[: len(labels)], *names)
         for axis in axes[:, 0]:
             axis.set_ylabel("eigenvalue of the Hessian")
@@ -69,12 +71,12 @@ class HessianSpectra(Figure):
             axes[0, 0].set_ylim(low * (low / high) ** 0.25, high)
         figure.suptitle(_told(tables))
         total = len(results.configurations)
-        some = f"{len(labels)} of {total} points" if total > len(labels) else ""
+        some = f"{len(labels)} of {total} configurations" if total > len(labels) else ""
         note(figure, "black: global minimum", "level stretches: multiplicities", some)
         return figure
 
     def _panel(self, axis, spectra, label: str) -> None:
-        """One point."""
+        """One configuration."""
         places = chosen_families(spectra, self.most_families)
         values = spectra["eigenvalue"].values[places]
         for place, row, color in zip(places, values, family_colors(spectra, places), strict=True):

@@ -12,7 +12,7 @@ from nnflow import Figure, UserError
 
 from .._marks import MARKS
 from ._legend import legend_below
-from ._names import point_name, symbol
+from ._names import configuration_name, symbol
 from ._page import HALF, WIDE, counted, lettered, note
 
 LEVELS = 14
@@ -29,7 +29,7 @@ class Landscape(Figure):
     needs = ("training", "critical_points", "loss_grid")
 
     configurations: list[str] = []
-    """Labels of the study's points to show, one panel each; empty: all, up to `most`."""
+    """Labels of the study's configurations to show, one panel each; empty: all, up to `most`."""
     most: PositiveInt = 6
     """At most so many panels."""
     runs: NonNegativeInt = 12
@@ -59,7 +59,7 @@ class Landscape(Figure):
             ends = results.at("critical_points", configuration.label)
             counts.append(_marks(axis, configuration.settings.model, ends))
             axis.set(xlabel=symbol(self.along[0]), ylabel=symbol(self.along[1]))
-            titles.append(point_name(configuration.label))
+            titles.append(configuration_name(configuration.label))
         lettered(axes.flat[: len(shown)], *titles)
         legend_below(figure, axes, columns=5)
         figure.suptitle(_told(titles, counts))
@@ -75,7 +75,8 @@ class Landscape(Figure):
             if label not in configurations:
                 there = "; ".join(configurations)
                 raise UserError(
-                    f"{results.study.file}: figures: no point {label!r} (there are: {there})"
+                    f"{results.study.file}: figures: no configuration {label!r}"
+                    f" (there are: {there})"
                 )
         return [configurations[label] for label in self.configurations] or list(
             configurations.values()

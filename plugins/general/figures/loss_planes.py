@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._names import point_name
+from ._names import configuration_name
 
 FLOOR = 1e-4
 """Losses below this part of the row's largest are drawn as that: logarithms know no 0."""
@@ -57,7 +57,7 @@ class LossPlanes(Figure):
                 title = TITLES[str(name)] if row == 0 else ""
                 axis.set_title(f"({letter}) {title}", fontsize=7)
             axes[row, 0].set_ylabel(
-                f"{point_name(str(part['configuration'].values))}\ndistance", fontsize=7
+                f"{configuration_name(str(part['configuration'].values))}\ndistance", fontsize=7
             )
             colors = figure.colorbar(scale, ax=axes[row], pad=0.01, aspect=15, label="loss")
             colors.ax.tick_params(labelsize=7)
@@ -65,6 +65,26 @@ class LossPlanes(Figure):
         error = float(planes["plane_curvature_error"].max())
         figure.suptitle(f"Curvatures at the center agree with the Hessian to {_short(error)}")
         return figure
+
+    @staticmethod
+    def panel(axis, plane, name: str) -> None:
+        """One plane alone, with colours of its own and their bar. plane: as the analysis
+        `loss_planes` gives it; name: one of its `planes`."""
+        scale = _scale(plane["loss"].values)
+        _panel(axis, plane, name, scale)
+        title = "through three points" if name == "runs" else TITLES[name].replace("\n", " ")
+        axis.set_title(f"Loss on a plane: {title}", fontsize=9)
+        measured, exact = plane["measured_curvature"].values, plane["curvature"].values
+        pairs = [f"{_short(m)} ({_short(e)})" for m, e in zip(measured, exact, strict=True)]
+        axis.set_xlabel(
+            f"distance (‖W‖ = {float(plane['norm']):.3g})\ncurvature measured (by the Hessian):"
+            f" along x {pairs[0]}, along y {pairs[1]}",
+            fontsize=8,
+        )
+        axis.set_ylabel("distance", fontsize=8)
+        colors = axis.figure.colorbar(scale, ax=axis, pad=0.01, label="loss", format="%.3g")
+        colors.ax.yaxis.set_minor_formatter("{x:.3g}")
+        colors.ax.tick_params(which="both", labelsize=7)
 
 
 def _scale(loss: np.ndarray):

@@ -8,8 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, flag_mask
 
-from ._families import selected_points
-from ._names import point_name
+from ._families import selected_configurations
+from ._names import configuration_name
 from ._page import HALF, beside, counted, note
 
 GLOBAL, MINIMUM, OTHER = "global", "spurious minimum", "neither"
@@ -21,16 +21,16 @@ STYLES = {
 
 
 class LossTrajectories(Figure):
-    """Loss against step at one point of the study. Coloured runs end in spurious minima, grey
-    ones at the infimum; where the model states no infimum, coloured ones end in minima, and none is
-    called spurious; a dot marks where a run was decided. The dashed line is the loss below
-    which runs are stopped as decided, so that the grey ones end there. Where there are more
-    runs than are shown, the first ones are."""
+    """Loss against step at one configuration of the study. Coloured runs end in spurious minima,
+    grey ones at the infimum; where the model states no infimum, coloured ones end in minima, and
+    none is called spurious; a dot marks where a run was decided. The dashed line is the loss below
+    which runs are stopped as decided, so that the grey ones end there. Where there are more runs
+    than are shown, the first ones are."""
 
     needs = ("training", "critical_points")
 
     configuration: str | None = None
-    """Label of the point; null: the one with most spurious runs."""
+    """Label of the configuration; null: the one with most spurious runs."""
     most: PositiveInt = 200
     """At most so many runs are drawn."""
 
@@ -62,17 +62,17 @@ class LossTrajectories(Figure):
         levels = np.unique(np.round(losses[np.isfinite(losses)], 4))
         few = ", ".join(f"{level:g}" for level in levels) if 0 < len(levels) < 4 else ""
         figure.suptitle(
-            f"{point_name(label)}: {spurious} of {runs} runs end above"
+            f"{configuration_name(label)}: {spurious} of {runs} runs end above"
             + (f", at loss {few}" if few else "")
             if spurious
-            else f"{point_name(label)}: no run ends in a minimum above"
+            else f"{configuration_name(label)}: no run ends in a minimum above"
         )
         note(figure, f"{min(self.most, runs)} of {runs} runs", "dots: where a run was decided")
         return figure
 
     def _label(self, results) -> str:
         if self.configuration is not None:
-            return selected_points(results, [self.configuration], 1)[0]
+            return selected_configurations(results, [self.configuration], 1)[0]
         counts = {p.label: _groups(e)[MINIMUM].sum() for p, e in results.each("critical_points")}
         return max(counts, key=counts.get)
 

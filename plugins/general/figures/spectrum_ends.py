@@ -8,8 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import chosen_points
-from ._names import point_name
+from ._families import chosen_configurations
+from ._names import configuration_name
 from ._page import WIDE, lettered, note
 
 LOOKS = {"lowest": ("C0", "o"), "highest": ("C3", "s")}
@@ -17,22 +17,23 @@ DENSE = "dense Hessian"
 
 
 class SpectrumEnds(Figure):
-    """Lowest and highest Hessian eigenvalue of each spectrum, one column of dots per point. Bars,
-    where they are larger than the dots, are residuals ‖Hv − λv‖; rings are the eigenvalues of the
-    dense Hessian. Below the line at 0 a point is no minimum. Points beyond an even selection are
-    left out."""
+    """Lowest and highest Hessian eigenvalue of each spectrum, one column of dots per configuration.
+    Bars, where they are larger than the dots, are residuals ‖Hv − λv‖; rings are the eigenvalues of
+    the dense Hessian. Below the line at 0 a point is no minimum. Configurations beyond an even
+    selection are left out."""
 
     needs = ("spectra",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of those with families that are not global."""
-    most_points: PositiveInt = 5
-    """At most so many points are selected."""
+    """Labels of the configurations; none: an even selection of those with families that are not
+    global."""
+    most_configurations: PositiveInt = 5
+    """At most so many configurations are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        shown = chosen_points(results, self.configurations, self.most_points)
+        shown = chosen_configurations(results, self.configurations, self.most_configurations)
         spectra = [results.at("spectra", label) for label in shown]
         figure, axes = plt.subplots(1, 2, figsize=(WIDE, 2.9))
         lowest = []
@@ -40,7 +41,7 @@ class SpectrumEnds(Figure):
             for column, table in enumerate(spectra):
                 values = _strip(axis, column, table, end, *look)
                 lowest += values if end == "lowest" else []
-            names = [point_name(label).replace(", ", "\n") for label in shown]
+            names = [configuration_name(label).replace(", ", "\n") for label in shown]
             axis.set_xticks(range(len(shown)), names, fontsize=7)
             axis.tick_params(axis="x", length=0)
             axis.set_xlim(-0.6, len(shown) - 0.4)
@@ -56,13 +57,14 @@ class SpectrumEnds(Figure):
             f" {'has' if negative < 2 else 'have'} a negative eigenvalue"
         )
         total = len(results.configurations)
-        some = f"{len(shown)} of {total} points" if total > len(shown) else ""
+        some = f"{len(shown)} of {total} configurations" if total > len(shown) else ""
         note(figure, "bars: residuals ‖Hv − λv‖", some)
         return figure
 
 
 def _strip(axis, column: int, spectra, end: str, color: str, mark: str) -> list[float]:
-    """The spectra of one point side by side; the upper ends of their eigenvalues' residuals."""
+    """The spectra of one configuration side by side; the upper ends of their eigenvalues'
+    residuals."""
     modes = dict(zip(("highest", "lowest"), _ends(spectra["mode"].values, 1), strict=True))[end]
     part = spectra.isel(mode=modes)
     if not part.sizes["mode"]:

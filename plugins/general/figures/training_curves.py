@@ -8,8 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._families import selected_points
-from ._names import point_name
+from ._families import selected_configurations
+from ._names import configuration_name
 from ._page import HALF, WIDE, lettered, note
 
 ROWS = ("loss", "accuracy")
@@ -17,22 +17,22 @@ SAMPLES = {"": ("training", "-"), "test_": ("held out", "--")}
 
 
 class TrainingCurves(Figure):
-    """Loss and accuracy against training steps, one column per point: single runs (thin),
-    their median (thick) and the range between the quartiles (band). Accuracies at the end
-    are written into the panels. Points beyond an even selection are left out; the title says how
-    many."""
+    """Loss and accuracy against training steps, one column per configuration: single runs (thin),
+    their median (thick) and the range between the quartiles (band). Accuracies at the end are
+    written into the panels. Configurations beyond an even selection are left out, and the figure
+    says how many."""
 
     needs = ("training",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of all."""
-    most_points: PositiveInt = 5
-    """At most so many points are selected."""
+    """Labels of the configurations; none: an even selection of all."""
+    most_configurations: PositiveInt = 5
+    """At most so many configurations are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        shown = selected_points(results, self.configurations, self.most_points)
+        shown = selected_configurations(results, self.configurations, self.most_configurations)
         columns = [(label, results.at("training", label)) for label in shown]
         rows = [row for row in ROWS if f"trace_{row}" in columns[0][1]]
         width = WIDE if len(columns) > 1 else HALF
@@ -44,13 +44,13 @@ class TrainingCurves(Figure):
             for row, name in enumerate(rows):
                 _curves(axes[row, column], trained, name)
             axes[-1, column].set_xlabel("step")
-        lettered(axes.flat, *(point_name(label) for label, _ in columns))
+        lettered(axes.flat, *(configuration_name(label) for label, _ in columns))
         for row, name in enumerate(rows):
             axes[row, 0].set_ylabel(name)
         axes[0, 0].legend(loc="lower left")
         figure.suptitle(_told(columns))
         total = len(results.configurations)
-        some = f"{len(columns)} of {total} points" if total > len(columns) else ""
+        some = f"{len(columns)} of {total} configurations" if total > len(columns) else ""
         note(figure, "thick: median, bands: quartiles of the runs", "steps linear up to 1", some)
         return figure
 

@@ -13,10 +13,19 @@ class CrossEntropy(Loss):
     """
 
     targets = "classes"
+    likelihood = True
 
     def __call__(self, outputs, targets):
         classes = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
-        return torch.logsumexp(outputs, dim=-1) - outputs.gather(-1, classes).squeeze(-1)
+        try:
+            chosen = outputs.gather(-1, classes).squeeze(-1)
+        except RuntimeError:
+            known = outputs.shape[-1]
+            raise ValueError(
+                f"the targets have the class {int(targets.max())}; {known} outputs have the classes"
+                f" 0 to {known - 1}"
+            ) from None
+        return torch.logsumexp(outputs, dim=-1) - chosen
 
 
 @nnflow.hookimpl

@@ -12,8 +12,10 @@ class Squared(Loss):
     """ℓ(o, t) = ½‖o − t‖².
 
     Integer targets (…, sample) are classes and stand for unit vectors; real ones (…, sample)
-    belong to networks with one output.
+    belong to networks with one output. It is −log p of a normal law of variance 1 around o.
     """
+
+    likelihood = True
 
     def __call__(self, outputs, targets):
         return deviations(outputs, targets).square().sum(dim=-1) / 2

@@ -34,7 +34,7 @@ class Network:
         outputs = self._forward(named, data, careful)
         if not isinstance(self.loss, Loss):
             return outputs
-        return self._priced(outputs[None], data["targets"])[0]
+        return self._losses(outputs[None], data["targets"])[0]
 
     def losses_together(self, named, data, per_run=False):
         """Losses of all runs, (run,), at once. per_run: the data have an axis over runs, too."""
@@ -47,7 +47,7 @@ class Network:
         outputs = forward(named, dict(data))
         if not isinstance(self.loss, Loss):
             return outputs
-        return self._priced(outputs, data["targets"])
+        return self._losses(outputs, data["targets"])
 
     def outputs(self, named, inputs):
         """What forward gives one run for other inputs of its first argument."""
@@ -60,10 +60,23 @@ class Network:
         if isinstance(self.loss, Loss):
             return self._with_output_axis(outputs, data)
         if self.loss is not None:
-            outputs = self.loss(outputs, data["targets"])
-            whose = "the loss function"
-        else:
-            whose = "forward, which gives the loss as no `loss` is named,"
+            return self.function_loss(outputs, data["targets"])
+        return self._one_number(outputs, "forward, which gives the loss as no `loss` is named,")
+
+    def priced_outputs(self, named, data):
+        """What the loss is a function of, of one run."""
+        outputs = self._called(named, data, True)
+        if isinstance(self.loss, Loss):
+            return self._with_output_axis(outputs, data)
+        if not isinstance(outputs, torch.Tensor):
+            raise UserError(f"{self.path}: forward gives {type(outputs).__name__}, not one tensor")
+        return outputs
+
+    def function_loss(self, outputs, targets):
+        """The loss of one run by the user's own function."""
+        return self._one_number(self.loss(outputs, targets), "the loss function")
+
+    def _one_number(self, outputs, whose):
         if not isinstance(outputs, torch.Tensor) or not outputs.is_floating_point():
             word = outputs.dtype if isinstance(outputs, torch.Tensor) else type(outputs).__name__
             raise UserError(f"{self.path}: {whose} must give real numbers, not {word}")
@@ -103,7 +116,7 @@ class Network:
             )
         return outputs
 
-    def _priced(self, outputs, targets):
+    def _losses(self, outputs, targets):
         """Mean of the plugin's losses, (run,), of outputs (run, sample, …, output)."""
         if targets.dtype.is_floating_point and targets.ndim < outputs.ndim - 1:
             targets = targets.unsqueeze(-1)

@@ -40,28 +40,21 @@ def trial(network, named, data) -> Trial:
 
 def _records(network, named, data) -> bool:
     """Does the forward need derivatives switched on? Raises UserError where it fails with them."""
-    try:
-        with torch.no_grad():
-            network.check_classes(named, data)
-            network.run_loss(named, data)
-        return False
-    except UserError:
-        raise
-    except Exception:
-        pass
-    try:
-        with torch.enable_grad():
-            network.check_classes(named, data)
-            network.run_loss(named, data)
-        return True
-    except UserError:
-        raise
-    except Exception as error:
-        given = ", ".join(f"{n} {tuple(a.shape)} {_word(a)}" for n, a in data.items()) or "nothing"
-        raise UserError(
-            f"{network.path}: forward fails: {in_words(error)} (given: {given}); see `arguments`,"
-            " and the shapes and types of the dataset"
-        ) from error
+    for records in (False, True):
+        try:
+            with torch.set_grad_enabled(records):
+                network.check_classes(named, data)
+                network.run_loss(named, data)
+            return records
+        except UserError:
+            raise
+        except Exception as error:
+            failure = error
+    given = ", ".join(f"{n} {tuple(a.shape)} {_word(a)}" for n, a in data.items()) or "nothing"
+    raise UserError(
+        f"{network.path}: forward fails: {in_words(failure)} (given: {given}); see `arguments`,"
+        " and the shapes and types of the dataset"
+    ) from failure
 
 
 def _check_number(network, named, data) -> None:

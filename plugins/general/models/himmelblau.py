@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 
 import nnflow
-from nnflow import Model, torch
+from nnflow import torch
+
+from ._plane import PlaneModel
 
 
-class Himmelblau(Model):
+class Himmelblau(PlaneModel):
     """L(w₁, w₂) = (w₁² + w₂ − 11)² + (w₁ + w₂² − 7)².
 
     Himmelblau, "Applied Nonlinear Programming" (1972). It has four minima, all with L = 0,
     four saddles and one maximum, at (−0.270845, −0.923039) with L = 181.6165.
     """
-
-    def shapes(self):
-        return {"w": (2,)}
-
-    def dimensions(self):
-        return {"w": ("coordinate",)}
 
     def infimum(self):
         return 0.0
@@ -50,10 +46,6 @@ class Himmelblau(Model):
         from ._himmelblau_enclosure import HimmelblauEnclosure
 
         return HimmelblauEnclosure()
-
-    def observables(self, weights, data):
-        w1, w2 = weights["w"].unbind(1)
-        return {"w1": w1, "w2": w2}
 
 
 def _residuals(weights):

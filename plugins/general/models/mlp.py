@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeFloat, PositiveInt
 
 import nnflow
-from nnflow import Activation, Loss, Model, torch
+from nnflow import Activation, Composed, Loss, Model, torch
 
 from ._mlp_kinks import kinks_of_run
 
@@ -27,9 +27,9 @@ class Mlp(Model):
     activation: Activation
     """σ of the hidden neurons."""
     loss_function: Loss
-    """ℓ, the price of an output."""
+    """ℓ, the loss of an output and its target."""
     weight_decay: NonNegativeFloat = 0.0
-    """λ, the price of all weights, biases among them. Held-out losses are without it."""
+    """λ, the factor of ½‖W‖², biases among W. Held-out losses are without it."""
 
     @property
     def layers(self) -> range:
@@ -60,14 +60,22 @@ class Mlp(Model):
 
     def loss(self, weights, data):
         *_, outputs = self._sums(weights, data["inputs"])
-        return self._price(outputs, data["targets"], weights)
+        return self._total(outputs, data["targets"], weights)
 
-    def _price(self, outputs, targets, weights):
-        price = self.loss_function(outputs, targets).mean(dim=-1)
+    def composed(self, weights, data):
+        *_, outputs = self._sums(weights, data["inputs"])
+        return Composed(
+            outputs,
+            lambda outputs, weights: self._total(outputs, data["targets"], weights),
+            self.loss_function.likelihood,
+        )
+
+    def _total(self, outputs, targets, weights):
+        loss = self.loss_function(outputs, targets).mean(dim=-1)
         if self.weight_decay:
             squares = sum(part.square().flatten(1).sum(dim=1) for part in weights.values())
-            price = price + self.weight_decay / 2 * squares
-        return price
+            loss = loss + self.weight_decay / 2 * squares
+        return loss
 
     def on_plane(self, center, first, second, data):
         """The first layer's sums are linear in the weights, so that three products with the inputs
@@ -84,7 +92,7 @@ class Mlp(Model):
 
             weights = {name: moved((center[name], first[name], second[name])) for name in center}
             *_, outputs = self._from(weights, moved(sums))
-            return self._price(outputs, data["targets"], weights)
+            return self._total(outputs, data["targets"], weights)
 
         return loss
 

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
 
 import nnflow
-from nnflow import Loss, Minibatch, Model, UserError, torch
+from nnflow import Composed, Loss, Minibatch, Model, UserError, torch
 
 from .._import_path import ImportPath, call, load, source_files
 from ._module_network import Network
@@ -183,6 +183,25 @@ class TorchModule(Model):
             losses = torch.cat(losses)
         return losses if recording else losses.detach()
 
+    def composed(self, weights, data):
+        """Where a loss is named, a plugin or a function; a module that gives its loss itself does
+        not tell its outputs."""
+        network = self.network
+        if network.loss is None:
+            return None
+        self._how(weights, data)
+        runs = range(len(weights[network.trained[0]]))
+        rows = [network.priced_outputs(_run(weights, r), _run_data(data, r)) for r in runs]
+        targets = data["targets"]
+
+        def price(outputs, weights):
+            if isinstance(network.loss, Loss):
+                return network._priced(outputs, targets)
+            each = [_run_data(data, r)["targets"] for r in runs]
+            return torch.stack([network.function_loss(outputs[r], each[r]) for r in runs])
+
+        return Composed(torch.stack(rows), price, getattr(network.loss, "likelihood", False))
+
     def gradient(self, weights, data):
         """By automatic differentiation, chunk by chunk."""
         how, found = self._how(weights, data), []
@@ -218,6 +237,13 @@ class TorchModule(Model):
             else:
                 rows[some] = 0.0
         return rows.reshape(runs, count, count)
+
+    def outputs(self, weights, inputs):
+        """What forward gives for inputs of its first argument, run by run; further axes of a
+        sample's output are one."""
+        runs = range(len(weights[self.network.trained[0]]))
+        found = torch.stack([self.network.outputs(_run(weights, run), inputs) for run in runs])
+        return found.flatten(2) if found.ndim > 2 else found[..., None]
 
     def smooth(self, weights, data):
         """Where ℓ has a kink, L has one."""

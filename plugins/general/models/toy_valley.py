@@ -7,10 +7,12 @@ import math
 from pydantic import Field, NonNegativeFloat
 
 import nnflow
-from nnflow import Model, torch
+from nnflow import torch
+
+from ._plane import PlaneModel
 
 
-class ToyValley(Model):
+class ToyValley(PlaneModel):
     """L(w₁, w₂) = (w₂ − w₁²)² + εw₁².
 
     Yarotsky, "Optimization of neural networks", after Draxler et al. (2018). For ε > 0 the
@@ -23,12 +25,6 @@ class ToyValley(Model):
     """Slope ε of the valley's floor."""
 
     varies = ("epsilon",)
-
-    def shapes(self):
-        return {"w": (2,)}
-
-    def dimensions(self):
-        return {"w": ("coordinate",)}
 
     def infimum(self):
         return 0.0
@@ -53,9 +49,10 @@ class ToyValley(Model):
         [[24w₁h₁ − 4h₂, −4h₁], [−4h₁, 0]]."""
         return 24 * (weights["w"][:, 0].abs() + radius) + 4 * math.sqrt(2)
 
-    def observables(self, weights, data):
-        w1, w2 = weights["w"].unbind(1)
-        return {"w1": w1, "w2": w2}
+    def enclosure(self):
+        from ._toy_valley_enclosure import ToyValleyEnclosure
+
+        return ToyValleyEnclosure(self.epsilon)
 
 
 @nnflow.hookimpl

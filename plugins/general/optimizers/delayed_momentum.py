@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, PositiveFloat
-
 import nnflow
-from nnflow import Optimizer, torch
+
+from ._momentum import Momentum
 
 
-class DelayedMomentum(Optimizer):
+class DelayedMomentum(Momentum):
     """W⁺ = W − V,  V⁺ = α∇L(W) + βV,  V = 0 at first.
 
     Yarotsky, "Optimization of neural networks", whose text calls it the heavy ball. The
@@ -18,15 +15,8 @@ class DelayedMomentum(Optimizer):
     curvature λ > 0 it converges iff αλ < 1 − β, where `heavy_ball` allows αλ < 2(1 + β).
     """
 
-    rate: PositiveFloat = Field(examples=[0.1])
-    """Learning rate α."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum coefficient β."""
-
-    varies = ("rate", "momentum")
-
-    def start(self, weights, scale):
-        return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
+    def stable_curvature(self):
+        return (1 - self.momentum) / self.rate
 
     def step(self, objective, weights, state):
         gradient = objective.gradient(weights)

@@ -21,6 +21,9 @@ class GradientDescent(Optimizer):
     varies = ("rate",)
     is_gradient_descent = True
 
+    def stable_curvature(self):
+        return 2 / self.rate
+
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None]}
 

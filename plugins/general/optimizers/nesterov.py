@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field, PositiveFloat
-
 import nnflow
-from nnflow import Optimizer, torch
+
+from ._momentum import Momentum
 
 
-class Nesterov(Optimizer):
+class Nesterov(Momentum):
     """V⁺ = βV + α∇L(W − βV),  W⁺ = W − V⁺,  V = 0 at first.
 
     Nesterov (1983) in the form of Sutskever et al. (2013): the gradient is taken where the
@@ -18,15 +15,8 @@ class Nesterov(Optimizer):
     αλ < 2(1 + β)/(1 + 2β).
     """
 
-    rate: PositiveFloat = Field(examples=[0.1])
-    """Learning rate α."""
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum coefficient β."""
-
-    varies = ("rate", "momentum")
-
-    def start(self, weights, scale):
-        return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
+    def stable_curvature(self):
+        return 2 * (1 + self.momentum) / (1 + 2 * self.momentum) / self.rate
 
     def step(self, objective, weights, state):
         drift = self.momentum * state["velocity"]

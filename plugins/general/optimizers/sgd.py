@@ -44,6 +44,10 @@ class Sgd(Optimizer):
             raise ValueError(f"total_steps is needed with schedule {self.schedule!r}")
         return self
 
+    def stable_curvature(self):
+        """Of the mean step, at a constant rate."""
+        return 2 * (1 + self.momentum) / self.rate if self.schedule == "constant" else None
+
     def start(self, weights, scale):
         runs = len(weights)
         return {

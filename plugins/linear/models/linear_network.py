@@ -136,6 +136,13 @@ class LinearNetwork(Model):
     def loss(self, weights, data):
         return self._residual(self._before(weights)[-1]).square().sum((1, 2)) / 2
 
+    def outputs(self, weights, inputs):
+        """W_K ⋯ W₁x, linear in inputs (sample, feature)."""
+        values = inputs.expand(len(weights["w1"]), *inputs.shape)
+        for weight in weights.values():
+            values = values @ weight.mT
+        return values
+
     def gradient(self, weights, data):
         """A_kᵀEXᵀ by the recursion from the last layer down, times B_kᵀ."""
         factors = in_numpy(weights.values())

@@ -32,7 +32,7 @@ class LandscapeGraph(Analysis):
     columns = {
         "minima": "families of minima",
         "saddles": "families of saddles of index 1",
-        "copies": "pairs of nodes that are one another's images under the symmetry",
+        "copies": "pairs of nodes that are equivalent under the symmetry",
         "joined": "families of minima that the edges join to the lowest one, itself included",
         "lowest_edge": "lowest saddle of an edge between two families",
         "highest_merge": "height at which the last family joins the lowest one, at most",
@@ -51,7 +51,7 @@ class LandscapeGraph(Analysis):
     descent_steps: PositiveInt = 20_000
     """Most steps of a descent."""
     within: PositiveFloat = 1e-6
-    """Points whose losses and invariants differ by less are images of one another."""
+    """Points whose losses and invariants differ by less are equivalent."""
     most: PositiveInt = 12
     """At most so many families of minima are searched from, the lowest ones."""
 
@@ -106,8 +106,7 @@ class LandscapeGraph(Analysis):
             "minimum_loss": loss.loss(nodes),
             "saddle_loss": loss.loss(saddles) if len(saddles) else np.zeros(0),
             "edge": edge.reshape(-1, 2).astype(int),
-            "copies": _copies(model, loss, nodes, self.within)
-            + _copies(model, loss, saddles, self.within),
+            "copies": _copies(loss, nodes, self.within) + _copies(loss, saddles, self.within),
             "gradient_norm": np.linalg.norm(
                 loss.gradient(np.concatenate([nodes, saddles])), axis=1
             ).max(),
@@ -131,11 +130,17 @@ def _nearest(model, loss, nodes, end) -> int:
     return int(distance.argmin())
 
 
-def _copies(model, loss, points, within: float) -> int:
-    """Points too many, by the symmetry."""
+def _copies(loss, points, within: float) -> int:
+    """Points with the loss and the Hessian's spectrum of an earlier one: images have both, and the
+    model's invariants, by which points were merged, do not enter."""
     if not len(points):
         return 0
-    return len(points) - len(representatives(model, loss, points, within))
+    numbers = np.column_stack([loss.loss(points), np.linalg.eigvalsh(loss.hessian(points))])
+    return sum(
+        bool((np.abs(numbers[:place] - row).max(axis=1) < within).any())
+        for place, row in enumerate(numbers)
+        if place
+    )
 
 
 def _row(graph) -> dict:

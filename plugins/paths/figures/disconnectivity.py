@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._names import point_name
+from ...general.figures._names import configuration_name
 from .._graph import merges
 
 
@@ -32,7 +32,9 @@ class Disconnectivity(Figure):
         for number, label in enumerate(labels):
             part = found.sel(configuration=label)
             _tree(axes[0, number], part)
-            axes[0, number].set_title(f"({chr(ord('a') + number)}) {point_name(label)}", fontsize=8)
+            axes[0, number].set_title(
+                f"({chr(ord('a') + number)}) {configuration_name(label)}", fontsize=8
+            )
         axes[0, 0].set_ylabel("loss")
         spurious, joined = (int((found[name] - 1).sum()) for name in ("minima", "joined"))
         figure.suptitle(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Model, torch
+from nnflow import torch
+
+from ...general.models._plane import PlaneModel
 
 HEIGHT = (-200.0, -100.0, -170.0, 15.0)
 SQUARE_X = (-1.0, -1.0, -6.5, 0.7)
@@ -13,18 +15,12 @@ CENTER_X = (1.0, 0.0, -0.5, -1.0)
 CENTER_Y = (0.0, 0.5, 1.5, 1.0)
 
 
-class MuellerBrown(Model):
+class MuellerBrown(PlaneModel):
     """L(x, y) = Σᵢ Aᵢ exp(aᵢ(x−xᵢ)² + bᵢ(x−xᵢ)(y−yᵢ) + cᵢ(y−yᵢ)²), i = 1 … 4.
 
     K. Müller & L. D. Brown, Theor. Chim. Acta 53, 75 (1979). Minima at (−0.558, 1.442), (0.623,
     0.028) and (−0.050, 0.467), L = −146.700, −108.167 and −80.768; saddles at (−0.822, 0.624) and
     (0.212, 0.293), L = −40.665 and −72.249."""
-
-    def shapes(self):
-        return {"w": (2,)}
-
-    def dimensions(self):
-        return {"w": ("coordinate",)}
 
     def loss(self, weights, data):
         values, *_ = _terms(weights["w"])
@@ -40,10 +36,6 @@ class MuellerBrown(Model):
         mixed = (values * (slopes_x * slopes_y + b)).sum(1)
         second = (values * (slopes_y**2 + 2 * c)).sum(1)
         return torch.stack([first, mixed, mixed, second], dim=1).unflatten(1, (2, 2))
-
-    def observables(self, weights, data):
-        w1, w2 = weights["w"].unbind(1)
-        return {"w1": w1, "w2": w2}
 
 
 def _terms(w):

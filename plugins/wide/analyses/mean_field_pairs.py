@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated
 
 import numpy as np
@@ -10,7 +11,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 import nnflow
 from nnflow import Activation, Analysis, Streams
 
-from .._neurons import descend, matched_distance, outputs
+from .._neurons import balanced, descend, is_homogeneous, is_odd, matched_distance, outputs
 from .._nonlinearity import nonlinearity
 from .._slopes import NORMAL, log_slope
 
@@ -23,28 +24,30 @@ class MeanFieldPairs(Analysis):
     """`pairs` of networks of each width N, whose neurons start from one normal law and are trained
     on the same samples with the mean-field rate, in `inputs` dimensions, D = inputs + 2.
 
-    `neuron_distance` (kind, dimension, width, pair) after the best matching, before (`drawn`) and
-    after training, and `function_distance` (dimension, width, pair), the root mean square of
-    f − f' after it. The activation's sign symmetry is divided out: it must be odd.
+    `neuron_distance` (activation, dimension, kind, width, pair) after the best matching, before
+    (`drawn`) and after training, and `function_distance` (activation, dimension, width, pair), the
+    root mean square of f − f' after it. Neurons that σ can't tell apart are one: where σ is odd
+    those of both signs, where it is homogeneous those of every scale.
     """
 
     @property
     def columns(self):
         columns = {}
-        for inputs in self.inputs:
+        for name, inputs in itertools.product((one.name for one in self.activations), self.inputs):
             size = inputs + 2
+            which = f"{name}, D = {size}"
             columns |= {
-                f"function_slope_{size}": f"slope of ln distance of functions in ln N, D = {size}",
-                f"loss_ratio_{size}": f"loss after training over before, largest N, D = {size}",
+                f"{name}_function_slope_{size}": f"slope of ln distance of functions, {which}",
+                f"{name}_loss_ratio_{size}": f"loss after training over before, largest N, {which}",
                 **{
-                    f"{kind}_slope_{size}": f"slope of ln matched distance, {kind}, D = {size}"
+                    f"{name}_{kind}_slope_{size}": f"slope of ln matched distance, {kind}, {which}"
                     for kind in KINDS
                 },
             }
         return columns
 
-    activation: Activation
-    """σ, an odd one."""
+    activations: Annotated[list[Activation], Field(min_length=1)]
+    """σ."""
     widths: Annotated[list[PositiveInt], Field(min_length=2)] = [100, 200, 400, 800]
     """N."""
     inputs: list[PositiveInt] = [1, 4]
@@ -63,15 +66,18 @@ class MeanFieldPairs(Analysis):
     def compute(self, results):
         import xarray as xr
 
-        sigma = nonlinearity(self.activation)
-        table, parts = nnflow.Table(results, self.columns), []
-        for inputs in self.inputs:
-            part = self._of(results, sigma, inputs)
-            table.everywhere(**self._columns(inputs + 2, part))
-            parts.append(part.drop_vars("loss_ratio"))
-        dataset = xr.concat(parts, "dimension").assign_coords(
-            dimension=[inputs + 2 for inputs in self.inputs], width=self.widths, kind=list(KINDS)
-        )
+        table, found = nnflow.Table(results, self.columns), []
+        for activation in self.activations:
+            sigma, parts = nonlinearity(activation), []
+            for inputs in self.inputs:
+                part = self._of(results, sigma, inputs)
+                table.everywhere(**self._columns(activation.name, inputs + 2, part))
+                parts.append(part.drop_vars("loss_ratio"))
+            found.append(xr.concat(parts, "dimension"))
+        dataset = xr.concat(found, "activation").assign_coords(
+            activation=[one.name for one in self.activations], kind=list(KINDS),
+            dimension=[inputs + 2 for inputs in self.inputs], width=self.widths,
+        )  # fmt: skip
         return table.dataset().merge(dataset)
 
     def _of(self, results, sigma, inputs: int):
@@ -87,8 +93,10 @@ class MeanFieldPairs(Analysis):
             drawn = streams.normal(width * (inputs + 2)).reshape(2 * self.pairs, width, -1)
             ends = descend(sigma, drawn, x, y, self.rate, self.steps, self.decay)
             for kind, networks in enumerate((drawn, ends)):
+                if is_homogeneous(sigma):
+                    networks = balanced(networks)
                 neurons[kind, place] = [
-                    matched_distance(networks[i], networks[i + self.pairs], odd=True)
+                    matched_distance(networks[i], networks[i + self.pairs], is_odd(sigma))
                     for i in range(self.pairs)
                 ]
             f = outputs(sigma, ends, probes)
@@ -109,7 +117,7 @@ class MeanFieldPairs(Analysis):
         y = np.sin(2 * x[:, 0]) + x.sum(axis=1) / 2
         return x[: self.samples], y[: self.samples], x[self.samples :]
 
-    def _columns(self, size: int, part) -> dict:
+    def _columns(self, name: str, size: int, part) -> dict:
         n = np.array(self.widths)
 
         def slope(values):
@@ -118,10 +126,10 @@ class MeanFieldPairs(Analysis):
             return log_slope(n, np.exp(logs.mean(axis=1)), half)
 
         return {
-            f"function_slope_{size}": slope(part["function_distance"].values),
-            f"loss_ratio_{size}": float(part["loss_ratio"]),
+            f"{name}_function_slope_{size}": slope(part["function_distance"].values),
+            f"{name}_loss_ratio_{size}": float(part["loss_ratio"]),
             **{
-                f"{kind}_slope_{size}": slope(part["neuron_distance"].values[place])
+                f"{name}_{kind}_slope_{size}": slope(part["neuron_distance"].values[place])
                 for place, kind in enumerate(KINDS)
             },
         }

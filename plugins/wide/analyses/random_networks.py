@@ -19,8 +19,8 @@ from .._finite_width import (
     lengths_with_uniform_biases,
     pairs,
 )
+from .._fully_connected import random_layers
 from .._network import Network
-from .._signal import attracting
 from .._slopes import NORMAL, log_slope
 from .._uniform_bias import fixed_length
 
@@ -57,6 +57,8 @@ class RandomNetworks(Analysis):
             "uniform_bias_length": "mean |z|²/n of tanh at (1, 1/2) with uniform biases",
             "uniform_bias_limit": "its limit, by the map for uniform biases",
             "c_largest": "largest |mean c − limit| over networks and layers, in standard errors",
+            "c_error": "largest |mean c − limit| over networks and layers, largest width",
+            "sum_square": "mean z² of the last layer, matrices drawn, tanh at (6.25, .09)",
         }
         for place in range(len(self.networks)):
             columns |= {
@@ -102,13 +104,14 @@ class RandomNetworks(Analysis):
             table.everywhere(**self._columns(place, dataset.isel(network=place)))
         table.everywhere(**self._joint(dataset), **self._relu_columns(dataset))
         table.everywhere(**self._matrices(seed), **self._uniform_biases(seed))
+        table.everywhere(sum_square=self._sums(seed))
         return table.dataset().merge(dataset.drop_vars(HELPERS))
 
     def _network(self, seed: int, network: Network, results, place: int):
         import xarray as xr
 
         maps = network.propagation()
-        q = attracting(maps.fixed_points((1e-3, 1e3))).q.value
+        q = network.fixed_point().q.value
         limit, rows = corrections(maps, q), []
         for width in self.widths:
             results.progress(place * len(self.widths), len(self.networks) * len(self.widths))
@@ -164,6 +167,7 @@ class RandomNetworks(Analysis):
             "joint_p": float(gammaincc(len(self.networks) / 2, chi2 / 2)),
             "joint_runs": len(self.networks) * self.runs,
             "c_largest": float((apart[many] / last["correlation_error"].values[many]).max()),
+            "c_error": float(apart.max()),
         }
 
     def _relu(self, seed: int):
@@ -219,8 +223,7 @@ class RandomNetworks(Analysis):
 
     def _matrices(self, seed: int) -> dict:
         network = self.networks[0]
-        maps = network.propagation()
-        q = attracting(maps.fixed_points((1e-3, 1e3))).q.value
+        maps, q = network.propagation(), network.fixed_point().q.value
         found = {}
         for law in LAWS:
             generator = _generator(seed, law, "matrices")
@@ -229,6 +232,17 @@ class RandomNetworks(Analysis):
             )
             found[f"{law}_mean"] = mean(k[:, -1] / q)
         return found
+
+    def _sums(self, seed: int) -> tuple[float, float, float]:
+        """Of networks whose matrices are drawn; the sums of one network are one value."""
+        network = Network(activation="tanh", weight_variance=6.25, bias_variance=0.09)
+        maps, q = network.propagation(), network.fixed_point().q.value
+        generator = _generator(seed, "tanh 6.25 0.09", "sums")
+        n = self.matrix_width
+        layers = random_layers(generator, maps.moments.sigma, [n] * 4, self.matrix_runs, 6.25, 0.09)
+        start = np.sqrt(q) * generator.standard_normal((1, n))
+        sums = layers.forward(maps.moments.sigma.value(start))[1][-1]
+        return mean((sums[:, 0] ** 2).mean(axis=1))
 
     def _uniform_biases(self, seed: int) -> dict:
         maps = Network(activation="tanh", weight_variance=1, bias_variance=0.5).propagation()

@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Activation, Analysis
 
+from .._gaussian import expectation
 from .._moments import Moments, Quadrature, moments
 from .._nonlinearity import nonlinearity
 from .._phase_diagram import phase_diagram
@@ -50,6 +51,7 @@ class SignalExercises(Analysis):
         "one_error": "largest |C̃(1) − 1| at fixed points",
         "chi1_error": "largest |slope of C̃ at 1 − χ₁|",
         "a_error": "largest |slope of ν − a|, relative to 1 + |a|",
+        "a_formula_error": "largest |χ₁ + α_w² E σσ'' − a| where σ is smooth, relative to 1 + |a|",
         "b_error": "largest |slope of C̃ at c* − b|",
         "followed": "networks whose correlations were followed",
         "correlation_exceptions": "those that did not come near c*: 1 if χ₁ < 1, below 1 if χ₁ > 1",
@@ -76,6 +78,9 @@ class SignalExercises(Analysis):
         table.everywhere(**_without_fixed_point(known["relu"]))
         table.everywhere(**_uniform(known["tanh"]))
         return table.dataset()
+
+
+ERRORS = ("one_error", "chi1_error", "a_error", "a_formula_error", "b_error")
 
 
 def _zero(known: dict[str, Moments]) -> dict[str, int]:
@@ -137,7 +142,7 @@ def _relu(quadrature: Quadrature) -> dict[str, float]:
 
 def _slopes(known: dict[str, Moments]) -> dict[str, float]:
     """The slopes, and where correlations lead, at the fixed points with q* > 0."""
-    worst = dict.fromkeys(("one_error", "chi1_error", "a_error", "b_error"), 0.0)
+    worst = dict.fromkeys(ERRORS, 0.0)
     followed = wrong = 0
     for one in known.values():
         for weight, bias in ((0.5, 0.2), (1.5, 0.1), (4.0, 0.5)):
@@ -168,10 +173,24 @@ def _slope_errors(maps: Propagation, point: FixedPoint) -> dict[str, float]:
         near = 1 - STEP * np.array([1.0, 2.0])
         lost = (1 - maps.correlation(near, q)) / (1 - near)
         found["chi1_error"] = abs(2 * lost[0] - lost[1] - point.chi1.value)
+        found["a_formula_error"] = _formula_error(maps, point)
     c = min(correlation.c.value, 0.5) if correlation.c.value == 1 else correlation.c.value
     slope = np.diff(maps.correlation(c + STEP * np.array([-1, 1]), q))[0] / (2 * STEP)
     exact = maps.weight_variance * maps.moments.pair(q, q, c)[0][1]
     return {**found, "b_error": float(abs(slope - exact))}
+
+
+def _formula_error(maps: Propagation, point: FixedPoint) -> float:
+    """Of a = χ₁ + α_w² E σσ'', with σ'' by central differences of σ'."""
+    q, sigma = point.q.value, maps.moments.sigma
+
+    def terms(s):
+        z = np.sqrt(q) * s
+        return sigma.value(z) * (sigma.slope(z + STEP) - sigma.slope(z - STEP)) / (2 * STEP)
+
+    bend, _ = expectation(terms, q, sigma.kinks, f"activation {sigma.name!r}")
+    a = point.a.value
+    return abs(point.chi1.value + maps.weight_variance * float(bend) - a) / (1 + abs(a))
 
 
 def _arrives(maps: Propagation, q: float, correlation: FixedCorrelation) -> bool:

@@ -10,9 +10,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 import nnflow
 from nnflow import Activation, Analysis, Streams, mean
 
+from .._fully_connected import Layers, random_layers
 from .._moments import Moments, moments
 from .._slopes import NORMAL, log_slope
-from .._tangent_kernel import Layers, limit_kernels, random_layers
+from .._tangent_kernel import limit_kernels
 
 PAIR = np.array([[1.0, 0.0, -1.0, 2.0], [0.5, 1.0, 1.0, -1.0]])
 """x and x' at which kernels are compared."""
@@ -169,7 +170,7 @@ class TangentKernel(Analysis):
             losses.append((residual**2).sum(axis=1).mean() / 2)
             lazy_losses.append((lazy**2).sum(axis=1).mean() / 2)
             lazy = lazy - rate[:, None] * (kernel @ lazy[..., None])[..., 0]
-            layers = layers.moved(layers.gradient(x, residual), rate)
+            layers = layers.moved(layers.gradient(x, lambda f: f - y[:, None]), rate)
             residual = layers.outputs(x)[..., 0] - y
         moved = np.linalg.norm(layers.kernel(x) - kernel, axis=(1, 2)) / np.linalg.norm(
             kernel, axis=(1, 2)

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 WORDS = {
     "signs": "±1",
     "gaussian": "N(0, 1)",
@@ -61,9 +63,7 @@ class Concentration(Figure):
         ratios.set(xlabel="$n$", ylabel="P / formula", xscale="log", ylim=(0.6, 1.1))
         rates.set(xlabel="$x$", ylabel="$I(x)$", xlim=(0, 2), ylim=(0, 1.2))
         titles = "Tails fall as $e^{-nI}$", "±1 needs its own formula", "Heavier tails, lower $I$"
-        for letter, axis, title in zip("abc", (tails, ratios, rates), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled((tails, ratios, rates), titles)
         return figure
 
 

@@ -5,22 +5,47 @@ from __future__ import annotations
 import nnflow
 from nnflow import Figure
 
+from ._words import spelled
+
 MARKS = "os^Dv"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
+KINDS = {"mean": ("o", "C0"), "median": ("s", "C1"), "mean_log": ("^", "C2")}
+WORDS = {"mean": "mean", "median": "median", "mean_log": "mean logarithm"}
 
 
 class GradientPropagation(Figure):
-    """‖δ_k‖² by layer, relative to the last one: mean over random networks with 99 % intervals
-    (marks) beside χ₁^{K−k} (lines). The errors start at the output, on the right, and vanish or
-    grow towards the input."""
+    """‖δ_k‖² by layer, relative to the last one; the errors start at the output, on the right. (a)
+    Mean over random networks with 99 % intervals (marks) beside χ₁^{K−k} (lines): they vanish or
+    grow towards the input. (b) Mean (99 % intervals), median and e to the mean logarithm of one
+    network; crosses are the mean where the matrices of the way back are independent ones."""
 
     needs = ("gradient_propagation",)
+
+    told_apart: str = "relu 2 0"
+    """Network of panel (b)."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
         found = results["gradient_propagation"]
-        figure, axis = plt.subplots(figsize=(5.0, 3.0))
+        figure, (means, kinds) = plt.subplots(
+            1, 2, figsize=(6.75, 2.9), width_ratios=(1.5, 1), sharex=True
+        )
+        self._means(means, found)
+        self._kinds(kinds, found.sel(network=self.told_apart))
+        word = spelled(self.told_apart.split()[0])
+        titles = (
+            r"Errors change by $\chi_1$ a layer, towards the input",
+            f"{word}: the median leaves the mean",
+        )
+        for letter, axis, title in zip("ab", (means, kinds), titles, strict=True):
+            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
+            axis.set_xlabel("layer $k$")
+            axis.tick_params(labelsize=7)
+        means.set_ylabel(r"$\|\delta_k\|^2 / \|\delta_K\|^2$")
+        return figure
+
+    def _means(self, axis, found):
         layer = found["layer"].values
         for place, name in enumerate(found["network"].values):
             one = found.sel(network=name)
@@ -29,17 +54,23 @@ class GradientPropagation(Figure):
             axis.errorbar(layer, value, ends, fmt=MARKS[place % 5], color=color, ms=3.5, lw=0.8)
             axis.plot(layer, one["limit"], color=color, lw=0.8)
             word, weight, _ = str(name).split()
-            label = rf"{word} $\alpha_w^2 = {weight}$, $\chi_1 = {float(one['chi1']):.2f}$"
-            shrinks = float(one["chi1"]) < 1 - 1e-9
-            at = len(layer) // 3 if shrinks else 0
+            chi1 = float(one["chi1"])
+            label = rf"{spelled(word)} $\alpha_w^2 = {weight}$, $\chi_1 = {chi1:.2f}$"
+            shrinks = chi1 < 1 - 1e-9
+            at = len(layer) // 3 if float(one["limit"][0]) < 0.3 else 0
             axis.annotate(label, (layer[at], one["limit"][at]), (8, -13 if shrinks else 6), **TEXT)
-        axis.set(yscale="log", xlabel="layer $k$", ylabel=r"$\|\delta_k\|^2 / \|\delta_K\|^2$")
-        axis.set_title(
-            r"Errors change by $\chi_1$ a layer, towards the input", loc="left", fontsize=9
-        )
-        axis.tick_params(labelsize=7)
-        axis.margins(y=0.15)  # room for the label of the highest line
-        return figure
+        axis.set_yscale("log")
+
+    def _kinds(self, axis, one):
+        layer = one["layer"].values
+        for name, (mark, color) in KINDS.items():
+            axis.plot(layer, one[name], mark, ls="-", color=color, ms=3, lw=0.8, label=WORDS[name])
+        ends = [one["mean"] - one["mean_low"], one["mean_high"] - one["mean"]]
+        axis.errorbar(layer, one["mean"], ends, fmt="none", color="C0", lw=0.8)
+        axis.plot(layer, one["independent"], "x", color="black", ms=3.5, mew=0.8,
+                  label="mean, independent")  # fmt: skip
+        axis.set_ylim(bottom=0)
+        axis.legend(fontsize=6.5, loc="lower right", borderpad=0, handletextpad=0.4)
 
 
 @nnflow.hookimpl

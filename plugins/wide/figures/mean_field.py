@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 MARKS = "os^"
 
@@ -16,7 +18,7 @@ class MeanField(Figure):
     neurons (solid) it lies below, along straight lines of weights (dashed) often above. (b) Two
     trained networks by width: root mean square distance of functions (open) and of neurons after
     the best matching (filled), geometric means with 99 % intervals; D is the number of coordinates
-    of a neuron, thin lines have the slopes −1/2 and −1/D."""
+    of a neuron, σ the first activation of the study, thin lines have the slopes −1/2 and −1/D."""
 
     needs = ("mean_field_mixtures", "mean_field_pairs")
 
@@ -32,17 +34,15 @@ class MeanField(Figure):
         mixtures.plot(s, (found["line"].values - chord).T, "--", color="C1", lw=0.7)
         mixtures.plot(s, (found["mixture"].values - chord).T, color="C0", lw=0.9)
         mixtures.axhline(0, color="black", lw=0.8)
+        low, high = mixtures.get_ylim()
+        mixtures.set_ylim(low, high + 0.12 * (high - low))
         mixtures.set(xlabel="$s$", ylabel="loss − chord", xlim=(0, 1))
-        mixtures.annotate("lines of weights", (0.03, 0.95), xycoords="axes fraction", fontsize=7,
-                          color="C1", va="top")  # fmt: skip
-        mixtures.annotate(
-            "mixtures", (0.03, 0.05), xycoords="axes fraction", fontsize=7, color="C0"
-        )
-        self._pairs(pairs, results["mean_field_pairs"])
+        inside = {"xycoords": "axes fraction", "fontsize": 7}
+        mixtures.annotate("lines of weights (dashed)", (0.03, 0.98), color="C1", va="top", **inside)
+        mixtures.annotate("mixtures (solid)", (0.03, 0.05), color="C0", **inside)
+        self._pairs(pairs, results["mean_field_pairs"].isel(activation=0))
         titles = "Convex in the law, not in the weights", "Functions meet sooner than neurons"
-        for letter, axis, title in zip("ab", (mixtures, pairs), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=9)
-            axis.tick_params(labelsize=7)
+        titled((mixtures, pairs), titles, 9)
         return figure
 
     def _pairs(self, axis, found):

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 MARKS = "os^"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
 
@@ -14,8 +16,8 @@ TEXT = {"textcoords": "offset points", "fontsize": 7}
 class RandomNetworks(Figure):
     """(a) Correlation of two inputs by layer, networks of the largest width: median and the middle
     90 %; dashed, the limit. (b) Standard deviation (filled) and bias (open) of K by width with
-    99 % intervals; lines are √(V/n) and |B|/n, without a fit. (c) K/K₀ of the critical ReLU at the
-    least width: the mean stays (99 % interval), the median falls."""
+    99 % intervals, colours as in (a); lines are √(V/n) and |B|/n, without a fit. (c) K/K₀ of the
+    critical ReLU at the least width: the mean stays (99 % interval), the median falls."""
 
     needs = ("random_networks",)
 
@@ -32,9 +34,7 @@ class RandomNetworks(Figure):
             "Spread $n^{-1/2}$, bias $n^{-1}$",
             f"Width {int(found['relu_width'][0])}: the median\nleaves the mean",
         )
-        for letter, axis, title in zip("abc", (pairs, widths, relu), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled((pairs, widths, relu), titles)
         return figure
 
     def _pairs(self, axis, found):
@@ -47,9 +47,8 @@ class RandomNetworks(Figure):
             axis.plot(layer, one["correlation_limit"], "--", color="black", lw=0.8)
             word, weight, _ = name.split()
             label = rf"{word} $\alpha_w^2 = {weight}$"
-            axis.annotate(
-                label, (layer[-1], middle[-1]), (0, -11 if place == 0 else 5), ha="right", **TEXT
-            )
+            end, shift = (low, -10) if middle[-1] < 0.25 else (high, 3)
+            axis.annotate(label, (layer[-1], end[-1]), (0, shift), ha="right", **TEXT)
         axis.set(xlabel="layer", ylabel="correlation $c$", ylim=(0, 1))
 
     def _widths(self, axis, found):
@@ -75,7 +74,7 @@ class RandomNetworks(Figure):
         low, middle, high = one["relu_quantile"].values.T
         axis.fill_between(layer, low, high, color="C0", alpha=0.25, lw=0)
         axis.plot(layer, middle, color="C0")
-        axis.annotate("median", (layer[-1], middle[-1]), (0, 4), ha="right", **TEXT)
+        axis.annotate("median", (layer[-1], middle[-1]), (0, -12), ha="right", **TEXT)
         value = one["relu_mean"].values
         spread = np.abs([one[f"relu_mean_{end}"].values - value for end in ("low", "high")])
         axis.errorbar(

@@ -7,10 +7,12 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from .._panels import titled
+
 STYLES = ("-", "--", "-.")
 TEXT = {"fontsize": 7}
 WORDS = "stable", "unstable", "stable"
-SHIFTS = (3, 5), (4, -10), (3, 4)
+SHIFTS = (3, 24), (4, -10), (3, 4)
 
 
 class SignalMaps(Figure):
@@ -36,9 +38,7 @@ class SignalMaps(Figure):
         self._correlations(axes[2], found, points)
         titles = "tanh: lengths have one\nfixed point", "GELU: they may have\nthree", \
             "Correlations fall to $c^* < 1$\nwhere $\\chi_1 > 1$"  # fmt: skip
-        for letter, axis, title in zip("abc", axes, titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled(axes, titles)
         return figure
 
     def _lengths(self, axis, found):
@@ -47,7 +47,7 @@ class SignalMaps(Figure):
             q, image = at["q"].values, at["length_map"].values
             axis.plot(q, image, color="C0", ls=style)
             above = image[-1] > q[-1] / 2
-            place = len(q) // 2 if above else len(q) - 1
+            place = len(q) // 2 if above else 9 * len(q) // 10
             shift = (-8, 9) if above else (0, -8)
             axis.annotate(_label(name), (q[place], image[place]), shift, ha="right", va="center",
                           textcoords="offset points", **TEXT)  # fmt: skip

@@ -8,6 +8,8 @@ import nnflow
 from nnflow import Figure
 
 LEVELS = (1, 2, 5, 10, 20, 50, 100)
+FEW = (0.5, 1, 2)
+"""Levels of ξ_q."""
 
 
 class SignalPhaseDiagram(Figure):
@@ -32,7 +34,8 @@ class SignalPhaseDiagram(Figure):
             values[~np.isfinite(found["q"].values.T) | (found["q"].values.T == 0)] = np.nan
             mesh = axis.pcolormesh(w, h, values, norm=LogNorm(0.3, LEVELS[-1]), cmap="cividis",
                                    rasterized=True, shading="nearest")  # fmt: skip
-            lines = axis.contour(w, h, values, levels=LEVELS[:-1], colors="white", linewidths=0.6)
+            lines = axis.contour(w, h, values, colors="white", linewidths=0.6,
+                                 levels=LEVELS[:-1] if name == "xi_c" else FEW)  # fmt: skip
             axis.clabel(lines, fontsize=6.5, fmt="%g")
             axis.plot(found["line_weight"], found["line_bias"], color="black", lw=2)
             axis.set_title(f"({letter}) {title}", loc="left", fontsize=9)

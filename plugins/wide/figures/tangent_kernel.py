@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Figure
+from nnflow import Figure, mean
+
+from .._panels import titled
+from ._words import spelled
 
 MARKS = "os^"
 TEXT = {"textcoords": "offset points", "fontsize": 7}
@@ -14,8 +17,8 @@ TEXT = {"textcoords": "offset points", "fontsize": 7}
 class TangentKernel(Figure):
     """(a) Standard deviation of the kernel over random networks, in the NTK parametrization, with
     99 % intervals; the thin lines are n^(−1/2). (b) Relative change in training of the kernel
-    (filled) and of the hidden weights (open), one hidden layer: mean of the logarithm over
-    networks. (c) Loss of gradient descent (lines) beside the lazy prediction (dashed), the
+    (filled) and of the hidden weights (open), one hidden layer: geometric means over networks with
+    99 % intervals. (c) Loss of gradient descent (lines) beside the lazy prediction (dashed), the
     narrowest and the widest network."""
 
     needs = ("tangent_kernel",)
@@ -34,9 +37,7 @@ class TangentKernel(Figure):
             "Training moves smooth\nkernels by $n^{-1}$",
             f"{names}: wide networks\ntrain as predicted",
         )
-        for letter, axis, title in zip("abc", (spread, change, loss), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
-            axis.tick_params(labelsize=7)
+        titled((spread, change, loss), titles)
         return figure
 
     def _spread(self, axis, found):
@@ -47,7 +48,7 @@ class TangentKernel(Figure):
             ends = np.abs([one[f"kernel_spread_{end}"].values - value for end in ("low", "high")])
             axis.errorbar(n, value, ends, fmt=MARKS[place], color=f"C{place}", ms=3.5, lw=0.8)
             axis.plot(n, value[-1] * np.sqrt(n[-1] / n), color=f"C{place}", lw=0.6)
-            axis.annotate(f"{hidden} hidden", (n[0], value[0]), (4, 5), **TEXT)
+            axis.annotate(f"{hidden} hidden", (n[-1], value[-1]), (4, 0), va="center", **TEXT)
         axis.set(
             xscale="log", yscale="log", xlabel="width $n$", ylabel=r"deviation of $\Theta(x, x')$"
         )
@@ -58,13 +59,14 @@ class TangentKernel(Figure):
         for place, name in enumerate(found["activation"].values):
             one = found.sel(activation=name)
             for key, face in (("kernel_change", f"C{place}"), ("weight_change", "white")):
-                value = np.exp(np.log(one[key]).mean("run").values)
-                axis.plot(
-                    n, value, MARKS[place], ls="-", lw=0.8, color=f"C{place}", mfc=face, ms=3.5
-                )
+                middle, low, high = np.exp([mean(row) for row in np.log(one[key].values)]).T
+                axis.errorbar(n, middle, [middle - low, high - middle], fmt=MARKS[place], ls="-",
+                              lw=0.8, color=f"C{place}", mfc=face, ms=3.5)  # fmt: skip
                 if key == "kernel_change":
-                    axis.annotate(name, (n[-1], value[-1]), (0, 5), ha="right", **TEXT)
-        axis.annotate("weights", (n[0], value[0]), (0, 6), **TEXT)
+                    word, shift = spelled(str(name)), 2 if name == "relu" else -6
+                    axis.annotate(word, (n[-1], middle[-1]), (4, shift), **TEXT)
+        top = np.exp(np.log(found["weight_change"]).mean("run")).max("activation").values
+        axis.annotate("weights (open)", (n[1], top[1]), (2, 8), **TEXT)
         axis.set(xscale="log", yscale="log", xlabel="width $n$", ylabel="relative change")
         _ticks(axis, n)
 

@@ -58,6 +58,12 @@ def test_a_shifted_case_is_not_stationary():
         assert cases.evaluate(moved)[1] > 0.05
 
 
+def test_outputs_of_a_wide_last_layer_are_free():
+    thin = module("pyramid_bound")._thin_infimum
+    left = [thin(pyramid(widths=[2, n, 2], samples=3)) for n in (1, 2, 3)]
+    assert left[0] > 0 and left[1:] == [0, 0]
+
+
 def test_columns_of_pyramid_bound():
     """Two points of 2-1-2: one called stationary, where it is not, and one that isn't."""
     model = pyramid(widths=[2, 1, 2], samples=3)

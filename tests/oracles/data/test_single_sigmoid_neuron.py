@@ -32,7 +32,7 @@ def test_loss_by_hand():
     squared = neuron(scales=2, inputs=2, ratio=3).loss({"w": torch.tensor(w)}, {})
     sums = np.concatenate([w * 1, w * 3]).ravel()
     assert squared.item() == pytest.approx(((expit(sums) - 0.75) ** 2).mean(), rel=1e-14)
-    matching = neuron(scales=2, inputs=2, ratio=3, price="matching").loss(
+    matching = neuron(scales=2, inputs=2, ratio=3, loss_function="matching").loss(
         {"w": torch.tensor(w)}, {}
     )
     entropy = -0.75 * np.log(0.75) - 0.25 * np.log(0.25)
@@ -40,9 +40,9 @@ def test_loss_by_hand():
     assert matching.item() == pytest.approx(crossed.mean(), rel=1e-13)
 
 
-@pytest.mark.parametrize("price", ["squared", "matching"])
-def test_gradient_of_the_matching_loss_is_the_error_and_hessians_are_diagonal(price):
-    model = neuron(scales=3, inputs=2, price=price)
+@pytest.mark.parametrize("loss_function", ["squared", "matching"])
+def test_gradient_of_the_matching_loss_is_the_error_and_hessians_are_diagonal(loss_function):
+    model = neuron(scales=3, inputs=2, loss_function=loss_function)
     w = torch.tensor([0.05, 0.7], dtype=torch.float64)
     exact = torch.autograd.functional.hessian(lambda v: model.loss({"w": v[None]}, {})[0], w)
     torch.testing.assert_close(model.hessian({"w": w[None]}, {})[0], exact, rtol=1e-10, atol=1e-12)
@@ -89,7 +89,10 @@ def test_columns_of_sigmoid_minima():
             "family": ("run", [0, 1, 1, 2, 3, -1]),
         }
     )
-    settings = {"squared": {"model": neuron()}, "matching": {"model": neuron(price="matching")}}
+    settings = {
+        "squared": {"model": neuron()},
+        "matching": {"model": neuron(loss_function="matching")},
+    }
     datasets = {"critical_points": dict.fromkeys(settings, critical)}
     expected = {
         "proved_minima": [3, np.nan],
@@ -105,6 +108,19 @@ def test_columns_of_sigmoid_minima():
     plugin = analysis("sigmoid_minima", ratios=[5.0, 6.0], counts=[3])
     dataset = assert_columns(plugin, Handmade(settings, datasets), expected)
     assert dataset["ends"].shape == (1, 2)
+
+
+def test_a_point_is_outside_if_one_coordinate_is():
+    model = neuron(inputs=2)
+    inside = np.mean(module("sigmoid_minima").dips(model.ratio, model.scales).minima[0])
+    critical = xr.Dataset(
+        {
+            "w": (("run", "input"), [[inside, inside], [inside, 5], [5, inside], [5, 5]]),
+            "kind": flags(["minimum"] * 4, KINDS),
+            "family": ("run", [0, 1, 2, 3]),
+        }
+    )
+    assert module("sigmoid_minima")._counts(model, critical)["outside"] == 3
 
 
 def test_starts_are_log_uniform_and_in_order():
@@ -126,7 +142,7 @@ def done(root, tmp_path_factory):
     few = tuple(
         dataclasses.replace(one, settings=one.settings.model_copy(update={"runs": 200}))
         for one in study.configurations
-        if one.settings.model.inputs < 3 or one.settings.model.price == "matching"
+        if one.settings.model.inputs < 3 or one.settings.model.loss_function == "matching"
     )
     study = dataclasses.replace(study, configurations=few)
     return complete(study, tmp_path_factory.mktemp("neuron"))

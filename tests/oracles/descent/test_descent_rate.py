@@ -83,6 +83,7 @@ def test_columns_of_descent_inequality():
         "sharpness": [1],
         "bound_exceptions": [share(0, 1)],
         "bound_ratio": [0.75],  # at N = 1: w²/(½w²/(3/8))
+        "sum_exceptions": [share(0, 1)],  # Σw² = 4/3 is Δ/c exactly, less the tail of 30 points
         "stop_exceptions": [share(0, 1)],
         "diverged_below": [share(0, 1)],
         "diverged_above": [share(1, 1)],
@@ -99,8 +100,12 @@ def test_late_and_large_gradients_are_seen():
     flat = np.full((1, 400), 1.0)
     found = module("descent_inequality").tested(flat, flat, np.array([1.0]), 1.0)
     assert found["bound_exceptions"][0] == found["stop_exceptions"][0] == 1
-    assert found["inequality_exceptions"][0] == 1
+    assert found["inequality_exceptions"][0] == found["sum_exceptions"][0] == 1
     assert found["bound_ratio"] == pytest.approx(200)  # N/2: the bound is 2Δ/N
+    # another unit of the loss changes nothing
+    scaled = module("descent_inequality").tested(100 * flat, 10 * flat, np.array([1.0]), 1.0)
+    assert scaled["stop_exceptions"][0] == 1
+    assert scaled["bound_ratio"] == pytest.approx(200)
 
 
 def test_every_step_has_to_be_recorded():
@@ -130,6 +135,7 @@ def test_columns_of_worst_cases():
         "slope_1": two(-2 / 3, abs=5e-3),
         "slope_half": two(-3 / 5, abs=5e-3),
         "slope_tenth": two(-1.1 / 2.1, abs=5e-3),
+        "still_falls": [share(0, 4)] * 2,
     }
     assert_columns(analysis("worst_cases", steps=3000), results, expected)
 
@@ -161,5 +167,7 @@ def test_no_random_function_is_worse_than_the_worst():
 def test_the_study(root, tmp_path):
     study = load_study(study_file("descent_rate", root / "config/studies"))
     job = complete(study, tmp_path)
-    assert set(verdicts(job).values()) <= AGREE
+    found = verdicts(job)
+    assert found.pop("strict_descent[function=square]") == "corrected"
+    assert set(found.values()) <= AGREE
     assert_drawn(job.folder, study.settings.figures)

@@ -1,5 +1,7 @@
 """Momentum: recursions against their companion matrices, the optimizers and exact borders."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -85,6 +87,12 @@ def test_columns_of_momentum_map():
     )
     assert found["measured_rate"].dims == ("recursion", "rate", "momentum")
     assert found["measured_rate"].shape == (3, 20, 20)
+    for beta in found["case"].values:
+        s = found["speed"].values * (1 - np.sqrt(beta)) ** 2
+        exact = -np.log(module("_recursions").radius("heavy_ball", s, beta)) / (s / (1 - beta))
+        real = found["speed"].values < 0.9  # roots that are far enough apart for so few steps
+        np.testing.assert_allclose(found["decay"].sel(case=beta)[real], exact[real], rtol=0.02)
+        np.testing.assert_allclose(found["decay"].sel(case=beta), exact, rtol=0.2, atol=0.1)
 
 
 def test_misjudged_settings_are_counted():
@@ -100,14 +108,18 @@ def test_columns_of_momentum_network():
     grid = Grid({"optimizer.rate": [1.0, 4.0], "optimizer.momentum": [0.0, 0.5]}, 1)
     settled = ["converged", "step_limit", "converged", "converged"]
     trained = xr.Dataset(
-        {"status": flags(settled, STATUS), "loss": ("run", [1.0, 2.0, 3.0, 4.0])},
+        {
+            "status": flags(settled, STATUS),
+            "loss": ("run", [1.0, 2.0, 3.0, 4.0]),
+            "w": (("run", "weight"), np.array([1.5, 9.0, 0.75, 0.6])[:, None]),
+        },
         {"rate": ("run", [1.0, 1, 4, 4]), "momentum": ("run", [0, 0.5, 0, 0.5])},
     )
-    critical = xr.Dataset({"max_eigenvalue": ("run", [1.5, 9.0, 0.75, 0.6])})
     optimizer = registry().get("optimizers", "heavy_ball")(rate=1)
-    results = Handmade(
-        {"all": {"optimizer": optimizer}},
-        {"training": {"all": trained}, "critical_points": {"all": critical}},
+    results = Handmade({"all": {"optimizer": optimizer}}, {"training": {"all": trained}})
+    # the larger eigenvalue is the weight, the other one −2
+    results.objective = lambda configuration: SimpleNamespace(
+        hessian=lambda points: points[:, :, None] * np.diag([0, 1]) - np.diag([2, 0])
     )
     results.configurations[0].grid = grid
     expected = {

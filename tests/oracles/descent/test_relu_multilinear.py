@@ -185,7 +185,7 @@ def ends(model, points, kinds):
 
 
 def registry_classify():
-    from nnflow.study.types import Classify
+    from nnflow.study.stage_settings import Classify
 
     return Classify(critical_below=1e-6)
 

@@ -68,6 +68,12 @@ def test_growth_has_to_go_on(plugin):
     assert plugin.grows(pace).tolist() == [True, False, False, False]
 
 
+def test_the_flow_is_called_unbounded_by_its_exponent(plugin, monkeypatch):
+    assert plugin.unbounded()[2]
+    monkeypatch.setattr(plugin, "GROWTH", 0.2)  # above 1/6
+    assert not plugin.unbounded()[2]
+
+
 def test_a_run_that_ended_early_has_no_growth(plugin):
     data = trained()
     data["kept_w1"][2, 3:] = np.nan
@@ -116,6 +122,7 @@ def test_columns_of_shallow_ends(plugin):
         "runs": [5],
         "growth_exponent": [pytest.approx(1 / 6, abs=1e-3)],
         "loss_exponent": [Between(-0.668, -0.665)],
+        "flow_grows": [1],
     }
     found = assert_columns(analysis("shallow_ends"), results, expected)
     np.testing.assert_allclose(found["output"].sel(end="global minimum"), np.abs(X))

@@ -264,6 +264,7 @@ def test_where_a_falling_share_is_a_half():
     crossing, ratios = module("sat_phases").crossing, np.array([1.0, 2, 3, 4, 5])
     middle = np.array([1, 0.8, 0.4, 0.2, np.nan])
     assert crossing(ratios, middle, middle - 0.15, middle + 0.15) == (2.75, 2, 4)
+    assert crossing(2 * ratios, middle, middle - 0.15, middle + 0.15) == (5.5, 4, 8)
     assert crossing(ratios, middle, middle - 0.6, middle + 0.6) == (2.75, -np.inf, np.inf)
     high = np.full(5, 0.9)
     value, low, most = crossing(ratios, high, high - 0.1, high + 0.1)

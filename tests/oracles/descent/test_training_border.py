@@ -1,5 +1,7 @@
 """The border of training: dimensions of known sets, zooms, and training against plain loops."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from handmade import Between, Handmade, analysis, assert_columns
@@ -74,12 +76,45 @@ def test_the_parabola_trains_where_its_eigenvalues_allow(plugin):
     assert (found == (radius < 1))[told].all()
 
 
+def test_ripples_are_descended_as_autograd_does(plugin):
+    """By torch's gradients, with a rate for each weight; settings on both sides of the border."""
+    import torch
+
+    first, second, beside = plugin.CURVATURES
+    a, k = plugin.HEIGHT, plugin.FREQUENCY
+    # on the border, where a wrong slope turns some of them within so few steps
+    rates = np.random.default_rng(0).uniform([0.4, 3.8], [0.75, 4.5], (60, 2))
+    expected = []
+    for rate in torch.as_tensor(rates):
+        w = torch.ones(2, dtype=torch.float64)
+        for _ in range(40):
+            w.requires_grad_()
+            x, y = w
+            loss = (first * x**2 + second * y**2) / 2 + beside * x * y + a * torch.cos(k * w).sum()
+            w = (w - rate * torch.autograd.grad(loss, w)[0]).detach()
+        expected.append(bool(w.norm() < plugin.FAR))
+    assert 10 < sum(expected) < 50
+    assert plugin.ripples_stay(*rates.T, 40).tolist() == expected
+
+
+def test_ripples_that_are_convex_leave_the_border_smooth(plugin):
+    """Their curvature ak² is a twentieth of the parabola's lowest one."""
+    lowest = np.linalg.eigvalsh([[1.0, 0.5], [0.5, 0.4]])[0]
+    low = partial(plugin.ripples_stay, height=0.05 * lowest / plugin.FREQUENCY**2)
+    found = plugin.trained_map(low, plugin.EXTENTS["ripples"], 128, 60)
+    assert plugin.dimension(plugin.border(found)).mean() < 1.05
+    rough = plugin.trained_map(plugin.ripples_stay, ((1.8, 2.0), (0.6, 1.0)), 128, 60)
+    assert plugin.dimension(plugin.border(rough)).mean() > 1.2
+
+
 def test_columns_of_training_border():
     registry()
     expected = {
         "network_dimension": [(Between(1, 2), Between(-30, 2), Between(1, 30))],
+        "ripples_dimension": [(Between(1, 2), Between(-30, 2), Between(1, 30))],
         "control_dimension": [(Between(0.8, 1.1), Between(-30, 1.1), Between(0.8, 30))],
         "least_dimension": [Between(1, 2)],
+        "ripples_least": [Between(0.8, 2)],
         "settings": [128**2],
         "finest": [12 / 8 / 128],
         "steps": [40],
@@ -87,7 +122,8 @@ def test_columns_of_training_border():
     }
     plugin = analysis("training_border", size=128, zooms=2, steps=40)
     found = assert_columns(plugin, Handmade({"all": {}}, seed=3), expected)
-    assert found["trains"].shape == (2, 2, 128, 128)
+    assert found["trains"].shape == (3, 2, 128, 128)
+    assert found["kind"].values.tolist() == ["network", "ripples", "control"]
     assert 0 < found["trains"].values[:, 0].mean() < 1
 
 

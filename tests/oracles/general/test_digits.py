@@ -70,3 +70,10 @@ def test_a_limit_keeps_the_first_samples_and_the_held_out_ones(digits, split, tm
 def test_more_samples_than_there_are_is_a_mistake(digits, tmp_path):
     with pytest.raises(UserError, match="samples: 1439 asked for, but only 1438"):
         digits(samples=1439).load(tmp_path)
+
+
+def test_only_the_first_digits():
+    arrays = registry().get("datasets", "digits")(classes=3, test_share=0.1).load(None)
+    for name in ("targets", "test_targets"):
+        assert set(arrays[name].tolist()) == {0, 1, 2}
+    assert sum(len(arrays[f"{part}targets"]) for part in ("", "test_")) == 178 + 182 + 177

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from handmade import Handmade, analysis
+from handmade import Between, Handmade, analysis, assert_columns
 from networks import problem
 from studies import module
 
 from nnflow.base.errors import UserError
+from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
 from nnflow.engine.objective import unflatten
 from nnflow.interfaces.registry import registry
@@ -94,6 +95,20 @@ def test_the_principal_axes_of_a_flat_trajectory_hold_all_of_it():
     np.testing.assert_allclose(plane, 0, atol=1e-12)
 
 
+def test_planes_of_normalized_filters_are_seen_along_them():
+    objective, weights = problem()
+    found = planes(objective, weights, planes=["filter_normalized"], size=3)
+    found = found.isel(configuration=0, plane=0)
+    center = weights[0].numpy()
+    drawn = Streams(1, "all", np.arange(2), "filter_normalized").normal(len(center))
+    own = directions.filter_normalized(objective.model, center, drawn)
+    first, second = directions.orthonormal(*own)
+    corner = center + found["x"].values[0] * first + found["y"].values[-1] * second
+    loss = found["loss"].isel(x_place=0, y_place=-1)
+    expected = objective.loss(torch.as_tensor(corner)[None])
+    np.testing.assert_allclose(loss, expected.numpy()[0], rtol=1e-12)
+
+
 ALL = ["random", "filter_normalized", "top_eigenvectors", "bottom_eigenvectors", "runs"]
 
 
@@ -133,11 +148,33 @@ def test_the_plane_of_a_trajectory_ends_at_its_center():
 def test_the_sampling_error_is_that_of_groups():
     objective, weights = problem()
     found = planes(objective, weights, planes=["random"], size=3)
-    groups = np.array_split(np.arange(25), 10)
+    assert Landscape(objective).samples == 25
+    np.testing.assert_allclose(found["plane_sampling_error"], _error_of_groups(objective, weights))
+
+
+def test_columns_of_loss_planes():
+    """Of the trajectory three points in a plane and one beside it: the plane holds all but the
+    part of its squared distance that is off it."""
+    objective, weights = problem()
+    end = weights[0]
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((len(end), 3)))[0].T
+    steps = torch.as_tensor(np.stack([4 * basis[0], 2 * basis[1], basis[2], 0 * basis[0]]))
+    way = (end + steps)[None]
+    expected = {
+        "plane_curvature_error": [Between(1e-16, 1e-6)],
+        "plane_sampling_error": [_error_of_groups(objective, weights)],
+        "plane_residual": [Between(1e-18, 1e-12)],
+        "plane_share": [(16 + 4) / (16 + 4 + 1)],
+    }
+    plugin = analysis("loss_planes", planes=["top_eigenvectors", "trajectory"], size=3)
+    assert_columns(plugin, Around(objective, weights[:1], way), expected)
+
+
+def _error_of_groups(objective, weights):
     loss = Landscape(objective)
+    groups = np.array_split(np.arange(25), 10)
     means = [loss.among(group).loss(weights[:1].numpy())[0] for group in groups]
-    assert loss.samples == 25
-    np.testing.assert_allclose(found["plane_sampling_error"], np.std(means, ddof=1) / np.sqrt(10))
+    return np.std(means, ddof=1) / np.sqrt(10)
 
 
 def test_kinks_are_seen_by_the_differences_alone(monkeypatch):

@@ -159,6 +159,55 @@ def test_polishing_is_asked_for():
     np.testing.assert_allclose(found["w"], [0, 0], atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "along", ["eigenvectors", "bottom_eigenvectors", "random", "filter_normalized"]
+)
+def test_a_plane_is_the_loss_at_its_points(landscape, exact, along):
+    found = landscape.plane(along=along, size=5)
+    center = found["loss"].values[2, 2]
+    assert center == pytest.approx(exact[1], abs=1e-13)
+    np.testing.assert_allclose(found["measured_curvature"], found["curvature"], atol=1e-5)
+    if along == "eigenvectors":
+        np.testing.assert_allclose(found["curvature"], exact[0][[-1, -2]], atol=1e-10)
+        assert found["residual"].max() < 1e-10
+    documented(found)
+
+
+def test_a_plane_through_points_goes_through_them(landscape):
+    torch.manual_seed(1)
+    other = cnn()
+    with torch.no_grad():
+        other.head.weight += 0.3
+    flat = landscape.weights[0].numpy() + np.linspace(0, 1, landscape.size)
+    found = landscape.plane(along=(other, flat), size=5)
+    places = found["mark_place"].values
+    apart = np.linalg.norm(places[1])
+    assert apart == pytest.approx(0.3 * np.sqrt(other.head.weight.numel()), rel=1e-6)
+    np.testing.assert_allclose(places[0], 0, atol=1e-12)
+    for point in (other.state_dict(), {n: w.numpy() for n, w in other.state_dict().items()}):
+        same = landscape.plane(along=(point, flat), size=5)
+        np.testing.assert_array_equal(same["loss"], found["loss"])
+    # the second point is on the first axis: the loss there is that of the module itself
+    at = nnflow.Landscape(other, "cross_entropy", DATA).loss()
+    line = landscape._flat(other) - landscape._flat(landscape.weights[0].numpy())
+    place = landscape.weights + torch.as_tensor(line)
+    assert float(landscape.objective.loss(place)[0]) == pytest.approx(at, abs=1e-12)
+
+
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-6), ("bfloat16", 0.02)])
+def test_lower_precision_is_near(landscape, precision, most):
+    """Measured: 5e-8 and 2.4e-3 of the highest eigenvalue."""
+    low = nnflow.Landscape(cnn(), "cross_entropy", DATA, precision=precision)
+    exact = landscape.spectrum(3, 0)["eigenvalue"].values
+    for one in (low, matrix_free(low)):
+        found = one.spectrum(3, 0)["eigenvalue"].values
+        assert 0 < np.abs(found - exact).max() < most * exact[-1]
+    with pytest.raises(UserError, match="planes are computed in float64"):
+        low.plane()
+    with pytest.raises(UserError, match="precision must be one of float64, float32, bfloat16"):
+        nnflow.Landscape(cnn(), "cross_entropy", DATA, precision="float16")
+
+
 def test_everything_can_be_drawn(landscape):
     import matplotlib.pyplot as plt
 
@@ -168,6 +217,9 @@ def test_everything_can_be_drawn(landscape):
         landscape.density(10, 1),
         landscape.trace(0.5),
         landscape.classify(),
+        landscape.plane(size=5),
+        landscape.plane("random", size=5),
+        landscape.plane((landscape.weights[0] + 1, landscape.weights[0] ** 2), size=5),
     ):
         axes = found.nnflow.plot()
         assert axes.has_data() and axes.get_xlabel()
@@ -198,6 +250,12 @@ def test_numbers_that_can_not_be_are_told(landscape):
         (lambda: landscape.spectrum(0, 0), "must lie between"),
         (lambda: landscape.density(steps=0), "steps and probes must be positive"),
         (lambda: landscape.trace(error=0), "error must be positive"),
+        (lambda: landscape.plane("sideways"), "along must be one of eigenvectors,"),
+        (lambda: landscape.plane((0, 0, 0)), "through two other points, not 3"),
+        (lambda: landscape.plane(size=1), "plane: size: "),
+        (lambda: landscape.plane((np.ones(3), np.ones(3))), "a point has 3 weights"),
+        (lambda: landscape.plane(({}, {})), "a point does not fit the network: "),
+        (lambda: landscape.plane((landscape.weights[0],) * 2), "its two directions are one"),
     ):
         with pytest.raises(UserError, match=words):
             call()
@@ -246,3 +304,33 @@ def test_a_run_of_a_study_is_where_the_workflow_says(tmp_path, monkeypatch):
     assert first.loss() > landscape.loss()
     with pytest.raises(UserError, match="no run 2"):
         nnflow.Landscape.of("mine", run=2)
+
+
+@pytest.mark.slow
+def test_a_resnet_of_a_hundred_thousand_weights():
+    """Products against torch's own, by reverse mode twice; eigenvalues by their residuals; what
+    lower precision costs. The dense Hessian of a small one is in test_torch_module.py."""
+    torch.manual_seed(0)
+    module = user_nets.SmallResNet(width=32, blocks=6).eval()
+    images = torch.linspace(-1, 1, 6 * 36).sin().reshape(6, 1, 6, 6)
+    data = (images, torch.arange(6) % 3)
+    landscape = nnflow.Landscape(module, "cross_entropy", data)
+    assert 1e5 < landscape.size < 2e5
+    vectors = np.random.default_rng(0).standard_normal((2, landscape.size))
+    product = landscape._product("hessian")
+    images_of = np.stack([product(vector) for vector in vectors])
+    double = user_nets.SmallResNet(width=32, blocks=6).double().eval()
+    double.load_state_dict(module.state_dict())
+    parts = list(double.parameters())
+    loss = torch.nn.functional.cross_entropy(double(images.double()), data[1])
+    slope = torch.cat([g.flatten() for g in torch.autograd.grad(loss, parts, create_graph=True)])
+    along = torch.autograd.grad(slope @ torch.as_tensor(vectors[0]), parts)
+    exact = torch.cat([g.flatten() for g in along]).numpy()
+    np.testing.assert_allclose(images_of[0], exact, atol=1e-10 * np.abs(exact).max())
+    assert vectors[1] @ images_of[0] == pytest.approx(vectors[0] @ images_of[1], rel=1e-8)
+    found = landscape.spectrum(top=2, bottom=0)
+    assert found["converged"].all()
+    for precision, most in (("float32", 1e-4), ("bfloat16", 0.1)):
+        low = nnflow.Landscape(module, "cross_entropy", data, precision=precision)
+        apart = low._product("hessian")(vectors[0]) - exact
+        assert np.linalg.norm(apart) < most * np.linalg.norm(exact)

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from nnflow.base.errors import UserError
 from nnflow.engine.training import train
 from nnflow.interfaces.registry import registry
-from nnflow.study.types import Stop, Trace
+from nnflow.study.stage_settings import Stop, Trace
 
 STEPS = 40
 MINIBATCH = 4  # leaves one of the 25 samples out of each epoch

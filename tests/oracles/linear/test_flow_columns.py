@@ -9,7 +9,7 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
 from studies import module
 
-from nnflow import share
+from nnflow import share, torch
 from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
@@ -113,6 +113,19 @@ def test_columns_of_linear_convergence():
         "manifold_error": [2, NAN],
     }
     assert_columns(analysis("linear_convergence"), results, expected)
+
+
+def test_growth_on_either_side_of_its_bound_is_told_apart():
+    """The slope 4 − 2 lies between −2g² + 4(1 + g) at g = 2.41 and at g = 2.42."""
+    trained = traces(
+        [0, 1, 2],
+        squared_norm=[[[1, 1], [2.41, 2.41], [2.42, 2.42]]],
+        imbalance=[[[0]] * 3],
+        strength=[[[1]] * 3],
+        loss=[[0.5] * 3],
+    )
+    found = module("linear_convergence")._bounded(network([1, 1, 1], [2.0]), trained)
+    assert found["bound_violations"] == 1
 
 
 def test_columns_of_linear_rate():
@@ -232,8 +245,19 @@ def test_columns_of_linear_reduction():
     results = handmade(one=(model, FLOW, NORMAL, {}), again=(model, FLOW, NORMAL, {}))
     expected = {
         "reduction_loss_error": [Between(0, 1e-13), NAN],
+        "regression_error": [Between(0, 1e-13), NAN],
         "reduction_back_error": [Between(1e-17, 1e-11), NAN],
         "reduced_flow": [0, NAN],
         "reduced_flow_whitened": [1, NAN],
     }
     assert_columns(analysis("linear_reduction", draws=3), results, expected)
+
+
+def test_the_loss_is_least_where_the_product_is_that_of_linear_regression():
+    part, drawn = module("linear_reduction"), np.random.default_rng(1)
+    x, y, w = (drawn.standard_normal(size) for size in ((3, 9), (2, 9), (2, 3)))
+    best = np.linalg.lstsq(x.T, y.T, rcond=None)[0].T
+    for product in (best, w):
+        expected = ((y - product @ x) ** 2).sum() / 2
+        found = part._as_regression(x, y, {"w1": torch.as_tensor(product[None])})
+        assert found == pytest.approx(expected, rel=1e-13)

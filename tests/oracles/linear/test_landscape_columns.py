@@ -58,6 +58,19 @@ def test_columns_of_linear_stationary():
     assert_columns(analysis("linear_stationary"), results, expected)
 
 
+def test_the_least_loss_of_a_thin_network_is_global():
+    """W₂W₁ of rank 1 leaves ½ of Y = diag(2, 1)."""
+    critical = xr.Dataset(
+        {
+            **matrices([[[2.0, 0]], [[0, 1.0]]], [[[1.0], [0]], [[0], [1.0]]]),
+            "loss": ("run", [0.5, 2.0]),
+            "kind": flags(["minimum", "saddle"], KINDS),
+        }
+    )
+    found = analysis("linear_stationary")._row(network([2, 1, 2]), critical)
+    assert found["nondegenerate_not_global"] == 1
+
+
 def test_columns_of_linear_identities():
     settings = {
         "three": {"model": network([2, 3, 2, 2])},

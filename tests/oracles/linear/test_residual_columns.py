@@ -10,6 +10,7 @@ from handmade import Between, Handmade, analysis, assert_columns, flags
 from studies import module
 
 from nnflow import share
+from nnflow.base.streams import Streams
 from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
@@ -123,6 +124,16 @@ def test_columns_of_residual_gradient_bound():
     np.testing.assert_allclose(dataset["least_bound_ratio"], 10 ** logs.min(axis=1))
     counted = module("residual_gradient_bound")._counts(np.array([-1.0, 0, 2]))
     assert counted == {"draws": 3, "bound_violations": 1, "least_bound_ratio": 0.1}
+
+
+def test_drawn_factors_have_uniform_norms_and_the_largest_is_told():
+    plugin = analysis("residual_gradient_bound", draws=400)
+    factors, largest = plugin._weights(Streams(0, "all", np.arange(1), "x"), 0, 2, 3)
+    norms = np.linalg.norm(factors.numpy(), ord=2, axis=(2, 3))
+    np.testing.assert_allclose(norms.max(axis=1), largest)
+    # mean and spread of a uniform number, four errors of 800 of them
+    assert abs(norms.mean() - 0.5) < 4 * math.sqrt(1 / 12 / 800)
+    assert norms.max() <= 1 and norms.min() < 0.02
 
 
 def test_the_sampled_loss_is_that_of_the_noise(monkeypatch):

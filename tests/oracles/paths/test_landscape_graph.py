@@ -66,6 +66,16 @@ def test_images_of_the_global_minimum_are_one_node():
     assert len(kept) == 1
 
 
+def test_copies_are_seen_without_the_invariants_by_which_points_are_merged():
+    rng = np.random.default_rng(0)
+    drawn = rng.standard_normal((2, 3, 3))
+    image = drawn[0][rng.permutation(3)]  # the students in another order
+    _, loss = surface("relu_teacher_student", k=3, n=3)
+    points = np.stack([drawn[0], drawn[1], image, drawn[0]]).reshape(4, 9)
+    assert module("landscape_graph")._copies(loss, points, 1e-9) == 2
+    assert module("landscape_graph")._copies(loss, points[:2], 1e-9) == 0
+
+
 def test_columns_of_a_graph_without_saddles():
     """A bowl has one minimum and nothing else."""
     results = around("toy_valley", np.zeros((3, 2)), 0.05, epsilon=1.0)
@@ -84,6 +94,25 @@ def test_columns_of_a_graph_without_saddles():
             "gradient_norm": [0.0],
         },
     )
+
+
+def test_columns_count_from_the_lowest_minimum():
+    """It is the second of three, and joined to none; the others are, over a barrier of 0.2."""
+    found = module("landscape_graph")._row(
+        {
+            "minimum_loss": np.array([0.3, 0.0, 0.2]),
+            "edge": np.array([[0, 2], [1, 1]]),
+            "saddle_loss": np.array([0.5, 0.1]),
+            "copies": 4,
+            "gradient_norm": 1e-9,
+        }
+    )
+    assert found.pop("barrier") == pytest.approx(0.2)
+    assert np.isnan(found.pop("highest_merge"))
+    assert found == {
+        "minima": 3, "saddles": 2, "copies": 4, "joined": 1, "lowest_edge": 0.5,
+        "gradient_norm": 1e-9,
+    }  # fmt: skip
 
 
 def test_merges_are_at_the_lowest_saddles_that_join_groups():

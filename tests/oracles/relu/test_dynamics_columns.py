@@ -102,14 +102,19 @@ def test_other_starts_are_refused():
 # single_relu_region
 
 
-def single_relu(inputs, epsilon, first, reached, lyapunov):
+def single_relu(inputs, epsilon, first, reached, lyapunov, kinds):
     parts = {
         "model": registry().get("models", "single_relu")(inputs=inputs),
         "initializer": registry().get("initializers", "half_space_ball")(epsilon=epsilon),
     }
     return parts, {
         "initialization": xr.Dataset({"w": (("run", "input"), np.array(first))}),
-        "critical_points": xr.Dataset({"is_global": flags(reached, "no yes unknown")}),
+        "critical_points": xr.Dataset(
+            {
+                "is_global": flags(reached, "no yes unknown"),
+                "kind": flags(kinds, "minimum saddle not_critical"),
+            }
+        ),
         "training": xr.Dataset({"trace_lyapunov": (("run", "trace_step"), np.array(lyapunov))}),
     }
 
@@ -134,8 +139,16 @@ def test_columns_of_single_relu_region():
             [[0.9, 0.9, 0], [1, 1, 0], [-0.1, 0, 0]],
             ["yes", "yes", "no"],
             [[0.5, 0.4, 0.3], [0.5, 0.6, 0.5], [0.5, 0.4, 0.45]],
+            ["minimum", "minimum", "minimum"],
         ),
-        "d=2": single_relu(2, 0.5, [[0.1, 0.1]], ["yes"], [[0.5, 0.5, math.nan]]),
+        "d=2": single_relu(
+            2,
+            0.5,
+            [[0.1, 0.1], [0.2, 0.1]],
+            ["yes", "no"],
+            [[0.5, 0.5, math.nan]] * 2,
+            ["minimum", "saddle"],
+        ),
     }
     settings = {label: parts for label, (parts, _) in made.items()}
     names = made["d=3"][1]
@@ -160,8 +173,11 @@ def test_columns_of_single_relu_region():
         # balls of radius 1 and 3/2 whose centers are 1 apart; circles too
         "far_ratio": [ball / (4 / 3 * math.pi), disc / math.pi],
         "far_share": [1 / 8, 1 / 4],
-        "region_share": [share(1, 3), share(1, 1)],
-        "converged_share": [share(2, 3), share(1, 1)],
+        "region_share": [share(1, 3), share(2, 2)],
+        "converged_share": [share(2, 3), share(1, 2)],
+        # the third start is not in Ω, so that it is none that misses w*
+        "inside_missed": [share(0, 1), share(1, 2)],
+        "other_minima": [share(1, 3), share(0, 2)],
         "rises": [2, 0],
         "form_violations": [0, 0],
         # c/θ² falls to this where b does to 0

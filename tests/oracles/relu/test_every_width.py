@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 from flint import arb, arb_mat
+from handmade import Between, Handmade, analysis, assert_columns
 from studies import complete, module, verdicts
 
 from nnflow.base import store
@@ -155,6 +156,55 @@ def test_below_six_the_family_is_no_minimum_and_where_it_becomes_one():
     found, boxes = BOXES.crossing(6**-0.5, 5**-0.5, 1e-6)
     assert 5.5854 < found.high**-2 < found.low**-2 < 5.5856
     assert not BOXES.crosses(boxes[:3])
+
+
+def lowest_and_loss(k):
+    """The lowest Hessian eigenvalue and k times the loss of a network of this width, in floats."""
+    model, weights = family(k)
+    lowest = min(np.linalg.eigvalsh(m[0].numpy())[0] for _, _, m in model.blocks(weights))
+    return lowest, k * float(model.loss(weights, {})[0])
+
+
+def test_columns_of_every_width(monkeypatch):
+    """From k = 2000 on, s ≤ 0.0224, all is monotone, and the ends are those of k = 2000 and ∞."""
+    ends = [lowest_and_loss(k) for k in (2000, 10**6)]
+    split = [BOXES.at_width(k).split_high for k in (2000, 10**6)]
+    lowest, loss = (min(parts) for parts in zip(*ends, strict=True))
+    expected = {
+        "boxes": [4],
+        "undecided": [0],
+        "gaps": [0],
+        "lowest_eigenvalue": [Between(lowest / 2, lowest)],
+        "loss_times_k": [Between(0.8 * loss, loss)],
+        "splitting": [Between(max(split), max(split) + 0.1)],
+        "first_minimum": [
+            (Between(5.5854, 5.5856), Between(5.585, 5.5855), Between(5.5855, 5.586))
+        ],
+    }
+    settings = {"from_k": 2000, "crossing_width": 1e-5}
+    monkeypatch.setattr(module("every_width"), "WIDTHS", (6, 2000))
+    found = assert_columns(analysis("every_width", **settings), Handmade(), expected)
+    assert found["low"].values[0] == 0 and found["high"].values[-1] == pytest.approx(2000**-0.5)
+    # the lower bound is proved at 99 % of the upper one
+    assert 0.99 * ends[0][0] < found["eigenvalue_at"].values[1] < ends[0][0]
+    assert found["loss_at"].values[1] == pytest.approx(ends[0][1], rel=1e-6)
+
+
+def test_boxes_that_prove_nothing_or_do_not_meet_are_counted(monkeypatch):
+    monkeypatch.setattr(module("every_width"), "WIDTHS", (6,))
+    monkeypatch.setattr(BOXES, "connected", lambda a, b: False)
+    monkeypatch.setattr(BOXES, "crossing", lambda low, high, width: (None, []))
+    parts = [(box, replace(said, split_high=0.1)) for box, said in boxes_between(0.0, 0.01)]
+    good, bad = boxes_between(0.0, 0.01), parts
+    for made, undecided in ((good, 0), (bad, len(bad))):
+        monkeypatch.setattr(BOXES, "cover", lambda *_, made=made: iter(made))
+        found = analysis("every_width", from_k=10**4).compute(Handmade())
+        assert found["boxes"].item() == len(made) - undecided
+        assert found["undecided"].item() == undecided
+        assert found["gaps"].item() == len(made) - 1
+        assert "first_minimum" not in found or np.isnan(found["first_minimum"].item())
+    bounds = [found[name].item() for name in ("lowest_eigenvalue", "loss_times_k", "splitting")]
+    assert bounds == [-np.inf, -np.inf, np.inf]
 
 
 @pytest.mark.slow

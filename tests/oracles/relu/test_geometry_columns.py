@@ -167,6 +167,7 @@ FOUND = {
     "opposite, on the bisector": directions(45, 225),
     "both in the cone": directions(30, 80),
     "none in the cone": directions(100, 200),
+    "one teacher between": directions(-30, 30),
     "parallel, in the cone": directions(45, 45),
     "parallel, on the other side": directions(225, 225),
 }
@@ -177,13 +178,15 @@ def test_columns_of_in_plane(monkeypatch):
     saddle = math.sqrt(2) * 2 * ((3 * math.pi / 4) * math.sqrt(0.5) + math.sqrt(0.5)) / math.pi
     saddle /= math.sqrt(2)
     expected = {
-        "critical_points": [4],
+        "critical_points": [5],
         "theorem_4_exceptions": [2],
         "edge_points": [1],
+        "one_teacher_inside": [1],
+        "opposite_points": [1],
         "collinear_points": [2],
         "collinear_in_region": [2],
         "sign_exceptions": [0],
-        "theorem_3_points": [4],
+        "theorem_3_points": [5],
         "theorem_3_exceptions": [2],
         "normal_equation_error": [ROUNDING],
         "projection_error": [ROUNDING],
@@ -200,7 +203,7 @@ def test_columns_of_in_plane(monkeypatch):
     }
     plugin = analysis("in_plane", size=12, most_neurons=2)
     dataset = assert_columns(plugin, Handmade(), expected)
-    assert dataset["critical_collinear"].values.tolist() == [0, 0, 0, 0, 1, 1]
+    assert dataset["critical_collinear"].values.tolist() == [0, 0, 0, 0, 0, 1, 1]
     assert dataset.attrs["cone_angle"] == pytest.approx(3 * math.pi / 8)
     # (π + 2·2)/4π·… of Theorem 7: 2√2 (1 + 3π/4)/(2π)
     assert saddle == pytest.approx(2 * math.sqrt(2) * (1 + 3 * math.pi / 4) / (2 * math.pi))
@@ -391,6 +394,8 @@ def test_columns_of_population_gating(monkeypatch):
         "sphere_slope": [exactly(-1)],
         "student_coefficient": [exactly(1 / (1 - 1 / 8))],
         "student_slope": [exactly(-0.25)],
+        "dependent_coefficient": [(Between(0.97, 1.03), Between(0.8, 1), Between(1, 1.2))],
+        "linearity_error": [Between(0, 1e-14)],
         "law_difference": [Between(1e-17, 1e-12)],
         "mass_at_0": [Between(0.5 - 1e-6, 0.5)],
         "mass_at_pi": [Between(0, 1e-6)],
@@ -405,6 +410,28 @@ def test_columns_of_population_gating(monkeypatch):
     dataset = assert_columns(plugin, Handmade(), expected)
     np.testing.assert_allclose(dataset["angle_error"].values, error, rtol=1e-12)
     np.testing.assert_allclose(dataset["cube_error"].values[0], left, rtol=1e-12)
+
+
+def test_a_gate_that_is_not_linear_in_the_norm_is_seen(monkeypatch):
+    part = module("population_gating")
+    right = part.gating
+    monkeypatch.setattr(part, "gating", lambda x, e, w: right(x, e, w) + 1e-6 * (w**2).sum())
+    assert part._linearity(1) > 1e-8
+
+
+@pytest.mark.parametrize(
+    "first, second, teachers",
+    [
+        (-30, 30, [0]),
+        (30, -30, [0]),
+        (350, 100, [0, 90]),
+        (100, 200, []),
+        (200, -10, []),
+    ],
+)
+def test_which_teachers_are_between_two_neurons(first, second, teachers):
+    between, turn = module("in_plane")._between, np.radians([first, second])
+    assert [t for t in (0, 90) if between(math.radians(t), *turn)] == teachers
 
 
 def exactly(value):

@@ -305,5 +305,5 @@ def test_weights_share_one_colour_scale_around_zero(ensemble):
 
 @pytest.mark.parametrize("name", ["hessian_spectra", "family_weights"])
 def test_a_figure_of_an_unknown_point_is_refused(ensemble, name):
-    with pytest.raises(UserError, match="no point 'k=8,n=8'"):
+    with pytest.raises(UserError, match="no configuration 'k=8,n=8'"):
         draw(ensemble, name, configurations=["k=8,n=8"])

@@ -59,13 +59,41 @@ def test_critical_relu_keeps_the_mean_and_loses_the_logarithm():
     assert (found[:, -1] == 1).all()
 
 
+def test_widths_need_not_be_equal():
+    """‖δ_k‖² = χ₁‖δ_{k+1}‖² on average with weights of variance α_w²/d_k, widths 60 and 30."""
+    maps, q, random = propagation("tanh", 1.69, 0.09), 0.6070467919093, np.random.default_rng(3)
+    widths, runs = [60, 30, 60, 30, 60], 20_000
+    layers = module("_fully_connected").random_layers(
+        random, maps.moments.sigma, widths, runs, 1.69, 0.09
+    )
+    start = np.sqrt(q) * random.standard_normal((runs, 1, widths[0]))
+    values = [start]
+    for weight, bias, scale in zip(
+        layers.weights, layers.biases, layers.weight_scales, strict=True
+    ):
+        sums = scale * np.tanh(values[-1]) @ weight.mT + layers.bias_scale * bias[:, None]
+        values.append(sums)
+    delta = random.standard_normal(values[-1].shape)
+    last = (delta**2).sum(axis=(1, 2))
+    for place in range(len(layers.weights) - 1, -1, -1):
+        back = layers.weight_scales[place] * delta @ layers.weights[place]
+        delta = back * (1 - np.tanh(values[place]) ** 2)
+    ratio = (delta**2).sum(axis=(1, 2)) / last
+    error = ratio.std() / np.sqrt(runs)
+    assert abs(ratio.mean() - 0.9398074286822**4) < 4 * error + 0.01  # lengths drift by 1/n
+    assert error < 0.01
+
+
 def test_columns_of_gradient_propagation():
     wide = {**TANH, "weight_variance": 6.25}
-    plugin = analysis("gradient_propagation", networks=[TANH, wide], width=40, depth=5, runs=200)
+    # χ₁ = 1 leads neither way
+    even = {"activation": {"name": "relu"}, "weight_variance": 2.0, "bias_variance": 0.0}
+    plugin = analysis("gradient_propagation", networks=[TANH, wide, even], width=40, depth=5,
+                      runs=200)  # fmt: skip
     near = (Between(0.9, 1.1), Between(0.8, 1.05), Between(0.95, 1.2))
     log = (Between(0.75, 1.05), Between(0.7, 1.0), Between(0.75, 1.1))
     expected = {"towards_input": [2], "tried": [2]}
-    for place in (0, 1):
+    for place in (0, 1, 2):
         expected |= {
             f"factor_{place}": [near],
             f"log_factor_{place}": [log],
@@ -92,5 +120,5 @@ def test_every_claim_holds(done):
     assert set(found.values()) <= AGREE, found
 
 
-def test_the_figure_shows_data(done):
-    assert_drawn(done.folder, ("gradient_propagation",))
+def test_figures_show_data(done):
+    assert_drawn(done.folder, ("gradient_propagation", "trainability"))

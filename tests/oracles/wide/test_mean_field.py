@@ -53,6 +53,33 @@ def test_matching_undoes_permutations_and_signs():
     assert distance(p, p[::-1] + np.array([0.1, 0, 0]), odd=False) == pytest.approx(0.1)
 
 
+def test_matching_undoes_scales_of_relu():
+    """(λl, λb, c/λ) is one neuron of ReLU: after balancing a rescaled, permuted copy is the same;
+    the balanced one computes the same function and is the shortest."""
+    neurons, random = module("wide/_neurons"), np.random.default_rng(8)
+    p, scale = random.normal(size=(30, 4)), np.exp(random.normal(size=(30, 1)))
+    copy = np.concatenate([p[:, :-1] * scale, p[:, -1:] / scale], axis=1)[random.permutation(30)]
+    assert neurons.matched_distance(p, copy, odd=False) > 0.1
+    one, other = neurons.balanced(p), neurons.balanced(copy)
+    assert neurons.matched_distance(one, other, odd=False) == pytest.approx(0, abs=1e-7)
+    x = random.normal(size=(6, 2))
+    np.testing.assert_allclose(
+        neurons.outputs(sigma("relu"), one, x), neurons.outputs(sigma("relu"), p, x), atol=1e-15
+    )
+    assert ((one**2).sum(1) <= (p**2).sum(1) + 1e-12).all()
+    assert (neurons.balanced(np.array([[1.0, 2, 0], [0, 0, 3]])) == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "odd", "homogeneous"),
+    [("tanh", True, False), ("relu", False, True), ("identity", True, True),
+     ("gelu", False, False)],
+)  # fmt: skip
+def test_symmetries_are_seen(name, odd, homogeneous):
+    neurons = module("wide/_neurons")
+    assert (neurons.is_odd(sigma(name)), neurons.is_homogeneous(sigma(name))) == (odd, homogeneous)
+
+
 def test_normal_samples_match_as_a_referee_measured():
     """D = 3, N = 100 … 800: slope −.27; not −1/2."""
     random, distance = np.random.default_rng(3), module("wide/_neurons").matched_distance
@@ -84,19 +111,29 @@ def test_a_loss_that_is_not_convex_is_seen(monkeypatch):
 
 
 def test_columns_of_mean_field_pairs():
-    plugin = analysis("mean_field_pairs", activation="tanh", widths=[30, 120], inputs=[1], pairs=16,
-                      steps=30)  # fmt: skip
+    plugin = analysis("mean_field_pairs", activations=["tanh", "relu"], widths=[30, 120],
+                      inputs=[1], pairs=16, steps=30)  # fmt: skip
     slope = (Between(-0.6, -0.1), Between(-1, -0.2), Between(-0.5, 0))
-    expected = {
-        "function_slope_3": [(Between(-0.9, -0.2), Between(-1.5, -0.3), Between(-0.7, 0.3))],
-        "loss_ratio_3": [Between(0, 0.95)], "drawn_slope_3": [slope], "trained_slope_3": [slope],
-    }  # fmt: skip
+    function = (Between(-0.9, -0.2), Between(-1.5, -0.3), Between(-0.7, 0.3))
+    expected = {}
+    for name in ("tanh", "relu"):
+        expected |= {
+            f"{name}_function_slope_3": [function], f"{name}_loss_ratio_3": [Between(0, 0.95)],
+            f"{name}_drawn_slope_3": [slope], f"{name}_trained_slope_3": [slope],
+        }  # fmt: skip
     assert_columns(plugin, Handmade(), expected)
+
+
+def test_the_task_is_what_it_says():
+    plugin = analysis("mean_field_pairs", activation="tanh", widths=[30, 60], inputs=[2])
+    x, y, probes = plugin._task(3, 2)
+    assert x.shape == (plugin.samples, 2) and probes.shape[1] == 2
+    np.testing.assert_allclose(y, np.sin(2 * x[:, 0]) + 0.5 * (x[:, 0] + x[:, 1]))
 
 
 def test_widths_are_positive():
     with pytest.raises(ValidationError, match="greater than 0"):
-        analysis("mean_field_pairs", activation="tanh", widths=[0, 10])
+        analysis("mean_field_pairs", activations=["tanh"], widths=[0, 10])
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from studies import AGREE, assert_drawn, complete, module, verdicts
-from wide_networks import moments, propagation
+from wide_networks import activation, moments, propagation
 
 from nnflow import Activation, UserError, torch
 from nnflow.study.loading import load_study, study_file
@@ -194,6 +194,12 @@ def test_the_critical_tanh_is_neither_stable_nor_unstable():
     assert 20_000 * q == pytest.approx(0.5, abs=2e-3)
 
 
+def test_a_fixed_point_on_the_grid_is_found():
+    """ReLU at (1, .05): q* = .1, a point of the grid from 1e-3 to 1e3, where ν(q) − q is 0."""
+    (point,) = propagation("relu", 1, 0.05).fixed_points((1e-3, 1e3))
+    assert point.q.value == pytest.approx(0.1, rel=1e-14) and point.stable
+
+
 def test_a_line_of_fixed_points_is_none():
     """ReLU, α_w² = 2, α_h = 0: every q is fixed; rounding makes no roots of it."""
     points = propagation("relu", 2, 0).fixed_points()
@@ -365,12 +371,61 @@ def test_cells_on_the_critical_point_are_named():
 
 
 @pytest.mark.parametrize(
-    ("pair", "uniform"),
-    [((1, 0.5), 0.88750886), ((1.69, 1), 1.88993265), ((1.69, 0.09), 0.60908691)],
-)
-def test_uniform_biases_have_another_map(pair, uniform):
+    ("pair", "uniform", "gaussian"),
+    [((1, 0.5), 0.88750886, 0.86886873), ((1.69, 1), 1.88993265, 1.85636969),
+     ((1.69, 0.09), 0.60908691, 0.60704679)],
+)  # fmt: skip
+def test_uniform_biases_have_another_map(pair, uniform, gaussian):
+    # the referee wrote 1.88993263 for the second; 200 Gauss–Legendre nodes by 20,001 equal steps
+    # with Brent's root give 1.8899326487
     found = module("_uniform_bias").fixed_length(moments("tanh").sigma, *pair)
     assert found == pytest.approx(uniform, abs=5e-9)
+    (point,) = propagation("tanh", *pair).fixed_points()
+    assert point.q.value == pytest.approx(gaussian, abs=5e-9)
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 43.7197), (0.5, 43.6310), (-1, 43.7631)])
+def test_the_critical_relu_converges_as_a_power(start, end):
+    """k²(1 − c) at k = 2000; 9π²/2 = 44.413 in the limit."""
+    maps, c = propagation("relu", 2, 0), start
+    for _ in range(2000):
+        c = float(maps.correlation(c, 1.0))
+    assert 2000**2 * (1 - c) == pytest.approx(end, abs=5e-5)
+
+
+def test_the_slope_of_gelu_is_largest_in_the_middle():
+    """ν'/α_w² rises to .50429 and falls to ½: why there may be three fixed points. It does so at
+    q = 3.375; a referee wrote 3.40."""
+    q = np.linspace(0.1, 20, 2000)
+    slope = moments("gelu").single(q)[0][2]
+    assert slope.max() == pytest.approx(0.50429, abs=5e-6)
+    assert q[slope.argmax()] == pytest.approx(3.375, abs=0.006)
+    assert moments("gelu").single(1e6)[0][2] == pytest.approx(0.5, abs=1e-6)
+
+
+def test_the_critical_line_of_tanh_near_its_end():
+    """α_h² ≈ (4/3)q³ ≈ (α_w² − 1)³/6."""
+    w, h = module("_signal").critical_line(moments("tanh"), 1e-3)
+    assert h / (4 / 3 * 1e-9) == pytest.approx(1, abs=0.02)
+    assert h / ((w - 1) ** 3 / 6) == pytest.approx(1, abs=0.02)
+
+
+def test_a_is_the_lectures_formula_where_sigma_is_smooth():
+    """a = χ₁ + α_w² E σσ''; for hard tanh, whose σ'' is a distribution, the formula without it
+    gives χ₁, which is not a."""
+    for name in ("tanh", "erf", "gelu", "sine"):
+        maps = propagation(name, 1.69, 0.09)
+        (point,) = maps.fixed_points()
+        q, sigma = point.q.value, activation(name)
+        s = np.linspace(-12, 12, 6001)
+        z = torch.as_tensor(np.sqrt(q) * s).requires_grad_(True)
+        (slope,) = torch.autograd.grad(sigma(z).sum(), z, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.sum(), z)
+        weights = np.exp(-(s**2) / 2) / np.sqrt(2 * np.pi) * (s[1] - s[0])
+        formula = point.chi1.value + 1.69 * weights @ (sigma(z) * bend).detach().numpy()
+        assert formula == pytest.approx(point.a.value, abs=1e-12)
+    (point,) = propagation("hard_tanh", 1.69, 0.09).fixed_points()
+    assert point.chi1.value - point.a.value > 0.8
 
 
 def test_gauss_hermite_is_no_substitute():

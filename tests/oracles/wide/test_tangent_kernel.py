@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from studies import AGREE, assert_drawn, complete, module, verdicts
 from wide_networks import activation, moments
 
+from nnflow import UserError
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
@@ -37,7 +38,7 @@ def test_the_recursion(name, variances, between, own):
 
 def drawn(widths, runs, standard=False, name="tanh", seed=0):
     sigma = module("_nonlinearity").nonlinearity(activation(name))
-    return module("_tangent_kernel").random_layers(
+    return module("_fully_connected").random_layers(
         np.random.default_rng(seed), sigma, widths, runs, 1.5, 0.1, standard
     )
 
@@ -55,7 +56,7 @@ def test_kernel_and_gradient_are_those_of_automatic_differentiation(name, standa
             zip(weights, biases, layers.weight_scales, strict=True)
         ):
             values = sigma(values) if layer else values
-            values = scale * values @ w.T + layers.bias_scale * b
+            values = np.asarray(scale).item() * values @ w.T + layers.bias_scale * b
         return values
 
     for run in range(3):
@@ -69,12 +70,10 @@ def test_kernel_and_gradient_are_those_of_automatic_differentiation(name, standa
             expected = rows[:, output] @ rows[:, output].T
             found = layers.kernel(X, output)[run]
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
-    residual = np.array([[0.3, -1.2]] * 3)
-    weights, biases = layers.gradient(X, residual)
+    weights, biases = layers.gradient(X, lambda f: f**2)  # that of Σ f³/3
     expected = torch.autograd.functional.vjp(
-        lambda *p: outputs(p[:3], p[3:])[:, 0],
+        lambda *p: (outputs(p[:3], p[3:]) ** 3).sum() / 3,
         tuple(torch.as_tensor(p[1]) for p in (*layers.weights, *layers.biases)),
-        torch.as_tensor(residual[1]),
     )[1]
     for one, other in zip([*weights, *biases], expected, strict=True):
         np.testing.assert_allclose(one[1], other, atol=1e-12)
@@ -124,23 +123,85 @@ def test_ntk_of_a_model_plugin(widths, monkeypatch):
     tangent = module("_tangent_kernel")
     model = network(widths)
     weights, inputs = weights_of(model, 2), torch.randn(7, 3, dtype=torch.float64)
-    expected = tangent._jacobian_kernel(model, weights, inputs)
-    np.testing.assert_allclose(
-        tangent.ntk(model, weights, inputs), expected, rtol=1e-11, atol=1e-11
-    )
+    rates = dict.fromkeys(model.shapes(), 1.0)
+    expected = tangent._jacobian_kernel(model, weights, inputs, rates, None)
+    close = {"rtol": 1e-11, "atol": 1e-11}
+    np.testing.assert_allclose(tangent.ntk(model, inputs, weights), expected, **close)
     monkeypatch.setattr(tangent, "BLOCK", 4)
+    np.testing.assert_allclose(tangent.ntk(model, inputs, weights), expected, **close)
+    rates = {"w1": 0.3, "b2": 2.0}
     np.testing.assert_allclose(
-        tangent.ntk(model, weights, inputs), expected, rtol=1e-11, atol=1e-11
-    )
-    single = tangent.ntk(model, weights, inputs, dtype=np.float32)
+        tangent.ntk(model, inputs, weights, rates=rates),
+        tangent._jacobian_kernel(model, weights, inputs, rates, None), **close,
+    )  # fmt: skip
+    single = tangent.ntk(model, inputs, weights, dtype=np.float32)
     assert single.dtype == np.float32
     np.testing.assert_allclose(single, expected, rtol=1e-3, atol=1e-2)
 
 
-def test_a_model_without_outputs_has_no_kernel():
+def test_rates_make_the_ntk_parametrization():
+    """Of wide ordinary layers with weights of variance α_w²/n: the kernel of the recursion."""
+    tangent, model = module("_tangent_kernel"), network([4, 3000, 1], "erf")
+    draw = np.random.default_rng(7)
+    weights = {
+        name: (
+            draw.standard_normal((1, *shape)) * np.sqrt(0.1 if len(shape) == 1 else 1.5 / shape[1])
+        )
+        for name, shape in model.shapes().items()
+    }
+    found = tangent.ntk(model, X, weights, rates=tangent.ntk_rates(model, 1.5, 0.1))[0]
+    limit = tangent.limit_kernels(moments("erf"), 1.5, 0.1, X, 1)[1]
+    np.testing.assert_allclose(found, limit, atol=4 * 1.6 / np.sqrt(3000))
+    assert np.abs(tangent.ntk(model, X, weights)).max() > 100  # in its own it grows with n
+
+
+def by_hand(function, weight, inputs):
+    """Θ of a function of one weight, by autograd."""
+    jacobian = torch.autograd.functional.jacobian(lambda w: function(w, inputs), weight)
+    rows = jacobian.reshape(-1, weight.numel())
+    return rows @ rows.T
+
+
+def test_ntk_of_other_models():
+    tangent, get = module("_tangent_kernel"), registry().get
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    w = torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    students = get("models", "relu_teacher_student")(k=3, n=4)
+    np.testing.assert_allclose(
+        tangent.ntk(students, x, {"w": w[None]})[0],
+        by_hand(lambda w, x: torch.relu(x @ w.T).sum(1), w, x), atol=1e-12,
+    )  # fmt: skip
+    linear = get("models", "linear_network")(widths=[3, 2], singular_values=[2.0, 1.0])
+    np.testing.assert_allclose(
+        tangent.ntk(linear, x, {"w1": w[None, :2]})[0],
+        by_hand(lambda w, x: x @ w.T, w[:2], x), atol=1e-12,
+    )  # fmt: skip
+    inner = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+    own = get("models", "torch_module").of(inner.double(), "squared")
+    same = network([3, 4, 2])
+    names = dict(zip(own.shapes(), ["w1", "b1", "w2", "b2"], strict=True))
+    weights = {name: torch.as_tensor(values) for name, values in own.present().items()}
+    np.testing.assert_allclose(
+        tangent.ntk(own, x, weights),
+        tangent.ntk(same, x, {names[name]: values for name, values in weights.items()}),
+        atol=1e-12,
+    )  # fmt: skip
+
+
+def test_ntk_draws_a_network_where_none_is_given():
+    tangent, model = module("_tangent_kernel"), network([4, 6, 2])
+    found = tangent.ntk(model, X)
+    assert found.shape == (1, 4, 4) and np.linalg.eigvalsh(found[0]).min() > 0
+    np.testing.assert_array_equal(found, tangent.ntk(model, X))
+
+
+def test_a_model_that_is_no_function_of_inputs_has_no_kernel():
     himmelblau = registry().get("models", "himmelblau")()
-    with pytest.raises(TypeError, match="model 'himmelblau' has no method `outputs`"):
-        module("_tangent_kernel").ntk(himmelblau, {}, torch.zeros(1, 1))
+    ntk = module("_tangent_kernel").ntk
+    with pytest.raises(UserError, match=r"^model 'himmelblau': is no function of inputs"):
+        ntk(himmelblau, torch.zeros(1, 1))
+    with pytest.raises(UserError, match=r"^model 'mlp': rates: has no weight 'w9'"):
+        ntk(network([4, 3, 1]), X, rates={"w9": 1.0})
 
 
 def test_linear_networks_train_exactly_as_predicted():

@@ -58,6 +58,11 @@ def test_numbers_and_words(text, value):
         ("[" * 3000, "levels deep"),
         ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "levels deep"),
         ("a: *b", "not valid YAML: line 1"),
+        ("a: 1\nb: &b {c: [*b]}", "line 2: *b stands inside of itself"),
+        ("a: &a {x: 1}\nb: {<<: *a, <<: {x: 2}}", "line 2: the key '<<' stands twice"),
+        ('a: 1\nb: "x\\0y"', "line 2: 'x\\x00y' has a control character"),
+        ('"a\\e": 1', "has a control character"),
+        ('a: "\\ud800"', "has a control character"),
     ],
 )
 def test_what_is_refused(text, words):

@@ -17,7 +17,7 @@ from nnflow.interfaces.registry import registry
 from nnflow.study.claims import VERDICTS
 from nnflow.study.loading import load_study
 from nnflow.study.sweep import combinations, label
-from nnflow.workflow.plan import KEYS
+from nnflow.workflow.config import KEYS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from landscapes import Descent, DoubleWell, Quadratic, objective_of
 from nnflow.engine.basin import BARELY, basin_margin, inside_basin
 from nnflow.engine.training import train
 from nnflow.interfaces import Model
-from nnflow.study.types import Stop, Trace
+from nnflow.study.stage_settings import Stop, Trace
 
 
 def test_every_point_of_a_convex_quadratic_is_inside():

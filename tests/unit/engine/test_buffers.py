@@ -16,14 +16,8 @@ from nnflow.interfaces import Initializer, Model
 from nnflow.interfaces.optimizer import Standing
 from nnflow.stages.initialize import initialize
 from nnflow.stages.job import Job
-from nnflow.study.types import (
-    Configuration,
-    ConfigurationSettings,
-    Stop,
-    Study,
-    StudySettings,
-    Trace,
-)
+from nnflow.study.stage_settings import Stop, Trace
+from nnflow.study.types import Configuration, ConfigurationSettings, Study, StudySettings
 
 
 class Shifted(Model):

@@ -27,7 +27,7 @@ from nnflow.engine.critical import (
     small_unit,
     zero_range,
 )
-from nnflow.study.types import Classify
+from nnflow.study.stage_settings import Classify
 
 CASES = {
     "minimum": [0.1, 1.0, 2.0],
@@ -114,6 +114,8 @@ def test_is_global():
     assert [IS_GLOBAL[value] for value in found] == ["yes", "yes", "no"]
     assert IS_GLOBAL[is_global(np.zeros(1), None, 1e-6)[0]] == "unknown"
     assert IS_GLOBAL[is_global(np.array([np.nan]), 0.0, 1e-6)[0]] == "unknown"
+    # rounding of a large loss may lead below the infimum by more than the threshold
+    assert IS_GLOBAL[is_global(np.array([-1e6 - 1e-4]), -1e6, 1e-6)[0]] == "yes"
 
 
 def test_in_a_small_unit_a_threshold_that_tells_nothing_apart_leaves_it_unknown():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,22 @@ def test_points_of_a_continuum_are_grouped_by_loss_alone():
     loss = np.array([0.0, 1e-9, 0.0])
     invariants = np.array([[1.0], [2.0], [3.0]])
     found = families(loss, invariants, np.array([False, False, True]), 1e-6)
+    assert found.tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e10, 1e12, 1e300])
+def test_large_losses_and_weights_differ_by_rounding(unit):
+    """Above 1e10 neighbouring numbers are farther apart than the threshold."""
+    loss = unit * np.array([1.0, 1 + 3e-16, 2.0, 2.0])
+    found = families(loss, loss[:, None], np.ones(4, bool), 1e-6)
+    assert found.tolist() == [0, 0, 1, 1]
+    some = np.array([1, 0, 1, 0], bool)
+    assert beside(loss, loss[:, None], some, ~some, 1e-6).tolist() == some.tolist()
+
+
+def test_each_finite_run_has_a_family_however_small_the_level():
+    loss = np.array([0.0, 0.0, 1e-300])
+    found = families(loss, loss[:, None], np.zeros(3, bool), 1e-6, np.zeros(3))
     assert found.tolist() == [0, 0, 1]
 
 

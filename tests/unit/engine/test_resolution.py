@@ -8,7 +8,6 @@ import torch
 from landscapes import DoubleWell, Quadratic, normal_weights, objective_of
 
 from nnflow.engine.resolution import (
-    beside_valley,
     dense_probe,
     doubtful_below,
     free_probe,
@@ -30,27 +29,6 @@ class Power(Model):
     def loss(self, weights, data):
         x, y = weights["w"].unbind(1)
         return x**self.power + y**2
-
-
-class Ring(Model):
-    """L = (x² + y² − 1)², with a third weight that it ignores: a curved valley."""
-
-    def shapes(self):
-        return {"w": (3,)}
-
-    def loss(self, weights, data):
-        return (weights["w"][:, :2].square().sum(1) - 1) ** 2
-
-
-class Wells(Model):
-    """L = (x² − 1)² + 2y², with a third weight that it ignores: two straight valleys."""
-
-    def shapes(self):
-        return {"w": (3,)}
-
-    def loss(self, weights, data):
-        x, y, _ = weights["w"].unbind(1)
-        return (x**2 - 1) ** 2 + 2 * y**2
 
 
 def judged(model, weights, free=False, zero_below=1e-7):
@@ -159,18 +137,3 @@ def test_gradients_that_no_curvature_explains_are_too_large():
     assert not too_large(np.array([1e-5]), np.array([1e-4]), doubtful > 0, met)[0]
     doubtful, met, _ = judged(Power(power=4), [[0.012, 0.0]])
     assert not too_large(np.array([7e-6]), below, doubtful > 0, met)[0]
-
-
-@pytest.mark.parametrize(("model", "straight"), [(Wells(), True), (Ring(), False)])
-def test_straight_valleys_have_one_shortest_point_and_curved_ones_none(model, straight):
-    ends = {True: [[1, 0, 0.3], [1, 0, -2], [-1, 0, 1]], False: [[1, 0, 0.3], [0.6, 0.8, -2]]}
-    at = torch.tensor(ends[straight], dtype=torch.float64)
-    objective = objective_of(model, len(at))
-    values, vectors = torch.linalg.eigh(objective.hessian(at))
-    zero = 1e-7 * values.abs().amax(dim=1, keepdim=True)
-    flat, limit = values.abs() <= zero, torch.full((len(at),), 1e-9, dtype=torch.float64)
-    shortest, found = beside_valley(objective, at, vectors, flat, zero, limit)
-    assert (found == straight).all()
-    if straight:
-        expected = torch.tensor([[1, 0, 0], [1, 0, 0], [-1, 0, 0]], dtype=torch.float64)
-        torch.testing.assert_close(shortest, expected, rtol=0, atol=1e-12)

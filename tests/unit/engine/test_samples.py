@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 from nnflow import Dataset, Model, UserError
 from nnflow.engine.samples import check_arrays, for_model, load_arrays
@@ -25,6 +26,7 @@ def loaded(tmp_path, **arrays):
         X.tolist(), X[::-1][::-1], X.astype(">f8"), X.astype(np.float32), np.asfortranarray(X),
         torch.as_tensor(X), torch.as_tensor(X, dtype=torch.float32).requires_grad_(),
         np.ma.array(X, mask=False), X.astype(object),
+        torch.as_tensor(X).to_sparse(), torch.as_tensor(X).bfloat16(),
     ],
     ids=str,
 )  # fmt: skip
@@ -53,6 +55,9 @@ def test_images_keep_their_axes(tmp_path):
         ({"inputs": X, "targets": np.zeros(2)}, "arrays of different lengths"),
         ({"inputs": np.array([[1.0, np.nan]])}, "'inputs' has values that are not finite"),
         ({"inputs": X > 2}, "'inputs' is boolean"),
+        ({"inputs": np.full(3, np.longdouble("1e400"))}, "values that are not finite"),
+        ({"inputs": np.full(3, 2**63, np.uint64)}, "whole numbers above 2^63 - 1"),
+        ({"inputs": csr_matrix(np.eye(3))}, "is no array, but csr_matrix"),
         ({"inputs": X * 1j}, "'inputs' has type complex128"),
         ({"inputs": np.array(["a", "b"])}, "not numbers"),
         ({"inputs": [[1, 2], [3]]}, "rows have different lengths"),

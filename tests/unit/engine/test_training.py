@@ -13,7 +13,7 @@ from nnflow.engine import training
 from nnflow.engine.outcome import STATUS, STOPPED_BY, Position
 from nnflow.engine.training import trace_steps, train
 from nnflow.interfaces.registry import registry
-from nnflow.study.types import Stop, Trace
+from nnflow.study.stage_settings import Stop, Trace
 
 
 def names(values, meanings):

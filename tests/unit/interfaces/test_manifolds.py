@@ -24,7 +24,7 @@ from nnflow.interfaces.registry import registry
 from nnflow.stages.classify import _classify_runs
 from nnflow.stages.job import Job
 from nnflow.study.loading import load_study, study_file
-from nnflow.study.types import Stop, Trace
+from nnflow.study.stage_settings import Stop, Trace
 
 
 class Rayleigh(Model):

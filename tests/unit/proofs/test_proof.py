@@ -143,7 +143,7 @@ def test_eigenvalue_bounds_hold_for_each_matrix_of_an_enclosure(size, seed, radi
 def test_repeated_eigenvalues_are_no_obstacle(repeated):
     orthogonal = np.linalg.qr(np.random.default_rng(3).standard_normal((len(repeated),) * 2))[0]
     matrix = orthogonal * repeated @ orthogonal.T
-    low, high, *_ = proof._eigenvalue_bounds(proof._exact((matrix + matrix.T) / 2))
+    low, high, *_ = proof._eigenvalue_bounds(proof.exact((matrix + matrix.T) / 2))
     assert low <= repeated[0] + 1e-12
     assert high >= repeated[0] - 1e-12
     assert high - low < 1e-8 * max(repeated)

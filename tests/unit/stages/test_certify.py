@@ -9,7 +9,7 @@ from nnflow.base.errors import UserError
 from nnflow.engine.critical import IS_GLOBAL, KINDS
 from nnflow.stages.certify import representatives
 from nnflow.study.loading import load_study
-from nnflow.study.types import Certify
+from nnflow.study.stage_settings import Certify
 
 # family, kind, is it global?, gradient norm
 RUNS = [

@@ -1,16 +1,18 @@
 """The stage collect: families of critical points. Joining is tested in base/test_joining.py."""
 
 import numpy as np
+import pytest
 import xarray as xr
 
 from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE
+from nnflow.engine.families import JOINED
 from nnflow.stages.collect import _sentences, _with_families
 from nnflow.study.types import Configuration, ConfigurationSettings
 
 CONFIGURATION = Configuration("all", {}, ConfigurationSettings())
 
 
-def critical(rows, straight=0):
+def critical(rows, straight=0, norm=1.0):
     """A dataset of (kind, loss, invariant)."""
     kinds, losses, invariants = zip(*rows, strict=True)
     kind = np.array([KINDS.index(kind) for kind in kinds])
@@ -21,8 +23,11 @@ def critical(rows, straight=0):
             "loss": ("run", np.array(losses)),
             "invariant": (("run", "number"), np.array(invariants)[:, None]),
             "straight": ("run", np.full(len(kind), straight)),
+            "valley": (("run", "landmark", "mark"), np.full((len(kind), 2, 3), np.nan)),
             "index": ("run", np.zeros(len(kind), int)),
             "nullity": ("run", np.zeros(len(kind), int)),
+            "min_eigenvalue": ("run", np.full(len(kind), -norm)),
+            "max_eigenvalue": ("run", np.full(len(kind), norm)),
             "zero_range": (("run", "bound"), np.tile([0.0, 0.1], (len(kind), 1))),
             "obstacle": (
                 "run",
@@ -41,8 +46,9 @@ def test_isolated_points_of_one_loss_differ_by_their_invariants():
         assert family.values.tolist() == [1, 2, 1, 0], kind
     for kind in ("degenerate", "nonsmooth"):
         rows = [(kind, 1.0, 0.0), (kind, 1.0, 5.0), (kind, 0.5, 0.0)]
-        family = _with_families(CONFIGURATION, critical(rows))["family"]
-        assert family.values.tolist() == [1, 1, 0], kind
+        found = _with_families(CONFIGURATION, critical(rows))
+        assert found["family"].values.tolist() == [1, 1, 0], kind
+        assert [JOINED[j] for j in found["joined"].values] == ["unknown", "unknown", "yes"]
 
 
 def test_what_is_not_critical_has_no_family_and_invariants_go():
@@ -56,6 +62,25 @@ def test_straight_valleys_are_told_apart():
     rows = [("degenerate", 1.0, 0.0), ("degenerate", 1.0, 5.0), ("degenerate", 1.0, 1e-9)]
     found = _with_families(CONFIGURATION, critical(rows, straight=1))
     assert found["family"].values.tolist() == [0, 1, 0] and "straight" not in found
+
+
+@pytest.mark.parametrize(("norm", "families"), [(1.0, [0, 0]), (1e-10, [0, 1]), (np.nan, [0, 0])])
+def test_levels_of_degenerate_points_are_of_the_unit_that_the_curvature_shows(norm, families):
+    rows = [("degenerate", 1e-10, 0.0), ("degenerate", 2e-10, 0.0)]
+    found = _with_families(CONFIGURATION, critical(rows, norm=norm))
+    assert found["family"].values.tolist() == families
+
+
+def test_curved_valleys_that_walks_tell_apart_are_families():
+    ends = critical([("degenerate", 1.0, float(number)) for number in range(4)])
+    ends["valley"][:] = np.array([0.0, 0.0, 7.0, 7.0])[:, None, None]
+    found = _with_families(CONFIGURATION, ends)
+    assert found["family"].values.tolist() == [0, 0, 1, 1] and "valley" not in found
+    assert not any("several valleys" in line for line in _sentences("all", found))
+    ends["valley"][3] = 8.0
+    found = _with_families(CONFIGURATION, ends)
+    assert found["family"].values.tolist() == [0, 0, 0, 0]
+    assert "all: families that may be several valleys of one loss: 0" in _sentences("all", found)
 
 
 def test_a_family_of_two_kinds_is_degenerate_and_hangs_on_the_threshold():

@@ -80,7 +80,7 @@ def test_a_grid_is_selected_and_says_so(drawn):
     folder = drawn(STUDIES["a grid"])
     for name, most in (("convergence", 8), ("spectrum_ends", 5)):
         text = (folder / f"{name}.svg").read_text()
-        shown = int(re.search(r"(\d+) of 32 points", text)[1])
+        shown = int(re.search(r"(\d+) of 32 configurations", text)[1])
         assert 1 <= shown <= most, name
 
 
@@ -88,7 +88,7 @@ def test_a_chosen_configuration_is_drawn_and_another_refused(drawn):
     sweep = STUDIES["a grid"] + "\nfigures: {convergence: {configurations: [%s]}}"
     text = (drawn(sweep % "rate=0.0005") / "convergence.svg").read_text()
     assert text.count("<!-- rate = 0.0005 -->") == 1 and text.count("<!-- rate = ") == 1
-    with pytest.raises(UserError, match=r"figures: no point 'rate=7'"):
+    with pytest.raises(UserError, match=r"figures: no configuration 'rate=7'"):
         drawn(sweep % "rate=7")
 
 

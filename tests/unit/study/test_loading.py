@@ -241,7 +241,7 @@ def test_random_mistakes_are_one_line_and_lose_no_key(tmp_path, monkeypatch, cap
         file = Path(f"study_{number}.yaml")
         file.write_text(text, encoding="utf-8")
         try:
-            cli.validate([str(file)])
+            cli.project.validate([str(file)])
             accepted = True
         except typer.Exit as refusal:
             assert refusal.exit_code == 2

@@ -153,3 +153,42 @@ def test_two_claims_of_one_name(load):
     with pytest.raises(UserError, match=r"claims: two are named 'one'; rename one"):
         load(f"analyses: [about_flat]\nclaims: [{claim}, {claim}]")
     load(f"analyses: [about_flat]\nclaims: [{claim}, {claim.replace('one', 'two')}]")
+
+
+FOUND = """
+title: t
+analyses: {about_all: }
+sweep: {runs: [1, 2]}
+scales: {paper: {sweep: {runs: [3]}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("findings: ['{share} of {shar:.0%}']",
+         r"findings\.0: no analysis gives the column 'shar' \(did you mean 'share'\?\)"),
+        ("findings: ['no number', '{share[runs=4]}']",
+         r"findings\.1: no configuration 'runs=4' \(did you mean"),
+        ("findings: ['{share.middle}']", r"findings\.0: \{share\.middle\}: expected \{column\}"),
+        ("findings: ['{share']", r"findings\.0: expected '\}'"),
+        ("findings: ['{share:wide}']", r"findings\.0: .*'wide' is no format of a number"),
+        ("findings: {a: b}", "findings: "),
+        ("headline_figure: shore", r"headline_figure: no figure 'shore'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_finding_is_one_line(tmp_path, plugins, text, reason):
+    plugins.write("all.py", PLUGINS)
+    file = tmp_path / "study.yaml"
+    file.write_text(FOUND + text)
+    with pytest.raises(UserError, match=reason) as caught:
+        load_study(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_findings_may_be_about_a_configuration_of_another_scale(tmp_path, plugins):
+    plugins.write("all.py", PLUGINS)
+    file = tmp_path / "study.yaml"
+    file.write_text(FOUND + "findings: ['{share_low[runs=3]:.0%}', '{share_high.max}']")
+    for scale in ("quick", "paper"):
+        assert len(load_study(file, scale).settings.findings) == 2

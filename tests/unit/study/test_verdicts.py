@@ -132,6 +132,8 @@ def test_a_correction_needs_the_printed_number_excluded():
     assert verdict(0.5, 0.5, 0.5, **settings) == "reproduced"
     assert verdict(0.7, 0.7, 0.7, **settings) == "differs"
     assert verdict(0.2, 0.35, 0.55, **settings) == "undecided"  # agrees with both
+    # within a factor of two of the correction, but what was printed isn't excluded
+    assert verdict(0.15, 0.3, 0.5, **settings) == "undecided"
     columns = {"loss": [0.25]}
     (row,) = rows(columns=columns, **settings)
     assert row["note"] == "“½” (p. 1): a factor"

@@ -15,7 +15,14 @@ from nnflow.stages.spectrum import spectrum
 from nnflow.stages.summarize import summarize
 from nnflow.stages.train import train
 from nnflow.workflow import fingerprint
-from nnflow.workflow.freshness import check_fresh, differences, discard_stale, files, why
+from nnflow.workflow.freshness import (
+    check_fresh,
+    differences,
+    discard_stale,
+    files,
+    upstream,
+    why,
+)
 from nnflow.workflow.plan import Plan
 
 STUDY = """
@@ -138,6 +145,12 @@ def test_other_code_is_seen(project, monkeypatch):
     assert not any(line.startswith("initialization.nc") for line in lines)
 
 
+def test_ends_that_are_not_judged_do_not_depend_on_how_ends_are_judged(project):
+    assert "classify" in upstream(Plan(("valley",)), "collect", "valley")
+    project("analyses: [critical_point_counts]", "judge: false")
+    assert upstream(Plan(("valley",)), "collect", "valley") == ("initialize", "train")
+
+
 def test_results_outside_of_a_job(project):
     whole("critical_point_counts")
     results = open_results("valley")
@@ -242,6 +255,31 @@ def test_a_file_that_no_plugin_names_is_told(table, tmp_path, capsys):
     run(initialize)
     run(train, 0)
     assert "points.csv is read, and no plugin names it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["data", "."])
+def test_a_file_that_a_setting_names_counts_without_a_method_files(
+    table, project, tmp_path, capsys, place
+):
+    """Also where a library opens it that nobody can look at (netCDF, HDF5)."""
+    told = TABLE.replace('return (folder / "points.csv",)', "return ()")
+    told = told.replace('gives = ("inputs",)', 'gives = ("inputs",)\n    file: str')
+    told = told.replace('folder / "points.csv"', "folder.parent / self.at")
+    told = told.replace("self.at", f'"{place}" / Path(self.file)')
+    told = told.replace("import numpy as np", "from pathlib import Path\n\nimport numpy as np")
+    (tmp_path / "plugins/table.py").write_text(told)
+    registry.cache_clear()
+    load_arrays.cache_clear()
+    study = tmp_path / "config/studies/valley.yaml"
+    study.write_text(
+        study.read_text().replace("user_table", "{name: user_table, file: points.csv}")
+    )
+    points = table.rename(tmp_path / place / "points.csv")
+    whole("critical_point_counts")
+    assert "is read" not in capsys.readouterr().err
+    assert why(Plan(("valley",)), "valley") == []
+    points.write_text("1\n3\n")
+    assert why(Plan(("valley",)), "valley")[0].endswith("points.csv")
 
 
 def test_first_weights_that_see_the_data_depend_on_them(table, tmp_path):

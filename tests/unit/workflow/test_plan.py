@@ -8,7 +8,7 @@ import pytest
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces import registry
-from nnflow.workflow.plan import Plan, data_folder, read_config
+from nnflow.workflow.plan import Plan
 
 STUDY = """
 title: A study
@@ -131,8 +131,6 @@ def test_a_stage_depends_on_its_own_settings_only(studies):
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"studys": ["one"]}, ["studys", "did you mean 'studies'"]),
-        ({"studies": ["one"], "scale": "quik"}, ["scale", "'quik'"]),
         ({"studies": []}, ["studies", "expected a list"]),
         ({"studies": ["two"]}, ["two.yaml", "no such study"]),
     ],
@@ -142,38 +140,3 @@ def test_mistakes_in_the_configuration(studies, config, words):
         Plan.from_config(config)
     assert "\n" not in str(error.value)
     assert all(word in str(error.value) for word in words)
-
-
-def test_results_that_are_a_file(studies, tmp_path):
-    (tmp_path / "results").write_text("mine")
-    with pytest.raises(UserError, match="results is a file"):
-        Plan.from_config({"studies": ["one"]})
-    assert (tmp_path / "results").read_text() == "mine"
-
-
-def test_no_configuration_and_a_broken_one(studies, tmp_path):
-    assert read_config() == {}
-    (tmp_path / "config" / "config.yaml").write_text("a: [", encoding="utf-8")
-    with pytest.raises(UserError, match=r"config/config\.yaml: not valid YAML"):
-        read_config()
-
-
-def test_the_home_folder_is_spelled_with_a_tilde(monkeypatch, tmp_path):
-    """Never a folder of that name, which invites to remove ~."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    plan = Plan.from_config({"studies": ["himmelblau"], "results": "~/out"})
-    assert plan.results == tmp_path / "out"
-    monkeypatch.delenv("NNFLOW_DATA", raising=False)
-    assert data_folder(None, {"data": "~/data"}) == tmp_path / "data"
-
-
-def test_where_there_is_no_home_folder(monkeypatch):
-    """As in a container that runs under a bare number: only what needs the cache is refused."""
-
-    def homeless(name):
-        raise RuntimeError("could not determine the home directory")
-
-    monkeypatch.setattr("pooch.os_cache", homeless)
-    monkeypatch.delenv("NNFLOW_DATA", raising=False)
-    assert data_folder(None, {}) is None
-    assert Plan.from_config({"studies": ["himmelblau"]}).data is None

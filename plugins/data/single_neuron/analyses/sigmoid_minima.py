@@ -71,7 +71,7 @@ def _counts(model, critical) -> dict:
         "runs_at_minima": int(at_minimum.sum()),
         "found_minima": len(np.unique(critical["family"].values[at_minimum])),
     }
-    if model.price == "squared":
+    if model.loss_function == "squared":
         line = dips(model.ratio, model.scales)
         found |= {
             "proved_minima": len(line.minima) ** model.inputs * line.proved,

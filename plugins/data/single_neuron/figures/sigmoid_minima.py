@@ -28,7 +28,7 @@ def _widest(results, inputs: int):
     chosen = [
         one
         for one in results.configurations
-        if one.settings.model.inputs == inputs and one.settings.model.price == "squared"
+        if one.settings.model.inputs == inputs and one.settings.model.loss_function == "squared"
     ]
     configuration = max(chosen, key=lambda one: one.settings.model.scales)
     critical = results.at("critical_points", configuration.label)

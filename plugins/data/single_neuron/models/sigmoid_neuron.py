@@ -30,7 +30,7 @@ class SigmoidNeuron(Model):
     """Dimension d."""
     ratio: Annotated[float, Field(gt=1)] = 10.0
     """Ratio R of neighbouring samples."""
-    price: Literal["squared", "matching"] = "squared"
+    loss_function: Literal["squared", "matching"] = "squared"
     """ℓ."""
 
     def shapes(self):
@@ -41,12 +41,12 @@ class SigmoidNeuron(Model):
 
     def loss(self, weights, data):
         sums = weights["w"][:, :, None] * self._places(weights)
-        if self.price == "squared":
-            prices = (torch.sigmoid(sums) - TARGET).square()
+        if self.loss_function == "squared":
+            losses = (torch.sigmoid(sums) - TARGET).square()
         else:
             least = -TARGET * np.log(TARGET) - (1 - TARGET) * np.log(1 - TARGET)
-            prices = torch.logaddexp(sums, torch.zeros_like(sums)) - TARGET * sums - least
-        return prices.mean(dim=(1, 2))
+            losses = torch.logaddexp(sums, torch.zeros_like(sums)) - TARGET * sums - least
+        return losses.mean(dim=(1, 2))
 
     def hessian(self, weights, data):
         """Diagonal."""
@@ -54,7 +54,7 @@ class SigmoidNeuron(Model):
         first = torch.sigmoid(weights["w"][:, :, None] * places)
         slope = first * (1 - first)
         bend = slope
-        if self.price == "squared":
+        if self.loss_function == "squared":
             bend = 2 * slope * (slope + (first - TARGET) * (1 - 2 * first))
         return ((bend * places**2).mean(dim=2) / self.inputs).diag_embed()
 

@@ -8,18 +8,23 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, torch
 
-from ..._matrices import first_of_widths
+from ..._matrices import first_of_widths, product
 
 
 class LinearReduction(Analysis):
     """Networks of the study's widths with normal X and Y and normal weights, beside their reduced
     form (`Reduction`), at the first configuration of each list of widths: the losses agree, and
-    gradients are mapped as weights are where XXᵀ = I."""
+    gradients are mapped as weights are where XXᵀ = I. And
+    a linear network is linear regression: with W_LR = YXᵀ(XXᵀ)⁻¹, Δ = W_K⋯W₁ − W_LR and Σ = XXᵀ,
+
+        ½‖Y − W_K⋯W₁X‖² = ½‖Y − W_LR X‖² + ½tr(ΔᵀΔΣ).
+    """
 
     needs = ("initialization",)
     models = ("linear_network",)
     columns = {
         "reduction_loss_error": "largest relative error of the reduced loss plus its constant",
+        "regression_error": "largest relative error of the loss as that of W_LR plus ½tr(ΔᵀΔΣ)",
         "reduction_back_error": "largest error of the weights after the map and its inverse",
         "reduced_flow": "share of weights whose gradient is reduced with them, for normal X",
         "reduced_flow_whitened": "share of weights whose gradient is reduced with them, if XXᵀ = I",
@@ -40,15 +45,16 @@ class LinearReduction(Analysis):
 
     def _row(self, model, streams) -> dict[str, float]:
         found = [self._try(model, streams.take(np.array([i]))) for i in range(self.draws)]
-        loss, back, plain, white = np.array(found).T
+        loss, regression, back, plain, white = np.array(found).T
         return {
             "reduction_loss_error": loss.max(),
+            "regression_error": regression.max(),
             "reduction_back_error": back.max(),
             "reduced_flow": (plain < 1e-9).mean(),
             "reduced_flow_whitened": (white < 1e-9).mean(),
         }
 
-    def _try(self, model, streams) -> tuple[float, float, float, float]:
+    def _try(self, model, streams) -> tuple[float, float, float, float, float]:
         first, last = model.widths[0], model.widths[-1]
         x = streams.normal(first * self.samples, draw=100).reshape(first, -1)
         y = streams.normal(last * self.samples, draw=101).reshape(last, -1)
@@ -66,7 +72,16 @@ class LinearReduction(Analysis):
         again = reduction.back(there)
         back = max(float((again[name] - w).abs().max()) for name, w in weights.items())
         errors = [_gradient_error(each, weights) for each in (whole, whitened)]
-        return abs(loss - expected) / expected, back, *errors
+        regression = abs(_as_regression(x, y, weights) - expected) / expected
+        return abs(loss - expected) / expected, regression, back, *errors
+
+
+def _as_regression(x: np.ndarray, y: np.ndarray, weights) -> float:
+    """½‖Y − W_LR X‖² + ½tr(ΔᵀΔΣ)."""
+    sigma = x @ x.T
+    best = np.linalg.solve(sigma, x @ y.T).T
+    delta = product([w.numpy() for w in weights.values()], len(x), 1)[0] - best
+    return float(((y - best @ x) ** 2).sum() + np.trace(delta.T @ delta @ sigma)) / 2
 
 
 def _gradient_error(model, weights) -> float:

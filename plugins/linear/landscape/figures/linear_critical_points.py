@@ -8,7 +8,7 @@ from pydantic import Field
 import nnflow
 from nnflow import Figure
 
-from ....general.figures._names import point_name
+from ....general.figures._names import configuration_name
 from ....general.figures._page import HALF, WIDE, lettered, note
 
 
@@ -21,7 +21,7 @@ class LinearCriticalPoints(Figure):
     needs = ("linear_critical_points",)
 
     configurations: list[str] = Field([], examples=[["widths=5-4-3"]])
-    """Labels of the points to show, one panel each; empty: all with constructed points."""
+    """Labels of the configurations to show, one panel each; empty: all with constructed points."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ class LinearCriticalPoints(Figure):
         for axis, label in zip(axes.flat, labels, strict=False):
             _panel(axis, found.isel(run=np.flatnonzero(found["where"].values == label)))
             axis.yaxis.set_major_locator(MaxNLocator(integer=True))
-        lettered(axes.flat[: len(labels)], *map(point_name, labels))
+        lettered(axes.flat[: len(labels)], *map(configuration_name, labels))
         for axis in axes[-1]:
             axis.set_xlabel("loss; dotted: the values ½Σs²")
         for axis in axes[:, 0]:

@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ....general.figures._names import point_name
+from ....general.figures._names import configuration_name
 from ....general.figures._page import HALF, WIDE, at_ends, lettered, note
 
 RATIO, STILL = 2, 0.02
@@ -20,13 +20,14 @@ WITHIN = 0.05
 
 
 class LinearPlateaus(Figure):
-    """Loss of linear networks under gradient descent, one panel per point: runs stand still near
+    """Loss of linear networks under gradient descent, one panel per configuration: runs
+    stand still near
     saddles, at the critical values ½Σs² (dotted), and leave them along negative curvature."""
 
     needs = ("training",)
 
     configurations: list[str] = Field([], examples=[["widths=5-4-3"]])
-    """Labels of the points to show, one panel each; empty: the last two of the study."""
+    """Labels of the configurations to show, one panel each; empty: the last two of the study."""
     runs: PositiveInt = 40
     """At most so many runs are drawn."""
 
@@ -57,7 +58,7 @@ class LinearPlateaus(Figure):
         axes[0, 0].set_ylim(low, min(high, 1.3 * levels.max()))
         at_ends(axes[0, -1], [(level, f"{level:g}", "0.35") for level in levels])
         axes[0, 0].set_ylabel("loss; dotted: critical values ½Σs²")
-        lettered(axes[0], *map(point_name, labels))
+        lettered(axes[0], *map(configuration_name, labels))
         figure.suptitle(
             f"Where the loss stands still it is within {WITHIN:.0%} of a critical value:"
             f" {near} of {total} runs"

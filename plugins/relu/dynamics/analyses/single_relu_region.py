@@ -67,6 +67,8 @@ class SingleReluRegion(Analysis):
         "far_share": "probability of Ω for a ball of radius 2, r = 2‖w*‖",
         "region_share": "share of starts in Ω",
         "converged_share": "share of runs that reach w*",
+        "inside_missed": "share of the starts in Ω that do not reach w*",
+        "other_minima": "share of runs that end at a minimum besides w*",
         "rises": "recorded steps at which V grew",
         "form_violations": "angles with b > 0 where the quadratic form is not positive",
         "form_margin": "least (c − b²)/θ² where b > 0",
@@ -141,10 +143,13 @@ def _runs(results, configuration) -> dict[str, float | tuple[float, float, float
     w = first["w"].values.reshape(first.sizes["run"], -1)
     inside = 2 * w[:, 0] > (w**2).sum(axis=1)
     reached = flag_mask(critical["is_global"], "yes")
+    other = flag_mask(critical["kind"], "minimum") & ~reached
     climbs = np.diff(trained["trace_lyapunov"].values, axis=1)
     return {
         "region_share": share(int(inside.sum()), len(inside)),
         "converged_share": share(int(reached.sum()), len(reached)),
+        "inside_missed": share(int((inside & ~reached).sum()), int(inside.sum())),
+        "other_minima": share(int(other.sum()), len(other)),
         "rises": int((climbs > 0).sum()),
     }
 

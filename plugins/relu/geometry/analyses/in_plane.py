@@ -51,6 +51,9 @@ class InPlane(Analysis):
         "edge_points": "of these, those with a neuron along a teacher, on the edge of the cone",
         "collinear_points": "collinear critical points reached in the plane",
         "collinear_in_region": "of these, those with both neurons in the cone, or both out of it",
+        "one_teacher_inside": "critical points, neither collinear nor opposite, with exactly one"
+        " teacher inside of the neurons' cone",
+        "opposite_points": "critical points with opposite neurons",
         "sign_exceptions": "directions where the cones and the signs of L₁₂ disagree",
         "theorem_3_points": "critical points of K = 2 and more neurons",
         "theorem_3_exceptions": "of these, those where some L_jj' has one sign at all teachers",
@@ -170,10 +173,15 @@ class InPlane(Analysis):
         in_cone = directions % (2 * np.pi) < self.teacher_angle
         excluded, _ = self._regions(*directions.T)
         off_edges = self._off_edges(directions)
+        apart = np.abs(_turn(directions[:, 0], directions[:, 1]))
+        opposite = np.pi - apart < ON_AN_EDGE
+        inside = sum(_between(teacher, *directions.T) for teacher in (0, self.teacher_angle))
         return {
             "critical_points": (~collinear).sum(),
             "theorem_4_exceptions": (excluded & off_edges & ~collinear).sum(),
             "edge_points": (~off_edges & ~collinear).sum(),
+            "one_teacher_inside": ((inside == 1) & off_edges & ~collinear & ~opposite).sum(),
+            "opposite_points": opposite.sum(),
             "collinear_points": collinear.sum(),
             "collinear_in_region": (collinear & (in_cone[:, 0] == in_cone[:, 1])).sum(),
         }
@@ -192,6 +200,17 @@ class InPlane(Analysis):
             points += len(w)
             exceptions += int(one_sign.any(axis=(1, 2)).sum())
         return {"theorem_3_points": points, "theorem_3_exceptions": exceptions}
+
+
+def _turn(start: np.ndarray | float, end: np.ndarray | float) -> np.ndarray:
+    """The angle from start to end, in [−π, π)."""
+    return (end - start + np.pi) % (2 * np.pi) - np.pi
+
+
+def _between(angle: float, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Is the direction of this angle inside of the cone of both? 1 or 0."""
+    cone, part = _turn(first, second), _turn(first, angle)
+    return ((part * cone > 0) & (np.abs(part) < np.abs(cone))).astype(int)
 
 
 def _residual(alpha: np.ndarray, teachers: np.ndarray, results) -> np.ndarray:

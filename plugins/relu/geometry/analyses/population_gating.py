@@ -24,6 +24,8 @@ from ._input_distributions import (
 
 BLOCK = 200_000
 """Numbers drawn at once."""
+CHAINS, LINKS, NEIGHBOURS = 500, 200, 0.9
+"""Chains of dependent samples, their length, and the correlation of neighbours."""
 
 
 class PopulationGating(Analysis):
@@ -54,6 +56,9 @@ class PopulationGating(Analysis):
                 ("slope", "slope of log error in log N"),
             )
         },
+        "dependent_coefficient": "coefficient of E F for Gaussian samples in chains, each near"
+        " to the one before",
+        "linearity_error": "largest relative |F(e, 3w) − 3F(e, w)|, samples of a skewed law",
         "law_difference": "largest |A − (π−θ)/2π|, |B − sin θ/2π| over θ and the isotropic"
         " distributions, A and B by quadrature",
         "mass_at_0": "A(0) of the Student distribution",
@@ -93,6 +98,8 @@ class PopulationGating(Analysis):
         table.everywhere(
             equation_6=_equation_6(seed),
             square_limit=_square_limit(),
+            dependent_coefficient=self._dependent(seed),
+            linearity_error=_linearity(seed),
             **_of_angle(by_angle),
             **_of_samples(by_samples, coefficients),
             **_of_cube(cube),
@@ -161,6 +168,21 @@ class PopulationGating(Analysis):
             errors.append([np.sqrt((_relative(expected, one) ** 2).mean()) for one in sampled])
             coefficients.append((sampled[-1] * expected).sum() / (expected**2).sum())
         return np.array(errors), np.array(coefficients)
+
+    def _dependent(self, seed: int) -> tuple[float, float, float]:
+        """The coefficient for samples that are not independent: chains x⁺ = ρx + √(1 − ρ²)z."""
+        coefficients = []
+        for generator, _, e, w in self._trials(seed, "chain", self.inputs, np.pi / 2, "chain"):
+            x = generator.standard_normal((CHAINS, self.inputs))
+            total = np.zeros_like(e)
+            for _ in range(LINKS):
+                total = total + gating(x, e, w)
+                fresh = generator.standard_normal(x.shape)
+                x = NEIGHBOURS * x + np.sqrt(1 - NEIGHBOURS**2) * fresh
+            expected = expected_gating(e, w)
+            sampled = total / (CHAINS * LINKS)
+            coefficients.append((sampled * expected).sum() / (expected**2).sum())
+        return mean(np.array(coefficients))
 
     def _by_dimension(self, seed: int, results):
         """On cubes of each dimension."""
@@ -291,6 +313,16 @@ def _square_limit() -> float:
     error = np.linalg.norm(product / own * expected - square, axis=-1)
     relative = error / np.linalg.norm(square, axis=-1)
     return float(np.sqrt((relative**2 @ weights).mean()))
+
+
+def _linearity(seed: int) -> float:
+    """F̂(e, 3w) against 3F̂(e, w) on samples of Exp(1) − ½, neither centred nor isotropic."""
+    generator = _generator(Streams(seed, "skewed", np.arange(1), "linearity"))
+    x = generator.standard_exponential((1000, 5)) - 0.5
+    e, w = generator.standard_normal((2, 20, 5))
+    e /= np.linalg.norm(e, axis=1, keepdims=True)
+    once, thrice = (gating(x, e, factor * w) for factor in (1, 3))
+    return float(np.abs(thrice - 3 * once).max() / np.abs(thrice).max())
 
 
 def _equation_6(seed: int) -> float:

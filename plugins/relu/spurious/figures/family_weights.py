@@ -9,13 +9,13 @@ import nnflow
 from nnflow import Figure, UserError, flag_mask
 
 from ....general.figures._families import (
+    chosen_configurations,
     chosen_families,
-    chosen_points,
     kind_of,
     loss_text,
     shown_of,
 )
-from ....general.figures._names import point_name
+from ....general.figures._names import configuration_name
 from ....general.figures._page import HALF, WIDE, counted, note, signed
 
 TALLEST = 6.5
@@ -23,25 +23,25 @@ TALLEST = 6.5
 
 
 class FamilyWeights(Figure):
-    """Weight matrices of the families of critical points, one row of maps per point, with rows
-    and columns in canonical order and one colour scale for all; a stroke through an entry says that
-    it is negative. λ is the lowest eigenvalue of the Hessian. Families beyond the most frequent
-    ones and points beyond an even selection are left out."""
+    """Weight matrices of the families of critical points, one row of maps per configuration, with
+    rows and columns in canonical order and one colour scale for all; a stroke through an entry says
+    that it is negative. λ is the lowest eigenvalue of the Hessian. Families beyond the most
+    frequent ones and configurations beyond an even selection are left out."""
 
     needs = ("spectra",)
 
     configurations: list[str] = []
-    """Labels of the points; none: an even selection of those with families that are not
+    """Labels of the configurations; none: an even selection of those with families that are not
     global."""
-    most_points: PositiveInt = 4
-    """At most so many points are selected."""
+    most_configurations: PositiveInt = 4
+    """At most so many configurations are selected."""
     most_families: PositiveInt = 4
-    """At most so many families per point, the most frequent ones."""
+    """At most so many families per configuration, the most frequent ones."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        labels = chosen_points(results, self.configurations, self.most_points)
+        labels = chosen_configurations(results, self.configurations, self.most_configurations)
         spectra = [results.at("spectra", label) for label in labels]
         shown = [chosen_families(table, self.most_families) for table in spectra]
         name, axis_names = _matrix(results, spectra[0])
@@ -62,11 +62,11 @@ class FamilyWeights(Figure):
                 image = _map(axis, table[name].values[place], reach)
                 axis.set_title(f"({next(letters)}) {_title(table, place)}", fontsize=7, loc="left")
                 axis.set_xlabel(axis_names[1])
-            left = f"{point_name(label)}{shown_of(table, places)}".replace(", ", "\n")
+            left = f"{configuration_name(label)}{shown_of(table, places)}".replace(", ", "\n")
             row[0].set_ylabel(f"{left}\n{axis_names[0]}" if len(labels) > 1 else axis_names[0])
         figure.colorbar(image, ax=axes, shrink=0.7, label="weight (stroke: negative)", aspect=25)
         kinds = sum((~flag_mask(t["is_global"], "yes"))[p].sum() for t, p in panels)
-        what = f"{point_name(labels[0])}: " if len(labels) == 1 else ""
+        what = f"{configuration_name(labels[0])}: " if len(labels) == 1 else ""
         figure.suptitle(f"{what}{counted(int(kinds), 'critical point')} beside the global minimum")
         note(figure, "λ: lowest eigenvalue of the Hessian")
         return figure

@@ -1,0 +1,224 @@
+"""What kind of critical point a run ended at: polished weights, and what their Hessians say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from nnflow.engine.clarke import ClarkeTest, clarke_test
+from nnflow.engine.constrained import judge as judge_on_faces
+from nnflow.engine.critical import (
+    KINDS,
+    OBSTACLES,
+    UNDETERMINED,
+    critical_limit,
+    indefinite,
+    inertia,
+    inertia_of_ends,
+    kinds,
+    second_order,
+    small_unit,
+    zero_range,
+)
+from nnflow.engine.eigenvalues import ends_of_spectra
+from nnflow.engine.objective import Objective
+from nnflow.engine.polished_ends import polished_ends
+from nnflow.engine.resolution import Probe, dense_probe, doubts, free_probe
+from nnflow.engine.valleys import LANDMARKS, MARKS, WALKED, beside_valley, marks
+from nnflow.study.stage_settings import Classify
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Runs that are judged.
+
+    weights: (run, weight). gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian says
+    nothing about the way to it. tell: is told how far long computations are.
+    """
+
+    objective: Objective
+    weights: torch.Tensor
+    settings: Classify
+    gradient_norm: np.ndarray
+    smooth: np.ndarray
+    tell: Tell
+
+    def doubts(
+        self,
+        values: np.ndarray,
+        norm: np.ndarray,
+        probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Obstacles and zero thresholds by eigenvalues (run, mode) and norms of Hessians (run,)."""
+        return doubts(values, norm, self.gradient_norm, self.smooth, self.settings, probe)
+
+
+def judged(
+    objective: Objective, start: torch.Tensor, settings: Classify, tell: Tell
+) -> tuple[torch.Tensor, dict[str, np.ndarray]]:
+    """Weights after polishing, and the columns of runs whose weights and losses are finite.
+
+    start: (run, weight). Columns are arrays (run, …).
+    """
+    model, dense = objective.model, start.shape[1] <= settings.dense_up_to
+    weights = polished_ends(objective, start, settings, tell)
+    values = {
+        "loss": objective.loss(weights),
+        "gradient_norm": torch.linalg.vector_norm(objective.stationarity(weights), dim=1),
+        "distance": torch.linalg.vector_norm(weights - start, dim=1),
+    }
+    columns = {name: value.cpu().numpy() for name, value in values.items()}
+    smooth = objective.smooth(weights).cpu().numpy()
+    if objective.constraints is not None:
+        columns |= judge_on_faces(objective, weights, settings, columns["gradient_norm"], smooth)
+        columns["kkt_residual"] = columns["gradient_norm"]
+    else:
+        judge = _dense if dense else _matrix_free
+        columns |= judge(Ends(objective, weights, settings, columns["gradient_norm"], smooth, tell))
+    columns["kind"] = kinds(columns.pop("second_order"), columns["obstacle"], smooth)
+    columns |= _at_kinks(objective, weights, columns["kind"], settings)
+    invariants = model.invariants(objective.named(weights))
+    columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
+    columns["straight"] = np.zeros(len(weights), bool)
+    columns["valley"] = np.full((len(weights), LANDMARKS, MARKS), np.nan)
+    if invariants is None and dense and objective.manifold is None:
+        columns |= _valleys(objective, weights, columns, settings)
+    passed = columns["kind"] != KINDS.index("not_critical")
+    columns["obstacle"] = np.where(passed, OBSTACLES.index("none"), columns["obstacle"])
+    return weights, columns
+
+
+def _valleys(
+    objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
+) -> dict[str, np.ndarray]:
+    """Of degenerate runs in a straight flat valley, the invariants are its shortest point; those in
+    a curved one get the marks of the places in it that they walk to."""
+    rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
+    if objective.constraints is not None or len(rows) == 0:
+        return {}
+    part, at = objective.take(rows), torch.as_tensor(rows)
+    values, vectors = torch.linalg.eigh(part.hessian(weights[at]))
+    # the eigenvalues that were counted as zero are the smallest ones
+    order = values.abs().argsort(dim=1).argsort(dim=1)
+    flat = order < torch.as_tensor(columns["nullity"][rows])[:, None]
+    norm = values.abs().amax(dim=1, keepdim=True)
+    zero = torch.where(flat, values.abs(), 0.0).amax(dim=1, keepdim=True)
+    zero = zero.maximum(settings.zero_below * norm)
+    limit = critical_limit(settings.critical_below, norm.squeeze(1).cpu().numpy())
+    shortest, straight = beside_valley(
+        part, weights[at], vectors, flat, zero, torch.as_tensor(limit).to(weights)
+    )
+    chosen = straight.cpu().numpy()
+    invariant, found = columns["invariant"].copy(), columns["straight"].copy()
+    invariant[rows[chosen]] = shortest.cpu().numpy()[chosen]
+    found[rows] = chosen
+    valley, curved = columns["valley"].copy(), rows[~chosen]
+    if len(curved) and weights.shape[1] <= WALKED:
+        below = torch.as_tensor(limit[~chosen]).to(weights)
+        walkers, starts = objective.take(curved), weights[torch.as_tensor(curved)]
+        valley[curved] = marks(walkers, starts, columns["nullity"][curved], below)
+    return {"invariant": invariant, "straight": found, "valley": valley}
+
+
+def _at_kinks(
+    objective: Objective, weights: torch.Tensor, kind: np.ndarray, settings: Classify
+) -> dict[str, np.ndarray]:
+    """Clarke's test at the runs whose kind is `nonsmooth`, and at those that are not critical but
+    beside a kink: they are `nonsmooth` where they pass. At others NaN, and 0 cells. Nothing where
+    the model gives no kinks."""
+    tried = np.flatnonzero(np.isin(kind, [KINDS.index(k) for k in ("nonsmooth", "not_critical")]))
+    rows = torch.as_tensor(tried if len(tried) else [0], device=weights.device)
+    named = objective.take(rows.cpu().numpy()).named(weights[rows])
+    with torch.no_grad():
+        kinked = objective.model.kinks(named, objective.data, settings.kinks_within)
+    if kinked is None:
+        return {}
+    kind, tests = kind.copy(), [ClarkeTest(np.nan, np.nan, 0)] * len(kind)
+    for run, kinks_here in zip(tried, kinked, strict=False):
+        stuck = kind[run] == KINDS.index("not_critical")
+        if stuck and (kinks_here is None or len(kinks_here.normals) == 0):
+            continue
+        tests[run] = clarke_test(kinks_here)
+        if tests[run].residual < settings.critical_below:
+            kind[run] = KINDS.index("nonsmooth")
+    return {
+        "kind": kind,
+        "clarke_residual": np.array([test.residual for test in tests]),
+        "steepest_descent": np.array([test.descent for test in tests]),
+        "cells": np.array([test.cells for test in tests]),
+    }
+
+
+def _dense(ends: Ends) -> dict[str, np.ndarray]:
+    """Index, nullity and extreme eigenvalues from whole Hessians; of one that is not finite nothing
+    is known."""
+    hessian = ends.objective.hessian(ends.weights)
+    lost = ~torch.isfinite(hessian).all(dim=2).all(dim=1)
+    hessian = torch.where(lost[:, None, None], 0.0, hessian)
+    values = torch.linalg.eigvalsh(hessian).cpu().numpy()
+    norm = np.abs(values[:, [0, -1]]).max(axis=1)
+
+    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
+        part = ends.objective.take(rows.cpu().numpy())
+        return dense_probe(part, ends.weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
+
+    obstacle, zero_below = ends.doubts(values, norm, probe)
+    lost = lost.cpu().numpy()
+    obstacle[lost] = OBSTACLES.index("not_finite")
+    index, nullity = (np.where(lost, UNDETERMINED, count) for count in inertia(values, zero_below))
+    known = np.where(lost[:, None], np.nan, values)
+    return {
+        **_by_signs(ends, values, zero_below, index, nullity),
+        "zero_range": zero_range(known, zero_below),
+        "min_eigenvalue": known[:, 0],
+        "max_eigenvalue": known[:, -1],
+        "obstacle": obstacle,
+        "unit": small_unit(norm),
+    }
+
+
+def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
+    """The same from the ends of the spectra, run by run; what the ends leave open is
+    undetermined."""
+    objective, weights = ends.objective, ends.weights
+    low, high = ends.settings.ends
+    values, residuals, vectors = ends_of_spectra(objective, weights, low, high, ends.tell)
+    lowest, highest = values[:, :low], values[:, low:]
+    norm = np.fmax.reduce(np.abs(values), axis=1)
+    known, along = torch.as_tensor(values).to(weights), torch.as_tensor(vectors).to(weights)
+
+    def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
+        part = objective.take(rows.cpu().numpy())
+        return free_probe(part, weights[rows], known[rows], along[rows], zero, error)
+
+    obstacle, zero_below = ends.doubts(values, norm, probe)
+    zero = zero_below * norm[:, None]
+    index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
+    missing = np.full(len(values), np.nan)
+    return {
+        **_by_signs(ends, values, zero_below, index, nullity),
+        "min_eigenvalue": lowest[:, 0] if low else missing,
+        "max_eigenvalue": highest[:, -1] if high else missing,
+        "eigenvalue": values,
+        "residual": residuals,
+        "obstacle": obstacle,
+        "unit": small_unit(norm),
+    }
+
+
+def _by_signs(
+    ends: Ends, values: np.ndarray, zero_below: np.ndarray, index: np.ndarray, nullity: np.ndarray
+) -> dict[str, np.ndarray]:
+    """What signs of eigenvalues say; values: (run, mode)."""
+    signs = indefinite(values, zero_below)
+    return {
+        "second_order": second_order(signs, index, nullity, ends.objective.dimension),
+        "index": index,
+        "nullity": nullity,
+        "zero_range": zero_range(values, zero_below),
+    }

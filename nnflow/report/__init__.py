@@ -1,0 +1,1 @@
+"""The report: one page with the answer, the figures and the claims of every study."""

@@ -1,0 +1,168 @@
+"""Curvature along trajectories against dense Hessians, and limits against quadratics."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from handmade import Handmade, analysis, assert_columns
+from networks import problem
+
+from nnflow import mean
+from nnflow.base.errors import UserError
+from nnflow.engine.landscape import Landscape
+from nnflow.engine.objective import unflatten
+from nnflow.interfaces.registry import registry
+from nnflow.study.vary import Grid
+
+LIMITED = {
+    "gradient_descent": {"rate": 0.3},
+    "projected_gradient_descent": {"rate": 0.3},
+    "riemannian_gradient_descent": {"rate": 0.3},
+    "heavy_ball": {"rate": 0.3, "momentum": 0.6},
+    "nesterov": {"rate": 0.3, "momentum": 0.6},
+    "delayed_momentum": {"rate": 0.3, "momentum": 0.6},
+}
+
+
+class Bowl:
+    """½λw²."""
+
+    samples = 4
+
+    def __init__(self, curvature):
+        self.curvature = curvature
+
+    def gradient(self, weights):
+        return self.curvature * weights
+
+    def retract(self, weights):
+        return weights
+
+    def minibatch(self, samples):
+        return self
+
+    class streams:
+        @staticmethod
+        def permutation(count, draw):
+            return np.tile(np.arange(count), (1, 1))
+
+
+@pytest.mark.parametrize("name", [*LIMITED, "sgd"])
+def test_below_its_limit_an_optimizer_converges_and_above_it_does_not(name):
+    settings = LIMITED.get(name, {"rate": 0.3, "momentum": 0.6, "minibatch": 4})
+    optimizer = registry().get("optimizers", name)(**settings)
+    limit = optimizer.stable_curvature()
+    for factor, grows in ((0.98, False), (1.02, True)):
+        weights = torch.ones(1, 1, dtype=torch.float64)
+        state = optimizer.start(weights, torch.ones(1, dtype=torch.float64))
+        for _ in range(3000):
+            weights, state = optimizer.step(Bowl(factor * limit), weights, state)
+        assert (abs(float(weights)) > 1e3 or not np.isfinite(float(weights))) == grows
+        assert grows or abs(float(weights)) < 1e-3
+
+
+def test_who_has_no_limit_tells_none():
+    for name, settings in (
+        ("newton", {}),
+        ("gradient_flow", {}),
+        ("sgd", {"rate": 1, "minibatch": 2, "schedule": "cosine", "total_steps": 5}),
+    ):
+        assert registry().get("optimizers", name)(**settings).stable_curvature() is None
+
+
+def ways(objective, weights, scales):
+    """Kept weights of runs: the given ones times each scale, NaN from the place of the last."""
+    kept = weights[:, None] * torch.as_tensor(scales, dtype=torch.float64)[:, :, None]
+    return {
+        f"kept_{name}": (
+            ("run", "kept_step", *(f"{name}{i}" for i in range(part.ndim - 2))),
+            part.numpy(),
+        )
+        for name, part in unflatten(kept, objective.model).items()
+    }
+
+
+class Trained(Handmade):
+    """Three runs, of two rates, on the way; the third one ended early."""
+
+    def __init__(self, optimizer="gradient_descent", kept=True):
+        objective, weights = problem(widths=[5, 4, 3])
+        scales = [[0.5, 1.0, 1.5, 2.0], [0.4, 0.8, 1.2, 1.6], [1.0, 2.0, np.nan, np.nan]]
+        self.points = weights[:, None].numpy() * np.array(scales)[:, :, None]
+        plugin = registry().get("optimizers", optimizer)
+        settings = {"rate": 0.5} if optimizer == "gradient_descent" else {}
+        trained = xr.Dataset(
+            {
+                **(ways(objective, weights, scales) if kept else {}),
+                "trace_loss": (
+                    ("run", "trace_step"),
+                    [[9.0, 8, 7, 4], [9, 9, 9, 3], [5, 4, np.nan, np.nan]],
+                ),
+            },
+            {
+                "kept_step": [0, 10, 20, 40],
+                "trace_step": [0, 5, 20, 40],
+                "start": ("run", [0, 1, 0]),
+            },
+        )
+        super().__init__(
+            {"all": {"model": objective.model, "optimizer": plugin(**settings)}},
+            {"training": {"all": trained}},
+        )
+        varied = {"optimizer.rate": [5.0, 6.0, 7.0]} if optimizer == "gradient_descent" else {}
+        self.configurations[0].grid = Grid(varied, 1 if varied else 3)
+        self.dense = Landscape(objective)
+        self.objective = lambda configuration: self.dense
+
+
+def test_columns_are_those_of_dense_hessians():
+    results = Trained()
+    plugin = analysis("curvature_along_training", count=3, tolerance=1e-9, trace_error=1e-9)
+    sharp, trace = np.full((3, 4, 3), np.nan), np.full((3, 4), np.nan)
+    for run in range(3):
+        for step in range(4 if run < 2 else 2):
+            hessian = results.dense.hessian(results.points[run, step])[0]
+            sharp[run, step] = np.linalg.eigvalsh(hessian)[::-1][:3]
+            trace[run, step] = np.trace(hessian)
+    ratios = sharp[..., 0] * np.array([5.0, 6.0, 7.0])[:, None] / 2
+    settled = np.array([ratios[0, 2:].mean(), ratios[1, 2:].mean(), ratios[2, 1]])
+    by_start = [(values[[0, 2]].mean(), values[1]) for values in (ratios[:, 0], settled)]
+    reached = np.nanmax(ratios, axis=1) >= 0.99
+    falls = []
+    for run, last in enumerate((4.0, 3.0, 4.0)):
+        if reached[run]:
+            step = [0, 10, 20, 40][np.argmax(ratios[run] >= 0.99)]
+            there = {0: 0, 10: 1, 20: 2, 40: 3}[step]
+            losses = [[9.0, 8, 7, 4], [9, 9, 9, 3], [5, 4, 4, 4]][run]
+            falls.append(last / losses[there])
+    assert reached.sum() > 0
+    dataset = assert_columns(
+        plugin,
+        results,
+        {
+            "start_ratio": [mean(by_start[0])],
+            "settled_ratio": [mean(by_start[1])],
+            "settled_lowest": [settled.min()],
+            "settled_highest": [settled.max()],
+            "unreached": [(~reached).sum()],
+            "runs": [3],
+            "loss_ratio": [max(falls)],
+            "largest_residual": [pytest.approx(0, abs=1e-8)],
+        },
+    )
+    np.testing.assert_allclose(dataset["eigenvalue"][0], sharp, rtol=1e-9)
+    np.testing.assert_allclose(dataset["trace"][0], trace, rtol=1e-8)
+    np.testing.assert_allclose(dataset["limit"][0], [2 / 5, 2 / 6, 2 / 7])
+    low, high = dataset["trace_low"][0].values, dataset["trace_high"][0].values
+    assert ((low <= trace) & (trace <= high))[np.isfinite(trace)].all()
+
+
+def test_an_optimizer_without_a_limit_has_no_ratios():
+    found = analysis("curvature_along_training").compute(Trained("newton"))
+    assert np.isnan(found["settled_ratio"]).all() and np.isnan(found["limit"]).all()
+    assert np.isfinite(found["eigenvalue"].values[:, 0]).all()
+
+
+def test_kept_weights_are_needed():
+    with pytest.raises(UserError, match=r"it needs `trace: \{weights: N\}`"):
+        analysis("curvature_along_training").compute(Trained(kept=False))

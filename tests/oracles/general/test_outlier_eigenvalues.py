@@ -1,0 +1,77 @@
+"""Outliers against dense Hessians, and the widest gap against lists made by hand."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns
+from networks import problem
+from studies import module
+from test_curvature_along_training import ways
+
+from nnflow import mean
+from nnflow.base.errors import UserError
+from nnflow.engine.landscape import Landscape
+
+outliers = module("outlier_eigenvalues").outliers
+
+
+def test_outliers_lie_above_the_widest_gap():
+    highest = np.array([[9.0, 8, 7, 1, 0.9], [100, 1, 0.9, 0.8, 0.7], [4, 3, 2.9, 2.5, -1]])
+    counts, gaps = outliers(highest)
+    np.testing.assert_array_equal(counts, [3, 1, 4])
+    np.testing.assert_allclose(gaps[:2], [7, 100])
+    assert np.isfinite(gaps[2]) and gaps[2] > 1e300
+
+
+class Trained(Handmade):
+    def __init__(self, kept=True):
+        objective, weights = problem(widths=[5, 4, 3])
+        self.scales = np.array([[0.3, 0.5, 1.0, 2.0, np.nan]] * 2 + [[0.4, 0.6, 1.1, 1.5, 2.0]])
+        self.points = weights[:, None].numpy() * self.scales[:, :, None]
+        trained = xr.Dataset(
+            ways(objective, weights, self.scales) if kept else {}, {"kept_step": [0, 1, 10, 50, 99]}
+        )
+        super().__init__({"all": {"model": objective.model}}, {"training": {"all": trained}})
+        self.dense = Landscape(objective)
+        self.objective = lambda configuration: self.dense
+
+
+def test_columns_are_those_of_dense_hessians():
+    """Of the first, the middle and the last of the weights that all runs kept."""
+    results = Trained()
+    plugin = analysis("outlier_eigenvalues", runs=2, steps=40, probes=2, tolerance=1e-9)
+    highest, total, spread = np.empty((2, 3, 7)), np.empty((2, 3)), np.empty((2, 3))
+    for run in range(2):
+        for time, place in enumerate((0, 2, 3)):
+            values = np.linalg.eigvalsh(results.dense.hessian(results.points[run, place])[0])
+            highest[run, time], total[run, time] = values[::-1][:7], values.sum()
+            spread[run, time] = np.linalg.norm(values)
+    counts = np.array([[np.argmax(row[:-1] / row[1:]) + 1 for row in part] for part in highest])
+    ratio = np.array([[(row[:-1] / row[1:]).max() for row in part] for part in highest])
+    assert (highest > 0).all() and len(np.unique(counts)) > 1
+    expected = {
+        "classes": [3],
+        "weights": [39],
+        "runs": [2],
+        "largest_residual": [Between(0, 1e-9)],
+    }
+    for time, name in enumerate(("before", "during", "after")):
+        expected[f"outliers_{name}"] = [mean(counts[:, time])]
+        expected[f"excess_{name}"] = [mean(counts[:, time] - 3)]
+        expected[f"gap_{name}"] = [mean(ratio[:, time])]
+        found = plugin.compute(results)  # shares hang on the trace, which two probes estimate
+        inside = np.where(np.arange(7) < counts[:, [time]], highest[:, time], 0).sum(axis=1)
+        nodes, parts = (found[f"density_{n}"].values[0, :, time] for n in ("node", "weight"))
+        estimated = 39 * np.nansum(nodes * parts, axis=(1, 2)) / 2
+        # steps as many as weights leave the error of 2 probes alone, ‖H‖ in Frobenius' norm
+        assert (np.abs(estimated - total[:, time]) < 5 * spread[:, time]).all()
+        expected[f"share_{name}"] = [mean(inside / estimated)]
+    dataset = assert_columns(plugin, results, expected)
+    np.testing.assert_allclose(dataset["eigenvalue"][0], highest, rtol=1e-8)
+    np.testing.assert_array_equal(dataset["step"].values.ravel()[:3], [0, 10, 50])
+    np.testing.assert_allclose(dataset["density_weight"].sum("node"), 1)
+
+
+def test_kept_weights_are_needed():
+    with pytest.raises(UserError, match=r"it needs `trace: \{weights: N\}`"):
+        analysis("outlier_eigenvalues").compute(Trained(kept=False))

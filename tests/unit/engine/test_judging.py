@@ -1,0 +1,97 @@
+"""What the ends of runs are judged to be: flat valleys, and what is left of them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from landscapes import Quadratic, objective_of
+
+from nnflow.engine.critical import KINDS
+from nnflow.engine.judging import judged
+from nnflow.interfaces.manifolds import Spheres
+from nnflow.interfaces.model import Model
+from nnflow.study.stage_settings import Classify
+
+
+class Ring(Model):
+    """L = (|w|² − 1)²: a curved valley."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        return (weights["w"].square().sum(1) - 1) ** 2
+
+
+class OnSphere(Model):
+    """L = ½w₁² on the unit sphere: a circle of minima."""
+
+    def shapes(self):
+        return {"w": (1, 3)}
+
+    def loss(self, weights, data):
+        return weights["w"][:, 0, 0] ** 2 / 2
+
+
+class Sized(Ring):
+    """A ring that names an invariant of its own."""
+
+    def invariants(self, weights):
+        return weights["w"].square().sum(1, keepdim=True)
+
+
+def found(objective, ends):
+    """Weights and columns of these ends (run, weight)."""
+    start = torch.as_tensor(np.array(ends, dtype=float))
+    weights, columns = judged(objective, start, Classify(), lambda text: None)
+    return weights.numpy(), columns
+
+
+def test_of_a_straight_valley_the_shortest_point_is_the_invariant():
+    """Along the third weight nothing changes; the end keeps its own."""
+    objective = objective_of(Quadratic(eigenvalues=[2.0, 1.0, 0.0]), 2)
+    weights, columns = found(objective, [[0, 0, 5], [0, 0, -3]])
+    assert [KINDS[kind] for kind in columns["kind"]] == ["degenerate"] * 2
+    assert columns["straight"].tolist() == [True, True]
+    assert columns["nullity"].tolist() == [1, 1]
+    np.testing.assert_allclose(columns["invariant"], 0, atol=1e-12)
+    np.testing.assert_allclose(weights[:, 2], [5, -3])
+
+
+@pytest.mark.parametrize(
+    ("model", "ends"),
+    [
+        (Ring(), [[1, 0], [0.6, 0.8]]),  # degenerate, and curved
+        (Quadratic(eigenvalues=[2.0, 1.0]), [[0, 0], [0, 0]]),  # isolated
+    ],
+)
+def test_of_other_ends_the_weights_are_the_invariant(model, ends):
+    weights, columns = found(objective_of(model, 2), ends)
+    assert columns["straight"].tolist() == [False, False]
+    np.testing.assert_array_equal(columns["invariant"], weights)
+
+
+def test_on_a_manifold_no_valley_is_straight():
+    objective = objective_of(OnSphere(), 2)
+    objective = dataclasses.replace(objective, manifold=Spheres(1, 3))
+    weights, columns = found(objective, [[0, 1, 0], [0, 0.6, 0.8]])
+    assert [KINDS[kind] for kind in columns["kind"]] == ["degenerate"] * 2
+    assert columns["straight"].tolist() == [False, False]
+    np.testing.assert_array_equal(columns["invariant"], weights)
+
+
+def test_an_invariant_of_the_model_goes_first():
+    _, columns = found(objective_of(Sized(), 2), [[1, 0], [0, 1]])
+    np.testing.assert_allclose(columns["invariant"], [[1], [1]])
+    assert columns["straight"].tolist() == [False, False]
+
+
+def test_an_end_that_is_not_critical_says_what_is_in_the_way():
+    objective = objective_of(Quadratic(eigenvalues=[2.0, 1.0]), 2)
+    start = torch.tensor([[0.0, 0.0], [0.1, 0.0]], dtype=torch.float64)
+    _, columns = judged(objective, start, Classify(polish="none"), lambda text: None)
+    assert [KINDS[kind] for kind in columns["kind"]] == ["minimum", "not_critical"]
+    assert columns["obstacle"][0] == 0 and columns["obstacle"][1] > 0
+    assert columns["distance"].tolist() == [0, 0]
+    np.testing.assert_allclose(columns["gradient_norm"], [0, 0.2])

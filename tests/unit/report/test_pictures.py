@@ -1,0 +1,79 @@
+"""Pictures: small, and as they were drawn."""
+
+import base64
+import io
+import urllib.parse
+
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from nnflow.base.errors import UserError
+from nnflow.report.pictures import LARGEST_SVG, picture, squeezed
+
+
+class Thing:
+    """Two lines."""
+
+    caption = ""
+    needs = ("summary",)
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    """A folder with a figure of so many lines, as `draw` writes it."""
+
+    def draw(lines: int):
+        matplotlib.use("Agg")
+        figure, axes = plt.subplots(figsize=(3.3, 2))
+        wave = np.sin(np.linspace(0, 40, 400))
+        for i in range(lines):
+            axes.plot(wave * i, alpha=0.5)
+        axes.set_title("0.123456789 <&> “q”")
+        (tmp_path / "figures").mkdir(exist_ok=True)
+        with matplotlib.rc_context({"svg.fonttype": "none", "path.simplify": False}):
+            for ending in ("svg", "png"):
+                figure.savefig(tmp_path / f"figures/thing.{ending}", dpi=200)
+        plt.close(figure)
+        return tmp_path
+
+    return draw
+
+
+def test_a_drawing_of_few_lines_stays_lines_and_keeps_its_words(drawn):
+    folder = drawn(2)
+    found = picture(folder, "thing", Thing())
+    head, _, lines = found.image.partition(",")
+    assert head == "data:image/svg+xml" and len(found.image) <= LARGEST_SVG
+    assert not set('"&#') & set(lines)
+    svg = urllib.parse.unquote(lines)
+    assert "0.123456789 &lt;&amp;&gt; “q”" in svg
+    assert len(svg) < 0.8 * len((folder / "figures/thing.svg").read_bytes())
+    assert (found.width, found.height, found.caption) == (317, 192, "Two lines.")
+
+
+def test_a_drawing_of_many_lines_becomes_pixels_that_look_alike(drawn):
+    folder = drawn(60)
+    found = picture(folder, "thing", Thing())
+    head, _, content = found.image.partition(",")
+    assert head == "data:image/webp;base64"
+    shown = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+    given = Image.open(folder / "figures/thing.png").convert("RGB")
+    assert shown.size == given.size
+    difference = np.abs(np.asarray(shown, float) - np.asarray(given, float))
+    assert difference.mean() < 2 and np.asarray(shown)[0, 0].min() == 255
+    assert len(found.image) < len((folder / "figures/thing.png").read_bytes())
+
+
+def test_coordinates_are_rounded_and_transforms_are_not():
+    svg = b"""<?xml version="1.0"?><svg><path d="M 1.23456 2.5" transform="scale(0.015625)"/>
+<text>1.23456</text></svg>"""
+    kept = "<svg><path d='M 1.23 2.5' transform='scale(0.015625)'/><text>1.23456</text></svg>"
+    assert squeezed(svg).decode() == kept
+
+
+def test_a_figure_that_is_missing_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"thing\.svg"):
+        picture(tmp_path, "thing", Thing())
