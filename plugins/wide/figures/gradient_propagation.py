@@ -60,6 +60,7 @@ class GradientPropagation(Figure):
             at = len(layer) // 3 if float(one["limit"][0]) < 0.3 else 0
             axis.annotate(label, (layer[at], one["limit"][at]), (8, -13 if shrinks else 6), **TEXT)
         axis.set_yscale("log")
+        axis.margins(y=0.15)  # room for the label of the highest line
 
     def _kinds(self, axis, one):
         layer = one["layer"].values

@@ -32,7 +32,7 @@ class Trainability(Figure):
         self._scale(over_scale, found, float(line))
         titles = r"Networks train deepest around $\chi_1 = 1$", r"Depth grows with $\xi_c$ and time"
         for letter, axis, title in zip("ab", (over_map, over_scale), titles, strict=True):
-            axis.set_title(f"({letter}) {title}", loc="left", fontsize=9)
+            axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
             axis.tick_params(labelsize=7)
         return figure
 
