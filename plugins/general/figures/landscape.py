@@ -52,10 +52,10 @@ class Landscape(Figure):
         figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
         for axis in axes.flat[len(shown) :]:
             axis.set_visible(False)
-        titles, counts = [], []
+        titles, counts, known = [], [], False
         for axis, configuration in zip(axes.flat, shown, strict=False):
             _contours(axis, results["loss_grid"].sel(configuration=configuration.label), self.floor)
-            self._ways(axis, results.at("training", configuration.label))
+            known |= self._ways(axis, results.at("training", configuration.label))
             ends = results.at("critical_points", configuration.label)
             counts.append(_marks(axis, configuration.settings.model, ends))
             axis.set(xlabel=symbol(self.along[0]), ylabel=symbol(self.along[1]))
@@ -64,7 +64,8 @@ class Landscape(Figure):
         legend_below(figure, axes, columns=5)
         figure.suptitle(_told(titles, counts))
         drawn = min(self.runs, *(configuration.settings.runs for configuration in shown))
-        note(figure, f"ways of {drawn} runs, a dot at each tenfold step")
+        if known:
+            note(figure, f"ways of {drawn} runs, a dot at each tenfold step")
         return figure
 
     def _shown(self, results) -> list:
@@ -82,10 +83,11 @@ class Landscape(Figure):
             configurations.values()
         )[: self.most]
 
-    def _ways(self, axis, trained) -> None:
+    def _ways(self, axis, trained) -> bool:
+        """Draws the ways; were they recorded?"""
         names = [f"trace_{name}" for name in self.along]
         if any(name not in trained for name in names):
-            return
+            return False
         steps = trained["trace_step"].values
         for run in range(min(self.runs, trained.sizes["run"])):
             way = np.stack([trained[name].values[run] for name in names])
@@ -93,6 +95,7 @@ class Landscape(Figure):
             if known.any():
                 _way(axis, *way[:, known])
                 _times(axis, steps[known], *way[:, known])
+        return True
 
 
 def _times(axis, steps: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
@@ -146,11 +149,15 @@ def _way(axis, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def _marks(axis, model, ends) -> dict[str, int]:
-    """One mark for each family of critical points; how many there are of each kind."""
+    """One mark for each family of critical points, at a run that ended within the panel, if any
+    did; how many families there are of each kind."""
     parts = [ends[name].values for name in model.shapes()]
     places = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
     kinds = ends["kind"].attrs["flag_meanings"].split()
-    _, rows = np.unique(ends["family"].values, return_index=True)
+    sides = np.array([axis.get_xlim(), axis.get_ylim()])
+    inside = ((places >= sides[:, 0]) & (places <= sides[:, 1])).all(axis=1)
+    order = np.argsort(~inside, kind="stable")
+    rows = order[np.unique(ends["family"].values[order], return_index=True)[1]]
     counts = {}
     for kind, mark in MARKS.items():
         chosen = rows[ends["kind"].values[rows] == kinds.index(kind)]
