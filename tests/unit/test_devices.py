@@ -146,14 +146,21 @@ def test_convex_sets(name):
     arrays = {"inputs": draw[:, :3], "targets": draw[:, 3]}
     here, away = objectives(LeastSquares(), arrays, SETS[name])
     weights = here.retract(weights_of(here.model))
-    expected = judge(here, polish(OnFace(here), weights, 1.0), Classify())
+
+    def judged(objective, start):
+        ends = polish(OnFace(objective), start, 1.0)
+        residual = torch.linalg.vector_norm(objective.stationarity(ends), dim=1)
+        smooth = objective.smooth(ends)
+        return judge(objective, ends, Classify(), residual.cpu().numpy(), smooth.cpu().numpy())
+
+    expected = judged(here, weights)
     with Pretended():
         moved = there(weights)
         same(away.retract(3 * moved), here.retract(3 * weights))
         same(away.stationarity(moved), here.stationarity(weights))
         if name in ("ball", "simplex"):
             same(SETS[name].extreme(moved), SETS[name].extreme(weights))
-        found = judge(away, polish(OnFace(away), moved, 1.0), Classify())
+        found = judged(away, moved)
     for column, values in expected.items():
         np.testing.assert_allclose(found[column], values, atol=1e-12)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from nnflow import cli
+from nnflow.cli import stages as cli
 from nnflow.stages import classify, spectrum, train  # noqa: F401 — before the processes part
 
 PARTS = 10

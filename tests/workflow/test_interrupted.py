@@ -163,6 +163,8 @@ def test_what_is_interrupted_leaves_no_job_and_a_clean_folder(project, how, plai
         drain(master)
         time.sleep(0.1)
     os.close(master)
+    while jobs(project.folder) and time.monotonic() < until:  # what they are forked from ends last
+        time.sleep(0.1)
     left = jobs(project.folder)
     for job in left:
         job.kill()

@@ -196,7 +196,7 @@ class TorchModule(Model):
 
         def price(outputs, weights):
             if isinstance(network.loss, Loss):
-                return network._priced(outputs, targets)
+                return network._losses(outputs, targets)
             each = [_run_data(data, r)["targets"] for r in runs]
             return torch.stack([network.function_loss(outputs[r], each[r]) for r in runs])
 

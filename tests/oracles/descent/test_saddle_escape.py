@@ -84,6 +84,7 @@ def test_columns_of_saddle_steps():
         "zero_converges": [share(1, 2)],
         "border_converges": [share(1, 2)],
         "escape_misses": [share(0, draws)],
+        "stays": [share(draws, draws)],
         "heavy_ball_error": [Between(0, 1e-10)],
         "counterexample_rate": [pytest.approx(1.0542, abs=1e-3)],
         "lands_beyond": [(Between(0.4, 0.6), Between(0.3, 0.6), Between(0.4, 0.7))],

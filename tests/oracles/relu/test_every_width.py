@@ -192,12 +192,13 @@ def test_columns_of_every_width(monkeypatch):
 
 def test_boxes_that_prove_nothing_or_do_not_meet_are_counted(monkeypatch):
     monkeypatch.setattr(module("every_width"), "WIDTHS", (6,))
-    monkeypatch.setattr(BOXES, "connected", lambda a, b: False)
-    monkeypatch.setattr(BOXES, "crossing", lambda low, high, width: (None, []))
+    boxes = module("_type_two_boxes")  # as the analysis imports it now
+    monkeypatch.setattr(boxes, "connected", lambda a, b: False)
+    monkeypatch.setattr(boxes, "crossing", lambda low, high, width: (None, []))
     parts = [(box, replace(said, split_high=0.1)) for box, said in boxes_between(0.0, 0.01)]
     good, bad = boxes_between(0.0, 0.01), parts
     for made, undecided in ((good, 0), (bad, len(bad))):
-        monkeypatch.setattr(BOXES, "cover", lambda *_, made=made: iter(made))
+        monkeypatch.setattr(boxes, "cover", lambda *_, made=made: iter(made))
         found = analysis("every_width", from_k=10**4).compute(Handmade())
         assert found["boxes"].item() == len(made) - undecided
         assert found["undecided"].item() == undecided

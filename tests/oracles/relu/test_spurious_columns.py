@@ -342,10 +342,10 @@ def test_columns_of_symmetric_families():
         )
     }
     proved = {
-        "two": certificates(("saddle", 1e-12, 0.039, 0.041, -0.03, -0.02)),
+        "two": certificates(("saddle", 1e-12, 0.039, 0.041, -9.0, 8.0)),
         # the first one counts
         "one": certificates(
-            ("spurious_minimum", 2e-12, 0.029, 0.031, 0.01, 0.02), ("saddle", 1, 2, 3, 4, 5)
+            ("spurious_minimum", 2e-12, 0.029, 0.031, -7.0, 6.0), ("saddle", 1, 2, 3, 4, 5)
         ),
         "all": certificates(),
     }
@@ -370,8 +370,8 @@ def test_columns_of_symmetric_families():
         "proved_saddle": [1, 0, 0],
         "proved_distance": [1e-12, 2e-12, NAN],
         "lowest_eigenvalue": [
-            (whole["two"].values[0], -0.03, -0.02),
-            (whole["one"].values[0], 0.01, 0.02),
+            (whole["two"].values[0], -9.0, 8.0),
+            (whole["one"].values[0], -7.0, 6.0),
             (whole["all"].values[0], NAN, NAN),
         ],
         "eigenvalue_residual": [Between(0, 1e-13)] * 3,

@@ -125,7 +125,7 @@ def test_columns_of_mean_field_pairs():
 
 
 def test_the_task_is_what_it_says():
-    plugin = analysis("mean_field_pairs", activation="tanh", widths=[30, 60], inputs=[2])
+    plugin = analysis("mean_field_pairs", activations=["tanh"], widths=[30, 60], inputs=[2])
     x, y, probes = plugin._task(3, 2)
     assert x.shape == (plugin.samples, 2) and probes.shape[1] == 2
     np.testing.assert_allclose(y, np.sin(2 * x[:, 0]) + 0.5 * (x[:, 0] + x[:, 1]))

@@ -145,6 +145,7 @@ def test_columns_of_signal_exercises():
         "one_error": [Between(0, 1e-13)],
         "chi1_error": [Between(1e-14, 1e-8)],
         "a_error": [Between(1e-14, 1e-8)],
+        "a_formula_error": [Between(0, 1e-8)],
         "b_error": [Between(1e-14, 1e-8)],
         # ReLU has no fixed point at (4, 1/2), and erf needs 63 layers for e⁻¹ at (1.5, .1)
         "followed": [10],

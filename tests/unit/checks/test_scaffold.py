@@ -65,15 +65,22 @@ def ran(project, monkeypatch, name):
     return project / "results/quick" / name
 
 
+@pytest.fixture
+def fresh(tmp_path, monkeypatch):
+    """An empty folder beside the plugins that come with nnflow."""
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    registry.registry.cache_clear()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in scaffold.FOLDERS if kind != "model"])
-def test_a_new_plugin_passes_its_checks_and_its_study_runs(tmp_path, monkeypatch, kind):
-    file = new_plugin(kind, "fresh_idea", tmp_path)
-    monkeypatch.chdir(tmp_path)
+def test_a_new_plugin_passes_its_checks_and_its_study_runs(fresh, monkeypatch, kind):
+    file = new_plugin(kind, "fresh_idea", fresh)
     found = reload()
     assert str(file.resolve()) not in found.problems
     assert found.plugins[scaffold.FOLDERS[kind]]["fresh_idea"].__name__ == "FreshIdea"
-    folder = ran(tmp_path, monkeypatch, "fresh_idea")
+    folder = ran(fresh, monkeypatch, "fresh_idea")
     assert list((folder / "figures").glob("*.svg"))
     (ends, *_) = store.read(folder / "critical_points.nc").values()
     assert np.isfinite(ends["loss"].values).all()
@@ -85,9 +92,9 @@ def test_a_new_plugin_passes_its_checks_and_its_study_runs(tmp_path, monkeypatch
 
 
 @pytest.mark.slow
-def test_a_new_study_runs(tmp_path, monkeypatch):
-    new_study("fresh_idea", tmp_path)
-    folder = ran(tmp_path, monkeypatch, "fresh_idea")
+def test_a_new_study_runs(fresh, monkeypatch):
+    new_study("fresh_idea", fresh)
+    folder = ran(fresh, monkeypatch, "fresh_idea")
     assert (folder / "claims.csv").read_text().count(",reproduced,") == 2
 
 

@@ -76,8 +76,8 @@ def complaint(tmp_path, text):
     [
         (
             "himmelblau",
-            "toy_valley, epsilon: 0.1",
-            "certify: the model 'toy_valley' gives no enclosure",
+            "mueller_brown",
+            "certify: the model 'mueller_brown' gives no enclosure",
         ),
         ("certify: {}", "certify: {mots: 3}", "certify.mots: unknown key (did you mean 'most'?)"),
         ("certify: {}", "certify: {precision: 3}", "certify.precision"),
