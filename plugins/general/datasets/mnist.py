@@ -43,10 +43,10 @@ SOURCES = (
 
 
 class Mnist(Dataset):
-    """MNIST (LeCun, Cortes & Burges 1998): 60,000 images of handwritten digits, and 10,000 held out.
+    """MNIST (LeCun, Cortes & Burges 1998): 60,000 handwritten digits, and 10,000 held out.
 
-    `inputs` (sample, side²), pixels divided by 255, and `targets` (sample,), the digits 0 to 9; held
-    out: `test_inputs` and `test_targets`. The four original files are looked for in the folder
+    `inputs` (sample, side²), pixels divided by 255, and `targets` (sample,), the digits 0 to 9;
+    held out: `test_inputs` and `test_targets`. The four original files are looked for in the folder
     `mnist` of the data folder; those that are missing there are downloaded (11 MB).
     """
 

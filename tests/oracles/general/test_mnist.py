@@ -71,9 +71,11 @@ def test_a_pixel_of_a_shrunk_image_is_the_mean_over_its_area(folder, images, sid
 
 
 def test_too_many_samples_are_a_mistake(folder):
-    with pytest.raises(UserError, match="^dataset 'mnist': samples: 6 asked for, but there are 5$"):
+    with pytest.raises(
+        UserError, match=r"^dataset 'mnist': samples: 6 asked for, but there are 5$"
+    ):
         mnist(samples=6).load(folder)
-    with pytest.raises(UserError, match="test_samples: 7 asked for, but there are 5$"):
+    with pytest.raises(UserError, match=r"test_samples: 7 asked for, but there are 5$"):
         mnist(test_samples=7).load(folder)
 
 
@@ -120,7 +122,7 @@ def test_missing_files_are_downloaded_with_a_bar(served, tmp_path, capsys):
 
 def test_a_download_with_another_hash_is_not_kept(served, tmp_path):
     (served / "mnist" / "inputs.gz").write_bytes(b"something else")
-    with pytest.raises(UserError, match="inputs.gz is missing, and can't be downloaded"):
+    with pytest.raises(UserError, match=r"inputs.gz is missing, and can't be downloaded"):
         mnist().load(tmp_path / "other")
     assert os.listdir(tmp_path / "other" / "mnist") == []
 
