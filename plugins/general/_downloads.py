@@ -47,6 +47,7 @@ def _download(address: str, file: Path, sha256: str) -> None:
     """Beside the file first: it is whole once it is there. Raises OSError or ValueError."""
     import pooch
 
+    pooch.get_logger().setLevel("WARNING")  # the bar says what is downloaded
     with _Bar(file.name) as bar:
         pooch.retrieve(
             address, f"sha256:{sha256}", file.name, file.parent, None,
