@@ -107,18 +107,44 @@ def merges(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray):
     return found
 
 
-def graphml(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> str:
-    """The graph as GraphML: a node for each minimum, an edge for each saddle, both with `loss`."""
+def drains(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """For each minimum the saddle at which it becomes connected to the lowest one, the highest on
+    the lowest way there; -1 for that one itself, and where none was found."""
+    chosen, lowest = np.full(len(heights), -1), int(np.argmin(heights))
+    for level, a, b in merges(heights, edges, levels):
+        if lowest in a | b:
+            joining = b if lowest in a else a
+            chosen[list(joining)] = int(np.flatnonzero(levels == level)[0])
+    return chosen
+
+
+def graphml(
+    heights: np.ndarray, edges: np.ndarray, levels: np.ndarray, proofs: dict | None = None
+) -> str:
+    """The graph as GraphML: a node for each minimum, an edge for each saddle, both with `loss` and,
+    where it is proved, `loss_low` and `loss_high`. proofs: {minimum or saddle: {loss_low: …}}."""
+    proofs = proofs or {}
     root = ElementTree.Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
     for place in ("node", "edge"):
-        key = {"id": place, "for": place, "attr.name": "loss", "attr.type": "double"}
-        ElementTree.SubElement(root, "key", key)
+        for name in ("loss", "loss_low", "loss_high"):
+            key = {"id": f"{place}_{name}", "for": place, "attr.name": name, "attr.type": "double"}
+            ElementTree.SubElement(root, "key", key)
     graph = ElementTree.SubElement(root, "graph", edgedefault="undirected")
     for number, height in enumerate(heights):
         node = ElementTree.SubElement(graph, "node", id=f"m{number}")
-        ElementTree.SubElement(node, "data", key="node").text = repr(float(height))
+        _numbers(node, "node", height, proofs.get("minimum"), number)
     for number, ((a, b), level) in enumerate(zip(edges, levels, strict=True)):
         ends = {"id": f"s{number}", "source": f"m{a}", "target": f"m{b}"}
         edge = ElementTree.SubElement(graph, "edge", ends)
-        ElementTree.SubElement(edge, "data", key="edge").text = repr(float(level))
+        _numbers(edge, "edge", level, proofs.get("saddle"), number)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _numbers(element, place: str, loss: float, proofs: dict | None, number: int) -> None:
+    values = {"loss": loss}
+    if proofs is not None:
+        values |= {name: proofs[name][number] for name in ("loss_low", "loss_high")}
+    for name, value in values.items():
+        if np.isfinite(value):
+            data = ElementTree.SubElement(element, "data", key=f"{place}_{name}")
+            data.text = repr(float(value))
