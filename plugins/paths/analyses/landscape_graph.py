@@ -17,13 +17,12 @@ from .._certified import certificates, certified, checked, role
 from .._graph import (
     descents,
     drains,
-    followed,
     graphml,
-    inertia,
     invariants,
     merges,
     representatives,
 )
+from .._refined import followed, inertia
 
 PARTS = ("minimum", "saddle")
 """Nodes and edges of the graph, and what each is to be proved."""

@@ -18,7 +18,7 @@ from nnflow.engine.objective import Objective
 from nnflow.interfaces.registry import registry
 from nnflow.proofs.certificates import check_file
 
-graph = module("_graph")
+graph, refined = module("_graph"), module("_refined")
 KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
 MINIMA = [[3.0, 2.0], [3.584428, -1.848127], [-3.779310, -3.283186], [-2.805118, 3.131313]]
 
@@ -34,7 +34,7 @@ def around(name, weights, rate, **settings):
         "model": model,
         "optimizer": registry().get("optimizers", "gradient_descent")(rate=rate),
     }
-    points = graph.polished(loss, weights.reshape(len(weights), -1)).reshape(weights.shape)
+    points = refined.polished(loss, weights.reshape(len(weights), -1)).reshape(weights.shape)
     axes = ("run", *(f"w{i}" for i in range(points.ndim - 1)))
     ends = xr.Dataset({"w": (axes, points), "kind": flags([0] * len(points), KINDS)})
     results = Handmade({"all": parts}, {"critical_points": {"all": ends}})
@@ -113,7 +113,7 @@ def test_a_maximum_or_a_saddle_of_index_two_is_neither():
     role, certificates = (getattr(module("_certified"), name) for name in ("role", "certificates"))
     model, loss = surface("himmelblau")
     points = np.array([[3.0, 2.0], [0.086678, 2.884255], [-0.270845, -0.923039]])
-    found = certificates(model, graph.polished(loss, points))
+    found = certificates(model, refined.polished(loss, points))
     rows = [{name: values[i] for name, values in found.items()} for i in range(3)]
     assert [role(row) for row in rows] == ["minimum", "saddle", "unproved"]
     assert all(row["distance"] < 1e-9 for row in rows)
@@ -233,11 +233,11 @@ def test_merges_are_at_the_lowest_saddles_that_join_groups():
 
 def test_following_the_lowest_mode_leads_up_to_the_saddle():
     _, loss = surface("mueller_brown")
-    found = graph.followed(loss, np.array([[-0.05, 0.55], [0.1, 0.35]]), 300)
-    index, nullity = graph.inertia(loss, found)
+    found = refined.followed(loss, np.array([[-0.05, 0.55], [0.1, 0.35]]), 300)
+    index, nullity = refined.inertia(loss, found)
     assert index.tolist() == [1, 1]
     assert nullity.tolist() == [0, 0]
     known = np.array([-72.248940, -40.664843])
     assert (np.abs(loss.loss(found)[:, None] - known).min(axis=1) < 1e-6).all()
     ends = graph.descents(loss, found, 2e-4, 20_000).reshape(-1, 2)
-    assert graph.inertia(loss, ends)[0].tolist() == [0] * 4
+    assert refined.inertia(loss, ends)[0].tolist() == [0] * 4
