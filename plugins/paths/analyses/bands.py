@@ -36,7 +36,8 @@ class Bands(Analysis):
     band's highest point need not be near one, and that a refined saddle joins the ends of its band
     is not checked. Bands that share ends (`all`) are not independent, and have no intervals. Their
     ends are refined to strict minima, and the spanning tree of lowest passes is over all of them:
-    its lowest and highest pass are refined heights, where every point of the tree could be refined.
+    its lowest and highest pass are heights refined by Newton steps, where these led to a critical
+    point, else the highest points of bands.
     """
 
     needs = ("training", "objective")
@@ -172,7 +173,9 @@ class Bands(Analysis):
                 "highest_index": int(refined["index"].max()),
                 "degenerate": int((refined["nullity"] > 0).sum()),
             }
-            heights = np.where(critical, refined["loss"], heights)
+            # that a point reached by following joins the ends of its band is not known
+            if self.refine_by == "newton":
+                heights = np.where(critical, refined["loss"], heights)
         if self.pairs == "all":
             passes = heights[spanning_tree(joined[1], heights)]
             row |= {"lowest_pass": float(passes.min()), "highest_pass": float(passes.max())}
