@@ -13,10 +13,10 @@ from nnflow.base.progress import ONLY_LOGS
 from nnflow.workflow import terminal
 from snakemake_logger_plugin_nnflow import LogHandler
 
-CLAIMS = """claim,study,kind,configuration,verdict
-loss,bowl,number,k=6,reproduced
-loss,bowl,number,k=7,reproduced
-sign,bowl,statement,,corrected
+CLAIMS = """claim,study,kind,configuration,verdict,note
+loss,bowl,number,k=6,reproduced,
+loss,bowl,number,k=7,reproduced,
+sign,bowl,statement,,corrected,
 """
 
 
