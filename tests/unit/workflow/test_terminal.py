@@ -50,7 +50,7 @@ def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
         tell(handler, LogEvent.JOB_FINISHED, job_id=number)
         tell(handler, LogEvent.PROGRESS, done=number + 1, total=4)
     (line,) = text().splitlines()
-    assert line.split() == ["bowl", "numbers:", "1", "reproduced;", "statements:", "1", "corrected"]
+    assert line.split() == ["bowl", "numbers:", "2", "reproduced;", "statements:", "1", "corrected"]
 
 
 def test_a_study_without_claims_is_done(tmp_path):
