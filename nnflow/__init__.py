@@ -78,6 +78,21 @@ def sealed(dataset):
     return _later("nnflow.proofs.certificates").sealed(dataset)
 
 
+def prove(enclosure, center, **options):
+    """What is proved of the critical point beside `center`, a Proof; nnflow/proofs/proof.py."""
+    return _later("nnflow.proofs.proof").prove(enclosure, center, **options)
+
+
+def lowest_pair(enclosure, center, radius, **options):
+    """Bounds of the two lowest Hessian eigenvalues in a box, by which index 1 is proved."""
+    return _later("nnflow.proofs.proof").lowest_pair(enclosure, center, radius, **options)
+
+
+def weakened(proof):
+    """A Proof stated a little weaker, so that it is proved again on another machine."""
+    return _later("nnflow.proofs.proof").weakened(proof)
+
+
 def complete_list(enclosure, box, **options):
     """All critical points in a box, proved complete; options: nnflow/proofs/complete.py."""
     return _later("nnflow.proofs.complete").complete_list(enclosure, box, **options)
@@ -132,11 +147,14 @@ __all__ = [
     "hookimpl",
     "levenberg_marquardt_step",
     "library",
+    "lowest_pair",
     "mean",
     "newton_step",
     "of_families",
     "open",
+    "prove",
     "sealed",
     "share",
     "torch",
+    "weakened",
 ]

@@ -71,6 +71,11 @@ class Plugin(Settings):
         """
         return ()
 
+    def fixed_files(self, folder: Path) -> tuple[Path, ...]:
+        """Files below `folder` whose content the code holds against a hash that it knows, such as
+        downloads: they need not be there yet, and nothing is made again for them."""
+        return ()
+
     def with_values(self, values: Mapping[str, Any]) -> Self:
         """A copy with other values of some settings, which are not checked: the arrays of those
         that vary. What the plugin has computed and kept is not carried over."""

@@ -79,6 +79,34 @@ def prove(
         return _prove(enclosure, center, radius)
 
 
+def lowest_pair(
+    enclosure: Enclosure, center: np.ndarray, radius: float, precision: int = 64
+) -> tuple[float, float]:
+    """(upper bound of the lowest, lower bound of the second lowest eigenvalue) of the Hessian in
+    the model's own weights, at each point of the box of half-width `radius`; infinite where not
+    proved. The critical point in the box has index 1 where the first is negative and the second
+    positive.
+
+    λ₂(M) ≥ λ₁(M + vvᵀ) for any vector v (Weyl): v is the lowest eigenvector in floating point, of
+    a length that lifts its eigenvalue to the highest.
+    """
+    with flint.ctx.workprec(precision):
+        matrix = enclosure.hessian(_box(center, radius))
+        guess = middle(matrix)
+        if not np.isfinite(guess).all():
+            return math.inf, -math.inf
+        values, vectors = np.linalg.eigh((guess + guess.T) / 2)
+        slack = SLACK * float(max(abs(values[0]), abs(values[-1])))
+        first = _up(_rayleigh(matrix, vectors[:, :1]))
+        if len(values) == 1:
+            return first, math.inf
+        lift = math.sqrt(values[-1] - values[0]) * vectors[:, :1]
+        column = exact(lift)
+        lifted = matrix + column * column.transpose()
+        near = (guess + guess.T) / 2 + lift @ lift.T
+        return first, _down(_proved_shift(lifted, near, float(values[1]) - slack))
+
+
 def weakened(proof: Proof) -> Proof:
     """The same, a little weaker (SLACK), so that another machine's guesses prove it too."""
     scale = max(abs(proof.min_eigenvalue_low), abs(proof.max_eigenvalue_low))

@@ -27,7 +27,7 @@ def naming_files(job: Job, plugins: Iterable[Plugin | None]) -> Iterator[None]:
         yield
     own = [Path.cwd(), *([job.data.resolve()] if job.data else [])]
     parts = [part for plugin in plugins if plugin is not None for part in plugin.plugins()]
-    named = [file.resolve() for part in parts for file in files_of(part, job.data or Path())]
+    named = [file.resolve() for part in parts for file in _known_to(part, job.data or Path())]
     for file in sorted(Path(name).resolve() for name in opened):
         inside = any(file.is_relative_to(folder) for folder in own)
         known = any(file.is_relative_to(other) for other in (*named, job.results.resolve()))
@@ -36,6 +36,10 @@ def naming_files(job: Job, plugins: Iterable[Plugin | None]) -> Iterator[None]:
                 f"{file.name} is read, and no plugin names it in its method `files`: a change of it"
                 " makes nothing again"
             )
+
+
+def _known_to(part: Plugin, data: Path) -> tuple[Path, ...]:
+    return (*files_of(part, data), *part.fixed_files(data))
 
 
 @contextmanager

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnflow import LevenbergMarquardtSteps, find_critical, torch
-
 LONGEST = 0.5
 """Longest step of a pivot, as a part of the distance between neighbours."""
-ZERO = 1e-7
-"""An eigenvalue is zero below this part of the largest magnitude, as when ends are classified."""
-CRITICAL = 1e-9
-"""A point is critical when its gradient norm is below this, as when ends are classified."""
 
 
 def straight(ends: np.ndarray, pivots: int) -> np.ndarray:
@@ -100,46 +94,6 @@ def sampled(loss, bands: np.ndarray, fine: int) -> tuple[np.ndarray, np.ndarray]
     inner = ((1 - t) * starts + t * ends).reshape(len(bands), -1, bands.shape[2])
     way = np.concatenate([inner, bands[:, -1:]], axis=1)
     return way, loss.loss(way.reshape(-1, way.shape[2])).reshape(way.shape[:2])
-
-
-class Problem:
-    """A landscape as what Newton's method asks of it."""
-
-    def __init__(self, loss) -> None:
-        self._loss = loss
-
-    def take(self, rows):
-        return self
-
-    def loss(self, weights):
-        return torch.as_tensor(self._loss.loss(weights.numpy()))
-
-    def gradient(self, weights):
-        return torch.as_tensor(self._loss.gradient(weights.numpy()))
-
-    def hessian(self, weights):
-        return torch.as_tensor(self._loss.hessian(weights.numpy()))
-
-
-def critical_beside(loss, points: np.ndarray, steps: int) -> dict[str, np.ndarray]:
-    """The critical points that Levenberg–Marquardt steps on ‖∇L‖² reach from the points (point,
-    weight): `weights`, `loss`, `gradient_norm`, `index` and `nullity` by eigenvalues of the
-    Hessian, -1 where the gradient does not vanish; `moved`, how far they lie."""
-    found = find_critical(
-        Problem(loss), torch.as_tensor(points), LevenbergMarquardtSteps(), steps, 1e-13
-    ).numpy()
-    values = np.linalg.eigvalsh(loss.hessian(found))
-    zero = np.abs(values) <= ZERO * np.abs(values).max(axis=1, keepdims=True)
-    norm = np.linalg.norm(loss.gradient(found), axis=1)
-    critical = norm < CRITICAL
-    return {
-        "weights": found,
-        "loss": loss.loss(found),
-        "gradient_norm": norm,
-        "index": np.where(critical, ((values < 0) & ~zero).sum(axis=1), -1),
-        "nullity": np.where(critical, zero.sum(axis=1), -1),
-        "moved": np.linalg.norm(found - points, axis=1),
-    }
 
 
 def spanning_tree(pairs: list[tuple[int, int]], heights: np.ndarray) -> list[int]:

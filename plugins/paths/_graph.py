@@ -6,15 +6,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from nnflow import LevenbergMarquardtSteps, find_critical, torch
+from nnflow import torch
 
 from ..general._flat import named_weights
-from ._bands import CRITICAL, ZERO, Problem
+from ._refined import polished
 
-LONGEST = 0.1
-"""Longest step of eigenvector following, in weights."""
-SMALLEST = 1e-3
-"""Curvatures below this count as this in its steps."""
 PUSH = 1e-3
 """How far from a saddle descents begin, in weights."""
 LEVEL = 1e-6
@@ -41,40 +37,6 @@ def representatives(model, loss, weights: np.ndarray, within: float) -> np.ndarr
         ):
             kept.append(int(row))
     return np.array(kept, dtype=int)
-
-
-def followed(loss, weights: np.ndarray, steps: int) -> np.ndarray:
-    """Points (point, weight) after eigenvector following: Newton's step, but uphill along the
-    lowest mode of the Hessian and downhill along all others (Cerjan & Miller 1981; Wales 1994),
-    then polished."""
-    weights = weights.copy()
-    for _ in range(steps):
-        gradient = loss.gradient(weights)
-        if (np.linalg.norm(gradient, axis=1) < CRITICAL).all():
-            break
-        values, vectors = np.linalg.eigh(loss.hessian(weights))
-        along = np.einsum("pij,pi->pj", vectors, gradient)
-        step = along / np.maximum(np.abs(values), SMALLEST)
-        step[:, 1:] *= -1
-        length = np.linalg.norm(step, axis=1, keepdims=True)
-        step *= np.minimum(1, LONGEST / np.maximum(length, 1e-300))
-        weights += np.einsum("pij,pj->pi", vectors, step)
-    return polished(loss, weights)
-
-
-def polished(loss, weights: np.ndarray) -> np.ndarray:
-    """The critical points beside the points, by damped Newton steps."""
-    method = LevenbergMarquardtSteps()
-    return find_critical(Problem(loss), torch.as_tensor(weights), method, 50, 1e-13).numpy()
-
-
-def inertia(loss, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index and nullity of points (point, weight); -1 where the gradient does not vanish."""
-    critical = np.linalg.norm(loss.gradient(weights), axis=1) < CRITICAL
-    values = np.linalg.eigvalsh(loss.hessian(weights))
-    zero = np.abs(values) <= ZERO * np.abs(values).max(axis=1, keepdims=True)
-    index, nullity = ((values < 0) & ~zero).sum(axis=1), zero.sum(axis=1)
-    return np.where(critical, index, -1), np.where(critical, nullity, -1)
 
 
 def descents(loss, saddles: np.ndarray, rate: float, steps: int) -> np.ndarray:
@@ -107,18 +69,44 @@ def merges(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray):
     return found
 
 
-def graphml(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> str:
-    """The graph as GraphML: a node for each minimum, an edge for each saddle, both with `loss`."""
+def drains(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """For each minimum the saddle at which it becomes connected to the lowest one, the highest on
+    the lowest way there; -1 for that one itself, and where none was found."""
+    chosen, lowest = np.full(len(heights), -1), int(np.argmin(heights))
+    for level, a, b in merges(heights, edges, levels):
+        if lowest in a | b:
+            joining = b if lowest in a else a
+            chosen[list(joining)] = int(np.flatnonzero(levels == level)[0])
+    return chosen
+
+
+def graphml(
+    heights: np.ndarray, edges: np.ndarray, levels: np.ndarray, proofs: dict | None = None
+) -> str:
+    """The graph as GraphML: a node for each minimum, an edge for each saddle, both with `loss` and,
+    where it is proved, `loss_low` and `loss_high`. proofs: {minimum or saddle: {loss_low: …}}."""
+    proofs = proofs or {}
     root = ElementTree.Element("graphml", xmlns="http://graphml.graphdrawing.org/xmlns")
     for place in ("node", "edge"):
-        key = {"id": place, "for": place, "attr.name": "loss", "attr.type": "double"}
-        ElementTree.SubElement(root, "key", key)
+        for name in ("loss", "loss_low", "loss_high"):
+            key = {"id": f"{place}_{name}", "for": place, "attr.name": name, "attr.type": "double"}
+            ElementTree.SubElement(root, "key", key)
     graph = ElementTree.SubElement(root, "graph", edgedefault="undirected")
     for number, height in enumerate(heights):
         node = ElementTree.SubElement(graph, "node", id=f"m{number}")
-        ElementTree.SubElement(node, "data", key="node").text = repr(float(height))
+        _numbers(node, "node", height, proofs.get("minimum"), number)
     for number, ((a, b), level) in enumerate(zip(edges, levels, strict=True)):
         ends = {"id": f"s{number}", "source": f"m{a}", "target": f"m{b}"}
         edge = ElementTree.SubElement(graph, "edge", ends)
-        ElementTree.SubElement(edge, "data", key="edge").text = repr(float(level))
+        _numbers(edge, "edge", level, proofs.get("saddle"), number)
     return ElementTree.tostring(root, encoding="unicode")
+
+
+def _numbers(element, place: str, loss: float, proofs: dict | None, number: int) -> None:
+    values = {"loss": loss}
+    if proofs is not None:
+        values |= {name: proofs[name][number] for name in ("loss_low", "loss_high")}
+    for name, value in values.items():
+        if np.isfinite(value):
+            data = ElementTree.SubElement(element, "data", key=f"{place}_{name}")
+            data.text = repr(float(value))

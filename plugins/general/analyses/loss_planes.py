@@ -12,6 +12,7 @@ from nnflow import Analysis, Streams, Table, UserError
 
 from .._directions import eigenvectors, filter_normalized, orthonormal, principal
 from .._flat import flat_weights
+from .._merge_tree import merge_tree
 
 Plane = Literal[
     "random", "filter_normalized", "top_eigenvectors", "bottom_eigenvectors", "runs", "trajectory"
@@ -26,6 +27,10 @@ GROUPS = 10
 """Groups of samples whose losses tell the sampling error of their mean."""
 WEIGHTS, LOSS, CURVATURE = "weight", "loss", "loss per squared weight"
 """Units."""
+
+
+BASINS = 8
+"""Basins that are kept of each plane."""
 
 
 class LossPlanes(Analysis):
@@ -44,6 +49,12 @@ class LossPlanes(Analysis):
     The loss is the model's own (batch norm and dropout are in the mode in which it is trained). The
     sampling error at W is the standard error of the mean over ten groups of samples. Losses that
     are not finite stay so.
+
+    Beside each plane stands its merge tree: `basin_place`, `basin_birth`, `basin_death` and
+    `basin_parent` of the BASINS most persistent basins of its grid, the deepest first. A grid does
+    not see basins narrower than its spacing, nor the exact height of a pass; a basin of a plane
+    need hold no minimum of L, as directions off the plane may lead down, and one at the border may
+    go on beyond it.
     """
 
     needs = ("training", "critical_points", "objective")
@@ -53,6 +64,8 @@ class LossPlanes(Analysis):
         "plane_sampling_error": "standard error of the loss at the center, from groups of samples",
         "plane_residual": "largest norm of Hv - lambda v of a plane's eigenvectors",
         "plane_share": "share of the trajectory's squared distances from its end in its plane",
+        "plane_basins": "most basins on a plane deeper than the sampling error of the loss",
+        "plane_persistence": "rise out of the deepest basin of a plane that merges with another",
     }
 
     planes: Annotated[list[Plane], Field(min_length=1)]
@@ -121,15 +134,13 @@ class LossPlanes(Analysis):
         sides = self._sides(marks, norm)
         measured, exact = _curvatures(loss, center, np.stack([first, second]), norm)
         own = {"runs": "mark", "trajectory": "kept"}.get(name)
+        values = loss.plane(center, first, second, *sides)
         return xr.Dataset(
             {
                 "x": ("x_place", sides[0], _said("distance along the first direction", WEIGHTS)),
                 "y": ("y_place", sides[1], _said("distance along the second direction", WEIGHTS)),
-                "loss": (
-                    ("y_place", "x_place"),
-                    loss.plane(center, first, second, *sides),
-                    _said("loss", LOSS),
-                ),
+                "loss": (("y_place", "x_place"), values, _said("loss", LOSS)),
+                **_tree(values, sides),
                 "norm": ((), norm, _said("norm of the weights at the center", WEIGHTS)),
                 "measured_curvature": (
                     "direction",
@@ -240,11 +251,48 @@ def _sampling_error(loss, center) -> float:
     return float(means.std(ddof=1) / np.sqrt(GROUPS))
 
 
+def _tree(values: np.ndarray, sides) -> dict:
+    """The merge tree of a plane, padded with NaN."""
+    found = merge_tree(values)
+    count = min(BASINS, len(found["birth"]))
+    rows, columns = found["place"][:count].T
+    parts = {
+        "place": np.stack([sides[0][columns], sides[1][rows]], axis=1),
+        "birth": found["birth"][:count],
+        "death": found["death"][:count],
+        "parent": found["parent"][:count].astype(float),
+    }
+    texts = {
+        "place": "where the basin's lowest grid point lies",
+        "birth": "lowest loss of the basin",
+        "death": "loss at which it merges with a deeper one, infinite: with none",
+        "parent": "number of that one; -1: none",
+    }
+    whole = {}
+    for name, part in parts.items():
+        padded = np.full((BASINS, *part.shape[1:]), np.nan)
+        padded[:count] = part
+        axes = ("basin", "axis")[: padded.ndim]
+        whole[f"basin_{name}"] = (axes, padded, {"long_name": texts[name]})
+    return whole
+
+
+def _depths(planes) -> tuple[int, float]:
+    """(most basins deeper than the sampling error on a plane, the deepest that merges)."""
+    depth = (planes["basin_death"] - planes["basin_birth"]).values
+    floor = np.nan_to_num(planes["sampling_error"].values)[:, None]
+    merging = depth[np.isfinite(depth)]
+    return int((depth > floor).sum(axis=1).max()), float(merging.max(initial=0.0))
+
+
 def _summary(planes) -> dict[str, float]:
     exact = planes["curvature"].values
     error = np.abs(planes["measured_curvature"].values - exact)
     residuals = planes["residual"].values
+    basins, persistence = _depths(planes)
     return {
+        "plane_basins": basins,
+        "plane_persistence": persistence,
         "plane_curvature_error": float((error / np.abs(exact).max(axis=1, keepdims=True)).max()),
         "plane_sampling_error": float(planes["sampling_error"].values[0]),
         "plane_residual": _largest(residuals),

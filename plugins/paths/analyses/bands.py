@@ -12,9 +12,10 @@ import nnflow
 from nnflow import Analysis, Table, UserError, mean, share
 
 from ...general._flat import named_weights
-from .._bands import critical_beside, inserted, relaxed, sampled, spanning_tree, spread, straight
+from .._bands import inserted, relaxed, sampled, spanning_tree, spread, straight
 from .._matching import permuted
 from .._pairs import barrier, disjoint_pairs, ends
+from .._refined import critical_beside, saddle_beside
 
 SAME = 1e-3
 """Ends closer than this are one minimum."""
@@ -32,8 +33,11 @@ class Bands(Analysis):
     equal distances. A barrier is the largest rise above the straight line between the ends' values;
     a band's is an upper bound of the lowest possible one. Its highest point is refined to a
     critical point where the network has at most `refine_up_to` weights, and counted by index; a
-    band's highest point need not be near one. The spanning tree of lowest passes is over all pairs:
-    its lowest and highest pass are refined heights, where every point of the tree could be refined.
+    band's highest point need not be near one, and that a refined saddle joins the ends of its band
+    is not checked. Bands that share ends (`all`) are not independent, and have no intervals. Their
+    ends are refined to strict minima, and the spanning tree of lowest passes is over all of them:
+    its lowest and highest pass are heights refined by Newton steps, where these led to a critical
+    point, else the highest points of bands.
     """
 
     needs = ("training", "objective")
@@ -46,6 +50,7 @@ class Bands(Analysis):
         "lowest_pass": "height of the lowest pass of the spanning tree",
         "highest_pass": "height of the highest pass of the spanning tree",
         "refined": "bands whose highest point was refined to a critical point",
+        "not_refined": "bands whose highest point was tried and led to none",
         "share_index_one": "share of these that have index 1 and nullity 0",
         "highest_index": "highest index among them",
         "degenerate": "of these, points whose Hessian has zero eigenvalues",
@@ -72,6 +77,11 @@ class Bands(Analysis):
     """Points on each segment where the loss is looked at."""
     refine_up_to: NonNegativeInt = 50
     """Most weights with which highest points are refined."""
+    refine_by: Literal["newton", "following"] = "newton"
+    """Newton steps lead to a critical point close by, of any index; `following` climbs along the
+    lowest mode of the Hessian and descends along all others, towards a saddle of index 1."""
+    refine_steps: PositiveInt = 200
+    """Most steps of that."""
 
     def compute(self, results):
         import xarray as xr
@@ -95,7 +105,7 @@ class Bands(Analysis):
             chosen = disjoint_pairs(min(self.most, len(weights)))
             minima = 2 * len(chosen)
         elif self.pairs == "all":
-            weights = _different(weights)[: self.most]
+            weights = self._minima(loss, weights)[: self.most]
             chosen, minima = list(itertools.combinations(range(len(weights)), 2)), len(weights)
         else:
             right = loss.observables(weights)["accuracy"] == 1
@@ -110,6 +120,15 @@ class Bands(Analysis):
             )
         return (np.stack([weights[list(pair)] for pair in chosen]), chosen), minima
 
+    def _minima(self, loss, weights) -> np.ndarray:
+        """The different ends; where networks are small enough, the strict minima beside them."""
+        weights = _different(weights)
+        if weights.shape[1] > self.refine_up_to:
+            return weights
+        found = critical_beside(loss, weights, self.refine_steps)
+        strict = (found["index"] == 0) & (found["nullity"] == 0)
+        return _different(found["weights"][strict].reshape(-1, weights.shape[1]))
+
     def _bands(self, loss, rate: float, joined) -> dict[str, np.ndarray]:
         bands = straight(joined[0], self.pivots)
         for cycle in range(self.cycles):
@@ -120,17 +139,26 @@ class Bands(Analysis):
         top = way[np.arange(len(way)), values.argmax(axis=1)]
         refined = None
         if top.shape[1] <= self.refine_up_to:
-            refined = critical_beside(loss, top, 200)
+            beside = {"newton": critical_beside, "following": saddle_beside}[self.refine_by]
+            refined = beside(loss, top, self.refine_steps)
         return {"band": bands, "way": way, "values": values, "refined": refined}
+
+    def _mean(self, values: np.ndarray):
+        """With its interval, which bands that share ends have not."""
+        return mean(values) if self.pairs != "all" else (float(values.mean()), np.nan, np.nan)
+
+    def _share(self, part: int, whole: int):
+        found = share(part, whole)
+        return found if self.pairs != "all" else (found[0], np.nan, np.nan)
 
     def _row(self, loss, joined, found) -> dict:
         lines = sampled(loss, straight(joined[0], 2), found["values"].shape[1] - 1)[1]
         barriers = [_barriers(values) for values in (lines, found["values"])]
         row = {
             "bands": len(lines),
-            "barrier_straight": mean(barriers[0]),
-            "barrier_band": mean(barriers[1]),
-            "barrier_fall": mean(barriers[0] - barriers[1]),
+            "barrier_straight": self._mean(barriers[0]),
+            "barrier_band": self._mean(barriers[1]),
+            "barrier_fall": self._mean(barriers[0] - barriers[1]),
             "right_bands": _right(loss, found["way"]),
         }
         heights = found["values"].max(axis=1)
@@ -140,11 +168,14 @@ class Bands(Analysis):
             saddles = critical & (refined["index"] == 1) & (refined["nullity"] == 0)
             row |= {
                 "refined": int(critical.sum()),
-                "share_index_one": share(int(saddles.sum()), int(critical.sum())),
+                "not_refined": int((~critical).sum()),
+                "share_index_one": self._share(int(saddles.sum()), int(critical.sum())),
                 "highest_index": int(refined["index"].max()),
                 "degenerate": int((refined["nullity"] > 0).sum()),
             }
-            heights = np.where(critical, refined["loss"], heights)
+            # that a point reached by following joins the ends of its band is not known
+            if self.refine_by == "newton":
+                heights = np.where(critical, refined["loss"], heights)
         if self.pairs == "all":
             passes = heights[spanning_tree(joined[1], heights)]
             row |= {"lowest_pass": float(passes.min()), "highest_pass": float(passes.max())}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
 
@@ -9,7 +13,22 @@ import nnflow
 from nnflow import Analysis, Streams, Table, flag_mask
 
 from ...general._flat import flat_weights
-from .._graph import descents, followed, graphml, inertia, invariants, merges, representatives
+from .._certified import certificates, certified, checked, role
+from .._graph import (
+    descents,
+    drains,
+    graphml,
+    invariants,
+    merges,
+    representatives,
+)
+from .._refined import followed, inertia
+
+PARTS = ("minimum", "saddle")
+"""Nodes and edges of the graph, and what each is to be proved."""
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class LandscapeGraph(Analysis):
@@ -25,7 +44,13 @@ class LandscapeGraph(Analysis):
     minima from above, as a lower pass may have been missed: nothing here tells that all saddles
     were found. `minimum_loss` (configuration, minimum), `edge` (configuration, saddle, side) and
     `saddle_loss` (configuration, saddle) are the graph; `graphml` (configuration, text) is it as a
-    text.
+    text. `pass_saddle` (configuration, minimum) is the saddle over which a family drains into the
+    lowest one on its lowest way, which `drains_directly` tells to be one descent.
+
+    Where the model gives an enclosure, minima and saddles are proved in ball arithmetic: each lies
+    alone in a box, is a strict minimum or has index 1, and has a loss between `_loss_low` and
+    `_loss_high`. `nnflow certificate check` proves them again. Which minima the descents from a
+    saddle reach is computed in floating point.
     """
 
     needs = ("critical_points", "objective")
@@ -36,8 +61,13 @@ class LandscapeGraph(Analysis):
         "joined": "families of minima that the edges join to the lowest one, itself included",
         "lowest_edge": "lowest saddle of an edge between two families",
         "highest_merge": "height at which the last family joins the lowest one, at most",
-        "barrier": "least barrier out of a family that is not the lowest, at most",
+        "barrier": "least rise to a saddle out of a family that is not the lowest, with the ends"
+        " of its proved interval",
         "gradient_norm": "largest gradient norm at a node or saddle",
+        "proved_minima": "families of minima that are proved to be strict minima",
+        "proved_saddles": "families of saddles that are proved to have index 1",
+        "unproved": "families of either that are not proved; none where nothing can be proved",
+        "height_width": "widest proved interval of the loss of a node or saddle",
     }
 
     starts: PositiveInt = 24
@@ -58,28 +88,27 @@ class LandscapeGraph(Analysis):
     def compute(self, results):
         import xarray as xr
 
-        table, parts, texts = Table(results, self.columns), [], []
+        table, parts, sealed = Table(results, self.columns), [], []
         for configuration, critical in results.each("critical_points"):
+            model = configuration.settings.model
             graph = self._graph(results, configuration, critical)
-            table.row(configuration, **_row(graph))
-            texts.append(graphml(graph["minimum_loss"], graph["edge"], graph["saddle_loss"]))
-            parts.append(
-                xr.Dataset(
-                    {
-                        "minimum_loss": ("minimum", graph["minimum_loss"], {"long_name": "loss"}),
-                        "edge": (("saddle", "side"), graph["edge"].astype(float)),
-                        "saddle_loss": ("saddle", graph["saddle_loss"], {"long_name": "loss"}),
-                    },
-                    {
-                        "minimum": np.arange(len(graph["minimum_loss"])),
-                        "saddle": np.arange(len(graph["saddle_loss"])),
-                    },
-                )
-            )
+            proofs = {part: certificates(model, graph[f"{part}_weights"]) for part in PARTS}
+            table.row(configuration, **(_row(graph) | _proved(graph, proofs)))
+            parts.append(_dataset(graph, proofs))
+            if model.enclosure() is not None:
+                sealed.append(_certified(configuration, graph, proofs))
         labels = [configuration.label for configuration in results.configurations]
         joined = xr.concat(parts, "configuration", join="outer").assign_coords(configuration=labels)
-        text = (("configuration", "text"), np.array(texts)[:, None], {"long_name": "GraphML"})
-        return xr.merge([joined, table.dataset()]).assign(graphml=text)
+        dataset = xr.merge([joined, table.dataset()])
+        if not sealed:
+            return dataset
+        found = dataset.merge(xr.concat(sealed, "certificate", join="outer"))
+        described = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return nnflow.sealed(found.assign_attrs(analysis=described))
+
+    def check(self, dataset: xr.Dataset) -> Iterator[tuple[str, bool, str]]:
+        """Prove every minimum and saddle of the file again."""
+        return checked(dataset)
 
     def _graph(self, results, configuration, critical) -> dict[str, np.ndarray]:
         model, loss = configuration.settings.model, results.objective(configuration)
@@ -103,6 +132,8 @@ class LandscapeGraph(Analysis):
         nodes = nodes[representatives(model, loss, nodes, self.within)]
         edge = np.array([[_nearest(model, loss, nodes, end) for end in pair] for pair in ends])
         return {
+            "minimum_weights": nodes,
+            "saddle_weights": saddles,
             "minimum_loss": loss.loss(nodes),
             "saddle_loss": loss.loss(saddles) if len(saddles) else np.zeros(0),
             "edge": edge.reshape(-1, 2).astype(int),
@@ -120,6 +151,76 @@ class LandscapeGraph(Analysis):
         drawn /= np.linalg.norm(drawn, axis=2, keepdims=True)
         moved = np.einsum("psm,pwm->psw", drawn, vectors[:, :, :modes])
         return (minima[:, None] + self.distance * moved).reshape(-1, minima.shape[1])
+
+
+def _dataset(graph, proofs):
+    """The graph of one configuration."""
+    import xarray as xr
+
+    heights, levels, edges = (graph[name] for name in ("minimum_loss", "saddle_loss", "edge"))
+    chosen = drains(heights, edges, levels)
+    lowest = int(heights.argmin())
+    direct = [
+        saddle >= 0 and set(edges[saddle]) == {place, lowest} for place, saddle in enumerate(chosen)
+    ]
+    text = "saddle of the lowest way to the lowest minimum; NaN: none found, or the lowest itself"
+    variables = {
+        "edge": (("saddle", "side"), edges.astype(float)),
+        "pass_saddle": (
+            "minimum", np.where(chosen < 0, np.nan, chosen), {"long_name": text}
+        ),
+        "drains_directly": (
+            "minimum",
+            np.where(chosen < 0, np.nan, direct),
+            {"long_name": "1: the two sides of that saddle are this minimum and the lowest one"},
+        ),
+        "graphml": ("text", [graphml(heights, edges, levels, proofs)], {"long_name": "GraphML"}),
+    }  # fmt: skip
+    for part in PARTS:
+        variables[f"{part}_loss"] = (part, graph[f"{part}_loss"], {"long_name": "loss"})
+        for end in ("low", "high"):
+            variables[f"{part}_loss_{end}"] = (
+                part,
+                proofs[part][f"loss_{end}"],
+                {"long_name": f"proved {'lower' if end == 'low' else 'upper'} bound of the loss"},
+            )
+    return xr.Dataset(variables, {part: np.arange(len(graph[f"{part}_loss"])) for part in PARTS})
+
+
+def _roles(proofs, part: str) -> np.ndarray:
+    """Which points of a part are proved to be what they stand for."""
+    count = len(proofs[part]["radius"])
+    rows = [{name: values[i] for name, values in proofs[part].items()} for i in range(count)]
+    return np.array([role(row) == part for row in rows], dtype=bool)
+
+
+def _proved(graph, proofs) -> dict:
+    """The columns of proofs; none where the model gives no enclosure."""
+    if not np.isfinite(proofs["minimum"]["radius"]).any():
+        return {}
+    held = [_roles(proofs, part) for part in PARTS]
+    widths = [found["loss_high"] - found["loss_low"] for found in proofs.values()]
+    minima, saddles, edges = proofs["minimum"], proofs["saddle"], graph["edge"]
+    low = _barrier(minima["loss_high"], edges, saddles["loss_low"])
+    high = _barrier(minima["loss_low"], edges, saddles["loss_high"])
+    return {
+        "proved_minima": int(held[0].sum()),
+        "proved_saddles": int(held[1].sum()),
+        "unproved": int((~np.concatenate(held)).sum()),
+        "height_width": float(np.concatenate(widths).max()),
+        "barrier": (_barrier(graph["minimum_loss"], edges, graph["saddle_loss"]), low, high),
+    }
+
+
+def _certified(configuration, graph, proofs):
+    """The certificates of what is proved."""
+    held = {part: np.flatnonzero(_roles(proofs, part)) for part in PARTS}
+    points = {part: graph[f"{part}_weights"][rows] for part, rows in held.items()}
+    found = {
+        part: {name: values[rows] for name, values in proofs[part].items()}
+        for part, rows in held.items()
+    }
+    return certified(configuration, points, held, found)
 
 
 def _nearest(model, loss, nodes, end) -> int:
@@ -150,12 +251,6 @@ def _row(graph) -> dict:
     lowest = int(heights.argmin())
     with_lowest = [merge for merge in found if lowest in merge[1] | merge[2]]
     group = with_lowest[-1][1] | with_lowest[-1][2] if with_lowest else {lowest}
-    out = [
-        levels[apart & (edges == place).any(axis=1)].min(initial=np.inf) - heights[place]
-        for place in range(len(heights))
-        if place != lowest
-    ]
-    finite = [barrier for barrier in out if np.isfinite(barrier)]
     return {
         "minima": len(heights),
         "saddles": len(levels),
@@ -163,9 +258,21 @@ def _row(graph) -> dict:
         "joined": len(group),
         "lowest_edge": float(levels[apart].min()) if apart.any() else np.nan,
         "highest_merge": with_lowest[-1][0] if with_lowest else np.nan,
-        "barrier": float(min(finite)) if finite else np.nan,
+        "barrier": _barrier(heights, edges, levels),
         "gradient_norm": float(graph["gradient_norm"]),
     }
+
+
+def _barrier(heights, edges, levels) -> float:
+    """The least rise from a minimum that is not the lowest to a saddle that leads out of it."""
+    apart = edges[:, 0] != edges[:, 1]
+    rises = [
+        levels[apart & (edges == place).any(axis=1)].min(initial=np.inf) - height
+        for place, height in enumerate(heights)
+        if place != heights.argmin()
+    ]
+    finite = [rise for rise in rises if np.isfinite(rise)]
+    return float(min(finite)) if finite else np.nan
 
 
 @nnflow.hookimpl

@@ -171,14 +171,15 @@ def _adjusted(loss, model, way, t) -> np.ndarray:
     interpolated outputs of the ends; the ends stay."""
     inputs, biases = model.widths[0], []
     ensembles, output_biases = neurons(model, way)
-    features = _features(model, loss.data["inputs"], ensembles[..., : inputs + 1])
     first, last = (
-        features[place] @ np.vstack([ensembles[place, :, inputs + 1 :], output_biases[place]])
+        _features(model, loss.data["inputs"], ensembles[place, :, : inputs + 1])
+        @ np.vstack([ensembles[place, :, inputs + 1 :], output_biases[place]])
         for place in (0, -1)
     )
     moved = ensembles.copy()
     for place, part in enumerate(t):
-        x, wanted = features[place], (1 - part) * first + part * last
+        x = _features(model, loss.data["inputs"], ensembles[place, :, : inputs + 1])
+        wanted = (1 - part) * first + part * last
         gram = x.T @ x
         gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
         solved = np.linalg.solve(gram, x.T @ wanted)
@@ -190,10 +191,10 @@ def _adjusted(loss, model, way, t) -> np.ndarray:
 
 
 def _features(model, inputs: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Outputs of the hidden neurons and a 1, (point, sample, neuron + 1)."""
-    sums = inputs @ np.swapaxes(first[..., :-1], 1, 2) + first[:, None, :, -1]
+    """Outputs of the hidden neurons of one network and a 1, (sample, neuron + 1)."""
+    sums = inputs @ first[:, :-1].T + first[:, -1]
     values = model.activation(torch.as_tensor(sums)).numpy()
-    return np.concatenate([values, np.ones_like(values[..., :1])], axis=2)
+    return np.column_stack([values, np.ones(len(values))])
 
 
 def _worst(loss, way) -> list[float]:

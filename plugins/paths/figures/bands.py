@@ -38,10 +38,13 @@ class Bands(Figure):
             axes[number].set_title(f"({letter}) {_short(label)}", fontsize=8)
         _barriers(axes[-1], found, chr(ord("a") + len(shown)))
         kept = (found["barrier_band"] / found["barrier_straight"]).values
-        figure.suptitle(
-            f"Bands keep {kept.min():.0%} to {kept.max():.0%} of the barriers", fontsize=8
-        )
+        figure.suptitle(f"Bands keep {_range(kept)} of the barriers", fontsize=8)
         return figure
+
+
+def _range(shares: np.ndarray) -> str:
+    ends = dict.fromkeys(f"{share:.0%}" for share in (shares.min(), shares.max()))
+    return " to ".join(ends)
 
 
 def _short(label: str) -> str:

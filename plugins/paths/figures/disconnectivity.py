@@ -14,7 +14,8 @@ from .._graph import merges
 
 class Disconnectivity(Figure):
     """Families of minima (lower ends of the lines, at their loss) and the lowest saddle found at
-    which they become connected (where lines meet); heights of saddles are upper bounds (≤). After
+    which they become connected (where lines meet). Heights of saddles are upper bounds (≤) of
+    barriers, and upper ends of proved intervals where the model gives enclosures. After
     Becker & Karplus 1997 and Wales, Miller & Walsh 1998, Fig. 1."""
 
     needs = ("landscape_graph",)
@@ -48,6 +49,8 @@ def _tree(axis, part) -> None:
     heights = part["minimum_loss"].values
     heights = heights[np.isfinite(heights)]
     levels, edges = part["saddle_loss"].values, part["edge"].values
+    upper = part["saddle_loss_high"].values
+    levels = np.where(np.isfinite(upper), upper, levels)
     known = np.isfinite(levels)
     steps = merges(heights, edges[known].astype(int), levels[known])
     order = _order(heights, steps)
@@ -60,7 +63,7 @@ def _tree(axis, part) -> None:
             axis.plot([x_from, x_from, x], [y_from, level, level], color="C0", lw=1.2)
         top[a | b] = (x, level)
         axis.annotate(
-            f"≤ {level:.4g}", (x, level), (3, 3), textcoords="offset points", fontsize=6.5
+            f"≤ {_at_most(level)}", (x, level), (3, 3), textcoords="offset points", fontsize=6.5
         )
     for node in order:
         axis.plot(place[node], heights[node], "o", color="C1", ms=3.5, zorder=3)
@@ -69,9 +72,16 @@ def _tree(axis, part) -> None:
         axis.plot([x, x], [y, ceiling + 0.06 * (ceiling - heights.min() or 1)], color="C0", lw=1.2)
     axis.set_xticks([])
     axis.set_xlim(-0.6, max(len(order) - 0.4, 0.6))
-    axis.set_xlabel(f"{len(order)} minima", fontsize=8)
+    axis.set_xlabel(f"{len(order)} families of minima", fontsize=8)
     axis.spines["bottom"].set_visible(False)
     axis.tick_params(labelsize=7)
+
+
+def _at_most(level: float) -> str:
+    """Four digits, rounded up: what stands behind ≤ must not be less."""
+    from decimal import ROUND_CEILING, Context, Decimal
+
+    return f"{float(Context(prec=4, rounding=ROUND_CEILING).create_decimal(Decimal(level))):.4g}"
 
 
 def _inside(group, steps) -> bool:

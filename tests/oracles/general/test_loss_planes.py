@@ -11,7 +11,7 @@ from studies import module
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
-from nnflow.engine.objective import unflatten
+from nnflow.engine.objective import Objective, unflatten
 from nnflow.interfaces.registry import registry
 
 directions, flat = module("_directions"), module("_flat")
@@ -165,6 +165,8 @@ def test_columns_of_loss_planes():
         "plane_sampling_error": [_error_of_groups(objective, weights)],
         "plane_residual": [Between(1e-18, 1e-12)],
         "plane_share": [(16 + 4) / (16 + 4 + 1)],
+        "plane_basins": [1],
+        "plane_persistence": [0.0],
     }
     plugin = analysis("loss_planes", planes=["top_eigenvectors", "trajectory"], size=3)
     assert_columns(plugin, Around(objective, weights[:1], way), expected)
@@ -175,6 +177,34 @@ def _error_of_groups(objective, weights):
     groups = np.array_split(np.arange(25), 10)
     means = [loss.among(group).loss(weights[:1].numpy())[0] for group in groups]
     return np.std(means, ddof=1) / np.sqrt(10)
+
+
+def test_the_basins_of_a_plane_that_is_all_of_the_space():
+    """Himmelblau's four minima, at the distances of the plane's axes; the deepest pass that
+    merges two is its third saddle."""
+    model = registry().get("models", "himmelblau")()
+    objective = Objective(model, {}, Streams(0, "all", np.arange(1), "x"))
+    center = torch.tensor([[3.0, 2.0]], dtype=torch.float64)
+    found = planes(objective, center, planes=["top_eigenvectors"], size=161, reach=2.3)
+    assert found["plane_basins"] == 4
+    np.testing.assert_allclose(found["plane_persistence"], 104.0152, rtol=0.01)
+    part = found.isel(configuration=0, plane=0)
+    assert np.isnan(part["basin_birth"].values[4:]).all()
+    assert np.isinf(part["basin_death"].values).sum() == 1
+    minima = np.array(
+        [[3, 2], [3.584428, -1.848127], [-3.779310, -3.283186], [-2.805118, 3.131313]]
+    )
+    expected = np.sort(np.linalg.norm(minima - minima[0], axis=1))
+    distances = np.sort(np.linalg.norm(part["basin_place"].values[:4], axis=1))
+    np.testing.assert_allclose(distances, expected, atol=0.15)
+
+
+def test_basins_less_deep_than_the_sampling_error_are_not_counted():
+    depths = module("loss_planes")._depths
+    levels = {"basin_birth": [[0.0, 1.0, 2.0]], "basin_death": [[np.inf, 1.5, 2.1]]}
+    dataset = xr.Dataset({name: (("plane", "basin"), level) for name, level in levels.items()})
+    assert depths(dataset.assign(sampling_error=("plane", [0.2]))) == (2, 0.5)
+    assert depths(dataset.assign(sampling_error=("plane", [np.nan]))) == (3, 0.5)
 
 
 def test_kinks_are_seen_by_the_differences_alone(monkeypatch):

@@ -13,7 +13,7 @@ from nnflow.engine.objective import Objective
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
-bands = module("_bands")
+bands, refined = module("_bands"), module("_refined")
 
 
 def surface(name, data=None, **settings):
@@ -57,7 +57,7 @@ def test_pivots_are_inserted_where_the_loss_rises_between_two():
 
 @pytest.mark.parametrize(("point", "height"), [([-0.8, 0.6], -40.664843), ([0.2, 0.3], -72.248940)])
 def test_saddles_of_mueller_and_brown(point, height):
-    found = bands.critical_beside(surface("mueller_brown"), np.array([point]), 100)
+    found = refined.critical_beside(surface("mueller_brown"), np.array([point]), 100)
     assert found["loss"][0] == pytest.approx(height, abs=1e-6)
     assert (found["index"][0], found["nullity"][0]) == (1, 0)
     assert found["gradient_norm"][0] < 1e-9
@@ -77,7 +77,7 @@ def test_columns_of_bands_on_himmelblau():
     results = Handmade({"all": parts}, {"training": {"all": trained}})
     results.objective = lambda configuration: loss
     middle = loss.line(*minima[:2], np.linspace(0, 1, 10_001)).max()
-    only = (-np.inf, np.inf)
+    only = (np.nan, np.nan)
     assert_columns(
         analysis("bands", pairs="all", pivots=7, cycles=3, steps=80, insert=2, fine=9),
         results,
@@ -90,7 +90,8 @@ def test_columns_of_bands_on_himmelblau():
             "lowest_pass": [Between(13.311926, 13.311927)],
             "highest_pass": [Between(13.311926, 13.311927)],
             "refined": [1],
-            "share_index_one": [(1.0, 0.005, 1.0)],
+            "not_refined": [0],
+            "share_index_one": [(1.0, *only)],
             "highest_index": [1],
             "degenerate": [0],
             "right_bands": [np.nan],

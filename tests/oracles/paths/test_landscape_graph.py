@@ -1,5 +1,6 @@
 """The graph of Himmelblau's function, which is known, and of points that a symmetry repeats."""
 
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
@@ -8,13 +9,16 @@ import xarray as xr
 from handmade import Handmade, analysis, assert_columns
 from studies import module
 
+import nnflow
+from nnflow.base import store
 from nnflow.base.store import flags
 from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
 from nnflow.engine.objective import Objective
 from nnflow.interfaces.registry import registry
+from nnflow.proofs.certificates import check_file
 
-graph = module("_graph")
+graph, refined = module("_graph"), module("_refined")
 KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
 MINIMA = [[3.0, 2.0], [3.584428, -1.848127], [-3.779310, -3.283186], [-2.805118, 3.131313]]
 
@@ -30,7 +34,7 @@ def around(name, weights, rate, **settings):
         "model": model,
         "optimizer": registry().get("optimizers", "gradient_descent")(rate=rate),
     }
-    points = graph.polished(loss, weights.reshape(len(weights), -1)).reshape(weights.shape)
+    points = refined.polished(loss, weights.reshape(len(weights), -1)).reshape(weights.shape)
     axes = ("run", *(f"w{i}" for i in range(points.ndim - 1)))
     ends = xr.Dataset({"w": (axes, points), "kind": flags([0] * len(points), KINDS)})
     results = Handmade({"all": parts}, {"critical_points": {"all": ends}})
@@ -55,6 +59,106 @@ def test_the_graph_of_himmelblau():
     space = "{http://graphml.graphdrawing.org/xmlns}"
     assert len(list(document.iter(f"{space}node"))) == int(found["minima"][0])
     assert len(list(document.iter(f"{space}edge"))) == int(found["saddles"][0]) == len(levels)
+
+
+@pytest.fixture(scope="module")
+def proved():
+    """The graph around the global minimum of six ReLU neurons, with its certificates."""
+    start = np.eye(6)[None] + 1e-3
+    results = around("relu_teacher_student", start, 0.5, k=6, n=6)
+    return analysis("landscape_graph", starts=12).compute(results)
+
+
+def test_minima_and_saddles_are_proved(proved):
+    """From the global minimum a saddle leads back to it; its loss is known to five digits."""
+    assert proved["proved_minima"] == proved["minima"] >= 1
+    assert proved["proved_saddles"] == proved["saddles"] >= 1
+    assert proved["unproved"] == 0
+    low, found, high = (proved[f"saddle_loss{end}"].values[0] for end in ("_low", "", "_high"))
+    assert ((low < found) & (found < high) & (high < low + 1e-8)).all()
+    assert np.abs(low - 0.0237577).min() < 1e-7
+    assert float(proved["minimum_loss_low"][0, 0]) < 0 < float(proved["minimum_loss_high"][0, 0])
+
+
+def test_certificates_are_proved_again_from_the_file(proved, tmp_path):
+    path = tmp_path / "landscape_graph.nc"
+    store.write(path, {"": proved}, {})
+    outcomes = list(check_file(path))
+    assert len(outcomes) == proved.sizes["certificate"] >= 2
+    assert all(outcome.proved for outcome in outcomes)
+    changed = proved.copy(deep=True)
+    changed["loss_high"].values[-1] -= 1.0
+    store.write(path, {"": changed}, {})
+    assert any(outcome.proved is False for outcome in check_file(path))
+
+
+@pytest.mark.parametrize("how", ["a saddle as a minimum", "a good bound", "another place"])
+def test_a_sealed_lie_is_found(proved, tmp_path, how):
+    lie = proved.drop_vars("checksum").copy(deep=True)
+    last = {"certificate": -1}
+    if how == "a saddle as a minimum":
+        lie["stands_for"][last] = "minimum"
+    elif how == "a good bound":
+        lie["second_low"][last] = lie["second_low"][last] + 0.01
+    else:
+        lie["center"].values[-1] += 1e-6
+    path = tmp_path / "landscape_graph.nc"
+    store.write(path, {"": nnflow.sealed(lie)}, {})
+    outcomes = list(check_file(path))
+    assert outcomes[-1].proved is False
+    assert all(outcome.proved for outcome in outcomes[:-1])
+
+
+def test_a_maximum_or_a_saddle_of_index_two_is_neither():
+    role, certificates = (getattr(module("_certified"), name) for name in ("role", "certificates"))
+    model, loss = surface("himmelblau")
+    points = np.array([[3.0, 2.0], [0.086678, 2.884255], [-0.270845, -0.923039]])
+    found = certificates(model, refined.polished(loss, points))
+    rows = [{name: values[i] for name, values in found.items()} for i in range(3)]
+    assert [role(row) for row in rows] == ["minimum", "saddle", "unproved"]
+    assert all(row["distance"] < 1e-9 for row in rows)
+
+
+def test_a_model_without_an_enclosure_gets_no_certificates():
+    results = around("mueller_brown", np.array([[-0.558, 1.442]]), 2e-4)
+    found = analysis("landscape_graph", starts=4).compute(results)
+    assert found["minima"] >= 1
+    assert np.isnan(found["proved_minima"])
+    assert "certificate" not in found.dims
+
+
+def test_which_saddle_the_families_drain_over():
+    """0 is the lowest; 1 drains over saddle 2, 2 over 1 on its way, 3 is not joined."""
+    heights = np.array([0.0, 0.1, 0.2, 0.3])
+    edges, levels = np.array([[0, 0], [2, 1], [1, 0]]), np.array([0.9, 0.6, 0.5])
+    assert graph.drains(heights, edges, levels).tolist() == [-1, 2, 1, -1]
+
+
+def test_the_graph_is_read_by_networkx():
+    networkx = pytest.importorskip("networkx")
+    proofs = {
+        "minimum": {"loss_low": [-1e-9, 0.1], "loss_high": [1e-9, np.inf]},
+        "saddle": {"loss_low": [0.49, 0.69], "loss_high": [0.51, 0.71]},
+    }
+    edges, levels = np.array([[0, 1], [1, 1]]), np.array([0.5, 0.7])
+    text = graph.graphml(np.array([0.0, 0.2]), edges, levels, proofs)
+    found = networkx.parse_graphml(text, force_multigraph=True)
+    assert dict(found.nodes(data=True)) == {
+        "m0": {"loss": 0.0, "loss_low": -1e-9, "loss_high": 1e-9},
+        "m1": {"loss": 0.2, "loss_low": 0.1},
+    }
+    assert found.get_edge_data("m0", "m1") == {
+        "s0": {"loss": 0.5, "loss_low": 0.49, "loss_high": 0.51}
+    }
+    assert found.get_edge_data("m1", "m1")["s1"]["loss"] == 0.7
+
+
+def test_heights_on_labels_are_rounded_up():
+    figure = registry().get("figures", "disconnectivity")
+    at_most = sys.modules[figure.__module__]._at_most
+    for level in np.random.default_rng(0).uniform(1e-5, 1, 1000):
+        assert level <= float(at_most(level)) <= level * 1.001
+    assert at_most(0.5) == "0.5"
 
 
 def test_images_of_the_global_minimum_are_one_node():
@@ -90,8 +194,12 @@ def test_columns_of_a_graph_without_saddles():
             "joined": [1],
             "lowest_edge": [nan],
             "highest_merge": [nan],
-            "barrier": [nan],
+            "barrier": [(nan, nan, nan)],
             "gradient_norm": [0.0],
+            "proved_minima": [1],
+            "proved_saddles": [0],
+            "unproved": [0],
+            "height_width": [pytest.approx(0, abs=1e-8)],
         },
     )
 
@@ -125,11 +233,11 @@ def test_merges_are_at_the_lowest_saddles_that_join_groups():
 
 def test_following_the_lowest_mode_leads_up_to_the_saddle():
     _, loss = surface("mueller_brown")
-    found = graph.followed(loss, np.array([[-0.05, 0.55], [0.1, 0.35]]), 300)
-    index, nullity = graph.inertia(loss, found)
+    found = refined.followed(loss, np.array([[-0.05, 0.55], [0.1, 0.35]]), 300)
+    index, nullity = refined.inertia(loss, found)
     assert index.tolist() == [1, 1]
     assert nullity.tolist() == [0, 0]
     known = np.array([-72.248940, -40.664843])
     assert (np.abs(loss.loss(found)[:, None] - known).min(axis=1) < 1e-6).all()
     ends = graph.descents(loss, found, 2e-4, 20_000).reshape(-1, 2)
-    assert graph.inertia(loss, ends)[0].tolist() == [0] * 4
+    assert refined.inertia(loss, ends)[0].tolist() == [0] * 4

@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from nnflow.interfaces import Block, Enclosure
 from nnflow.proofs import proof
-from nnflow.proofs.proof import LOWER, UPPER, VERDICTS, Proof, prove, reason, verdict, weakened
+from nnflow.proofs.proof import (
+    LOWER,
+    UPPER,
+    VERDICTS,
+    Proof,
+    lowest_pair,
+    prove,
+    reason,
+    verdict,
+    weakened,
+)
 
 
 class Quartic(Enclosure):
@@ -190,3 +200,41 @@ def test_a_stated_bound_is_weaker_and_precision_is_put_back():
         bounds = getattr(weaker, name), getattr(raw, name)
         assert max(bounds) == bounds[name in LOWER]
     assert verdict(weaker, None) in VERDICTS
+
+
+class Rotated(Quartic):
+    """The same in axes that are turned, so that Hessians are not diagonal."""
+
+    def __init__(self, *scales):
+        super().__init__(*scales)
+        drawn = np.random.default_rng(0).standard_normal((len(scales), len(scales)))
+        self.turn = np.linalg.qr(drawn)[0]
+
+    def hessian(self, box):
+        turn = proof.exact(self.turn)
+        return turn * super().hessian(turn.transpose() * box) * turn.transpose()
+
+
+@pytest.mark.parametrize(
+    ("point", "pair"),
+    [([1, -1, 1], (2, 4)), ([0, 1, 1], (-1, 4)), ([0, 0, 1], (-2, -1)), ([1, 1, 0], (-3, 2))],
+)
+def test_the_two_lowest_eigenvalues(point, pair):
+    """Curvatures of Σ sᵢ(wᵢ² − 1)²/4 are 2sᵢ at ±1 and −sᵢ at 0; those of one negative curvature
+    are proved to have index 1, and no others."""
+    enclosure = Rotated(1.0, 2.0, 3.0)
+    first, second = lowest_pair(enclosure, enclosure.turn @ np.array(point, dtype=float), 1e-9)
+    assert pair[0] <= first < pair[0] + 1e-6
+    assert pair[1] - 1e-6 < second <= pair[1]
+    assert (first < 0 < second) == (point.count(0) == 1)
+
+
+def test_the_lowest_eigenvalues_of_a_wide_box_are_proved_of_all_its_points():
+    """Around (0, 1) curvatures are s(3w² − 1): −1 to −0.97, and 1.43 to 2.63 at most."""
+    first, second = lowest_pair(Quartic(1.0, 1.0), np.array([0.0, 1.0]), 0.1)
+    assert -0.97 - 1e-12 <= first < -0.9
+    assert 1.0 < second <= 3 * 0.9**2 - 1
+
+
+def test_one_weight_has_no_second_eigenvalue():
+    assert lowest_pair(Quartic(1.0), np.array([0.0]), 1e-9)[1] == math.inf

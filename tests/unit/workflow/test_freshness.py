@@ -257,6 +257,19 @@ def test_a_file_that_no_plugin_names_is_told(table, tmp_path, capsys):
     assert "points.csv is read, and no plugin names it" in capsys.readouterr().err
 
 
+def test_a_fixed_file_is_not_told_and_makes_nothing_stale(table, tmp_path, capsys):
+    plugin = tmp_path / "plugins/table.py"
+    plugin.write_text(TABLE.replace("def files", "def fixed_files"))
+    registry.cache_clear()
+    load_arrays.cache_clear()
+    depends = Plan(("valley",)).depends("train", "valley")
+    run(initialize)
+    run(train, 0)
+    assert "is read" not in capsys.readouterr().err
+    table.unlink()
+    assert Plan.from_config({"studies": ["valley"]}).depends("train", "valley") == depends
+
+
 @pytest.mark.parametrize("place", ["data", "."])
 def test_a_file_that_a_setting_names_counts_without_a_method_files(
     table, project, tmp_path, capsys, place

@@ -13,10 +13,10 @@ from nnflow.base.progress import ONLY_LOGS
 from nnflow.workflow import terminal
 from snakemake_logger_plugin_nnflow import LogHandler
 
-CLAIMS = """claim,study,kind,configuration,verdict
-loss,bowl,number,k=6,reproduced
-loss,bowl,number,k=7,reproduced
-sign,bowl,statement,,corrected
+CLAIMS = """claim,study,kind,configuration,verdict,note
+loss,bowl,number,k=6,reproduced,
+loss,bowl,number,k=7,reproduced,
+sign,bowl,statement,,corrected,
 """
 
 
@@ -50,7 +50,7 @@ def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
         tell(handler, LogEvent.JOB_FINISHED, job_id=number)
         tell(handler, LogEvent.PROGRESS, done=number + 1, total=4)
     (line,) = text().splitlines()
-    assert line.split() == ["bowl", "numbers:", "1", "reproduced;", "statements:", "1", "corrected"]
+    assert line.split() == ["bowl", "numbers:", "2", "reproduced;", "statements:", "1", "corrected"]
 
 
 def test_a_study_without_claims_is_done(tmp_path):

@@ -1,0 +1,96 @@
+"""Critical points beside points: by Newton steps, and up to a saddle along the lowest mode."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnflow import LevenbergMarquardtSteps, find_critical, torch
+
+ZERO = 1e-7
+"""An eigenvalue is zero below this part of the largest magnitude, as when ends are classified."""
+CRITICAL = 1e-9
+"""A point is critical when its gradient norm is below this, as when ends are classified."""
+LONGEST = 0.1
+"""Longest step of eigenvector following, in weights."""
+SMALLEST = 1e-3
+"""Curvatures below this count as this in its steps."""
+
+
+class Problem:
+    """A landscape as what Newton's method asks of it."""
+
+    def __init__(self, loss) -> None:
+        self._loss = loss
+
+    def take(self, rows):
+        return self
+
+    def loss(self, weights):
+        return torch.as_tensor(self._loss.loss(weights.numpy()))
+
+    def gradient(self, weights):
+        return torch.as_tensor(self._loss.gradient(weights.numpy()))
+
+    def hessian(self, weights):
+        return torch.as_tensor(self._loss.hessian(weights.numpy()))
+
+
+def followed(loss, weights: np.ndarray, steps: int) -> np.ndarray:
+    """Points (point, weight) after eigenvector following: Newton's step, but uphill along the
+    lowest mode of the Hessian and downhill along all others (Cerjan & Miller 1981; Wales 1994),
+    then polished."""
+    weights, going = weights.copy(), np.arange(len(weights))
+    for _ in range(steps):
+        gradient = loss.gradient(weights[going])
+        far = np.linalg.norm(gradient, axis=1) >= CRITICAL
+        going, gradient = going[far], gradient[far]
+        if not len(going):
+            break
+        values, vectors = np.linalg.eigh(loss.hessian(weights[going]))
+        along = np.einsum("pij,pi->pj", vectors, gradient)
+        step = along / np.maximum(np.abs(values), SMALLEST)
+        step[:, 1:] *= -1
+        length = np.linalg.norm(step, axis=1, keepdims=True)
+        step *= np.minimum(1, LONGEST / np.maximum(length, 1e-300))
+        weights[going] += np.einsum("pij,pj->pi", vectors, step)
+    return polished(loss, weights)
+
+
+def polished(loss, weights: np.ndarray, steps: int = 50) -> np.ndarray:
+    """The critical points beside the points, by damped Newton steps."""
+    method = LevenbergMarquardtSteps()
+    return find_critical(Problem(loss), torch.as_tensor(weights), method, steps, 1e-13).numpy()
+
+
+def inertia(loss, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index and nullity of points (point, weight); -1 where the gradient does not vanish."""
+    critical = np.linalg.norm(loss.gradient(weights), axis=1) < CRITICAL
+    values = np.linalg.eigvalsh(loss.hessian(weights))
+    zero = np.abs(values) <= ZERO * np.abs(values).max(axis=1, keepdims=True)
+    index, nullity = ((values < 0) & ~zero).sum(axis=1), zero.sum(axis=1)
+    return np.where(critical, index, -1), np.where(critical, nullity, -1)
+
+
+def described(loss, found: np.ndarray, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Critical points (point, weight) found beside points: `weights`, `loss`, `gradient_norm`,
+    `index` and `nullity` by eigenvalues of the Hessian, -1 where the gradient does not vanish;
+    `moved`, how far they lie."""
+    index, nullity = inertia(loss, found)
+    return {
+        "weights": found,
+        "loss": loss.loss(found),
+        "gradient_norm": np.linalg.norm(loss.gradient(found), axis=1),
+        "index": index,
+        "nullity": nullity,
+        "moved": np.linalg.norm(found - points, axis=1),
+    }
+
+
+def critical_beside(loss, points: np.ndarray, steps: int) -> dict[str, np.ndarray]:
+    """What Levenberg–Marquardt steps on ‖∇L‖² reach from the points (point, weight), described."""
+    return described(loss, polished(loss, points, steps), points)
+
+
+def saddle_beside(loss, points: np.ndarray, steps: int) -> dict[str, np.ndarray]:
+    """What eigenvector following reaches from the points (point, weight), described."""
+    return described(loss, followed(loss, points, steps), points)
