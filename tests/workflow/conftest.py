@@ -202,12 +202,12 @@ class Project:
         return {(rule, study) for rule, study in jobs if rule != "all"}
 
     def contents(self) -> dict[str, bytes]:
-        """All results by path, but for logs and measured times."""
+        """All results by path, but for logs and measured times; the report tells times, too."""
         found = sorted((self.folder / "results").rglob("*"))
         return {
             str(file.relative_to(self.folder)): file.read_bytes()
             for file in found
-            if file.is_file() and not {"logs", "benchmarks"} & set(file.parts)
+            if file.is_file() and not {"logs", "benchmarks", "report.html"} & set(file.parts)
         }
 
 

@@ -263,17 +263,17 @@ def _tree(values: np.ndarray, sides) -> dict:
         "parent": found["parent"][:count].astype(float),
     }
     texts = {
-        "place": "where the basin's lowest grid point lies",
-        "birth": "lowest loss of the basin",
-        "death": "loss at which it merges with a deeper one, infinite: with none",
-        "parent": "number of that one; -1: none",
+        "place": ("where the basin's lowest grid point lies", WEIGHTS),
+        "birth": ("lowest loss of the basin", LOSS),
+        "death": ("loss at which it merges with a deeper one, infinite: with none", LOSS),
+        "parent": ("number of that one; -1: none", "1"),
     }
     whole = {}
     for name, part in parts.items():
         padded = np.full((BASINS, *part.shape[1:]), np.nan)
         padded[:count] = part
         axes = ("basin", "axis")[: padded.ndim]
-        whole[f"basin_{name}"] = (axes, padded, {"long_name": texts[name]})
+        whole[f"basin_{name}"] = (axes, padded, _said(*texts[name]))
     return whole
 
 
