@@ -206,9 +206,10 @@ def _new_plugin_command(kind: str) -> None:
         typer.echo(f"    nnflow run {name}")
 
 
-for _kind in ("model", "optimizer", "initializer", "dataset", "loss", "activation", "analysis"):
+KINDS = "model optimizer initializer dataset loss activation analysis figure".split()
+"""Those of scaffold.FOLDERS, which would be imported at each start of the command line."""
+for _kind in KINDS:
     _new_plugin_command(_kind)
-_new_plugin_command("figure")
 
 
 @new.command(name="study")

@@ -76,7 +76,7 @@ def code_files(
         if module in files or module in READING_SETTINGS:
             continue
         top = module.partition(".")[0]
-        if top not in followed and not _own(top):
+        if top not in followed and not is_own(top):
             continue
         if (file := _file(module)) is not None:
             files[module] = file
@@ -105,7 +105,7 @@ def content_hash(file: Path) -> str:
 
 
 @cache
-def _own(top: str) -> bool:
+def is_own(top: str) -> bool:
     """Is it code of the user's: neither of Python's library nor of an installed package?"""
     if top in sys.stdlib_module_names:
         return False

@@ -53,7 +53,6 @@ LIBRARIES = {
     "report": ("jinja2",),
 }
 """What the jobs of a stage import, besides the stage and what all need."""
-INSTALLED = frozenset({"site-packages", "dist-packages"})
 PR_SET_PDEATHSIG = 1
 
 
@@ -64,7 +63,7 @@ def offer_warm_start(environment: MutableMapping[str, str], workflow: Any) -> No
     elsewhere (on a cluster, in a Snakemake of their own) start Python.
     """
     environment.pop(VARIABLE, None)
-    if workflow.is_main_process and hasattr(os, "pidfd_open") and not os.environ.get(COLD):
+    if workflow.is_main_process and hasattr(os, "pidfd_open") and not environment.get(COLD):
         environment[VARIABLE] = f"nnflow-{secrets.token_hex(16)}:{os.getpid()}"
         measure_forked_jobs()
 
@@ -232,14 +231,15 @@ def _read_ahead(words: list[str]) -> bool:
 
 
 def _sources() -> dict[Path, tuple[int, int]]:
-    """When each file of nnflow's and of the plugins' code was changed, and its size."""
+    """When each file of nnflow's, of the plugins' and of the user's code was changed, and its
+    size."""
     from nnflow.interfaces.registry import plugin_files, plugin_folders
+    from nnflow.workflow.fingerprint import is_own
 
     files = {file for folder in plugin_folders() for file in plugin_files(folder)}
-    for module in list(sys.modules.values()):
-        file = Path(getattr(module, "__file__", None) or "-")
-        if file.suffix == ".py" and not INSTALLED & set(file.parts):
-            files.add(file)
+    for name, module in list(sys.modules.items()):
+        if is_own(name.partition(".")[0]) and (file := getattr(module, "__file__", None)):
+            files.add(Path(file))
     return {file: _state(file) for file in files}
 
 
