@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ except ImportError:  # Windows
 
 LOCK = Path(".nnflow", "run.lock")
 JOBS = Path(".nnflow", "jobs.lock")
+LOGGER = "snakemake_logger_plugin_nnflow"
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
 """Where Snakemake looks for one."""
 ITS_WORDS = frozenset(
@@ -190,6 +192,15 @@ def _snakemake() -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """The environment, with this interpreter's commands first, as the rules call `nnflow`."""
+    """The environment, with this interpreter's commands first, as the rules call `nnflow`, and with
+    the logger plugin where Snakemake looks for it: it lists the folders of Python's path, on which
+    the repository of an editable installation is not."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path}
+    environment = {**os.environ, "PATH": path}
+    plugin = importlib.util.find_spec(LOGGER)
+    if plugin is not None and plugin.origin is not None:
+        home = str(Path(plugin.origin).parents[1])
+        if home not in sys.path:
+            known = os.environ.get("PYTHONPATH")
+            environment["PYTHONPATH"] = os.pathsep.join([known, home] if known else [home])
+    return environment

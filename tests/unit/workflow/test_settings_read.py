@@ -61,10 +61,11 @@ def test_every_setting_that_a_stage_reads_is_one_of_its_parameters(
         def run(*arguments):
             known.update(SETTINGS[stage])
             read.clear()
-            work(*arguments)
+            given = work(*arguments)
             unknown = read - known
             assert not unknown, f"{stage} reads {sorted(unknown)}, which is none of its parameters"
             seen.add(stage)
+            return given
 
         return run
 
