@@ -206,7 +206,16 @@ def _new_plugin_command(kind: str) -> None:
         typer.echo(f"    nnflow run {name}")
 
 
-KINDS = "model optimizer initializer dataset loss activation analysis figure".split()
+KINDS = (
+    "model",
+    "optimizer",
+    "initializer",
+    "dataset",
+    "loss",
+    "activation",
+    "analysis",
+    "figure",
+)
 """Those of scaffold.FOLDERS, which would be imported at each start of the command line."""
 for _kind in KINDS:
     _new_plugin_command(_kind)

@@ -65,6 +65,14 @@ class Table:
                     )  # fmt: skip
         return xr.Dataset(variables, {"configuration": self.labels})
 
+    def joined(self, parts: Iterable[xr.Dataset]) -> xr.Dataset:
+        """The columns beside further variables over `configuration`. parts: a dataset of each
+        configuration, in order; along axes that differ what is missing is NaN."""
+        import xarray as xr
+
+        beside = xr.concat(list(parts), "configuration", join="outer", combine_attrs="override")
+        return xr.merge([beside.assign_coords(configuration=self.labels), self.dataset()])
+
 
 def _filled(values: Iterable[Any]) -> np.ndarray:
     """The values with something for what is missing."""

@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 import nnflow
-from nnflow import Analysis, Table, UserError, mean
+from nnflow import Analysis, Table, mean
 
-from .._flat import flat_weights
+from .._flat import kept_weights
 
 REACHED = 0.99
 """Part of the limit at which a run counts as having reached it."""
@@ -50,27 +50,17 @@ class CurvatureAlongTraining(Analysis):
     """Products for each trace at most."""
 
     def compute(self, results):
-        import xarray as xr
-
         table, parts = Table(results, self.columns), []
         for configuration, trained in results.each("training"):
             part = self._along(results, configuration, trained)
             parts.append(part)
             table.row(configuration, **self._summary(part, trained))
-        labels = [configuration.label for configuration in results.configurations]
-        joined = xr.concat(parts, "configuration", join="outer", combine_attrs="override")
-        return xr.merge([joined.assign_coords(configuration=labels), table.dataset()])
+        return table.joined(parts)
 
     def _along(self, results, configuration, trained):
         import xarray as xr
 
-        model = configuration.settings.model
-        if f"kept_{next(iter(model.shapes()))}" not in trained:
-            raise UserError(
-                f"{results.study.file}: analyses.curvature_along_training: it needs"
-                " `trace: {weights: N}`"
-            )
-        ways = flat_weights(model, trained, "kept_")
+        ways = kept_weights(results, configuration, trained, f"{self.name}: it")
         loss, steps = results.objective(configuration), trained["kept_step"].values
         shape = (*ways.shape[:2], self.count)
         values, residuals = np.full(shape, np.nan), np.full(shape, np.nan)

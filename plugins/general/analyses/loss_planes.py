@@ -11,7 +11,7 @@ import nnflow
 from nnflow import Analysis, Streams, Table, UserError
 
 from .._directions import eigenvectors, filter_normalized, orthonormal, principal
-from .._flat import flat_weights
+from .._flat import flat_weights, kept_weights
 from .._merge_tree import merge_tree
 
 Plane = Literal[
@@ -88,11 +88,7 @@ class LossPlanes(Analysis):
             joined = xr.concat(planes, "plane", join="outer").assign_coords(plane=self.planes)
             parts.append(joined)
             table.row(configuration, **_summary(joined))
-        labels = [configuration.label for configuration in results.configurations]
-        return xr.merge(
-            [xr.concat(parts, "configuration", join="outer").assign_coords(configuration=labels),
-             table.dataset()]
-        )  # fmt: skip
+        return table.joined(parts)
 
     def _plane(self, results, configuration, ends, name: str):
         """The plane of one name at one configuration, with the points that it goes through."""
@@ -216,13 +212,8 @@ def _said(text: str, units: str) -> dict[str, str]:
 def _way(results, configuration, run: int) -> np.ndarray:
     """The kept weights of a run, (step, weight)."""
     trained = results.at("training", configuration.label)
-    model = configuration.settings.model
-    if f"kept_{next(iter(model.shapes()))}" not in trained:
-        raise UserError(
-            f"{results.study.file}: analyses.loss_planes: the plane of a trajectory needs"
-            " `trace: {weights: N}`"
-        )
-    way = flat_weights(model, trained, "kept_")[run]
+    asker = "loss_planes: the plane of a trajectory"
+    way = kept_weights(results, configuration, trained, asker)[run]
     way = way[np.isfinite(way).all(axis=1)]
     if len(way) < 3:
         raise UserError(

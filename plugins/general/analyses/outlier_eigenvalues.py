@@ -8,9 +8,9 @@ import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 import nnflow
-from nnflow import Analysis, Table, UserError, mean
+from nnflow import Analysis, Table, mean
 
-from .._flat import flat_weights
+from .._flat import kept_weights
 
 TIMES = ("before", "during", "after")
 """First, middle and last of the kept weights."""
@@ -55,25 +55,15 @@ class OutlierEigenvalues(Analysis):
         return found
 
     def compute(self, results):
-        import xarray as xr
-
         table, parts = Table(results, self.columns), []
         for configuration, trained in results.each("training"):
             part, facts = self._at(results, configuration, trained)
             parts.append(part)
             table.row(configuration, **facts)
-        labels = [configuration.label for configuration in results.configurations]
-        joined = xr.concat(parts, "configuration", join="outer")
-        return xr.merge([joined.assign_coords(configuration=labels), table.dataset()])
+        return table.joined(parts)
 
     def _at(self, results, configuration, trained):
-        model = configuration.settings.model
-        if f"kept_{next(iter(model.shapes()))}" not in trained:
-            raise UserError(
-                f"{results.study.file}: analyses.outlier_eigenvalues: it needs"
-                " `trace: {weights: N}`"
-            )
-        ways = flat_weights(model, trained, "kept_")[: self.runs]
+        ways = kept_weights(results, configuration, trained, f"{self.name}: it")[: self.runs]
         kept = np.flatnonzero(np.isfinite(ways).all(axis=(0, 2)))
         places = kept[[0, len(kept) // 2, -1]]
         loss = results.objective(configuration)

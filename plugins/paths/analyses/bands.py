@@ -84,7 +84,6 @@ class Bands(Analysis):
     """Most steps of that."""
 
     def compute(self, results):
-        import xarray as xr
 
         table, parts = Table(results, self.columns), []
         for configuration, trained in results.each("training"):
@@ -94,9 +93,7 @@ class Bands(Analysis):
             found = self._bands(loss, rate, joined)
             table.row(configuration, minima=minima, **self._row(loss, joined, found))
             parts.append(_curves(loss, found["band"], joined[0]))
-        labels = [configuration.label for configuration in results.configurations]
-        joined = xr.concat(parts, "configuration", join="outer").assign_coords(configuration=labels)
-        return xr.merge([joined, table.dataset()])
+        return table.joined(parts)
 
     def _joined(self, results, configuration, loss, trained):
         """(ends (band, 2, weight), pairs of numbers), and how many minima there are."""

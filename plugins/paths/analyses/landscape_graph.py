@@ -97,9 +97,7 @@ class LandscapeGraph(Analysis):
             parts.append(_dataset(graph, proofs))
             if model.enclosure() is not None:
                 sealed.append(_certified(configuration, graph, proofs))
-        labels = [configuration.label for configuration in results.configurations]
-        joined = xr.concat(parts, "configuration", join="outer").assign_coords(configuration=labels)
-        dataset = xr.merge([joined, table.dataset()])
+        dataset = table.joined(parts)
         if not sealed:
             return dataset
         found = dataset.merge(xr.concat(sealed, "certificate", join="outer"))

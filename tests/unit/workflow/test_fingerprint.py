@@ -58,7 +58,12 @@ def _forget():
 
 def forget():
     registry.cache_clear()
-    for cached in (fingerprint._content, fingerprint._file, fingerprint._imports, fingerprint._own):
+    for cached in (
+        fingerprint._content,
+        fingerprint._file,
+        fingerprint._imports,
+        fingerprint.is_own,
+    ):
         cached.cache_clear()
 
 
