@@ -5,6 +5,7 @@ What a plugin may use is what this module exports.
 
 import importlib
 import os
+import pathlib
 
 # Intel MKL, inside torch, may pick another kernel where an array begins at another
 # address, and so give a run other last bits in another batch. Fixing the kernel makes a
@@ -52,7 +53,11 @@ __version__ = "0.1.0"
 
 def open(study, scale="quick", results="results"):
     """The results of a study of the project in the working folder, as analyses see them:
-    datasets, tables (`frame`), the loss itself (`objective`)."""
+    datasets (`tree`), tables (`frame`), the loss itself (`objective`). Of a folder of results, such
+    as "results/paper", copied from elsewhere or not: its datasets as an xarray.DataTree,
+    /STUDY/DATASET/CONFIGURATION. Raises UserError where there is no such study or no dataset."""
+    if os.sep in str(study):
+        return _later("nnflow.base.store").tree(pathlib.Path(study))
     from nnflow.stages.opening import open_results
 
     return open_results(study, scale, results)

@@ -120,6 +120,25 @@ def read(path: Path) -> dict[str, xr.Dataset]:
         return children or {"": tree.to_dataset()}
 
 
+def tree(folder: Path) -> xr.DataTree:
+    """All datasets below a folder of results as one tree, /STUDY/DATASET/CONFIGURATION, read when
+    they are asked for. The datasets of batches are left out, as the joined ones hold them. Raises
+    UserError where there are none, or one is damaged."""
+    nodes: dict[str, xr.Dataset] = {}
+    for file in sorted(folder.rglob("*.nc")):
+        path = file.relative_to(folder).with_suffix("")
+        if "batches" in path.parts:
+            continue
+        with naming_what_cant_be_read(file):
+            opened = xr.open_datatree(file, engine=ENGINE)
+        for node in opened.subtree:
+            if node.has_data or node.is_root:
+                nodes[f"{path.as_posix()}{node.path}".rstrip("/")] = node.to_dataset()
+    if not nodes:
+        raise UserError(f"{folder}: no datasets here")
+    return xr.DataTree.from_dict(nodes)
+
+
 @contextmanager
 def naming_what_cant_be_read(path: Path) -> Iterator[None]:
     """Raise UserError where the block finds the file missing or damaged."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from nnflow.base.errors import UserError
-from nnflow.cli import project, stages  # noqa: F401 — they add their commands
+from nnflow.cli import project, results, stages  # noqa: F401 — they add their commands
 from nnflow.cli.options import app
 
 

@@ -1,87 +1,15 @@
-"""The commands of a project: its studies, plugins, results and runs."""
+"""The commands of a project: its studies, plugins, certificates and runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from nnflow.base.errors import UserError
-from nnflow.cli.options import (
-    RESULTS,
-    Configured,
-    DataFolder,
-    Log,
-    ResultsFolder,
-    Scale,
-    Studies,
-    StudyName,
-    app,
-)
+from nnflow.cli.options import DataFolder, Studies, app
 from nnflow.workflow.project import require_project
-
-if TYPE_CHECKING:
-    from nnflow.study.types import Study
-    from nnflow.workflow.plan import Plan
-
-
-@app.command()
-def report(
-    studies: Configured = None,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    log: Log = None,
-    unfinished: Annotated[bool, typer.Option(help="Leave out studies without results.")] = False,
-) -> None:
-    """Write the report and the table of all claims."""
-    from nnflow.base.progress import Reporter
-    from nnflow.stages import report as stage
-
-    plan = _plan(studies, scale, results)
-    if unfinished:
-        if page := stage.report_unfinished(plan):
-            Reporter("report", log).line(f"wrote {page}")
-        return
-    said = stage.report(plan)
-    Reporter("report", log).line(f"{said}; wrote {results / scale / 'report.html'}")
-
-
-def _plan(studies: list[str] | None, scale: str, results: Path) -> Plan:
-    """Of these studies, or of those of config.yaml."""
-    from nnflow.workflow.config import read_config
-    from nnflow.workflow.plan import Plan
-
-    names = tuple(studies or Plan.from_config(read_config()).studies)
-    return Plan(names, scale, results)
-
-
-@app.command(name="list")
-def list_studies() -> None:
-    """List the studies: configurations and runs at each scale."""
-    from nnflow.study.loading import known_studies, load_study
-    from nnflow.study.sweep import SCALES
-
-    require_project()
-    mistakes = 0
-    for file in known_studies().values():
-        try:
-            found = {scale: load_study(file, scale) for scale in SCALES}
-        except UserError as error:
-            mistakes += 1
-            typer.echo(f"nnflow: {error}", err=True)
-            continue
-        sizes = (f"{scale}: {_size(study)}" for scale, study in found.items())
-        typer.echo(f"{file.stem:24} {found['quick'].settings.title}\n{'':24} {' · '.join(sizes)}")
-    if mistakes:
-        raise typer.Exit(2)
-
-
-def _size(study: Study) -> str:
-    if not study.trains:
-        return f"{len(study.configurations)} configurations, no training"
-    runs = sum(configuration.runs for configuration in study.configurations)
-    return f"{len(study.configurations)} configurations, {runs} runs"
 
 
 @app.command()
@@ -138,55 +66,6 @@ def init(
     for file in new_project(folder):
         typer.echo(f"wrote {file}")
     typer.echo(f"run it with:\n    cd {folder} && nnflow run")
-
-
-@app.command()
-def why(study: StudyName, scale: Scale = "quick", results: ResultsFolder = RESULTS) -> None:
-    """Say what of a study would be made again, and because of which setting or code."""
-    from nnflow.workflow.freshness import why as reasons
-    from nnflow.workflow.plan import Plan
-
-    lines = reasons(Plan((study,), scale, results), study)
-    for line in lines or [f"{study}: everything is up to date"]:
-        typer.echo(line)
-
-
-@app.command()
-def export(
-    study: StudyName,
-    to: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path(
-        "export"
-    ),
-    at: Annotated[str, typer.Option(help="critical_points, training or initialization.")] = (
-        "critical_points"
-    ),
-    form: Annotated[str, typer.Option("--format", help="pt or npz.")] = "pt",
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    data: DataFolder = None,
-) -> None:
-    """Write the weights of a study's runs as state_dicts of PyTorch, or as arrays of NumPy."""
-    from nnflow.stages.export import export as stage
-    from nnflow.stages.opening import open_results
-
-    count = stage(open_results(study, scale, results, data), to / study, at, form)
-    typer.echo(f"wrote {count} files to {to / study}")
-
-
-@app.command()
-def claims(
-    studies: Configured = None,
-    scale: Scale = "quick",
-    results: ResultsFolder = RESULTS,
-    every: Annotated[bool, typer.Option("--all", help="Also those that agree.")] = False,
-    strict: Annotated[bool, typer.Option(help="Exit with 1 where a claim differs.")] = False,
-) -> None:
-    """Print the verdicts on claims: totals by kind, and what differs or is undecided."""
-    from nnflow.stages.report import print_claims
-
-    differing = print_claims(_plan(studies, scale, results), every)
-    if strict and differing:
-        raise typer.Exit(1)
 
 
 new = typer.Typer(help="Start a plugin, a study or a package of your own.", no_args_is_help=True)

@@ -14,7 +14,6 @@ from markupsafe import Markup
 import nnflow
 from nnflow.base.statistics import CONFIDENCE
 from nnflow.report import rows
-from nnflow.report.provenance import duration
 from nnflow.report.rows import Statement
 from nnflow.report.sections import Section
 from nnflow.report.subjects import subject, subjects
@@ -23,6 +22,7 @@ from nnflow.study.claims import KINDS, VERDICTS
 from nnflow.study.totals import WORST_FIRST, expected_false, statements, totals
 from nnflow.workflow.fingerprint import git_commit, package_versions
 from nnflow.workflow.plan import Plan
+from nnflow.workflow.state import duration
 
 TEMPLATE = "page.html.j2"
 CARDS = 6

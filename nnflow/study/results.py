@@ -52,6 +52,11 @@ class Results:
         """The study's configurations, in order."""
         return self.study.configurations
 
+    @property
+    def tree(self) -> xr.DataTree:
+        """All datasets of the study, /DATASET/CONFIGURATION, read when they are asked for."""
+        return store.tree(self.folder)
+
     def each(self, name: str) -> Iterator[tuple[Configuration, xr.Dataset]]:
         """(configuration, dataset) for a stage's dataset: initialization, training,
         critical_points, certificates or spectra."""

@@ -104,7 +104,7 @@ def differences(plan: Plan, study: str, file: Path) -> list[str]:
             for each in (old, new)
         )
         parts.add("analysis")
-    changed = list(_changes(old, new, parts))
+    changed = list(changes(old, new, parts))
     changed += [
         f"the code of {other}"
         for other, code in codes(plan, stage, study).items()
@@ -170,7 +170,7 @@ def discard_stale(plan: Plan) -> None:
                 print(f"nnflow: {file}: made again ({reasons})", file=sys.stderr)
 
 
-def _changes(old: dict[str, Any], new: dict[str, Any], parts: set[str]) -> Iterator[str]:
+def changes(old: dict[str, Any], new: dict[str, Any], parts: set[str]) -> Iterator[str]:
     """The settings that differ: "optimizer.rate 0.1 → 0.05"; of all configurations alike, once."""
     before, after = _flat(old, parts), _flat(new, parts)
     told = set()

@@ -1,5 +1,7 @@
 """The command line, in this process: what is printed, and the status at the end."""
 
+import shutil
+
 import pytest
 import typer
 
@@ -92,9 +94,11 @@ def call(*arguments: str) -> int:
 
 LISTED = """\
 bowl                     A bowl
-                         quick: 1 configurations, 3 runs · paper: 1 configurations, 30 runs
+                         quick: 1 configuration, 3 runs, missing
+                         paper: 1 configuration, 30 runs, missing
 numbers                  Only an analysis
-                         quick: 1 configurations, no training · paper: 1 configurations, no training
+                         quick: 1 configuration, no training, missing
+                         paper: 1 configuration, no training, missing
 """
 
 
@@ -106,6 +110,44 @@ def test_list(project, capsys):
     said = capsys.readouterr()
     assert said.out == LISTED
     assert said.err.startswith("nnflow: ") and "titel: unknown key" in said.err
+
+
+def test_list_says_what_there_is_of_the_results(project, capsys):
+    call("analyze", "numbers")
+    call("list")
+    assert "no training, unfinished 2" in capsys.readouterr().out
+    call("summarize", "numbers")
+    call("list")
+    assert "no training, done 2" in capsys.readouterr().out
+
+
+def test_open_names_the_report_and_shows_it(project, capsys, monkeypatch):
+    import webbrowser
+
+    shown = []
+    monkeypatch.setattr(webbrowser, "open", shown.append)
+    with pytest.raises(UserError, match=r"results/quick/report\.html: missing; run the workflow"):
+        call("open")
+    page = project / "results/quick/report.html"
+    page.parent.mkdir(parents=True)
+    page.write_text("<p>")
+    assert call("open") == 0
+    assert capsys.readouterr().out == "results/quick/report.html\n"
+    assert shown == [page.as_uri()]
+
+
+def test_diff(project, capsys):
+    for stage in ("analyze", "summarize"):
+        call(stage, "numbers")
+    first, second = project / "results/quick", project / "copy/quick"
+    shutil.copytree(first, second)
+    capsys.readouterr()
+    assert call("diff", str(first), str(second)) == 0
+    assert capsys.readouterr().out == "the same to the last bit: 1 of 1\n"
+    (second / "numbers/summary.nc").unlink()
+    assert call("diff", str(first), str(second)) == 1
+    told = f"numbers: summary.nc: missing in {second / 'numbers'}\n"
+    assert capsys.readouterr().out == f"{told}the same to the last bit: 0 of 1\n"
 
 
 def test_validate(project, capsys):

@@ -274,3 +274,28 @@ def test_a_locale_without_the_letters_of_the_path_is_named(tmp_path):
         lines = run.stdout.splitlines()
         assert len(lines) == 3 and all(words in line for line in lines), run
         assert "delete" not in run.stdout
+
+
+def test_a_folder_of_results_is_one_tree(tmp_path):
+    """Of studies with one configuration and with several; without what `collect` has joined."""
+    store.write(tmp_path / "one" / "training.nc", {"all": dataset()}, {})
+    several = {"k=6,n=6": dataset(2), "k=6.5,n=1e-05": dataset(5, seed=1)}
+    store.write(tmp_path / "two" / "analyses" / "ends.nc", several, {})
+    store.write(tmp_path / "two" / "batches" / "training-0.nc", {"all": dataset()}, {})
+    tree = store.tree(tmp_path)
+    leaves = {node.path for node in tree.leaves}
+    assert leaves == {
+        "/one/training",
+        "/two/analyses/ends/k=6,n=6",
+        "/two/analyses/ends/k=6.5,n=1e-05",
+    }
+    xr.testing.assert_equal(tree["one/training"].to_dataset(), dataset())
+    for label, expected in several.items():
+        found = tree[f"two/analyses/ends/{label}"].to_dataset()
+        xr.testing.assert_equal(found, expected)
+        assert found.kind.attrs["flag_meanings"] == "minimum saddle"
+    with pytest.raises(UserError, match=r"nothing: no datasets here"):
+        store.tree(tmp_path / "nothing")
+    (tmp_path / "one" / "cut.nc").write_bytes(b"\x89HDF")
+    with pytest.raises(UserError, match=r"cut\.nc: not a readable netCDF file"):
+        store.tree(tmp_path)

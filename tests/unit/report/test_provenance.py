@@ -1,15 +1,6 @@
 """Run times and files."""
 
-import pytest
-
-from nnflow.report.provenance import duration, provenance
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(4.23, "4.2 s"), (42.4, "42 s"), (200, "3 min 20 s"), (3900, "1 h 5 min")]
-)
-def test_a_time_is_said_in_few_digits(seconds, text):
-    assert duration(seconds) == text
+from nnflow.report.provenance import provenance
 
 
 def test_jobs_are_added_up_and_files_are_linked(tmp_path):
