@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from nnflow.report.provenance import Provenance, provenance
 from nnflow.report.rows import Statement, read_rows, statements
 from nnflow.report.tables import Table, tables
 from nnflow.study.claims import Row
-from nnflow.study.findings import filled
+from nnflow.study.findings import fields, filled
 from nnflow.study.results import dataset_path
 from nnflow.study.timings import read_timings
 from nnflow.study.totals import WORST_FIRST, counted_as
@@ -35,12 +35,21 @@ MEASURED = ("name", "median", "low", "high", "repeats", "calls")
 
 
 @dataclass(frozen=True)
+class Finding:
+    """A sentence with this run's numbers, and the statements about these numbers that the run
+    contradicts: the words around the numbers were written before it."""
+
+    text: str
+    contradicted: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """A study with its results."""
 
     study: Study
     subject: str
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     statements: tuple[Statement, ...]
     rows: tuple[Row, ...]
     tables: tuple[Table, ...]
@@ -115,11 +124,12 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
     summary = store.read(dataset_path(here, "summary"))[""]
     rows = read_rows(here / "claims.csv")
     chosen, times = study.settings, read_timings(here)
+    stated = tuple(statements(study.name, chosen.claims, rows))
     return Section(
         study,
         _subject(study),
-        _findings(study, summary),
-        tuple(statements(study.name, chosen.claims, rows)),
+        tuple(_findings(study, summary, stated)),
+        stated,
         tuple(rows),
         tuple(tables(summary)),
         tuple(picture(here, name, plugin) for name, plugin in chosen.figures.items()),
@@ -134,12 +144,13 @@ def _subject(study: Study) -> str:
     return parent.name if parent.parent.name == "studies" else ""
 
 
-def _findings(study: Study, summary: xr.Dataset) -> tuple[str, ...]:
+def _findings(
+    study: Study, summary: xr.Dataset, stated: tuple[Statement, ...]
+) -> Iterator[Finding]:
     """The findings that this scale has numbers for."""
-    found = []
     for position, text in enumerate(study.settings.findings):
         try:
-            found.append(filled(text, summary))
+            said = filled(text, summary)
         except KeyError as error:
             there = ", ".join(sorted(map(str, summary.data_vars))) or "none"
             raise UserError(
@@ -148,7 +159,18 @@ def _findings(study: Study, summary: xr.Dataset) -> tuple[str, ...]:
             ) from None
         except ValueError as error:
             raise UserError(f"{study.file}: findings.{position}: {error}") from None
-    return tuple(text for text in found if text is not None)
+        if said is not None:
+            yield Finding(said, tuple(_contradicted(text, stated)))
+
+
+def _contradicted(text: str, stated: Iterable[Statement]) -> Iterator[Statement]:
+    """The statements that differ at a number of a sentence."""
+    numbers = [(field.column, field.label) for field in fields(text)]
+    for statement in stated:
+        differing = [case for case in statement.cases if case["verdict"] == "differs"]
+        places = {(case["column"], at) for case in differing for at in (case["configuration"], "")}
+        if places.intersection(numbers):
+            yield statement
 
 
 def _timing(analysis: str, entry: Mapping[str, Any]) -> dict[str, Any]:

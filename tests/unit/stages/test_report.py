@@ -13,10 +13,13 @@ import numpy as np
 import pytest
 from two_studies import two_studies
 
+from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.timing import machine
 from nnflow.stages.report import report, report_unfinished
+from nnflow.study.claims import to_csv
 from nnflow.study.timings import write_timings
+from nnflow.study.verdicts import judge
 from nnflow.workflow.plan import Plan
 
 
@@ -133,6 +136,26 @@ def test_a_finding_of_a_column_that_there_is_not_is_one_line(plan):
     plan.loaded["ridges"] = replace(study, settings=settings)
     with pytest.raises(UserError, match=r"findings\.0: no analysis gives the column 'shore'"):
         report(plan)
+
+
+def test_a_finding_that_the_run_contradicts_says_so(plan, page):
+    """Its words were written before the run: a claim that differs at one of its numbers is told."""
+    assert "This run contradicts" not in page
+    study = plan.loaded["ridges"]
+    wrong = [study.settings.claims[0].model_copy(update={"published": 0.9, "corrected": {}})]
+    findings = ["At ten {share[runs=10]}.", "At twenty {loss}, a loss."]
+    settings = study.settings.model_copy(update={"claims": wrong, "findings": findings})
+    plan.loaded["ridges"] = replace(study, settings=settings)
+    folder = plan.results / "quick" / "ridges"
+    rows = judge("ridges", wrong, store.read(folder / "summary.nc")[""])
+    assert [row["verdict"] for row in rows] == ["differs", "differs"]
+    (folder / "claims.csv").write_text(to_csv(rows))
+    report(plan)
+    page = (plan.results / "quick" / "report.html").read_text(encoding="utf-8")
+    told = " ".join(page[page.index('id="ridges"') :].split())
+    assert 'At ten 0.375 (0.29–0.47). <span class="against differs">≠ This run' in told
+    assert "contradicts what is stated of these numbers: Of runs a share is bad.</span>" in told
+    assert told.count("This run contradicts") == 1
 
 
 def test_text_is_escaped(page):
