@@ -16,8 +16,9 @@ LOOKS = {
 
 class Bands(Figure):
     """Loss on the straight way between two trained networks and on the elastic band, thin lines
-    pairs and thick ones their median, one panel per configuration; in the last panel the mean
-    barrier, with 99 % intervals over pairs. After Draxler et al. 2018, Fig. 1 and 5."""
+    pairs and thick ones their median, one panel per configuration; where there are several, the
+    last panel has the mean barriers, with 99 % intervals over pairs. After Draxler et al. 2018,
+    Fig. 1 and 5."""
 
     needs = ("bands",)
 
@@ -28,15 +29,21 @@ class Bands(Figure):
         import matplotlib.pyplot as plt
 
         found = results["bands"]
-        shown = [configuration.label for configuration in results.configurations][: self.most]
+        labels = [configuration.label for configuration in results.configurations]
+        shown, several = labels[: self.most], len(labels) > 1
         figure, axes = plt.subplots(
-            1, len(shown) + 1, figsize=(6.75, 2.3), width_ratios=[1] * len(shown) + [1.2]
+            1,
+            len(shown) + several,
+            figsize=(6.75 if several else 3.3, 2.3),
+            width_ratios=[1] * len(shown) + [1.2] * several,
+            squeeze=False,
         )
         for number, label in enumerate(shown):
-            _ways(axes[number], found.sel(configuration=label), first=number == 0)
-            letter = chr(ord("a") + number)
-            axes[number].set_title(f"({letter}) {_short(label)}", fontsize=8)
-        _barriers(axes[-1], found, chr(ord("a") + len(shown)))
+            _ways(axes[0, number], found.sel(configuration=label), first=number == 0)
+            letter = f"({chr(ord('a') + number)}) " if several else ""
+            axes[0, number].set_title(f"{letter}{_short(label)}", fontsize=8)
+        if several:
+            _barriers(axes[0, -1], found, chr(ord("a") + len(shown)))
         kept = (found["barrier_band"] / found["barrier_straight"]).values
         figure.suptitle(f"Bands keep {_range(kept)} of the barriers", fontsize=8)
         return figure
