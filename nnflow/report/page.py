@@ -102,7 +102,7 @@ def page(
         meanings=MEANINGS,
         rows=rows,
         style=_part("page.css"),
-        script=_part("page.js"),
+        script=_part("page.js") + _part("descend.js"),
     )  # fmt: skip
 
 

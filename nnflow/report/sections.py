@@ -19,6 +19,7 @@ from nnflow.report.pictures import Picture, picture
 from nnflow.report.provenance import Provenance, provenance
 from nnflow.report.rows import Statement, read_rows, statements
 from nnflow.report.tables import Table, tables
+from nnflow.report.terrain import Terrain, terrains
 from nnflow.study.claims import Row
 from nnflow.study.findings import fields, filled
 from nnflow.study.results import dataset_path
@@ -54,6 +55,7 @@ class Section:
     rows: tuple[Row, ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
+    terrains: tuple[Terrain, ...]
     timings: tuple[dict[str, Any], ...]
     provenance: Provenance
 
@@ -133,6 +135,7 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
         tuple(rows),
         tuple(tables(summary)),
         tuple(picture(here, name, plugin) for name, plugin in chosen.figures.items()),
+        tuple(terrains(study, here)),
         tuple(_timing(name, entry) for name, entry in times.items() if name in chosen.analyses),
         provenance(here),
     )

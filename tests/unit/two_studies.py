@@ -55,6 +55,20 @@ claims:
     published: {runs=10: 1.5, runs=20: 7.0, runs=30: 8.0}
     note: looked at <closely>
 """
+SIDE = np.linspace(-2, 2, 41)
+# ½(w₁² + 4w₂²), which a reader may descend
+BOWL = xr.Dataset(
+    {
+        "first": (("configuration", "first_place"), np.stack([SIDE] * 2)),
+        "second": (("configuration", "second_place"), np.stack([SIDE] * 2)),
+        "loss": (
+            ("configuration", "second_place", "first_place"),
+            np.stack([(SIDE**2 + 4 * SIDE[:, None] ** 2) / 2] * 2),
+        ),
+    },
+    {"configuration": ["runs=10", "runs=20"]},
+    {"interactive": "descent"},
+)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><circle r="9"/></svg>'
 
 # 400 pixels at 7874 per metre, which are 200 per inch: two inches, as a browser counts 192
@@ -102,6 +116,7 @@ def _write_results(plan: Plan, name: str) -> None:
     store.write(folder / "summary.nc", {"": summary}, {"title": "summary"})
     rows = judge(name, plan.loaded[name].settings.claims, summary)
     store.write_text(folder / "claims.csv", to_csv(rows))
+    store.write(folder / "analyses/thing.nc", {"": BOWL}, {})
     (folder / "figures").mkdir()
     (folder / "figures" / "thing.svg").write_bytes(SVG)
     (folder / "figures" / "thing.png").write_bytes(PNG)

@@ -70,6 +70,7 @@ class LossGrid(Analysis):
                 ),
             },
             {"configuration": [configuration.label for configuration in results.configurations]},
+            {"interactive": "descent"},  # the report lets a reader click into it
         )
 
 

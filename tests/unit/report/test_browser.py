@@ -270,3 +270,33 @@ def test_it_is_printed(opened, tmp_path):
     assert not page.locator("aside").is_visible()
     assert page.locator(f"#{study} figure").first.is_visible()
     assert len(page.pdf(format="A4")) > 5000
+
+
+@pytest.mark.skipif(bool(GIVEN), reason="it clicks into a bowl that is known")
+def test_a_click_descends_the_loss(opened):
+    """½(w₁² + 4w₂²) on [−2, 2]²: 41 points in each direction, so that the rate is begun with
+    4.1/(40·8.25): the gradient at a corner, by one-sided differences, is (1.95, 7.8)."""
+    page = opened("ridges")
+    terrain = page.locator("#ridges .terrain")
+    canvas, said = terrain.locator("canvas"), terrain.locator("[role=status]")
+    canvas.scroll_into_view_if_needed()
+    playwright.expect(said).to_have_text("To the right w₁ from −2 to 2, upwards w₂ from −2 to 2.")
+    assert terrain.locator("output").inner_text() == "α = 0.0127"
+    side = canvas.bounding_box()["width"]
+    canvas.click(position={"x": 0.75 * side, "y": 0.75 * side})
+    playwright.expect(said).to_contain_text("From (1, −1) with α = 0.0127: loss 0.0000")
+    playwright.expect(said).to_contain_text("steps.")
+    # beyond 2/M = 0.5 it can't stay; the slider ends at ten times 0.0127, so the window decides
+    terrain.locator("input").fill("1")
+    playwright.expect(said).to_contain_text("with α = 0.127: loss 0.00000")
+    terrain.locator("select").select_option("runs=20")
+    playwright.expect(said).to_contain_text("To the right")
+    terrain.locator(".anywhere").click()
+    playwright.expect(said).to_contain_text("From (")
+    terrain.locator(".fresh").click()
+    playwright.expect(said).to_contain_text("To the right")
+
+
+@pytest.mark.skipif(bool(GIVEN), reason="it clicks into a bowl that is known")
+def test_without_script_nothing_asks_to_be_clicked(opened):
+    assert not opened("ridges", script=False).locator("#ridges .terrain").is_visible()
