@@ -181,3 +181,42 @@ def diff(
     typer.echo(f"the same to the last bit: {len(found) - len(differing)} of {len(found)}")
     if differing:
         raise typer.Exit(1)
+
+
+@app.command()
+def publish(
+    studies: Configured = None,
+    to: Annotated[Path, typer.Option(metavar="PATH", help="A new folder, or a file .zip.")] = Path(
+        "crate.zip"
+    ),
+    license: Annotated[str, typer.Option(help="Address of the results' license.")] = "",
+    scale: Scale = "quick",
+    results: ResultsFolder = RESULTS,
+) -> None:
+    """Write finished results as an RO-Crate, which archives read, with the workflow that made
+    them and its environment."""
+    from nnflow.stages import publish as stage
+
+    count = stage.publish(_plan(studies, scale, results), to, license or stage.LICENSE)
+    typer.echo(f"wrote {count} files to {to}")
+
+
+@app.command()
+def verify(
+    crate: Annotated[Path, typer.Argument(metavar="CRATE", help="What `publish` wrote.")],
+    run: Annotated[
+        bool, typer.Option("--run", help="Make all results again, and compare.")
+    ] = False,
+    cores: Annotated[str, typer.Option(help="For --run.")] = "all",
+) -> None:
+    """Check a published crate: files against their sums, proofs and verdicts once more; exit status
+    1 where one fails. This runs the crate's own plugins."""
+    from nnflow.stages import verify as stage
+
+    good = True
+    with stage.opened(crate) as folder:
+        for passed, line in stage.checks(folder, cores if run else None):
+            good &= passed
+            typer.echo(f"{'✓' if passed else '✗'} {line}")
+    if not good:
+        raise typer.Exit(1)

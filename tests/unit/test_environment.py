@@ -2,6 +2,7 @@
 
 import ast
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -150,6 +151,10 @@ def test_version_is_said_once(root, project):
     citation = yaml.safe_load((root / "CITATION.cff").read_text(encoding="utf-8"))
     assert nnflow.__version__ == version == citation["version"]
     assert f"## [{version}]" in (root / "CHANGELOG.md").read_text(encoding="utf-8")
+    archived = json.loads((root / ".zenodo.json").read_text(encoding="utf-8"))
+    for key in ("title", "version", "license", "keywords"):
+        assert archived[key] == citation[key]
+    assert archived["creators"] == citation["authors"]
 
 
 def make(root, *arguments):
