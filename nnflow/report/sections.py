@@ -117,8 +117,8 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
     chosen, times = study.settings, read_timings(here)
     return Section(
         study,
-        _subject(study),
-        _findings(study, summary),
+        subject_of(study),
+        filled_findings(study, summary),
         tuple(statements(study.name, chosen.claims, rows)),
         tuple(rows),
         tuple(tables(summary)),
@@ -128,13 +128,13 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
     )
 
 
-def _subject(study: Study) -> str:
+def subject_of(study: Study) -> str:
     """The folder of the study's file below config/studies/; "" where it lies there itself."""
     parent = Path(study.file).parent
     return parent.name if parent.parent.name == "studies" else ""
 
 
-def _findings(study: Study, summary: xr.Dataset) -> tuple[str, ...]:
+def filled_findings(study: Study, summary: xr.Dataset) -> tuple[str, ...]:
     """The findings that this scale has numbers for."""
     found = []
     for position, text in enumerate(study.settings.findings):
