@@ -1,4 +1,4 @@
-"""docs/plugins.md and docs/notebook.md: every block of them, in a project that `nnflow init` made."""
+"""docs/plugins.md and docs/notebook.md: every block of them, in a project of `nnflow init`."""
 
 import re
 import subprocess
