@@ -1,6 +1,7 @@
 # make figures   the default workflow: every study at its quick size
 # make paper     the same at the published sizes
 # make test      what CI runs after `make lint`
+# make docs      the documentation as a site in docs/_site, which needs no network to be read
 # make mutants   small changes of the code, drawn at random, and which of them no test sees
 # make clean     removes what the workflow made, and keeps .venv
 
@@ -13,10 +14,11 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+DOCS := .venv-docs
 # the tests and Snakemake's rules call commands of .venv by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: figures paper test lint mutants clean venv
+.PHONY: figures paper test lint docs mutants clean venv
 .DEFAULT_GOAL := figures
 
 figures: $(READY)
@@ -34,11 +36,16 @@ lint: $(READY)
 	@$(BIN)/snakefmt --check Snakefile workflow
 	@$(BIN)/snakemake --lint
 
+docs: $(READY) $(DOCS)/ready
+	@$(BIN)/python -m nnflow.checks.site
+	@$(DOCS)/bin/sphinx-build -q -W --keep-going -c docs . docs/_site
+	@echo "wrote docs/_site/docs/index.html"
+
 mutants: $(READY)
 	@$(BIN)/python tests/mutants.py --count $(COUNT) --seed $(SEED)
 
 clean:
-	@rm -rf results .snakemake .nnflow .pytest_cache .ruff_cache .hypothesis
+	@rm -rf docs/_site docs/generated results .snakemake .nnflow .pytest_cache .ruff_cache .hypothesis
 
 venv: $(READY)
 
@@ -60,4 +67,10 @@ $(READY): requirements.lock pyproject.toml
 	  { tail -n 20 $(VENV)/install.log; echo "nnflow: pip failed; the whole log is $(VENV)/install.log"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation -e . > $(VENV)/nnflow.log 2>&1 || { cat $(VENV)/nnflow.log; exit 1; }
+	@touch $@
+
+# what builds the site is no part of what computes results
+$(DOCS)/ready: docs/requirements.txt
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	@touch $@

@@ -1,9 +1,9 @@
-"""The manual of the keys: config/README.md, whose tables are made from the docstrings.
+"""The manual: config/README.md and docs/reference/, whose tables are made from docstrings.
 
     python -m nnflow.checks.manual
 
-fills the parts of config/README.md that stand between <!-- table NAME --> and <!-- end -->,
-and leaves the rest as it is.
+fills the parts of these pages that stand between <!-- table NAME --> and <!-- end -->, and leaves
+the rest as it is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,15 +20,16 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from nnflow.base.settings import Settings, meanings
+from nnflow.checks import reference
 from nnflow.checks.plugin_report import outline
 from nnflow.interfaces import KINDS, Plugin
-from nnflow.interfaces.registry import Registry, registry
+from nnflow.interfaces.registry import registry
 from nnflow.study.claims import Claim, Correction
 from nnflow.study.stage_settings import Certify, Classify, Ends, Quadrature, Spectrum, Stop, Trace
 from nnflow.study.types import ConfigurationSettings, StudySettings
 from nnflow.study.vary import Range
 
-MANUAL = Path("config/README.md")
+REFERENCE = Path("docs/reference")
 TABLES: dict[str, type[Settings]] = {
     "study": StudySettings,
     "configuration": ConfigurationSettings,
@@ -50,13 +52,18 @@ _BOUNDS = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
 _WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 
 
+def pages() -> list[Path]:
+    """The files that have tables."""
+    return [Path("config/README.md"), *sorted(REFERENCE.glob("*.md"))]
+
+
 def refreshed(text: str) -> str:
-    """The manual with all of its tables made anew. Raises KeyError for an unknown table."""
+    """A page with all of its tables made anew. Raises KeyError for an unknown table."""
     return _PART.sub(lambda part: f"{part[1]}\n{_table(part[2])}\n{part[3]}", text)
 
 
 def _table(name: str) -> str:
-    return _plugins(registry()) if name == "plugins" else keys(TABLES[name])
+    return LISTS[name]() if name in LISTS else keys(TABLES[name])
 
 
 def keys(settings: type[Settings], base: type[Settings] = Settings) -> str:
@@ -75,19 +82,18 @@ def keys(settings: type[Settings], base: type[Settings] = Settings) -> str:
     return "\n".join([*HEAD, *rows, ""]) if rows else ""
 
 
-def _plugins(found: Registry) -> str:
-    """All plugins of the folder plugins/, by kind, each with its settings."""
-    parts = []
-    for kind in KINDS:
-        parts.append(f"### {kind.kind.capitalize()}\n")
-        if kind.model_fields:
-            parts += [f"Each of them has, beside its own keys:\n\n{keys(kind)}"]
-        for name, plugin in sorted(found.plugins[kind.kind].items()):
-            file = Path(found.source(plugin))
-            if file.is_relative_to(Path("plugins").resolve()):
-                place = file.relative_to(Path.cwd()).as_posix()
-                parts.append(f"**[`{name}`](../{place})**: {_said(plugin)}\n")
-                parts += [keys(plugin, kind)] if keys(plugin, kind) else []
+def plugins(kind: type[Plugin]) -> str:
+    """The plugins of a kind that come with nnflow, each with its settings."""
+    found, parts = registry(), []
+    if kind.model_fields:
+        parts += [f"Each of them has, beside its own keys:\n\n{keys(kind)}"]
+    for name, plugin in sorted(found.plugins[kind.kind].items()):
+        file = Path(found.source(plugin))
+        if file.is_relative_to(Path("plugins").resolve()):
+            place = file.relative_to(Path.cwd()).as_posix()
+            parts.append(f"## {name}\n")
+            parts.append(f"[`{name}`](../../{place}): {_said(plugin)}\n")
+            parts += [keys(plugin, kind)] if keys(plugin, kind) else []
     return "\n".join(parts)
 
 
@@ -126,7 +132,7 @@ def _described(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if isinstance(annotation, type) and issubclass(annotation, Plugin):
         return f"plugin ({annotation.kind})"
     if _holds_keys(annotation):
-        return "keys below"
+        return "keys of its own"
     return _WORDS.get(annotation, "value") + _bounds(metadata)
 
 
@@ -179,7 +185,17 @@ def _escaped(text: str) -> str:
     return "`".join(parts)
 
 
+LISTS: dict[str, Callable[[], str]] = {
+    **{kind.kind: partial(plugins, kind) for kind in KINDS},
+    "api": reference.exported,
+    "kinds": reference.kinds,
+    "commands": reference.commands,
+}
+"""What makes the tables that are no settings."""
+
+
 if __name__ == "__main__":
     from nnflow.base.store import write_text
 
-    write_text(MANUAL, refreshed(MANUAL.read_text(encoding="utf-8")))
+    for file in pages():
+        write_text(file, refreshed(file.read_text(encoding="utf-8")))

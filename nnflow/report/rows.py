@@ -77,7 +77,7 @@ def statements(study: str, claims: Iterable[Claim], rows: Iterable[Row]) -> list
         Statement(
             study,
             claim.claim,
-            _text(claim, by_claim[claim.claim]),
+            wording(claim, by_claim[claim.claim]),
             claim.source,
             claim.category,
             min((row["verdict"] for row in by_claim[claim.claim]), key=WORST_FIRST.index),
@@ -88,7 +88,7 @@ def statements(study: str, claims: Iterable[Claim], rows: Iterable[Row]) -> list
     ]
 
 
-def _text(claim: Claim, rows: list[Row]) -> str:
+def wording(claim: Claim, rows: list[Row]) -> str:
     """The statement for all cases, "with k teachers"; of a single case with its numbers."""
     if len(rows) == 1:
         return rows[0]["statement"].removeprefix("'")

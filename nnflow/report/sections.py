@@ -129,8 +129,8 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
     stated = tuple(statements(study.name, chosen.claims, rows))
     return Section(
         study,
-        _subject(study),
-        tuple(_findings(study, summary, stated)),
+        subject_of(study),
+        tuple(filled_findings(study, summary, stated)),
         stated,
         tuple(rows),
         tuple(tables(summary)),
@@ -141,14 +141,14 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
     )
 
 
-def _subject(study: Study) -> str:
+def subject_of(study: Study) -> str:
     """The folder of the study's file below config/studies/; "" where it lies there itself."""
     parent = Path(study.file).parent
     return parent.name if parent.parent.name == "studies" else ""
 
 
-def _findings(
-    study: Study, summary: xr.Dataset, stated: tuple[Statement, ...]
+def filled_findings(
+    study: Study, summary: xr.Dataset, stated: Iterable[Statement] = ()
 ) -> Iterator[Finding]:
     """The findings that this scale has numbers for."""
     for position, text in enumerate(study.settings.findings):

@@ -119,18 +119,21 @@ class Results:
         named = {key: (key, numbers, text) for key, (numbers, text) in axes.items()}
         return xr.Dataset(maps, {**named, **rest}, dataset.attrs)
 
-    def objective(self, configuration: Configuration, run: int | None = None) -> Any:
-        """The loss of a configuration with its data, and its derivatives, as a function of many
-        weights at once: an `engine.landscape.Landscape`. run: where settings of the model vary, or
-        it has buffers, the run whose loss is meant."""
+    def objective(self, configuration: Configuration | str, run: int | None = None) -> Any:
+        """The loss of a configuration, which may be named by its label, with its data, and its
+        derivatives, as a function of many weights at once: an `engine.landscape.Landscape`. run:
+        where settings of the model vary, or it has buffers, the run whose loss is meant."""
         if self._landscape is None:
             raise UserError("these results were opened without a way to the model")
-        first = partial(self.at, "initialization", configuration.label)
-        return self._landscape(self.study, configuration, run, first)
+        named = isinstance(configuration, str)
+        chosen = self.configuration(configuration) if named else configuration
+        first = partial(self.at, "initialization", chosen.label)
+        return self._landscape(self.study, chosen, run, first)
 
     def frame(self, name: str) -> pd.DataFrame:
         """A stage's dataset as a table: one row per run (or family, or certificate), with the swept
-        parameters as first columns and categories by name. What has further axes is left out."""
+        parameters as first columns, plugins and categories by name. What has further axes is left
+        out."""
         import pandas as pd
 
         parts = []
@@ -141,10 +144,7 @@ class Results:
                 for key, variable in dataset.variables.items()
                 if variable.dims == (axis,)
             }
-            swept = {
-                key: [value if isinstance(value, int | float | str) else str(value)]
-                for key, value in configuration.parameters.items()
-            }
+            swept = {key: [_shown(value)] for key, value in configuration.parameters.items()}
             repeated = {key: value * dataset.sizes[axis] for key, value in swept.items()}
             parts.append(pd.DataFrame({**repeated, **columns}))
         return pd.concat(parts, ignore_index=True)
@@ -193,6 +193,13 @@ class Results:
             self._check(self.study.name, path)
             self._read[name] = store.read(path)
         return self._read[name]
+
+
+def _shown(value: Any) -> int | float | str:
+    """A swept value in a table; a plugin with its settings by its name, as in labels."""
+    if isinstance(value, dict):
+        value = value.get("name", value)
+    return value if isinstance(value, int | float | str) else str(value)
 
 
 def _decoded(variable: xr.Variable) -> np.ndarray:

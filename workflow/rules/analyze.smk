@@ -61,7 +61,17 @@ rule summarize:
         lambda wildcards: PLAN.analysis_files(wildcards.study),
     output:
         f"{STUDY}/summary.nc",
-        f"{STUDY}/claims.csv",
+        report(
+            f"{STUDY}/claims.csv",
+            caption="../report/claims.rst",
+            category=lambda wildcards: CAPTIONS.subject(wildcards.study),
+            subcategory=lambda wildcards: CAPTIONS.title(wildcards.study),
+            labels=lambda wildcards: {
+                "figure": "(table of claims)",
+                "study": wildcards.study,
+                "subject": CAPTIONS.subject(wildcards.study),
+            },
+        ),
     log:
         f"{STUDY}/logs/summarize.log",
     benchmark:

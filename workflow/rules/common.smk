@@ -5,6 +5,7 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from nnflow.base.errors import UserError
+from nnflow.report.captions import Captions, figure_title
 from nnflow.workflow.plan import Plan
 from nnflow.workflow.runner import end_jobs_with_this_process
 from nnflow.workflow.warm import LAUNCHER, offer_warm_start
@@ -14,6 +15,11 @@ try:
     PLAN = Plan.from_config(config)
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+CAPTIONS = Captions(PLAN)
+# Captions of Snakemake's report see `config` alone of the rules. It is copied, as that of a module is
+# the user's own.
+config = {**config, "told": CAPTIONS}
 
 RESULTS = PLAN.results
 STUDY = f"{RESULTS}/{{scale}}/{{study}}"

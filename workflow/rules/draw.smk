@@ -1,3 +1,20 @@
+def in_report(file, study):
+    """A figure as `snakemake --report` shows it: the drawing, not its PNG file as well."""
+    if not file.endswith(".svg"):
+        return file
+    return report(
+        file,
+        caption="../report/figure.rst",
+        category=lambda wildcards: CAPTIONS.subject(study),
+        subcategory=lambda wildcards: CAPTIONS.title(study),
+        labels=lambda wildcards: {
+            "figure": figure_title(file),
+            "study": study,
+            "subject": CAPTIONS.subject(study),
+        },
+    )
+
+
 # One rule per study, as each has figures of its own; one job, as most of a drawing job
 # is the start of Python and matplotlib.
 for study in PLAN.all_studies:
@@ -8,7 +25,7 @@ for study in PLAN.all_studies:
         input:
             PLAN.figure_inputs(study),
         output:
-            PLAN.figures(study),
+            [in_report(file, study) for file in PLAN.figures(study)],
         log:
             f"{RESULTS}/{PLAN.scale}/{study}/logs/draw.log",
         benchmark:

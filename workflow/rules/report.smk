@@ -1,6 +1,9 @@
 from nnflow.report.subjects import SUBJECTS
 
 
+report: "../report/workflow.rst"
+
+
 # Where a job failed, the others went on: what they found can be read.
 onerror:
     shell(
@@ -16,8 +19,18 @@ rule report:
         [PLAN.figures(study) for study in PLAN.studies],
         SUBJECTS if SUBJECTS.exists() else [],
     output:
-        f"{RESULTS}/{PLAN.scale}/report.html",
-        f"{RESULTS}/{PLAN.scale}/claims.csv",
+        report(
+            f"{RESULTS}/{PLAN.scale}/report.html",
+            caption="../report/page.rst",
+            category="All studies",
+            labels={"figure": "Report of nnflow", "study": "all", "subject": "all"},
+        ),
+        report(
+            f"{RESULTS}/{PLAN.scale}/claims.csv",
+            caption="../report/all_claims.rst",
+            category="All studies",
+            labels={"figure": "(table of claims)", "study": "all", "subject": "all"},
+        ),
     log:
         f"{RESULTS}/{PLAN.scale}/logs/report.log",
     benchmark:

@@ -1,4 +1,4 @@
-"""config/README.md agrees with the code that it describes."""
+"""config/README.md and docs/reference/ agree with the code that they describe."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import Field, PositiveInt
 
+import nnflow
 from nnflow.base.settings import Settings
 from nnflow.checks import manual
 from nnflow.engine.critical import KINDS
@@ -22,11 +23,11 @@ from nnflow.workflow.config import KEYS
 
 @pytest.fixture
 def text(root, monkeypatch):
-    """The manual, with the plugins of the repository."""
+    """All pages of the manual, one after the other, with the plugins of the repository."""
     monkeypatch.chdir(root)
     monkeypatch.delenv("NNFLOW_PLUGINS", raising=False)
     registry.cache_clear()
-    yield manual.MANUAL.read_text(encoding="utf-8")
+    yield "\n".join(page.read_text(encoding="utf-8") for page in manual.pages())
     registry.cache_clear()
 
 
@@ -35,16 +36,23 @@ def blocks(text: str) -> list[str]:
 
 
 def test_the_tables_are_those_of_the_code(text):
-    assert manual.refreshed(text) == text, (
-        "config/README.md is out of date; `python -m nnflow.checks.manual` refreshes it"
-    )
+    old = [page for page in manual.pages()
+           if manual.refreshed(shown := page.read_text(encoding="utf-8")) != shown]  # fmt: skip
+    assert old == [], "`python -m nnflow.checks.manual` brings these pages up to date"
 
 
 def test_every_table_and_every_plugin_is_there(text):
-    assert set(re.findall(r"<!-- table (\w+) -->", text)) == {*manual.TABLES, "plugins"}
+    assert set(re.findall(r"<!-- table (\w+) -->", text)) == {*manual.TABLES, *manual.LISTS}
     for kind, named in registry().plugins.items():
         for name in named:
-            assert re.search(rf"\*\*\[`{name}`\]\(\.\./plugins/\S*/{kind}/", text)
+            assert re.search(rf"\[`{name}`\]\(\.\./\.\./plugins/\S*/{kind}/", text)
+
+
+def test_every_export_every_hook_and_every_command_is_there(text):
+    entries = set(re.findall(r"^## (.+)$", text, re.MULTILINE))
+    assert entries >= {*nnflow.__all__, "nnflow_register"}
+    assert {"nnflow run", "nnflow new model", "nnflow certificate check"} <= entries
+    assert all(f"**`{method}(" in text for method in ("loss", "step", "compute", "draw"))
 
 
 @pytest.mark.parametrize("words", [KEYS, VERDICTS, KINDS], ids=["config", "verdicts", "kinds"])

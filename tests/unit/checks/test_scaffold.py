@@ -115,14 +115,23 @@ def test_a_new_package_is_installed_and_found(tmp_path):
     assert subprocess.run(tests, env=environment, cwd=tmp_path).returncode == 0
 
 
-def test_the_study_runs_and_finds_both_minima(project, monkeypatch):
-    new_model("twin_valleys", project)
+def test_the_study_runs_and_finds_both_minima(fresh, monkeypatch):
+    new_model("twin_valleys", fresh)
     reload()
-    monkeypatch.chdir(project)
-    for stage in ("initialize", "train", "classify", "spectrum", "summarize", "draw", "report"):
+    monkeypatch.chdir(fresh)
+    for stage in (
+        "initialize",
+        "train",
+        "classify",
+        "spectrum",
+        "analyze",
+        "summarize",
+        "draw",
+        "report",
+    ):
         name = ["twin_valleys"]
         cli.app([stage, *name], standalone_mode=False)
-    folder = project / "results" / "quick"
+    folder = fresh / "results" / "quick"
     assert (folder / "report.html").exists()
     (ends,) = store.read(folder / "twin_valleys" / "critical_points.nc").values()
     assert flag_mask(ends.kind, "minimum").all()

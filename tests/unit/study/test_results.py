@@ -5,7 +5,7 @@ import pytest
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.study.loading import load_study, study_file
-from nnflow.study.results import Results
+from nnflow.study.results import Results, _shown
 
 
 def test_analyses_report_their_progress(root, tmp_path):
@@ -24,3 +24,17 @@ def test_a_configuration_is_found_by_its_label(root, tmp_path):
     assert results.configuration(last.label) is last
     with pytest.raises(UserError, match=r"no configuration 'k=0' \(there are: .*, " + last.label):
         results.configuration("k=0")
+
+
+def test_the_loss_of_a_configuration_is_found_by_its_label(root, tmp_path):
+    study = load_study(study_file("himmelblau", root / "config/studies"))
+    results = Results(study, tmp_path, None, lambda study, chosen, run, first: chosen)
+    last = study.configurations[-1]
+    assert results.objective(last.label) is last is results.objective(last)
+    with pytest.raises(UserError, match="no configuration 'newton'"):
+        results.objective("newton")
+
+
+def test_a_swept_plugin_is_called_by_its_name_in_tables():
+    assert _shown({"name": "heavy_ball", "rate": 0.1}) == "heavy_ball"
+    assert _shown([1, 2]) == "[1, 2]" and _shown(0.1) == 0.1
