@@ -452,7 +452,8 @@ def test_every_claim_holds_or_is_corrected(done):
 
 
 def test_figures_show_data(done):
-    assert_drawn(done.folder, ("signal_maps", "signal_phase_diagram", "signal_circle"))
+    figures = ("signal_maps", "signal_phase_diagram", "signal_circle", "signal_answers")
+    assert_drawn(done.folder, figures)
 
 
 def test_the_circle_shrinks_or_crumples(done):
