@@ -22,6 +22,9 @@ class Activation(Plugin):
     """For a σ whose only kink is at 0: what its slope grows by there. Its derivative at 0 must be
     that of the negative side."""
 
+    kinks: ClassVar[tuple[float, ...] | None] = None
+    """Where σ is not smooth, if elsewhere than at 0 or without a `jump`; σ itself is continuous."""
+
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """σ(values), same shape."""
         raise NotImplementedError

@@ -14,13 +14,23 @@ from nnflow.study.verdicts import judge
 
 
 def summarize(job: Job) -> None:
-    """Gather the columns over `configuration` of all analyses; writes summary.nc and claims.csv."""
+    """Gather the columns over `configuration` of all analyses; writes summary.nc and claims.csv.
+
+    Raises UserError where two analyses give one column with different values.
+    """
     study = job.study
     columns: dict[str, xr.Variable] = {}
+    of: dict[str, str] = {}
     for name in study.settings.analyses:
         for column, variable in job.read[name].data_vars.items():
-            if variable.dims == ("configuration",):
-                columns[column] = variable.variable
+            if variable.dims != ("configuration",):
+                continue
+            if not columns.setdefault(column, variable.variable).equals(variable.variable):
+                raise UserError(
+                    f"{study.file}: analyses: {of[column]!r} and {name!r} both give the column"
+                    f" {column!r}, with different values; a claim would not know which is meant"
+                )
+            of.setdefault(column, name)
     labels = np.array([configuration.label for configuration in study.configurations], dtype=str)
     summary = xr.Dataset(
         columns, {"configuration": ("configuration", labels, {"long_name": "configuration"})}

@@ -11,6 +11,7 @@ ACTIVATIONS = {
         lambda z: torch.sigmoid(z) * (1 - torch.sigmoid(z)),
     ),
     "relu": (lambda z: torch.relu(z), lambda z: (z > 0).to(z.dtype)),
+    "identity": (lambda z: z, lambda z: torch.ones_like(z)),
 }
 """σ and σ′, elementwise."""
 
@@ -50,4 +51,22 @@ def layered_gradient(matrices, inputs, targets, activation):
         gradients.append(error.mT @ fed[layer] / inputs.shape[1])
         if layer:
             error = slope(sums[layer - 1]) * (error @ matrices[layer])
+    return gradients[::-1]
+
+
+def linear_gradient(matrices, inputs, targets):
+    """∇_{W_k}L of the same loss where σ(z) = z, by the lecture's formula of linear networks:
+
+        ∇_{W_k}L = W*_{k+1} ⋯ W*_K Δ Σ W*_1 ⋯ W*_{k−1},  ΔΣ = W_K ⋯ W_1 Σ − mean f(x)x*,
+
+    with Σ = mean xx*. By layer, (run, outputs, inputs).
+    """
+    below = [torch.eye(inputs.shape[2], dtype=inputs.dtype).expand(len(inputs), -1, -1)]
+    for matrix in matrices:
+        below.append(matrix @ below[-1])
+    pulled = ((below[-1] @ inputs.mT - targets.mT) @ inputs) / inputs.shape[1]
+    gradients = []
+    for matrix, product in zip(reversed(matrices), reversed(below[:-1]), strict=True):
+        gradients.append(pulled @ product.mT)
+        pulled = matrix.mT @ pulled
     return gradients[::-1]

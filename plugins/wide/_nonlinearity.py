@@ -10,6 +10,8 @@ import numpy as np
 from nnflow import Activation, UserError, torch
 
 Function = Callable[[np.ndarray], np.ndarray]
+BESIDE, APART = 1e-12, 1e-6
+"""σ jumps at a kink where it differs by more than APART between both sides of it, BESIDE away."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +38,30 @@ def nonlinearity(activation: Activation) -> Nonlinearity:
     differentiation.
 
     Raises UserError for an activation with kinks that doesn't say where they are: `kinks`, a tuple
-    of numbers, or `jump` where the only one is at 0.
+    of numbers, or `jump` where the only one is at 0; and for one that is not continuous there.
     """
     known = _KNOWN.get(activation.name)
     if known is not None:
         return known(activation)
-    return Nonlinearity(activation.name, *_by_torch(activation), kinks_of(activation))
+    value, slope = _by_torch(activation)
+    kinks = kinks_of(activation)
+    for kink in kinks:
+        below, above = value(kink + BESIDE * np.array([-1.0, 1.0]))
+        if abs(above - below) > APART:
+            raise UserError(
+                f"activation {activation.name!r}: is not continuous at {kink:g}, so that χ₁ is"
+                " infinite; the maps are those of continuous activations"
+            )
+    return Nonlinearity(activation.name, value, slope, kinks)
 
 
 def kinks_of(activation: Activation) -> tuple[float, ...]:
     """Where σ is not smooth."""
     if activation.smooth:
         return ()
-    kinks = getattr(activation, "kinks", (0.0,) if activation.jump is not None else None)
+    kinks = activation.kinks
+    if kinks is None and activation.jump is not None:
+        kinks = (0.0,)
     if kinks is None:
         raise UserError(
             f"activation {activation.name!r}: is not smooth, and says neither `jump` nor `kinks`;"

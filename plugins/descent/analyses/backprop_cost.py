@@ -12,7 +12,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, torch
 
-from .._layers import ACTIVATIONS, layered_gradient, outputs
+from .._layers import layered_gradient, linear_gradient, outputs
+
+TRIED = ("tanh", "sigmoid", "relu")
+"""σ of the networks on which the formula is tried."""
 
 CHUNK = 2**22
 """Numbers of the weights that finite differences hold at once."""
@@ -33,7 +36,8 @@ class BackpropCost(Analysis):
 
     Also the lecture's formula of the gradient, layer by layer, against automatic differentiation:
     `formula_error` (activation, depth), the largest difference over the largest entry among
-    `networks` random networks.
+    `networks` random networks. With σ(z) = z it is to be that of linear networks, which knows
+    products of matrices and Σ = mean xx* only: `linear_error`, likewise.
     """
 
     columns = {
@@ -45,6 +49,8 @@ class BackpropCost(Analysis):
         "difference_excess": "operations of finite differences beyond 2BM(W + 1)",
         "difference_error": "largest relative error of finite differences",
         "formula_error_most": "largest relative difference of the formula from autodiff",
+        "linear_error": "largest relative difference of the formula with σ(z) = z from that of"
+        " linear networks",
     }
 
     widths: Annotated[list[PositiveInt], Field(min_length=2)] = [8, 16, 32, 64]
@@ -74,7 +80,8 @@ class BackpropCost(Analysis):
         for width in self.timed:
             self._measure(results, width)
         found = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        formula = self._formula(results.study.settings.seed)
+        seed = results.study.settings.seed
+        formula = self._formula(seed)
         table = nnflow.Table(results, self.columns)
         matrices, first, b = found["matrices"], self.inputs * np.array(self.widths), self.samples
         expected = {
@@ -94,6 +101,7 @@ class BackpropCost(Analysis):
             difference_excess=excess["differences"],
             difference_error=float(np.nanmax(found["error"])),
             formula_error_most=float(formula.max()),
+            linear_error=max(self._linear_error(seed, depth) for depth in self.depths),
         )
         text = {
             "weights": "weights",
@@ -108,7 +116,7 @@ class BackpropCost(Analysis):
         return (
             table.dataset()
             .assign(arrays)
-            .assign_coords(width=self.widths, activation=list(ACTIVATIONS), depth=list(self.depths))
+            .assign_coords(width=self.widths, activation=list(TRIED), depth=list(self.depths))
         )
 
     def _counted(self, seed: int, width: int) -> dict[str, float]:
@@ -138,28 +146,43 @@ class BackpropCost(Analysis):
 
     def _formula(self, seed: int) -> np.ndarray:
         """(activation, depth)."""
-        pairs = itertools.product(ACTIVATIONS, self.depths)
+        pairs = itertools.product(TRIED, self.depths)
         errors = [self._formula_error(seed, *pair) for pair in pairs]
-        return np.array(errors).reshape(len(ACTIVATIONS), len(self.depths))
+        return np.array(errors).reshape(len(TRIED), len(self.depths))
 
-    def _formula_error(self, seed: int, activation: str, depth: int) -> float:
+    def _drawn(self, seed: int, activation: str, depth: int):
+        """Matrices, inputs and targets of random networks."""
         sizes = [self.inputs, *(7 - layer % 3 for layer in range(depth - 1)), 2]
         streams = Streams(seed, f"{activation}/{depth}", np.arange(self.networks), "formula")
         inputs = _normal(streams, 0, self.samples, sizes[0])
         targets = _normal(streams, 1, self.samples, sizes[-1])
         matrices = [
-            (_normal(streams, 2 + layer, above, below) * (2 / below) ** 0.5).requires_grad_()
+            _normal(streams, 2 + layer, above, below) * (2 / below) ** 0.5
             for layer, (below, above) in enumerate(itertools.pairwise(sizes))
         ]
+        return matrices, inputs, targets
+
+    def _formula_error(self, seed: int, activation: str, depth: int) -> float:
+        matrices, inputs, targets = self._drawn(seed, activation, depth)
+        matrices = [matrix.requires_grad_() for matrix in matrices]
         error = outputs(matrices, inputs, activation) - targets
         total = error.square().sum() / (2 * self.samples)
         automatic = torch.autograd.grad(total, matrices)
         with torch.no_grad():
             layered = layered_gradient(matrices, inputs, targets, activation)
-        return max(
-            float(((one - other).abs().amax((1, 2)) / size(other)).max())
-            for one, other in zip(layered, automatic, strict=True)
-        )
+        return _apart(layered, automatic)
+
+    def _linear_error(self, seed: int, depth: int) -> float:
+        drawn = self._drawn(seed, "identity", depth)
+        return _apart(layered_gradient(*drawn, "identity"), linear_gradient(*drawn))
+
+
+def _apart(gradients, others) -> float:
+    """The largest difference over the largest entry, of any run and layer."""
+    return max(
+        float(((one - other).abs().amax((1, 2)) / size(other)).max())
+        for one, other in zip(gradients, others, strict=True)
+    )
 
 
 TINY = 1e-300

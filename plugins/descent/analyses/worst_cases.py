@@ -27,7 +27,9 @@ class WorstCases(Analysis):
     Not convex, N steps, h ≤ 1: slopes that fall by half a step between the iterates and rise
     again, then a parabola; each gradient has the square 4Δ/(N(4h − h²) + 2) (Abbaszadehpeivasti,
     de Klerk & Zamani 2022: 4MΔ/(N min{4h − h², 4h − h³} + 2) for h ≤ √3). The lecture's bound
-    with N points, α = 1/M, is 2MΔ/N.
+    with N points, α = 1/M, is 2MΔ/N. Where not Δ but the distance R to a minimum is given, Huber
+    functions with other slopes leave the loss MR²/(4Nh + 2) and the gradient MR/(Nh + 1), h ≤ 1
+    (Drori & Teboulle 2014; Kim, arXiv:2412.04427); of R the lecture's bound says nothing.
 
     Which rate is best depends on what it is to be best for: `best_bound` minimizes the lecture's
     bound, `best_nonconvex` the exact formula, `best_convex_N` the loss that descent itself leaves
@@ -42,6 +44,7 @@ class WorstCases(Analysis):
     columns = {
         "convex_error": "largest relative error of the convex worst case, descent against formula",
         "nonconvex_error": "the same for the one that is not convex",
+        "distance_error": "the same for convex ones of which the distance to a minimum is given",
         "convex_looseness": "the lecture's bound over the convex worst case, squares, at most N",
         "nonconvex_looseness": "the lecture's bound over the other worst case, squares, at most N",
         "best_bound": "αM that minimizes the lecture's bound",
@@ -151,17 +154,21 @@ def nonconvex_formula(steps: int, h: np.ndarray) -> np.ndarray:
 
 def _errors() -> dict[str, float]:
     """Descent on the worst functions against the formulas, and against the lecture's bound."""
-    convex, other = 0.0, 0.0
+    convex, other, distance = 0.0, 0.0, 0.0
     for steps in STEPS:
         for h in RATES:
             exact = 1 / (2 * steps * h + 1)
             convex = max(convex, abs(worst_convex(steps, h)[0] ** 2 / exact - 1))
             exact = nonconvex_formula(steps, h)
             other = max(other, abs(worst_nonconvex(steps, h) ** 2 / exact - 1))
+            ends = convex_losses(steps, h)[0], farthest_gradient(steps, h)
+            exact = 1 / (2 * steps * h + 1), 1 / (steps * h + 1)
+            distance = max(distance, np.abs(np.divide(ends, exact) - 1).max())
     lecture = 1 / (STEPS[-1] + 1)  # 2MΔ/N for N points, over 2MΔ
     return {
         "convex_error": convex,
         "nonconvex_error": other,
+        "distance_error": float(distance),
         "convex_looseness": lecture / worst_convex(STEPS[-1], 1.0)[0] ** 2,
         "nonconvex_looseness": lecture / worst_nonconvex(STEPS[-1], 1.0) ** 2,
     }
@@ -174,6 +181,15 @@ def convex_losses(steps: int, h: float) -> tuple[float, float]:
     for _ in range(steps):
         x, y = x - h * np.clip(x, -slope, slope), y - h * y
     return 2 * slope * x - slope**2, y**2
+
+
+def farthest_gradient(steps: int, h: float) -> float:
+    """|∇L| over MR after `steps` steps of rate h from x = R on the Huber function that leaves the
+    largest one."""
+    slope, x = 1 / (steps * h + 1), 1.0
+    for _ in range(steps):
+        x -= h * np.clip(x, -slope, slope)
+    return float(np.clip(x, -slope, slope))
 
 
 def contraction(h: float, steps: int = 200) -> float:

@@ -16,8 +16,8 @@ KINDS = (
 class BackpropCost(Figure):
     """What loss and gradient of a network with W weights cost at a fixed number of samples.
     (a) Operations of matrix products, exact. (b) Time on the machine that made this report: median
-    and quartiles; where W is small, the time that any call takes hides its operations. Numbers in
-    the legends: slopes between the two largest W, of times with what the quartiles allow."""
+    and quartiles; where W is small, the time that any call takes hides its operations. Slopes are
+    those between the two largest W, of times with what the quartiles allow."""
 
     needs = ("backprop_cost",)
 
@@ -36,8 +36,9 @@ class BackpropCost(Figure):
         weights = found["weights"].values
         counts.plot(
             weights, found["forward"], color="0.4", lw=1, ls=":", marker="^", ms=4,
-            label="loss alone",
         )  # fmt: skip
+        first = min(1, len(weights) - 1)
+        _word(counts, weights[first], found["forward"].values[first], "loss alone", (4, -9), "left")
         for name, timed, text, color, mark, line in KINDS:
             known = np.isfinite(found[name].values)
             _line(counts, weights[known], found[name].values[known], text, color, mark, line)
@@ -45,28 +46,31 @@ class BackpropCost(Figure):
                 rows = times[times["name"] == timed].sort_values("weights")
                 middle = rows["median"].values
                 spans = (middle - rows["low"].values, rows["high"].values - middle)
-                _line(clock, rows["weights"].values, middle, text, color, mark, line, spans)
+                below = name == "backprop"  # it is the lower curve, and flat
+                _line(clock, rows["weights"].values, middle, text, color, mark, line, spans, below)
         counts.set(ylabel="operations", xlabel="weights $W$")
         clock.set(ylabel="seconds", xlabel="weights $W$")
         for axis, letter, text in ((counts, "a", "operations"), (clock, "b", "time")):
             axis.set(xscale="log", yscale="log", xlim=(100, 2 * weights[-1]))
             axis.xaxis.set_minor_formatter(NullFormatter())
-            if axis.get_legend_handles_labels()[0]:
-                axis.set_ylim(top=200 * axis.get_ylim()[1])  # room for the legend
-                axis.legend(fontsize=7, loc="upper left")
+            axis.set_ylim(axis.get_ylim()[0] / 2, 3 * axis.get_ylim()[1])  # room for words
             axis.set_title(f"({letter}) {text}", loc="left", fontsize=7)
         return figure
 
 
-def _line(axis, weights, values, text, color, mark, line, spans=None) -> None:
-    """A curve, and the slope at its end for the legend; nothing where there are no values."""
+def _line(axis, weights, values, text, color, mark, line, spans=None, below=False) -> None:
+    """A curve with its name and the slope at its end; nothing where there are no values."""
     if not len(values):
         return
     if len(values) > 1:
         text = f"{text}, slope {_slope(weights, values, spans)}"
-    axis.errorbar(
-        weights, values, spans, fmt=mark, ls=line, color=color, ms=4, lw=1.2, label=text
-    )  # fmt: skip
+    axis.errorbar(weights, values, spans, fmt=mark, ls=line, color=color, ms=4, lw=1.2)
+    _word(axis, weights[-1], values[-1], text, (-2, -12 if below else 6), "right")
+
+
+def _word(axis, x, y, text: str, shift, side: str) -> None:
+    """A name beside a curve."""
+    axis.annotate(text, (x, y), shift, textcoords="offset points", fontsize=7, ha=side)
 
 
 def _slope(weights, values, spans) -> str:
@@ -76,7 +80,8 @@ def _slope(weights, values, spans) -> str:
     if spans is None:
         return slope
     low, high = np.log(values - spans[0]), np.log(values + spans[1])
-    return f"{slope} ({(low[-1] - high[-2]) / run:.2f}–{(high[-1] - low[-2]) / run:.2f})"
+    ends = (low[-1] - high[-2]) / run, (high[-1] - low[-2]) / run
+    return "{} ({:.2f} to {:.2f})".format(slope, *ends).replace("-", "−")
 
 
 @nnflow.hookimpl

@@ -9,11 +9,15 @@ from nnflow import Figure
 
 from .._panels import WIDE, beside, lettered
 
+SLOW = {"every": 1, "mark": {"ls": "", "marker": "o", "color": "C0", "ms": 2, "zorder": 2}}
+FAST = {"every": 20, "mark": {"ls": "", "marker": "x", "color": "C3", "ms": 6, "zorder": 3}}
+"""Marks of runs with αM below 1 and above, and of which part of the runs."""
+
 
 class MissedMinimum(Figure):
     """(a) The loss on the interval of starts with its minima; shaded: the basin of the global one.
-    (b) Where runs end against where they start: in the valley of the start, with αM < 1 and, on
-    this function, with a larger rate, too."""
+    (b) Where runs end against where they start: in the valley of the start, with αM < 1 (all runs)
+    and, on this function, with a larger rate (each twentieth run), too."""
 
     needs = ("basins", "initialization", "training")
 
@@ -23,7 +27,7 @@ class MissedMinimum(Figure):
         figure, (left, right) = plt.subplots(1, 2, figsize=(WIDE, 2.9))
         settings = results.configurations[0].settings
         model, radius = settings.model, settings.initializer.radius
-        minima, maxima = model.stationary()
+        minima, _ = model.stationary()
         low, high = _basin(model, radius)
         for axis in (left, right):
             axis.axvspan(low, high, color="0.88", lw=0)
@@ -38,22 +42,21 @@ class MissedMinimum(Figure):
         exact = float(found["exact_share"][0])
         beside(left, (low + high) / 2, 2.6, f"{exact:.1%}\nof all\nstarts", ha="center", va="top")
         left.set_ylabel("loss $L(w)$")
-        self._ends(right, results, maxima)
+        self._ends(right, results)
         lettered((left, right))
         figure.suptitle("Three of four starts end in another valley", fontsize=9)
         return figure
 
-    def _ends(self, axis, results, maxima) -> None:
-        shown = []
+    def _ends(self, axis, results) -> None:
         for place, configuration in enumerate(results.configurations):
             start = results.at("initialization", configuration.label)["w"].values[:1000, 0]
             end = results.at("training", configuration.label)["w"].values[:1000, 0]
             relative = float(results["basins"]["relative_rate"][place])
-            name, color = ("x", "C3") if relative > 1 else (".", "C0")
-            axis.plot(start, end, name, color=color, ms=3, mew=0.6, zorder=2 - place)
-            shown.append((name, color, rf"$\alpha M={relative:.2f}$"))
-        for name, color, text in shown:
-            axis.plot([], [], name, color=color, label=text)
+            style = FAST if relative > 1 else SLOW
+            shown = np.argsort(start)[:: style["every"]]
+            axis.plot(
+                start[shown], end[shown], label=rf"$\alpha M={relative:.2f}$", **style["mark"]
+            )
         axis.legend(loc="upper left", fontsize=7, handletextpad=0.1)
         axis.set_ylabel("end")
 

@@ -21,8 +21,8 @@ LEVELS = (0.6, 0.7, 0.8, 0.9, 0.95)
 class MomentumMap(Figure):
     """Measured growth of the error per step (shades) over αM and β on a spectrum [μ, M] with
     κ = 10, 1000 steps at each of the settings; white: it grows. Lines: exact spectral radii
-    (thin) and the exact border of stability (thick). Stars: the best setting of the map, with its
-    rate."""
+    (thin, at the levels of the bar) and the exact border of stability (thick). Stars: the best
+    setting of the map, with its rate."""
 
     needs = ("momentum_map",)
 
@@ -33,7 +33,9 @@ class MomentumMap(Figure):
         figure, axes = plt.subplots(1, 3, figsize=(WIDE, 2.9), sharey=True, sharex=True)
         for axis, method in zip(axes, TITLES, strict=True):
             image = _panel(axis, found.sel(recursion=method), method)
-        figure.colorbar(image, ax=axes, label="measured rate per step", aspect=30, pad=0.01)
+        bar = figure.colorbar(image, ax=axes, label="measured rate per step", aspect=30, pad=0.01)
+        bar.set_ticks([0.5, *LEVELS, 1])
+        bar.ax.hlines(LEVELS, 0, 1, color="white", lw=0.6)
         axes[0].set_ylabel(r"momentum $\beta$")
         size = f"{found.sizes['rate']} × {found.sizes['momentum']}"
         figure.suptitle(
@@ -52,8 +54,7 @@ def _panel(axis, found, method):
         rasterized=True, shading="nearest",
     )  # fmt: skip
     exact = found["exact_rate"].values.T
-    lines = axis.contour(s, beta, exact, levels=LEVELS, colors="white", linewidths=0.6)
-    axis.clabel(lines, fontsize=6, fmt="%g")
+    axis.contour(s, beta, exact, levels=LEVELS, colors="white", linewidths=0.6)
     axis.plot(BORDERS[method](beta), beta, color="black", lw=1.6)
     row, column = np.unravel_index(np.argmin(rate), rate.shape)
     axis.plot(s[column], beta[row], "*", color="white", mec="black", ms=9, zorder=5)

@@ -15,13 +15,16 @@ from .._network import Network
 from .._signal import attracting
 from .._slopes import NORMAL
 
+ENDS = ("", "_low", "_high")
+
 
 class GradientPropagation(Analysis):
     """‖δ_k‖²/‖δ_K‖² of `networks` of one width, by backpropagation (`tied`) and through independent
     copies of the matrices (`independent`), as the derivation assumes.
 
     Over (network, layer): `mean`, `median` and `mean_log` (e to the mean logarithm) of the tied
-    ones, `independent` the mean of the others, and `limit`, χ₁^{K−k}. Over (network,): `chi1`.
+    ones, `independent` the mean of the others, both means with `_low` and `_high`, and `limit`,
+    χ₁^{K−k}. Over (network,): `chi1`.
     """
 
     @property
@@ -82,15 +85,16 @@ class GradientPropagation(Analysis):
     def _described(self, tied, free, chi1: float):
         import xarray as xr
 
-        means = np.array([mean(column) for column in tied.T])
+        means = {
+            name + end: ("layer", column)
+            for name, runs in (("mean", tied), ("independent", free))
+            for end, column in zip(ENDS, np.array([mean(x) for x in runs.T]).T, strict=True)
+        }
         return xr.Dataset(
             {
-                "mean": ("layer", means[:, 0]),
-                "mean_low": ("layer", means[:, 1]),
-                "mean_high": ("layer", means[:, 2]),
+                **means,
                 "median": ("layer", np.median(tied, axis=0)),
                 "mean_log": ("layer", np.exp(np.log(tied).mean(axis=0))),
-                "independent": ("layer", free.mean(axis=0)),
                 "limit": ("layer", chi1 ** np.arange(self.depth - 1, -1, -1.0)),
                 "chi1": chi1,
             }

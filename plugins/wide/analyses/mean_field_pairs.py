@@ -27,7 +27,8 @@ class MeanFieldPairs(Analysis):
     `neuron_distance` (activation, dimension, kind, width, pair) after the best matching, before
     (`drawn`) and after training, and `function_distance` (activation, dimension, width, pair), the
     root mean square of f − f' after it. Neurons that σ can't tell apart are one: where σ is odd
-    those of both signs, where it is homogeneous those of every scale.
+    those of both signs, where it is homogeneous those of every scale, so that of their D
+    coordinates D − 1 are left.
     """
 
     @property

@@ -49,7 +49,7 @@ class Concentration(Figure):
             if law == "signs":
                 lattice = np.exp(exact - one["log_first"].values)
                 ratios.plot(n, lattice, mark, ls="-", color=color, mfc="white", ms=3.5, lw=1)
-                ratios.annotate("±1, lattice formula", (n[0], lattice[0]), (-2, 20), **TEXT)
+                ratios.annotate("±1, lattice formula (open)", (n[0], 1), (-2, 4), **TEXT)
                 ratios.annotate("±1, formula for densities", (n[1], ratio[1]), (-4, -9), **TEXT)
         ratios.axhline(1, color="black", lw=0.6)
         for place, law in enumerate(found["law"].values):

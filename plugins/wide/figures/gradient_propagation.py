@@ -17,7 +17,8 @@ class GradientPropagation(Figure):
     """‖δ_k‖² by layer, relative to the last one; the errors start at the output, on the right. (a)
     Mean over random networks with 99 % intervals (marks) beside χ₁^{K−k} (lines): they vanish or
     grow towards the input. (b) Mean (99 % intervals), median and e to the mean logarithm of one
-    network; crosses are the mean where the matrices of the way back are independent ones."""
+    network; crosses are the mean (99 % intervals) where the matrices of the way back are
+    independent ones."""
 
     needs = ("gradient_propagation",)
 
@@ -42,7 +43,8 @@ class GradientPropagation(Figure):
             axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
             axis.set_xlabel("layer $k$")
             axis.tick_params(labelsize=7)
-        means.set_ylabel(r"$\|\delta_k\|^2 / \|\delta_K\|^2$")
+        for axis in (means, kinds):
+            axis.set_ylabel(r"$\|\delta_k\|^2 / \|\delta_K\|^2$")
         return figure
 
     def _means(self, axis, found):
@@ -68,8 +70,10 @@ class GradientPropagation(Figure):
             axis.plot(layer, one[name], mark, ls="-", color=color, ms=3, lw=0.8, label=WORDS[name])
         ends = [one["mean"] - one["mean_low"], one["mean_high"] - one["mean"]]
         axis.errorbar(layer, one["mean"], ends, fmt="none", color="C0", lw=0.8)
-        axis.plot(layer, one["independent"], "x", color="black", ms=3.5, mew=0.8,
-                  label="mean, independent")  # fmt: skip
+        free = one["independent"]
+        ends = [free - one["independent_low"], one["independent_high"] - free]
+        axis.errorbar(layer + 0.15, free, ends, fmt="x", color="black", ms=3.5, mew=0.8, lw=0.6,
+                      label="mean, independent")  # fmt: skip
         axis.set_ylim(bottom=0)
         axis.legend(fontsize=6.5, loc="lower right", borderpad=0, handletextpad=0.4)
 

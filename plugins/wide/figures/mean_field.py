@@ -68,6 +68,7 @@ class MeanField(Figure):
         axis.set(xscale="log", yscale="log", xlabel="neurons $N$", ylabel="distance")
         axis.set_xticks(n, [f"{int(one)}" for one in n])
         axis.minorticks_off()
+        axis.margins(y=0.1)  # room for the highest word
 
 
 @nnflow.hookimpl

@@ -47,8 +47,10 @@ class RandomNetworks(Figure):
             axis.plot(layer, one["correlation_limit"], "--", color="black", lw=0.8)
             word, weight, _ = name.split()
             label = rf"{word} $\alpha_w^2 = {weight}$"
-            end, shift = (low, -10) if middle[-1] < 0.25 else (high, 3)
-            axis.annotate(label, (layer[-1], end[-1]), (0, shift), ha="right", **TEXT)
+            if middle[-1] < 0.25:
+                axis.annotate(label, (0.03, 0.05), xycoords="axes fraction", fontsize=7)
+            else:
+                axis.annotate(label, (layer[-1], high[-1]), (0, 3), ha="right", **TEXT)
         axis.set(xlabel="layer", ylabel="correlation $c$", ylim=(0, 1))
 
     def _widths(self, axis, found):

@@ -45,7 +45,7 @@ class SignalPhaseDiagram(Figure):
             axis.tick_params(labelsize=7)
         axes[0].set_ylabel(r"variance of biases $\alpha_h^2$")
         for axis, word, place in (
-            (axes[0], "ordered", (0.04, 0.9)),
+            (axes[0], "ordered", (0.315, 0.72)),
             (axes[0], "chaotic", (0.74, 0.04)),
         ):
             axis.text(*place, word, transform=axis.transAxes, fontsize=8, bbox={

@@ -52,6 +52,7 @@ def test_columns_of_backprop_cost():
         "difference_excess": [0],
         "difference_error": [Between(1e-9, 1e-4)],
         "formula_error_most": [Between(1e-17, 1e-13)],
+        "linear_error": [Between(1e-17, 1e-13)],
     }
     dataset = assert_columns(plugin, results, expected)
     np.testing.assert_array_equal(dataset["weights"], weights)
@@ -90,7 +91,7 @@ def test_the_network_is_the_one_that_torch_makes():
     torch.testing.assert_close(net.differences(1e-6), flat, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu"])
+@pytest.mark.parametrize("activation", ["tanh", "sigmoid", "relu", "identity"])
 def test_slopes_of_the_activations(activation):
     value, slope = module("_layers").ACTIVATIONS[activation]
     z = torch.linspace(-3, 3, 8, dtype=torch.float64)
@@ -104,6 +105,37 @@ def test_the_formula_with_a_wrong_slope_is_told(monkeypatch):
     monkeypatch.setitem(part.ACTIVATIONS, "tanh", (value, lambda z: 1.001 * slope(z)))
     plugin = analysis("backprop_cost", depths=[3], networks=3)
     assert plugin._formula(1).max() > 1e-4
+
+
+def test_the_formula_of_linear_networks_by_differences():
+    """Against central differences of ½ mean ‖W₂W₁x − f‖², which are exact for one entry."""
+    layers, draw = module("_layers"), torch.Generator().manual_seed(0)
+    first, second, x, f = (
+        torch.randn(1, *shape, generator=draw, dtype=torch.float64)
+        for shape in ((3, 4), (2, 3), (5, 4), (5, 2))
+    )
+
+    def loss(first, second):
+        return ((x @ (second @ first).mT - f) ** 2).sum().item() / 10
+
+    for place, found in enumerate(layers.linear_gradient([first, second], x, f)):
+        for i, j in ((0, 0), (1, 2)):
+            moved = torch.zeros_like((first, second)[place])
+            moved[0, i, j] = 0.5
+            ends = [
+                loss(
+                    *(m + sign * moved if k == place else m for k, m in enumerate((first, second)))
+                )
+                for sign in (1, -1)
+            ]
+            assert found[0, i, j].item() == pytest.approx(ends[0] - ends[1], rel=1e-12)
+
+
+def test_a_wrong_formula_of_linear_networks_is_told(monkeypatch):
+    part = module("backprop_cost")
+    honest = part.linear_gradient
+    monkeypatch.setattr(part, "linear_gradient", lambda *all: [2 * g for g in honest(*all)])
+    assert analysis("backprop_cost", networks=3)._linear_error(1, 3) > 0.1
 
 
 def test_dead_networks_have_the_gradient_0_in_both_ways():

@@ -121,6 +121,7 @@ def test_columns_of_worst_cases():
     expected = {
         "convex_error": two(0, abs=1e-12),
         "nonconvex_error": two(0, abs=1e-12),
+        "distance_error": two(0, abs=1e-12),
         "convex_looseness": two(2 - 1 / 101),
         "nonconvex_looseness": two(1.5 - 1 / 202),
         "best_bound": two(1, abs=1e-6),
@@ -138,6 +139,25 @@ def test_columns_of_worst_cases():
         "still_falls": [share(0, 4)] * 2,
     }
     assert_columns(analysis("worst_cases", steps=3000), results, expected)
+
+
+def test_no_huber_function_leaves_more_than_the_worst():
+    """From x = R = 1, N = 4, h = ¾: over all slopes the largest end is that of the formula, and at
+    its slope."""
+    worst, steps, h = module("worst_cases"), 4, 0.75
+    slope = np.linspace(0.01, 0.99, 981)
+    x = np.ones_like(slope)
+    for _ in range(steps):
+        x -= h * np.clip(x, -slope, slope)
+    gradient = np.minimum(x, slope)
+    loss = np.where(x > slope, 2 * slope * x - slope**2, x**2)
+    for ends, formula, found in (
+        (gradient, 1 / (steps * h + 1), worst.farthest_gradient(steps, h)),
+        (loss, 1 / (2 * steps * h + 1), worst.convex_losses(steps, h)[0]),
+    ):
+        assert found == pytest.approx(formula, rel=1e-12)
+        assert formula * 0.99 < ends.max() <= formula * (1 + 1e-12)
+        assert slope[ends.argmax()] == pytest.approx(formula, abs=2e-3)
 
 
 def test_no_random_function_is_worse_than_the_worst():

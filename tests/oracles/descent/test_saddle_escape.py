@@ -77,6 +77,14 @@ def test_known_exit_times(octopus):
         assert times[-1] / times[-2] == pytest.approx(ratio, rel=2e-3)
 
 
+def test_exit_times_do_not_depend_on_later_saddles(octopus):
+    """So that those of d = 10 are those of all d from 2 to 10."""
+    function, start = octopus.Octopus(1.5), np.random.default_rng(6).uniform(-1, 1, 10)
+    times = octopus.exit_times(function, start)
+    for size in range(2, 10):
+        np.testing.assert_array_equal(octopus.exit_times(function, start[:size]), times[:size])
+
+
 def test_columns_of_saddle_steps():
     draws = 300
     expected = {

@@ -89,6 +89,20 @@ def test_normal_samples_match_as_a_referee_measured():
     assert np.polyfit(np.log(n), logs, 1)[0] == pytest.approx(-0.27, abs=0.05)
 
 
+def test_the_scale_of_relu_takes_a_coordinate():
+    """D = 6, N = 50 … 400: balanced normal neurons match as N^(−1/5), others as N^(−1/6)."""
+    neurons, random = module("wide/_neurons"), np.random.default_rng(5)
+    n, logs = np.array([50, 100, 200, 400]), []
+    for k in n:
+        pairs = random.normal(size=(12, 2, k, 6))
+        kinds = (pairs, neurons.balanced(pairs))
+        logs.append([np.log([neurons.matched_distance(*pair, odd=False) for pair in kind]).mean()
+                     for kind in kinds])  # fmt: skip
+    plain, balanced = np.polyfit(np.log(n), np.array(logs), 1)[0]
+    assert plain == pytest.approx(-1 / 6, abs=0.015)
+    assert balanced == pytest.approx(-1 / 5, abs=0.015)
+
+
 def test_columns_of_mean_field_mixtures():
     plugin = analysis("mean_field_mixtures", activation="tanh", pairs=20, steps=300)
     tiny = Between(0, 1e-13)

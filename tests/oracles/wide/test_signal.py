@@ -310,7 +310,21 @@ class Broken(Activation):
         return values.abs()
 
 
-Growing.name, Broken.name = "growing", "broken"
+class Steps(Activation):
+    smooth, kinks = False, (0.0, 1.0)
+
+    def __call__(self, values):
+        return torch.where(values > 1, values, values.relu() / 2)
+
+
+class Bent(Activation):
+    smooth, kinks = False, (0.0,)
+
+    def __call__(self, values):
+        return values.abs()
+
+
+Growing.name, Broken.name, Steps.name, Bent.name = "growing", "broken", "steps", "bent"
 
 
 def test_a_second_moment_that_diverges_names_its_length():
@@ -324,6 +338,14 @@ def test_a_second_moment_that_diverges_names_its_length():
 def test_kinks_must_be_said():
     with pytest.raises(UserError, match="neither `jump` nor `kinks`"):
         module("_moments").moments(Broken())
+
+
+def test_a_step_has_no_chi1():
+    """σ(1−) = ½, σ(1+) = 1: E σ'² is infinite, and automatic differentiation doesn't see it."""
+    with pytest.raises(UserError, match=r"^activation 'steps': is not continuous at 1, so that"):
+        module("_moments").moments(Steps())
+    bent = module("_moments").moments(Bent())
+    assert bent.single(0.7)[0] == pytest.approx([0.7, 1, 1], rel=1e-13)
 
 
 def test_variances_are_not_negative():
@@ -452,7 +474,8 @@ def test_every_claim_holds_or_is_corrected(done):
 
 
 def test_figures_show_data(done):
-    assert_drawn(done.folder, ("signal_maps", "signal_phase_diagram", "signal_circle"))
+    figures = ("signal_maps", "signal_phase_diagram", "signal_circle", "signal_answers")
+    assert_drawn(done.folder, figures)
 
 
 def test_the_circle_shrinks_or_crumples(done):

@@ -161,6 +161,40 @@ def test_columns_of_signal_exercises():
     assert_columns(analysis("signal_exercises", activations=chosen), Handmade(), expected)
 
 
+def test_columns_of_signal_answers():
+    expected = {
+        "relu_length_p": [Between(1e-4, 1)],
+        "relu_correlation_measured": [Between(1e-5, 0.03)],
+        "length_decay_error": [Between(0, 1e-3)],
+        "correlation_decay_error": [Between(0, 1e-3)],
+    }
+    plugin = analysis("signal_answers", networks=networks(NETWORKS[:1]), width=300, runs=40)
+    found = assert_columns(plugin, Handmade(), expected)
+    # q* of tanh at (1.69, .09), and the image of c = 0 by C̃(0) = (α_w² q*/2π + α_h²)/q* of ReLU
+    assert found["length_scale"].item() == pytest.approx(1.337667642539, rel=1e-11)
+    assert found["correlation_scale"].item() == pytest.approx(16.10817274348, rel=1e-10)
+    at_zero = found["relu_correlation_map"].sel(start_correlation=0).item()
+    assert at_zero == pytest.approx((1.5 * 0.8 / (2 * math.pi) + 0.2) / 0.8)
+    gap = found["correlation_gap"].values[0]
+    assert gap[0] == 1 and gap[300] == pytest.approx(gap[200] * math.exp(-100 / 16.108), rel=1e-3)
+    assert (found["relu_length_low"] <= found["relu_length_high"]).all()
+
+
+def test_answers_that_are_wrong_are_seen():
+    part = module("signal_answers")
+    plugin = analysis("signal_answers", networks=networks(NETWORKS[:1]), width=300, runs=40)
+    relu = plugin._relu(1)
+    assert part._p(relu) > 1e-4
+    assert part._p(relu.assign(relu_length_map=1.02 * relu["relu_length_map"])) == 0
+    # beyond q = 0, where every network has α_h²: two per cent of the slope
+    moved = relu["relu_length_map"] + 0.03 * relu["start"]
+    assert part._p(relu.assign(relu_length_map=moved)) < 1e-4
+    # the limit is the slope of the end, and not that of the way there
+    gaps = np.exp(-np.arange(400) / 7.0)
+    assert part._slope(gaps) == pytest.approx(-1 / 7)
+    assert math.isnan(part._slope(np.ones(5)))
+
+
 def test_networks_that_break_the_rules_are_counted(monkeypatch):
     part = module("signal_exercises")
     monkeypatch.setattr(part, "_arrives", lambda maps, q, correlation: False)
