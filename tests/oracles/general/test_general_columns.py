@@ -62,7 +62,7 @@ def test_columns_of_local_minima_search():
     )
     made = {"all": critical, "unknown": unknown, "lost": critical.isel(run=[7, 7])}
     classify = SimpleNamespace(global_within=1e-6)
-    results = Handmade(dict.fromkeys(made, {"classify": classify}), {"critical_points": made})
+    results = Handmade({label: {"classify": classify} for label in made}, {"critical_points": made})
     expected = {
         "runs": [8, 3, 2],
         "critical": [6, 2, 0],
