@@ -91,7 +91,7 @@ def _chances(axis, analysis, configurations) -> None:
     beside(axis, 0.02, 0.93, "reach w*, d > 1")
     beside(axis, 0.02, 0.62, "in Ω (lines: exact); reach w*, d = 1")
     axis.set(xlim=(0, 1), ylim=(0, 1.06), ylabel="share of starts")
-    axis.set_xlabel("ε = radius of the ball / √(2π/(d + 1))‖w*‖")
+    axis.set_xlabel("ε = radius of the ball / (√(2π/(d + 1))‖w*‖)")
     axis.legend(
         title="d", ncols=len(dimensions), loc="center", bbox_to_anchor=(0.5, 0.77),
         handletextpad=0, columnspacing=0.6,
