@@ -9,7 +9,7 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.stages.job import Job
 from nnflow.study.claims import described, to_csv
-from nnflow.study.totals import sentence, statements, totals
+from nnflow.study.totals import counted_as, sentence, statements, totals
 from nnflow.study.verdicts import judge
 
 
@@ -46,8 +46,9 @@ def summarize(job: Job) -> None:
     job.write(job.folder / "summary.nc", {"": summary}, "summary")
     rows = judge(study.name, study.settings.claims, summary)
     store.write_text(job.folder / "claims.csv", to_csv(rows))
-    if rows:
-        job.reporter.line(sentence(totals(statements(rows, {}))))
     for row in rows:
         if row["verdict"] == "differs":
             job.reporter.line(f"differs: {described(row)}")
+    # the last line, which `nnflow run` shows
+    names = counted_as(study.name, study.settings.claims)
+    job.reporter.line(sentence(totals(statements(rows, names))) or "no claims")

@@ -8,7 +8,6 @@ terminal, there is no bar. `nnflow run -v` shows Snakemake's own words instead.
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass
 from logging import WARNING, LogRecord
@@ -21,7 +20,6 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 from nnflow.base.progress import ONLY_LOGS
-from nnflow.study.totals import sentence, statements, totals
 
 LAUNCHER = '"$NNFLOW_LAUNCHER"'
 LAST_LINES = 6
@@ -53,11 +51,6 @@ class Task:
     @property
     def stage(self) -> str:
         return self.rule.removesuffix(f"_{self.study}")
-
-    @property
-    def folder(self) -> Path:
-        """The study's folder; that of all studies for the report."""
-        return self.log.parent.parent
 
     @property
     def again(self) -> str:
@@ -136,7 +129,7 @@ class LogHandler(LogHandlerBase):
             return
         self._finished.append(task)
         if task.stage == "summarize":
-            self._console.print(f"{task.study:<24} {judged(task.folder / 'claims.csv')}")
+            self._console.print(f"{task.study:<24} {judged(task)}")
 
     def _broken(self, record: LogRecord) -> None:
         if (task := self._tasks.get(record.jobid)) is None or task in self._failed:
@@ -172,14 +165,9 @@ class LogHandler(LogHandlerBase):
         return [*lines, *([f"log: {self._log}"] if self._log else [])]
 
 
-def judged(file: Path) -> str:
-    """What the claims of a file claims.csv say: "numbers: 3 reproduced, 1 corrected"."""
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            found = statements(csv.DictReader(lines), {})
-    except (OSError, KeyError):
-        return "done"
-    return sentence(totals(found)) or "done, no claims"
+def judged(task: Task) -> str:
+    """What the stage summarize said last: "numbers: 3 reproduced, 1 corrected"."""
+    return last_lines(task.log)[-1].partition(f" summarize {task.study}: ")[2] or "done"
 
 
 def last_lines(file: Path) -> list[str]:

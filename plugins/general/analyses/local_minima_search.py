@@ -8,7 +8,7 @@ import nnflow
 from nnflow import Analysis, Table, flag_mask, share
 
 CONFIDENT = 0.95
-"""Level of the one-sided bound, which the rule of three writes as 3/runs."""
+"""Level of the one-sided bound, which the rule of three writes as 3/n."""
 
 
 class LocalMinimaSearch(Analysis):
@@ -18,8 +18,9 @@ class LocalMinimaSearch(Analysis):
     Minima of deep networks are not isolated, so their Hessians are singular and their kind is
     `degenerate`: asking for the kind `minimum` would miss every spurious one. Conversely a
     suspect may be a saddle of higher order, unless the nullity is the dimension of the model's
-    symmetry. Shares have Clopper–Pearson intervals at 99 %; `share_bound` is the p with
-    (1 − p)^runs = 5 % (the rule of three).
+    symmetry. Shares are of the runs at smooth critical points, as the others tell nothing, and
+    have Clopper–Pearson intervals at 99 %; `share_bound` is the p with (1 − p)^n = 5 % for n such
+    runs (the rule of three).
 
     Where the model does not know its infimum, the lowest critical loss found stands for it.
     """
@@ -33,8 +34,8 @@ class LocalMinimaSearch(Analysis):
         "suspects": "runs at what may be a spurious minimum",
         "nonsmooth": "runs at points with a kink, above the infimum",
         "unfinished": "runs at no critical point",
-        "suspect_share": "share of runs at what may be a spurious minimum",
-        "share_bound": "share of suspects that the runs exclude at 95 %",
+        "suspect_share": "share of the critical points that may be spurious minima",
+        "share_bound": "share of suspects that these exclude at 95 %",
         "flattest_saddle": "highest of the saddles' lowest eigenvalues",
         "suspect_losses": "different losses of what may be spurious minima",
         "suspect_nullity": "largest nullity of their Hessians, -1 for none",
@@ -58,7 +59,7 @@ def _search(critical, within: float) -> dict:
     negative = critical["index"].values > 0
     saddles, suspects = smooth & above & negative, smooth & above & ~negative
     lowest = critical["min_eigenvalue"].values[saddles]
-    runs = critical.sizes["run"]
+    tried = int(smooth.sum())
     masks = {
         "critical": smooth,
         "at_infimum": smooth & ~above,
@@ -68,9 +69,11 @@ def _search(critical, within: float) -> dict:
         "unfinished": lost,
     }
     return {name: int(mask.sum()) for name, mask in masks.items()} | {
-        "runs": runs,
-        "suspect_share": share(int(suspects.sum()), runs),
-        "share_bound": 1 - (1 - CONFIDENT) ** (1 / runs) if not suspects.any() else np.nan,
+        "runs": critical.sizes["run"],
+        "suspect_share": share(int(suspects.sum()), tried),
+        "share_bound": 1 - (1 - CONFIDENT) ** (1 / tried)
+        if tried and not suspects.any()
+        else np.nan,
         "flattest_saddle": lowest.max() if lowest.size else np.nan,
         "suspect_losses": _distinct(loss[suspects], within),
         "suspect_nullity": critical["nullity"].values[suspects].max(initial=-1),

@@ -24,7 +24,8 @@ class EndsOfRuns(Figure):
     """Shares of the runs of each configuration that ended at the infimum, at saddles (by a negative
     Hessian eigenvalue), at what second order can't tell from spurious minima, at a point with a
     kink, or at no critical point. Configurations whose runs all ended alike share a row. Right:
-    upper end of the 99 % interval of the share of spurious minima, where there are several runs."""
+    upper end of the 99 % interval of the share of spurious minima among the critical points, where
+    there are several runs."""
 
     needs = ("local_minima_search",)
 
@@ -60,7 +61,7 @@ class EndsOfRuns(Figure):
             f"{suspects or 'None'} of {total:,} runs {'ends' if suspects < 2 else 'end'} at what"
             " may be a spurious minimum"
         )
-        note(figure, "right: upper ends of 99 % intervals")
+        note(figure, "right: share of the critical points, upper ends of 99 % intervals")
         return figure
 
 

@@ -44,7 +44,8 @@ def test_columns_of_critical_point_counts():
 
 
 def test_columns_of_local_minima_search():
-    """A saddle has a negative eigenvalue that is known: an index of −1 is none."""
+    """A saddle has a negative eigenvalue that is known: an index of −1 is none. Runs at no critical
+    point are no trials, and where there are only such the share is unknown."""
     critical = xr.Dataset(
         {
             "kind": flags(["minimum", "saddle", "saddle", "degenerate", "degenerate",
@@ -59,24 +60,22 @@ def test_columns_of_local_minima_search():
     unknown = critical.isel(run=[0, 1, 7]).assign(
         is_global=flags(["unknown", "unknown", "unknown"], GLOBAL)
     )
+    made = {"all": critical, "unknown": unknown, "lost": critical.isel(run=[7, 7])}
     classify = SimpleNamespace(global_within=1e-6)
-    results = Handmade(
-        {"all": {"classify": classify}, "unknown": {"classify": classify}},
-        {"critical_points": {"all": critical, "unknown": unknown}},
-    )
+    results = Handmade({label: {"classify": classify} for label in made}, {"critical_points": made})
     expected = {
-        "runs": [8, 3],
-        "critical": [6, 2],
-        "at_infimum": [1, 1],
-        "saddles": [2, 1],
-        "suspects": [3, 0],
-        "nonsmooth": [1, 0],
-        "unfinished": [1, 1],
-        "suspect_share": [share(3, 8), share(0, 3)],
-        "share_bound": [NAN, 1 - 0.05 ** (1 / 3)],
-        "flattest_saddle": [-0.5, -0.5],
-        "suspect_losses": [2, 0],
-        "suspect_nullity": [3, -1],
+        "runs": [8, 3, 2],
+        "critical": [6, 2, 0],
+        "at_infimum": [1, 1, 0],
+        "saddles": [2, 1, 0],
+        "suspects": [3, 0, 0],
+        "nonsmooth": [1, 0, 0],
+        "unfinished": [1, 1, 2],
+        "suspect_share": [share(3, 6), share(0, 2), share(0, 0)],
+        "share_bound": [NAN, 1 - 0.05 ** (1 / 2), NAN],
+        "flattest_saddle": [-0.5, -0.5, NAN],
+        "suspect_losses": [2, 0, 0],
+        "suspect_nullity": [3, -1, -1],
     }
     assert_columns(analysis("local_minima_search"), results, expected)
 

@@ -36,8 +36,8 @@ def matrices(*layers):
 
 
 def test_columns_of_linear_stationary():
-    """A global point, a degenerate saddle, an invented point with invertible layers, and a run that
-    did not arrive; critical values 0, ½, 2, 2½."""
+    """A global point, a degenerate saddle, an invented point with invertible layers and yet a loss,
+    and a run that did not arrive; critical values 0, ½, 2, 2½."""
     eye, top = np.eye(2), np.diag([1.0, 0.0])
     critical = xr.Dataset(
         {
@@ -53,6 +53,7 @@ def test_columns_of_linear_stationary():
         "nondegenerate": [2],
         "nondegenerate_not_global": [1],
         "degenerate_not_global": [1],
+        "rank_exceptions": [1],
         "stationary_off_values": [1],
     }
     assert_columns(analysis("linear_stationary"), results, expected)
@@ -69,6 +70,18 @@ def test_the_least_loss_of_a_thin_network_is_global():
     )
     found = analysis("linear_stationary")._row(network([2, 1, 2]), critical)
     assert found["nondegenerate_not_global"] == 1
+    assert found["rank_exceptions"] == 0  # neither r_R = 2 nor a loss of 0
+
+
+def test_a_loss_of_0_without_rank_is_an_exception():
+    critical = xr.Dataset(
+        {
+            **matrices([np.diag([2.0, 1])], [np.diag([1.0, 0])]),
+            "loss": ("run", [0.0]),
+            "kind": flags(["minimum"], KINDS),
+        }
+    )
+    assert analysis("linear_stationary")._row(network([2, 2, 2]), critical)["rank_exceptions"] == 1
 
 
 def test_columns_of_linear_identities():

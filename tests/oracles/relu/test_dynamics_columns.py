@@ -130,6 +130,15 @@ def largest_rates(count, seed):
     return rate[square < 1].max(), rate[square >= 1].max()
 
 
+def test_the_widest_ball_in_three_dimensions():
+    """P = ½ − 3r/16 up to r = 2, then r⁻³; in one, ½ up to 2, then 1/r."""
+    widest = module("single_relu_region").widest_radius
+    assert widest(3, 0.2) == pytest.approx(1.6, rel=1e-10)
+    assert widest(3, 0.125) == pytest.approx(2, rel=1e-10)
+    assert widest(3, 1e-3) == pytest.approx(10, rel=1e-10)
+    assert widest(1, 0.25) == pytest.approx(4, rel=1e-10)
+
+
 def test_columns_of_single_relu_region():
     made = {
         # the second start is on the edge of Ω, the third one beyond it; V grows in two steps
@@ -170,6 +179,8 @@ def test_columns_of_single_relu_region():
         "bound": [0.1, 0.25],
         "region_exact": exact,
         "region_excess": [exact[0] - 0.1, exact[1] - 0.25],
+        # Ω has the probabilities .1 and ¼ in balls of radius .1^(−1/3) and 2, which hold all of it
+        "radius_ratio": [r * 0.1 ** (1 / 3), s / 2],
         # balls of radius 1 and 3/2 whose centers are 1 apart; circles too
         "far_ratio": [ball / (4 / 3 * math.pi), disc / math.pi],
         "far_share": [1 / 8, 1 / 4],

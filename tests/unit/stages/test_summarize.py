@@ -7,6 +7,7 @@ import xarray as xr
 
 from nnflow import UserError
 from nnflow.stages.summarize import summarize
+from nnflow.study.claims import Claim
 
 
 def job(folder, **analyses):
@@ -38,3 +39,30 @@ def test_columns_of_all_analyses(tmp_path):
 def test_a_column_with_two_meanings_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"study.yaml: analyses: 'first' and 'second' both give"):
         summarize(job(tmp_path, first={"x": [1, 2]}, second={"x": [1, 3]}))
+
+
+def test_it_says_last_what_its_claims_say_each_statement_once(tmp_path):
+    """Two bounds on one statement, one of which fails, and a cross-check."""
+    common = {"statement": "s", "source": "t", "value": "x"}
+    claims = [
+        Claim(claim="above", above=0, counts_as="one", **common),
+        Claim(claim="below", below=1, counts_as="one", **common),
+        Claim(claim="ours", published=2, basis="ours", **common),
+    ]
+    lines = []
+    found = xr.Dataset({"x": ("configuration", [2.0])}, {"configuration": ["all"]})
+    settings = SimpleNamespace(analyses={"a": None}, claims=claims)
+    study = SimpleNamespace(
+        name="s", settings=settings, configurations=[SimpleNamespace(label="all")]
+    )
+    summarize(
+        SimpleNamespace(
+            study=study,
+            read={"a": found},
+            folder=tmp_path,
+            write=lambda file, sets, title: None,
+            reporter=SimpleNamespace(line=lines.append),
+        )
+    )
+    assert lines[-1] == "bounds: 1 differs; cross-checks: 1 reproduced"
+    assert lines[0].startswith("differs: below")

@@ -13,12 +13,6 @@ from nnflow.base.progress import ONLY_LOGS
 from nnflow.workflow import terminal
 from snakemake_logger_plugin_nnflow import LogHandler
 
-CLAIMS = """claim,study,kind,configuration,verdict,note
-loss,bowl,number,k=6,reproduced,
-loss,bowl,number,k=7,reproduced,
-sign,bowl,statement,,corrected,
-"""
-
 
 @pytest.fixture
 def shown(monkeypatch):
@@ -44,7 +38,10 @@ def begin(handler, folder, number, rule, log, study="bowl"):
 def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
     handler, text = shown
     (tmp_path / "bowl/logs").mkdir(parents=True)
-    (tmp_path / "bowl/claims.csv").write_text(CLAIMS)
+    (tmp_path / "bowl/logs/summarize.log").write_text(
+        "[   0.1 s] summarize bowl: differs: loss\n"
+        "[   0.2 s] summarize bowl: numbers: 2 reproduced; statements: 1 corrected\n"
+    )
     for number, rule in enumerate(("initialize", "train", "summarize", "draw_bowl")):
         begin(handler, tmp_path, number, rule, tmp_path / f"bowl/logs/{rule}.log")
         tell(handler, LogEvent.JOB_FINISHED, job_id=number)
@@ -53,10 +50,16 @@ def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
     assert line.split() == ["bowl", "numbers:", "2", "reproduced;", "statements:", "1", "corrected"]
 
 
-def test_a_study_without_claims_is_done(tmp_path):
-    (tmp_path / "claims.csv").write_text(CLAIMS.splitlines()[0])
-    assert terminal.judged(tmp_path / "claims.csv") == "done, no claims"
-    assert terminal.judged(tmp_path / "missing.csv") == "done"
+@pytest.mark.parametrize("said", ["[   0.2 s] summarize bowl: no claims\n", None])
+def test_a_study_without_claims_or_log_is_one_line_too(shown, tmp_path, said):
+    handler, text = shown
+    log = tmp_path / "bowl/logs/summarize.log"
+    log.parent.mkdir(parents=True)
+    if said:
+        log.write_text(said)
+    begin(handler, tmp_path, 1, "summarize", log)
+    tell(handler, LogEvent.JOB_FINISHED, job_id=1)
+    assert text().split() == ["bowl", *(["no", "claims"] if said else ["done"])]
 
 
 def test_a_failure_names_study_stage_log_and_command(shown, tmp_path):

@@ -63,6 +63,7 @@ class SingleReluRegion(Analysis):
         "bound": "the theorem's bound (1 − ε)/2",
         "region_exact": "probability of Ω by quadrature",
         "region_excess": "that probability less the bound",
+        "radius_ratio": "radius of the ball over the largest where Ω has the bound's probability",
         "far_ratio": "probability of Ω for a ball of radius 3/2 over its bound (‖w*‖/r)^d",
         "far_share": "probability of Ω for a ball of radius 2, r = 2‖w*‖",
         "region_share": "share of starts in Ω",
@@ -113,6 +114,19 @@ def region_probability(inputs: int, radius: float) -> float:
     return integrate.quad(density, 0, 1, epsabs=0, epsrel=1e-12)[0]
 
 
+def widest_radius(inputs: int, probability: float) -> float:
+    """The largest radius of a ball around 0 in which uniform w have P(‖w − w*‖ < ‖w*‖) ≥
+    probability, which is at most ½, ‖w*‖ = 1. P falls in r, and is r^−d from r = 2 on, where the
+    ball holds all of Ω."""
+    from scipy.optimize import brentq
+
+    if probability <= FARTHEST**-inputs:
+        return probability ** (-1 / inputs)
+    return brentq(
+        lambda radius: region_probability(inputs, radius) - probability, 0, FARTHEST, xtol=1e-12
+    )
+
+
 def _theorem_6(results, configuration) -> dict[str, float]:
     """The bound of the study's ball, and the exact probability of Ω."""
     model, initializer = configuration.settings.model, configuration.settings.initializer
@@ -121,7 +135,8 @@ def _theorem_6(results, configuration) -> dict[str, float]:
             f"{results.study.file}: analyses: single_relu_region is about starts of"
             f" half_space_ball, not {initializer.name!r}"
         )
-    exact = region_probability(model.inputs, initializer.radius(model.inputs))
+    radius = initializer.radius(model.inputs)
+    exact = region_probability(model.inputs, radius)
     bound = (1 - initializer.epsilon) / 2
     return {
         "inputs": model.inputs,
@@ -129,6 +144,7 @@ def _theorem_6(results, configuration) -> dict[str, float]:
         "bound": bound,
         "region_exact": exact,
         "region_excess": exact - bound,
+        "radius_ratio": radius / widest_radius(model.inputs, bound),
         "far_ratio": region_probability(model.inputs, FAR) * FAR**model.inputs,
         "far_share": region_probability(model.inputs, FARTHEST),
     }

@@ -17,9 +17,9 @@ SPREAD = 0.015
 class SingleRelu(Figure):
     """(a) Gradient flow of one ReLU in the plane, with the region Ω of Theorem 5 shaded and some
     trajectories (dots: starts); the dashed ray leads into 0. (b) Shares of starts that reach w*
-    (filled) and that lie in Ω (open), by dimension d, with 99 % intervals, against ε; lines are
-    the exact probabilities of Ω, and the thick one is the bound (1 − ε)/2 of Theorem 6. After Tian
-    2017, Fig. 5."""
+    (filled) and that lie in Ω (open), by dimension d, with 99 % intervals, against the radius of
+    the ball, which in units of √(2π/(d + 1))‖w*‖ is ε; lines are the exact probabilities of Ω, and
+    the thick one is the bound (1 − ε)/2 of Theorem 6. After Tian 2017, Fig. 5."""
 
     needs = ("single_relu_region",)
 
@@ -90,7 +90,8 @@ def _chances(axis, analysis, configurations) -> None:
     beside(axis, 0.05, 0.2, "bound (1 − ε)/2")
     beside(axis, 0.02, 0.93, "reach w*, d > 1")
     beside(axis, 0.02, 0.62, "in Ω (lines: exact); reach w*, d = 1")
-    axis.set(xlim=(0, 1), ylim=(0, 1.06), xlabel="ε", ylabel="share of starts")
+    axis.set(xlim=(0, 1), ylim=(0, 1.06), ylabel="share of starts")
+    axis.set_xlabel("ε = radius of the ball / (√(2π/(d + 1))‖w*‖)")
     axis.legend(
         title="d", ncols=len(dimensions), loc="center", bbox_to_anchor=(0.5, 0.77),
         handletextpad=0, columnspacing=0.6,
