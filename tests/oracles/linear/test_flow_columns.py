@@ -9,7 +9,7 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
 from studies import module
 
-from nnflow import share, torch
+from nnflow import Streams, share, torch
 from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
@@ -261,3 +261,65 @@ def test_the_loss_is_least_where_the_product_is_that_of_linear_regression():
         expected = ((y - product @ x) ** 2).sum() / 2
         found = part._as_regression(x, y, {"w1": torch.as_tensor(product[None])})
         assert found == pytest.approx(expected, rel=1e-13)
+
+
+def test_errors_of_linear_reduction_are_the_worst_of_the_draws(monkeypatch):
+    """An error of 1e-9 is an error already."""
+    draws = iter([(1e-3, 7e-3, 2e-3, 0.5, 1e-9), (4e-3, 5e-3, 3e-3, 1.5e-9, 0.0)])
+    monkeypatch.setattr(module("linear_reduction").LinearReduction, "_try", lambda *_: next(draws))
+    expected = {
+        "reduction_loss_error": [4e-3],
+        "regression_error": [7e-3],
+        "reduction_back_error": [3e-3],
+        "reduced_flow": [0],
+        "reduced_flow_whitened": [0.5],
+    }
+    results = handmade(one=(network([3, 4, 2], [2.0, 1.0]), FLOW, NORMAL, {}))
+    assert_columns(analysis("linear_reduction", draws=2), results, expected)
+
+
+def test_wrong_reductions_are_seen(monkeypatch):
+    """A constant too small by 1/2, an inverse off by 1/4 in one entry of the first layer, and a
+    regression without loss."""
+    part, model = module("linear_reduction"), network([3, 4, 2], [2.0, 1.0])
+    honest = type(model).reduction
+
+    class Wrong:
+        def __init__(self, right):
+            self.right, self.constant = right, right.constant - 0.5
+            self.forth, self.singular_values = right.forth, right.singular_values
+
+        def back(self, weights):
+            found = self.right.back(weights)
+            found["w1"] = found["w1"] + torch.as_tensor(np.eye(4, 3) * [0.25, 0, 0])
+            return found
+
+    monkeypatch.setattr(type(model), "reduction", lambda self: Wrong(honest(self)))
+    monkeypatch.setattr(part, "_as_regression", lambda x, y, weights: 0.0)
+    losses = []
+    loss = type(model).loss
+    monkeypatch.setattr(
+        type(model), "loss", lambda self, w, d: losses.append(loss(self, w, d)) or losses[-1]
+    )
+    streams = Streams(1, "one", np.arange(1), "reduction")
+    errors = analysis("linear_reduction")._try(model, streams)
+    assert errors[0] == pytest.approx(0.5 / float(losses[0]), rel=1e-9)
+    assert errors[1] == 1
+    assert errors[2] == pytest.approx(0.25, rel=1e-9)
+
+
+def test_the_error_of_a_reduced_gradient_is_the_largest_of_its_layers():
+    """Differences of 1 beside 4, and of 2 beside 4."""
+
+    def tensors(first, second):
+        return {"w1": torch.tensor(first), "w2": torch.tensor(second)}
+
+    there = tensors([1.0, 4.0], [4.0, -2.0])
+    reduced = SimpleNamespace(gradient=lambda weights, data: there)
+    reduction = SimpleNamespace(forth=lambda weights: {n: 2 * w for n, w in weights.items()})
+    model = SimpleNamespace(
+        reduction=lambda: reduction,
+        reduced=lambda: reduced,
+        gradient=lambda weights, data: tensors([0.5, 2.5], [1.0, -1.0]),
+    )
+    assert module("linear_reduction")._gradient_error(model, there) == 0.5
