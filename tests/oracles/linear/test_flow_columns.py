@@ -265,7 +265,7 @@ def test_the_loss_is_least_where_the_product_is_that_of_linear_regression():
 
 def test_errors_of_linear_reduction_are_the_worst_of_the_draws(monkeypatch):
     """An error of 1e-9 is an error already."""
-    draws = iter([(1e-3, 7e-3, 2e-3, 0.5, 1e-9), (4e-3, 5e-3, 3e-3, 1.5e-9, 0.0)])
+    draws = iter([(1e-3, 7e-3, 2e-3, 1e-9, 1e-9), (4e-3, 5e-3, 3e-3, 1.5e-9, 0.0)])
     monkeypatch.setattr(module("linear_reduction").LinearReduction, "_try", lambda *_: next(draws))
     expected = {
         "reduction_loss_error": [4e-3],
