@@ -248,7 +248,7 @@ def seen_by(mutant: Mutant, copy: Path, tests: tuple[list[Path], ...]) -> str:
 
 
 def sample(paths: list[str], count: int, seed: str) -> list[Mutant]:
-    """So many mutants of the files at these paths, each as likely as the other."""
+    """`count` mutants of the files at these paths, drawn with equal probability."""
     files = {
         file
         for path in paths

@@ -13,7 +13,7 @@ from nnflow import Model, torch
 
 from .._chain import (
     above,
-    alike,
+    as_tensor_like,
     for_each_run,
     identity,
     in_numpy,
@@ -250,7 +250,7 @@ class LinearNetwork(Model):
 
     def _residual(self, product):
         """E, (run, d_K, m)."""
-        return self._times_x(product) - alike(self.y, product)
+        return self._times_x(product) - as_tensor_like(self.y, product)
 
     def _pull(self, residual):
         """G = EXᵀ, (run, d_K, d₀)."""

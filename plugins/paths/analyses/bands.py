@@ -60,7 +60,7 @@ class Bands(Analysis):
     pairs: Literal["all", "disjoint", "swapped"] = "disjoint"
     """Which ends are joined."""
     most: PositiveInt = 12
-    """At most so many ends, or swapped networks."""
+    """Maximum number of ends, or swapped networks."""
     pivots: Annotated[int, Field(ge=3)] = 5
     """Pivots of a band at first, its ends included."""
     cycles: PositiveInt = 3
@@ -74,7 +74,7 @@ class Bands(Analysis):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum of the pivots."""
     fine: PositiveInt = 5
-    """Points on each segment where the loss is looked at."""
+    """Points on each segment where the loss is evaluated."""
     refine_up_to: NonNegativeInt = 50
     """Most weights with which highest points are refined."""
     refine_by: Literal["newton", "following"] = "newton"

@@ -22,7 +22,7 @@ class Bands(Figure):
     needs = ("bands",)
 
     most: PositiveInt = 3
-    """At most so many panels of ways."""
+    """Maximum number of panels of ways."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

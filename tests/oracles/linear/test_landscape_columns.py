@@ -79,16 +79,17 @@ def test_columns_of_linear_identities():
         "again": {"model": network([2, 3, 2, 2])},
         "one": {"model": network([2, 2])},
         "wide": {"model": network([2, 3, 3, 2])},
+        "two": {"model": network([2, 2, 2])},
     }
-    rounding = Between(0, 1e-13)
+    rounding, some = Between(0, 1e-13), Between(1e-6, 10)
     expected = {
-        "rescaling_error": [rounding, NAN, NAN, rounding],
-        "two_zero_layers_gradient": [0, NAN, NAN, 0],
-        "one_zero_layer_gradient": [Between(1e-6, 10), NAN, NAN, Between(1e-6, 10)],
-        "gradient_error": [rounding, NAN, rounding, rounding],
-        "printed_gradient": [0, NAN, 1, 0],
-        "fall_violations": [0, NAN, 0, 0],
-        "fall_attained": [NAN, NAN, NAN, 1],
+        "rescaling_error": [rounding, NAN, NAN, rounding, rounding],
+        "two_zero_layers_gradient": [0, NAN, NAN, 0, 0],
+        "one_zero_layer_gradient": [some, NAN, NAN, some, some],
+        "gradient_error": [rounding, NAN, rounding, rounding, rounding],
+        "printed_gradient": [0, NAN, 1, 0, 0],
+        "fall_violations": [0, NAN, 0, 0, 0],
+        "fall_attained": [NAN, NAN, NAN, 1, 1],
     }
     assert_columns(analysis("linear_identities", draws=3), Handmade(settings), expected)
 
@@ -149,15 +150,19 @@ def test_the_printed_gradient_is_right_for_layers_that_are_symmetric():
     assert printed(model, {"w1": even, "w2": even}) == [True, True]
     assert printed(model, {"w1": even, "w2": odd}) == [False, True]
     assert printed(model, {"w1": odd, "w2": even}) == [True, False]
+    # three widths: the product that does not fit comes second, and first
+    long, tall = torch.ones(1, 2, 3).double(), torch.ones(1, 3, 2).double()
+    assert printed(network([3, 2, 2]), {"w1": long, "w2": even}) == [True, False]
+    assert printed(network([2, 2, 3]), {"w1": even, "w2": tall}) == [False, True]
 
 
 def test_falls_short_of_the_bound_beyond_rounding_are_counted(monkeypatch):
     identities = module("linear_identities")
-    falls = np.array([2.0, 1.0, 1 - 5e-13, 1 - 1.5e-12, 0.5])
-    monkeypatch.setattr(identities, "_fall_and_bound", lambda *_: (falls, np.ones(5)))
+    falls = np.array([2.0, 1.0, 1 - 5e-13, 1 - 1e-12, 1 - 1.5e-12, 0.5])
+    monkeypatch.setattr(identities, "_fall_and_bound", lambda *_: (falls, np.ones(6)))
     assert identities._fall(network([2, 2, 2]), {}) == {"fall_violations": 2, "fall_attained": 2}
     # no hidden layer, narrow ones, and hidden layers of several widths
-    for widths in ([2, 2], [3, 2, 2, 3], [2, 2, 3], [2, 3, 4, 2]):
+    for widths in ([2, 2], [3, 2, 2, 3], [2, 2, 3], [3, 2, 2], [2, 3, 4, 2]):
         assert identities._fall(network(widths), {}) == {"fall_violations": 2}
 
 
@@ -274,9 +279,17 @@ def test_escapes_are_compared_with_the_next_larger_noise_of_the_same_network():
 
 
 def test_optimizers_that_do_not_say_what_they_are_have_no_plateaus():
-    settings = {"all": {"model": network([2, 2]), "optimizer": SimpleNamespace(name="mine")}}
-    results = Handmade(settings, {"training": {"all": xr.Dataset()}})
-    assert np.isnan(analysis("linear_plateaus").compute(results)["plateaus"].item())
+    normal = {"model": network([2, 2]), "initializer": SimpleNamespace(name="normal")}
+    mine = {**normal, "optimizer": SimpleNamespace(name="mine")}
+    descends = {**normal, "optimizer": SimpleNamespace(is_gradient_descent=True)}
+    axes = ("run", "trace_step")
+    trained = xr.Dataset({f"trace_{n}": (axes, np.ones((1, 3))) for n in ("loss", "gradient_norm")})
+    results = Handmade(
+        {"mine": mine, "descends": descends},
+        {"training": {"mine": xr.Dataset(), "descends": trained}},
+    )
+    found = analysis("linear_plateaus").compute(results)["plateaus"].values
+    np.testing.assert_array_equal(found, [NAN, 0])
 
 
 def test_columns_of_linear_plateaus():

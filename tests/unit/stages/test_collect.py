@@ -88,7 +88,7 @@ def test_a_family_of_two_kinds_is_degenerate_and_hangs_on_the_threshold():
     found = _with_families(CONFIGURATION, critical(rows))
     assert [KINDS[k] for k in found["kind"].values] == ["degenerate", "degenerate", "minimum"]
     assert [SENSITIVE[k] for k in found["sensitive"].values] == ["yes", "yes", "no"]
-    assert _sentences("all", found) == ["all: families that hang on classify.zero_below: 0"]
+    assert _sentences("all", found) == ["all: families that depend on classify.zero_below: 0"]
 
 
 def test_a_minimum_where_another_run_is_degenerate_is_degenerate():
