@@ -6,7 +6,7 @@ import numpy as np
 
 NO_FAMILY = -1
 JOINED = ("no", "yes", "unknown")
-"""Is a way within the valley known between all runs of the family?"""
+"""Is a path within the valley known between all runs of the family?"""
 FOUND, AGREED = 2, 2
 """A valley is told from others where at least this many runs lie in each, and walks to this many
 landmarks say the same."""
@@ -52,7 +52,7 @@ def families(
 def split_valleys(
     family: np.ndarray, marks: np.ndarray, curved: np.ndarray, within: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Families (run,) with curved valleys of one loss distinguished, and indices into JOINED, (run,).
+    """Families (run,), curved valleys of one loss distinguished, and indices into JOINED, (run,).
 
     marks: (run, landmark, number), where each run walked to (`valleys.marks`), NaN where it did not
     arrive or did not walk. curved: (run,) bool, runs whose loss alone makes their family. Runs that

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 FULL = 10
-"""Factor by which the space of vectors may outgrow that of the start; then it shrinks to twice as many."""
+"""Spaces with this many times the vectors of the start shrink to twice as many."""
 ROUNDING = 1e-13
 """Residuals below this part of the largest eigenvalue are rounding: they tell no direction, and one
 is drawn in their place."""

@@ -70,7 +70,7 @@ def train(
     progress(finished runs, step, lowest and highest loss of the running ones) and save(position)
     are called at every look at the stop rules.
     varied: settings of the optimizer that differ from run to run, (run, 1) each.
-    resumed: a position that `save` was given earlier, to resume from; the results are bit-identical.
+    resumed: a position that `save` was given earlier, to resume from, bit-identically.
     """
     initial, varied = objective.retract(initial), varied or {}
     if resumed is None:

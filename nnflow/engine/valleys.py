@@ -3,7 +3,7 @@
 A straight valley has one shortest point. In a curved one, runs walk to the point that is nearest to
 a landmark, a fixed point of weight space: in steps along the null space of the Hessian, with
 corrections across it, so that loss and gradient stay what they are. Runs that come to one place lie
-in one valley, as the two walks are a way between them. Runs that come to different places may lie
+in one valley, as the two walks are a path between them. Runs that come to different places may lie
 in one valley all the same, whose distance to the landmark has several minima: those are others for
 other landmarks (`families.split_valleys` looks at all of them).
 """

@@ -111,7 +111,7 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     question = (
         "would a zero threshold ten times as large or small judge a run of the family otherwise?"
     )
-    ways = "is a way within the valley known between all runs of the family?"
+    ways = "is a path within the valley known between all runs of the family?"
     return critical.drop_vars(list(GONE)).assign(
         kind=("run", one, kind.attrs),
         index=("run", index, critical["index"].attrs),

@@ -1,4 +1,4 @@
-"""Settings of the stages: when runs end, and how their ends are classified and proved, and which spectra are computed."""
+"""Settings of the stages: when runs end, how their ends are classified, proofs and spectra."""
 
 from __future__ import annotations
 
@@ -132,8 +132,8 @@ class Certify(Settings):
     kinds: list[Literal["minimum", "saddle", "maximum"]] = ["minimum", "saddle"]
     """Kinds of critical points, as classified."""
     most: PositiveInt = 3
-    """Maximum number of families of each kind, the most frequent ones, per configuration; one run of
-    each is certified."""
+    """Maximum number of families of each kind, the most frequent ones, per configuration; one run
+    of each is certified."""
     global_minima: bool = False
     """Certify points of lowest loss, too."""
     radius: PositiveFloat | None = None

@@ -171,7 +171,7 @@ def discard_stale(plan: Plan) -> None:
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any], parts: set[str]) -> Iterator[str]:
-    """The settings that differ: "optimizer.rate 0.1 → 0.05"; once where it is the same for all configurations."""
+    """The settings that differ: "optimizer.rate 0.1 → 0.05"; once where all agree."""
     before, after = _flat(old, parts), _flat(new, parts)
     told = set()
     for key in sorted({*before, *after}):

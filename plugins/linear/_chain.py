@@ -91,7 +91,7 @@ def as_tensor_like(array, like):
 
 
 def for_each_run(matrix, like):
-    """A NumPy matrix for each run of `like`, as `as_tensor_like` gives it: one product per run, as how runs
+    """A NumPy matrix for each run of `like`, by `as_tensor_like`: one product per run, as how runs
     are grouped must not change their last bits. NumPy's products are so by themselves."""
     matrix = as_tensor_like(matrix, like)
     return matrix.expand(len(like), -1, -1) if isinstance(matrix, torch.Tensor) else matrix

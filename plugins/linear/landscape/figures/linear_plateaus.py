@@ -21,7 +21,8 @@ WITHIN = 0.05
 
 class LinearPlateaus(Figure):
     """Loss of linear networks under gradient descent, one panel per configuration: runs
-    stall near saddles, at the critical values ½Σs² (dotted), and leave them along negative curvature."""
+    stall near saddles, at the critical values ½Σs² (dotted), and leave them along negative
+    curvature."""
 
     needs = ("training",)
 
