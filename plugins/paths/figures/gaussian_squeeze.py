@@ -21,8 +21,8 @@ LOOKS = {
 
 
 class GaussianSqueeze(Figure):
-    """Samples of two independent normal clouds and of the middle of the paths between them, with the
-    circle of one standard deviation: exact (line) and of all draws (dashes). After the lecture,
+    """Samples of two independent normal clouds and of the middle of the paths between them, with
+    the circle of one standard deviation: exact (line) and of all draws (dashes). After the lecture,
     "Main example: connecting normal distributions"."""
 
     needs = ("gaussian_squeeze",)
