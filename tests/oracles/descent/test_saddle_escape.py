@@ -129,6 +129,8 @@ def test_which_cases_at_the_border_converge():
     assert converges(either, 2.0).tolist() == [False, True]
     assert converges(either, 1.0).all()
     assert converges(np.array([0.1]), 0.0).all()
+    # to stay where it is, or to leave slowly, is not to converge
+    assert not converges(np.array([0.0, -0.01]), 0.0).any()
 
 
 def test_errors_of_multipliers_grow_with_the_square_of_the_distance(monkeypatch):
@@ -215,6 +217,7 @@ def test_escapes_from_the_well(monkeypatch):
     part = module("saddle_steps")
     plain = np.zeros((4, 3, 2))
     plain[1, 0, 1] = -0.6
+    plain[2, 1, 1] = 0.5
     noisy = np.zeros((4, 3, 2))
     noisy[2:, 0, 1], noisy[1:, 1, 1], noisy[:, 2, 1] = 0.6, -0.6, 0.5
     calls = []

@@ -79,7 +79,7 @@ FACTORS = [1, 4, 16, 64, 256, 1024, 4096]
 
 def test_undecided_values_by_their_tolerance(monkeypatch):
     """In each row one value at a tolerance and one beyond it, in the last one at 2 as well; −1
-    tolerance is no wrong sign."""
+    tolerance is no wrong sign, −1.5 is one."""
     two = module("_two_neurons")
 
     def made(self, row, out, spare):
@@ -89,7 +89,7 @@ def test_undecided_values_by_their_tolerance(monkeypatch):
         out[0, -1] = -factor * self.tolerance(row)
         out[1, -1] = -1.01 * factor * self.tolerance(row)
         if row == 0:
-            out[0, -2] = self.tolerance(row)
+            out[0, -2], out[1, -2] = self.tolerance(row), 1.5 * self.tolerance(row)
         if row == 6:
             out[0, -2] = -2 * self.tolerance(row)
         return out
@@ -97,9 +97,9 @@ def test_undecided_values_by_their_tolerance(monkeypatch):
     monkeypatch.setattr(two.Grid, "row", made)
     grid = two.Grid(7, 7)
     counts, undecided = module("separation_grid").scan(grid)
-    assert undecided.tolist() == [2, 5, 7, 9, 11, 13, 15]
-    assert counts["counterexamples"] == 0 and counts["undecided"] == 2
-    assert counts["margin"] == pytest.approx(-1)
+    assert undecided.tolist() == [2, 6, 8, 10, 12, 14, 16]
+    assert counts["counterexamples"] == 1 and counts["undecided"] == 2
+    assert counts["margin"] == pytest.approx(-1.5)
 
 
 def test_points_on_the_edge_of_the_cone_are_judged_apart(monkeypatch):
@@ -224,6 +224,17 @@ def test_no_sheet_can_be_left_out(proof, number):
     arrays = (dataset[name].values[kept] for name in ("box", "theta", "phi"))
     left_open = module("_coverage").uncovered_domain(*arrays, half[kept])
     assert left_open > 1e-4, dataset["sheets"].values[number]
+
+
+def test_areas_that_are_left_open_or_covered_twice():
+    """1/4 too little and 1/4 too much; arcs on both sides of a full turn leave 3 to 6 of it."""
+    coverage = module("_coverage")
+    boxes = np.array([[0.0, 1.0, 0.0, 0.5], [2.0, 2.5, 1.0, 1.5]])
+    assert coverage.uncovered_share(1.0, boxes) == pytest.approx(0.25)
+    assert coverage.uncovered_share(0.6, boxes) == pytest.approx(0.25)
+    turn = 2 * math.pi
+    low, high = np.array([6.0 - turn, 1.0, 2.0 + turn]), np.array([1.0, 2.0, 3.0 + turn])
+    assert coverage._open_length(low, high) == pytest.approx(3)
 
 
 def test_half_of_a_sheet_covers_half():
