@@ -240,6 +240,21 @@ def test_columns_of_saxe_modes():
     assert dataset["solved"].values.tolist() == ["flow"]
 
 
+def test_a_mode_that_is_late_is_off_by_its_speed():
+    """Of three layers: du/dt = 3u^{4/3}(2 − u). All points a hundredth late."""
+    part, u = module("saxe_modes"), np.array([0.1, 0.5, 1.0, 1.5, 2.0])
+    late = part.times(u[1:4], 0.1, 2.0, 3) + 0.01
+    time = np.array([0, *late, 99])
+    expected = 0.01 * (3 * u[1:4] ** (4 / 3) * (2 - u[1:4])).max()
+    early = np.where((time > 0) & (time < 99), time - 0.02, time)
+    for at in (time, early):
+        assert part._error(at, u[None], 0.1, 2.0, 3) == pytest.approx(expected)
+    # the worst of the runs, and what a run has not recorded
+    runs = np.array([[0.1, np.nan, np.nan, np.nan, 2.0], u, [0.1, *u[1:4], 1.5]])
+    assert part._error(time, runs[:2], 0.1, 2.0, 3) == pytest.approx(expected)
+    assert part._error(time, runs, 0.1, 2.0, 3) == 0.5
+
+
 def test_columns_of_linear_reduction():
     model = network([3, 4, 2], [2.0, 1.0])
     results = handmade(one=(model, FLOW, NORMAL, {}), again=(model, FLOW, NORMAL, {}))

@@ -142,30 +142,34 @@ def test_arrays_of_gradient_propagation_by_hand():
 
 
 def test_directions_that_contradict_chi1_are_counted(monkeypatch):
-    """χ₁ < 1 and > 1, with gradients that vanish in both; and χ₁ = 1, which says nothing."""
+    """χ₁ < 1 and twice > 1, with gradients that vanish, grow and vanish from the last layer to the
+    first, whatever they do between; and χ₁ = 1, which says nothing."""
     part, asked = module("gradient_propagation"), []
+    vanishing = np.array([[0.25, 2.0, 1.0], [1.0, 2.0, 1.0]])
+    growing = np.array([[2.0, 0.5, 1.0], [1.0, 0.5, 1.0]])
 
     def drawn(maps, generator, width, depth, runs, q, tied):
         asked.append((width, depth, runs, q, tied, generator.random()))
-        return TIED if tied else FREE
+        each = (vanishing, growing, vanishing, growing)
+        return each[(len(asked) - 1) // 2] if tied else FREE
 
     monkeypatch.setattr(part, "backpropagated", drawn)
-    wide = {**TANH, "weight_variance": 6.25}
+    wide, wider = ({**TANH, "weight_variance": variance} for variance in (6.25, 9.0))
     even = {"activation": {"name": "relu"}, "weight_variance": 2.0, "bias_variance": 0.0}
     results, seen = Handmade(), []
     results.progress = lambda done, total, detail: seen.append((done, total))
     found = analysis(
-        "gradient_propagation", networks=[TANH, wide, even], width=40, depth=3, runs=20
+        "gradient_propagation", networks=[TANH, wide, wider, even], width=40, depth=3, runs=20
     ).compute(results)
-    assert (found["towards_input"].item(), found["tried"].item()) == (1, 2)
-    assert [call[:3] for call in asked] == [(40, 3, 20)] * 6
-    assert [call[4] for call in asked] == [True, False] * 3
+    assert (found["towards_input"].item(), found["tried"].item()) == (2, 3)
+    assert [call[:3] for call in asked] == [(40, 3, 20)] * 8
+    assert [call[4] for call in asked] == [True, False] * 4
     assert asked[0][3] == pytest.approx(0.6070467919093)
-    assert asked[4][3] == 1  # any length is a fixed point
-    assert len({call[5] for call in asked}) == 6  # numbers of their own
-    assert seen == [(0, 3), (1, 3), (2, 3)]
+    assert asked[6][3] == 1  # any length is a fixed point
+    assert len({call[5] for call in asked}) == 8  # numbers of their own
+    assert seen == [(done, 4) for done in range(4)]
     assert found["layer"].values.tolist() == [1, 2, 3]
-    np.testing.assert_allclose(found["chi1"][2], 1)
+    np.testing.assert_allclose(found["chi1"][3], 1)
 
 
 def test_bad_input():
