@@ -199,6 +199,14 @@ def test_the_largest_entries_of_hessians():
     assert found == {"diagonal_most": 3.5, "trace_most": 3, "mixed_most": 4}
 
 
+def test_without_kinks_there_is_no_picture():
+    along, plane = analysis("multilinear_ends", size=5)._picture(
+        None, np.zeros((2, 2)), np.array([False, False]), np.zeros(2), None
+    )
+    assert along.shape == (1, 5) and plane.shape == (5, 5)
+    assert np.isnan(along).all() and np.isnan(plane).all()
+
+
 def test_columns_of_multilinear_ends():
     made_ends = {
         # |x| + |y|: its minimum; a point on its valley; a point beside

@@ -250,7 +250,7 @@ def test_a_mode_that_is_late_is_off_by_its_speed():
     for at in (time, early):
         assert part._error(at, u[None], 0.1, 2.0, 3) == pytest.approx(expected)
     # the worst of the runs, and what a run has not recorded
-    runs = np.array([[0.1, np.nan, np.nan, np.nan, 2.0], u, [0.1, *u[1:4], 1.5]])
+    runs = np.array([[0.1, np.nan, np.nan, np.nan, 2.0], u, [0.1, *u[1:4], np.nan]])
     assert part._error(time, runs[:2], 0.1, 2.0, 3) == pytest.approx(expected)
     assert part._error(time, runs, 0.1, 2.0, 3) == 0.5
 
