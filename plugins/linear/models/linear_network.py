@@ -11,6 +11,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 import nnflow
 from nnflow import Model, torch
 
+from ...general._orthogonal import orthogonal
 from .._chain import (
     above,
     as_tensor_like,
@@ -21,7 +22,6 @@ from .._chain import (
     products,
     pulled_back,
 )
-from .._orthogonal import orthogonal
 from .._reduction import Reduction, reduction
 
 Matrix = list[list[float]]

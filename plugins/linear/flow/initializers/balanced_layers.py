@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat
 import nnflow
 from nnflow import Initializer, UserError
 
-from ..._orthogonal import orthogonal
+from ....general._orthogonal import orthogonal
 
 
 class BalancedLayers(Initializer):

@@ -19,6 +19,7 @@ from pydantic import (
 import nnflow
 from nnflow import Model, Streams, torch
 
+from ....general._orthogonal import rotation
 from ..._chain import (
     as_tensor_like,
     for_each_run,
@@ -28,7 +29,6 @@ from ..._chain import (
     pulled_back,
     pulled_hessian,
 )
-from ..._orthogonal import rotation
 
 
 class ResidualLinearNetwork(Model):
