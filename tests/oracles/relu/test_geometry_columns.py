@@ -440,18 +440,28 @@ def test_neurons_are_parallel_below_an_angle(monkeypatch):
 
 def test_turns_of_an_orbit():
     """By a quarter the last input but one becomes the last; tilted, the first does."""
-    w = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
-    found = module("out_of_plane")._orbit_of(w, np.eye(2, 4))
+    w, teachers = np.arange(1.0, 16).reshape(3, 5), np.eye(3, 5)
+    first, second, third, fourth, last = w.T
+    found = module("out_of_plane")._orbit_of(w, teachers)
     turn, orbit = found["turn"][1], found["orbit"][1]
     assert (len(turn), turn[0], turn[90], turn[-1]) == (181, 0, math.pi, 2 * math.pi)
-    np.testing.assert_allclose(orbit[45], [[1, 2, -4, 3], [5, 6, -8, 7]], atol=1e-14)
-    np.testing.assert_allclose(orbit[90], [[1, 2, -3, -4], [5, 6, -7, -8]], atol=1e-14)
+    np.testing.assert_allclose(orbit[45].T, [first, second, third, -last, fourth], atol=1e-14)
+    np.testing.assert_allclose(orbit[90].T, [first, second, third, -fourth, -last], atol=1e-14)
     gradient = module("_population").gradient
-    tilted = gradient(np.array([[[-4.0, 2, 3, 1], [-8, 6, 7, 5]]]), np.eye(2, 4))
+    tilted = gradient(np.stack([-last, second, third, fourth, first], axis=1)[None], teachers)
     assert found["tilted_gradient"][1][45] == pytest.approx(np.linalg.norm(tilted))
     assert found["orbit_gradient"][1][0] == pytest.approx(
-        np.linalg.norm(gradient(w[None], np.eye(2, 4)))
+        np.linalg.norm(gradient(w[None], teachers))
     )
+
+
+def test_the_orbit_is_judged_by_its_largest_gradient(monkeypatch):
+    part = module("out_of_plane")
+    monkeypatch.setattr(part, "find", lambda start, teachers: out_of_plane_point(4)[None])
+    orbit = {"orbit_gradient": ("turn", np.array([1.0, 3.0, 2.0]))}
+    monkeypatch.setattr(part, "_orbit_of", lambda *_: orbit)
+    found = analysis("out_of_plane", cases=[(2, 4)], starts=2).compute(Handmade())
+    assert found["largest_orbit_gradient"].item() == 3
 
 
 def test_random_starts_out_of_plane_have_norms_around_1():
@@ -468,6 +478,13 @@ def test_cases_of_out_of_plane_are_progress(monkeypatch):
     results.progress = lambda done, total, detail: seen.append((done, total))
     analysis("out_of_plane", cases=[(2, 3), (2, 4)], starts=2).compute(results)
     assert seen == [(0, 2), (1, 2)]
+
+
+def test_the_largest_nullity_where_orbits_are_finite():
+    """Nullities 3 and 1, one of the 3 from a parallel neuron."""
+    points = {name: values[[4, 4]] for name, values in out_of_plane_points().items()}
+    points |= {"nullity": np.array([3, 1]), "parallel": np.array([1, 0])}
+    assert analysis("out_of_plane").counts(points)["nullity_below"] == 2
 
 
 def test_counts_of_out_of_plane_without_any():
