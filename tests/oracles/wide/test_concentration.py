@@ -249,22 +249,23 @@ def test_geometric_means_of_ratios():
 
 
 def numbers(exact):
-    """Of one law over n = 10, 100: sampled 1 above −20, first-order formula −21."""
+    """Of one law over n = 10, 50, 100; the first-order formula is 1 below what is sampled last."""
     values = {
-        "log_exact": exact, "log_sampled": [-3.0, -20.0], "log_sampled_low": [-3.5, -20.5],
-        "log_sampled_high": [-2.5, -19.0], "log_first": [-3.0, -21.0],
-        "spread": [1.0, 0.1], "spread_low": [1.0, 0.1], "spread_high": [1.0, 0.1],
+        "log_exact": exact, "log_sampled": [-3.0, -9.0, -20.0],
+        "log_sampled_low": [-3.5, -9.5, -20.5], "log_sampled_high": [-2.5, -8.5, -19.0],
+        "log_first": [-3.0, -9.0, -21.0], "spread": [1.0, 0.2, 0.1],
+        "spread_low": [1.0, 0.2, 0.1], "spread_high": [1.0, 0.2, 0.1],
     }  # fmt: skip
     return {name: SimpleNamespace(values=np.array(value)) for name, value in values.items()}
 
 
 def test_columns_of_a_law_whose_tail_is_known_and_of_one_where_it_is_not():
-    plugin = analysis("concentration", laws=[{"name": "gaussian"}], n=[10, 100])
-    known = plugin._columns(law("gaussian"), numbers([-3.5, -20.5]))
+    plugin = analysis("concentration", laws=[{"name": "gaussian"}], n=[10, 50, 100])
+    known = plugin._columns(law("gaussian"), numbers([-3.5, -9.0, -20.5]))
     ratio = math.exp(0.5)
     spread = known.pop("gaussian_spread_slope")
     assert spread == pytest.approx((-1, -1, -1))
-    middle, half = math.exp(0.5), math.sqrt(0.5**2 + 0.75**2) / 2
+    middle, half = math.exp(1 / 3), math.sqrt(2 * 0.5**2 + 0.75**2) / 3
     assert known.pop("gaussian_sampled") == pytest.approx(
         (middle, middle * math.exp(-half), middle * math.exp(half))
     )
@@ -277,7 +278,7 @@ def test_columns_of_a_law_whose_tail_is_known_and_of_one_where_it_is_not():
         }
     )
     # one n without an exact tail is one too many
-    sampled = plugin._columns(law("gaussian"), numbers([-3.5, -math.inf]))
+    sampled = plugin._columns(law("gaussian"), numbers([-3.5, -9.0, -math.inf]))
     ends = [math.exp(1.0), math.exp(0.5), math.exp(2.0)]
     assert sampled["gaussian_exponent"] == pytest.approx((0.2, 0.19, 0.205))
     assert sampled["gaussian_ratio"] == pytest.approx(tuple(ends))
