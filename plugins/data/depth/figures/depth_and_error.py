@@ -87,7 +87,7 @@ def _result(results, found) -> str:
     return (
         f"{first}; four err more than two"
         if _above(four, two)
-        else (f"{first}; two and four cannot be distinguished")
+        else (f"{first}; two and four can't be distinguished")
     )
 
 
