@@ -1,5 +1,7 @@
 """The command line, in this process: what is printed, and the status at the end."""
 
+from pathlib import Path
+
 import pytest
 import typer
 
@@ -169,6 +171,17 @@ def test_stages_by_hand(project, capsys):
 def test_what_there_is_not(project, arguments, message):
     with pytest.raises(UserError, match=message):
         call(*arguments)
+
+
+def test_an_export_says_where_it_went(project, capsys, monkeypatch):
+    from nnflow.stages import export, opening
+
+    asked = []
+    monkeypatch.setattr(opening, "open_results", lambda *words: words[0])
+    monkeypatch.setattr(export, "export", lambda *words: asked.append(words) or 3)
+    assert call("export", "bowl", "--to", "away", "--at", "training", "--format", "npz") == 0
+    assert asked == [("bowl", Path("away/bowl"), "training", "npz")]
+    assert capsys.readouterr().out == "wrote 3 files to away/bowl\n"
 
 
 def test_the_report_names_what_is_missing(project, capsys):

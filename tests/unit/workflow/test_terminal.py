@@ -53,6 +53,14 @@ def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
     assert line.split() == ["bowl", "numbers:", "2", "reproduced;", "statements:", "1", "corrected"]
 
 
+def test_warnings_of_snakemake_are_shown_and_words_are_not(shown):
+    handler, text = shown
+    tell(handler, text="for your information")
+    assert text() == ""
+    tell(handler, text="the disk is nearly full", level=logging.WARNING)
+    assert "the disk is nearly full" in text()
+
+
 def test_a_study_without_claims_is_done(tmp_path):
     (tmp_path / "claims.csv").write_text(CLAIMS.splitlines()[0])
     assert terminal.judged(tmp_path / "claims.csv") == "done, no claims"
