@@ -160,6 +160,8 @@ def _texts(folder: Path) -> dict[Path, str]:
 
 def named(module: Path) -> re.Pattern[str]:
     """What a file says that imports a module of nnflow, or uses a file of plugins by its name."""
+    if module.stem == "__init__":
+        module = module.parent
     stem = module.stem
     if module.parts[0] != "nnflow":
         return re.compile(rf"\b{stem}\b")

@@ -173,6 +173,15 @@ def test_what_there_is_not(project, arguments, message):
         call(*arguments)
 
 
+def test_words_that_nnflow_does_not_know_are_an_error_of_status_2(project, capsys, monkeypatch):
+    for words in (["list", "--bogus"], ["bogus"]):
+        monkeypatch.setattr("sys.argv", ["nnflow", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 2
+        assert "bogus" in capsys.readouterr().err
+
+
 def test_an_export_says_where_it_went(project, capsys, monkeypatch):
     from nnflow.stages import export, opening
 
