@@ -525,3 +525,15 @@ def test_perturbations_keep_the_product_of_their_own_layers_only():
     np.testing.assert_allclose(kept[1] @ kept[0], layers[0], atol=1e-15)
     assert np.linalg.norm(kept[1] - layers[1]) > 0.1
     assert np.linalg.norm(kept[1] @ np.diag([0.0, 1.0]) - np.diag([0.0, 1.0])) > 0.1
+
+
+def test_a_bad_saddle_is_left_where_the_loss_falls_at_every_height(monkeypatch):
+    """Of two curves one rises at the last height."""
+    part, (settings, _) = module("linear_critical_points"), constructed([2, 2, 2, 2])
+    falling = [np.array([0.9, 0.8]) for _ in part.HEIGHTS]
+    falling[-1] = np.array([0.9, 1.1])
+    losses = iter([np.ones(2), *falling])
+    monkeypatch.setattr(part, "_losses", lambda *_: next(losses))
+    monkeypatch.setattr(part, "_bad_saddles", lambda *_: np.array([0, 1]))
+    found = part._curves(settings["model"], settings["initializer"], None, 1e-6)
+    assert found["bad_saddles_left"] == 1
