@@ -529,7 +529,8 @@ def test_perturbations_keep_the_product_of_their_own_layers_only():
 
 def test_a_bad_saddle_is_left_where_the_loss_falls_at_every_height(monkeypatch):
     """Of two curves one rises at the last height."""
-    part, (settings, _) = module("linear_critical_points"), constructed([2, 2, 2, 2])
+    part = sys.modules[type(analysis("linear_critical_points")).__module__]
+    settings, _ = constructed([2, 2, 2, 2])
     falling = [np.array([0.9, 0.8]) for _ in part.HEIGHTS]
     falling[-1] = np.array([0.9, 1.1])
     losses = iter([np.ones(2), *falling])
