@@ -130,8 +130,8 @@ def test_growth_on_either_side_of_its_bound_is_told_apart():
 
 def test_columns_of_linear_rate():
     """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt). Of the balanced
-    ones the third has the margin 1, and is at 10⁻⁴ of balance the fifth, within 1/(256·2³·2) of its
-    square; the fourth and the sixth, at 10⁻³, are not balanced."""
+    ones the third has the margin 1, and the fifth is 2.4·10⁻⁴ off balance, within 1/(256·2³·2) of its
+    square; the fourth and the sixth, 2.5·10⁻⁴ off, are not balanced."""
 
     def falling(first, second, rates):
         loss = np.exp(-np.outer(rates, 0.5 * np.arange(9)))
@@ -149,7 +149,7 @@ def test_columns_of_linear_rate():
 
     model = network([1, 1, 1], [2.0])
     root = math.sqrt(2)
-    second = [root, root, 1, 1, math.sqrt(1 - 1e-4), math.sqrt(1 - 1e-3)]
+    second = [root, root, 1, 1, math.sqrt(1 - 2.4e-4), math.sqrt(1 - 2.5e-4)]
     near = falling([root, root, 1, 3, 1, 1], second, [3, 1, 3, 5, 3, 0])
     results = handmade(
         small=(model, FLOW, start(1.0), falling([1, 1], [2, 3], [7, 7])),
