@@ -101,7 +101,7 @@ def measure_stages(folder: str) -> None:
 
 
 def stages_apart(size: int) -> dict[str, list[float]]:
-    """What `measure_stages` finds for a study of so many runs, in a process of its own."""
+    """What `measure_stages` finds for a study of this many runs, in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         project(Path(folder), {"students": FIXED_LENGTH.format(runs=size)})
         command = [sys.executable, __file__, "--inside", folder]

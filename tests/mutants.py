@@ -47,6 +47,8 @@ NAMES = {
 }  # fmt: skip
 NAMES |= {new: old for old, new in NAMES.items()}
 """What a name or an attribute becomes."""
+MANUAL = "tests/unit/checks/test_manual.py"
+"""Compares the defaults of all plugins with config/README.md."""
 LIMIT = 100
 """Seconds for the tests of one ring. A mutant that takes longer is seen where the tests without it
 do not."""
@@ -158,6 +160,8 @@ def _texts(folder: Path) -> dict[Path, str]:
 
 def named(module: Path) -> re.Pattern[str]:
     """What a file says that imports a module of nnflow, or uses a file of plugins by its name."""
+    if module.stem == "__init__":
+        module = module.parent
     stem = module.stem
     if module.parts[0] != "nnflow":
         return re.compile(rf"\b{stem}\b")
@@ -167,7 +171,7 @@ def named(module: Path) -> re.Pattern[str]:
 
 def rings(module: Path) -> tuple[list[Path], ...]:
     """The file of tests that is nearest to a module, all others that name it, and those that name
-    a module which imports it."""
+    a module which imports it or, for a plugin, compare its settings with the manual."""
     tests = {f: t for f, t in _texts(ROOT / "tests").items() if f.name.startswith("test_")}
     tests = {f: t for f, t in tests.items() if "workflow" not in f.relative_to(ROOT).parts[1]}
     tests.pop(ROOT / "tests/unit/test_mutants.py", None)
@@ -188,6 +192,8 @@ def rings(module: Path) -> tuple[list[Path], ...]:
         named = (file.name != own, far in file.parts, quoted not in text, analysis not in file.name)
         return (*named, len(text))
 
+    if module.parts[0] == "plugins":
+        second.append(ROOT / MANUAL)
     first.sort(key=distance)
     return first[:1], first[1:], [file for file in second if file not in first]
 
@@ -248,7 +254,7 @@ def seen_by(mutant: Mutant, copy: Path, tests: tuple[list[Path], ...]) -> str:
 
 
 def sample(paths: list[str], count: int, seed: str) -> list[Mutant]:
-    """So many mutants of the files at these paths, each as likely as the other."""
+    """`count` mutants of the files at these paths, drawn with equal probability."""
     files = {
         file
         for path in paths

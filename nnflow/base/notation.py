@@ -13,7 +13,7 @@ _SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def number(value: float, digits: int = PLAIN_DIGITS) -> str:
-    """A number to so many significant digits, without trailing zeros: 0.0375, −12, 1.5×10⁻⁹;
+    """A number to `digits` significant digits, without trailing zeros: 0.0375, −12, 1.5×10⁻⁹;
     "" for NaN."""
     if math.isnan(value):
         return ""

@@ -19,7 +19,7 @@ Row = dict[str, str | int | float]
 def timed(
     function: Callable[[], T], repeats: int, timer: Callable[[], float] = perf_counter
 ) -> tuple[T, Row]:
-    """What the function gives, and `median`, `low` and `high` of so many measurements, in seconds
+    """What the function gives, and `median`, `low` and `high` of this many measurements, in seconds
     for one call, with the calls of each, `calls`.
 
     It is called once before. A measurement takes 0.2 s or more, so that short functions are called

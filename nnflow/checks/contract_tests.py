@@ -71,11 +71,11 @@ def _close(check: str, error: float, allowed: float) -> Finding:
 
 
 def same(check: str, found: torch.Tensor, expected: torch.Tensor) -> Finding:
-    """Equal to the bit, or the difference; larger ones than rounding's are failures."""
+    """Bit-identical, or the difference; larger ones than rounding's are failures."""
     if found.shape == expected.shape and torch.equal(found, expected):
         return Finding(check, True)
     error = _error(found, expected)
-    return Finding(check, error <= ROUNDING, f"not equal to the bit: differs by {error:.1e}")
+    return Finding(check, error <= ROUNDING, f"not bit-identical: differs by {error:.1e}")
 
 
 def _shaped(check: str, found: torch.Tensor, shape: tuple[int, ...]) -> Finding:

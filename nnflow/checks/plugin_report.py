@@ -98,7 +98,7 @@ def _detail(results: list[Finding]) -> str:
     """The failures, what could not be tried, and differences in the last bits."""
     from rich.markup import escape
 
-    told = [r for r in results if r.passed is not True or "not equal to the bit" in r.detail]
+    told = [r for r in results if r.passed is not True or "not bit-identical" in r.detail]
     words = {True: "", False: "FAILED ", None: "skipped "}
     return escape("\n".join(f"{words[r.passed]}{r.check}: {r.detail}".rstrip(": ") for r in told))
 

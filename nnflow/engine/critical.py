@@ -14,7 +14,7 @@ SENSITIVE = ("no", "yes", "unknown")
 IS_GLOBAL = ("no", "yes", "unknown")
 UNDETERMINED = -1
 MARGIN = 10.0
-"""A kind that a zero threshold this many times as large or small would change hangs on it."""
+"""A kind is sensitive where a zero threshold this many times as large or small would change it."""
 SMALL, LARGE = 1e-4, 1e4
 """Norms of the Hessian between which absolute thresholds make sense. Outside of them the loss has
 another unit: above, rounding keeps the gradient from the thresholds, below, anything meets them."""

@@ -28,7 +28,7 @@ APART = ((3e-9, 10, 8),)
 """What is tried first at the high end, without a shift: twice the wanted vectors and 10, restarted.
 Where the end is apart from the rest, that takes fewer products than to fill a large basis once."""
 FORMED = 256
-"""Up to so many weights, beside four per wanted eigenvalue, the matrix itself is formed."""
+"""Up to this number of weights, plus four per wanted eigenvalue, the matrix itself is formed."""
 SHIFT = 1.5
 """The operator's shift, in units of its scale; not 1, at which a multiple of the identity
 would become zero."""

@@ -6,9 +6,9 @@ import numpy as np
 
 NO_FAMILY = -1
 JOINED = ("no", "yes", "unknown")
-"""Is a way within the valley known between all runs of the family?"""
+"""Is a path within the valley known between all runs of the family?"""
 FOUND, AGREED = 2, 2
-"""A valley is told from others where at least so many runs lie in each, and walks to so many
+"""A valley is told from others where at least this many runs lie in each, and walks to this many
 landmarks say the same."""
 ROUNDING = 1e-12
 """Rounding of losses and invariants, as a fraction of their size: what is of the order of 1e12
@@ -38,12 +38,12 @@ def families(
     for place, row in enumerate(order):
         if family[row] != NO_FAMILY:
             continue
-        # those of lower loss are taken already, if they were alike
+        # those of lower loss are taken already, if they were equivalent
         near = order[place : np.searchsorted(rising, loss[row] + 2 * level[row], side="right")]
         near = near[(family[near] == NO_FAMILY) & (isolated[near] == isolated[row])]
         near = near[np.abs(loss[near] - loss[row]) <= level[row]]
         if isolated[row]:
-            near = near[_alike(invariants[near], invariants[row], within)]
+            near = near[_equivalent(invariants[near], invariants[row], within)]
         family[near] = number
         number += 1
     return family
@@ -52,7 +52,7 @@ def families(
 def split_valleys(
     family: np.ndarray, marks: np.ndarray, curved: np.ndarray, within: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Families (run,) with curved valleys of one loss told apart, and indices into JOINED, (run,).
+    """Families (run,), curved valleys of one loss distinguished, and indices into JOINED, (run,).
 
     marks: (run, landmark, number), where each run walked to (`valleys.marks`), NaN where it did not
     arrive or did not walk. curved: (run,) bool, runs whose loss alone makes their family. Runs that
@@ -123,11 +123,11 @@ def beside(
     for run in np.flatnonzero(some):
         level = _rounded(within, loss[run])
         first, last = np.searchsorted(loss[rows], [loss[run] - level, loss[run] + level])
-        found[run] = _alike(invariants[rows[first:last]], invariants[run], within).any()
+        found[run] = _equivalent(invariants[rows[first:last]], invariants[run], within).any()
     return found
 
 
-def _alike(some: np.ndarray, one: np.ndarray, within: float) -> np.ndarray:
+def _equivalent(some: np.ndarray, one: np.ndarray, within: float) -> np.ndarray:
     """(run,) bool: which invariants (run, number) are those of the one (number,)?"""
     return (np.abs(some - one) < _rounded(within, one)).all(axis=1)
 

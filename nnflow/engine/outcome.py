@@ -74,7 +74,7 @@ class Position:
 
     rows: numbers of the running runs; theirs are weights, state, next_test (the steepness at the
     next basin test) and varied (settings of the optimizer that differ from run to run, (run, 1)).
-    step: the last looked at, −1 before the first. halvings: of their step.
+    step: the last one checked, −1 before the first. halvings: of their step.
     Random numbers need no place here: they are functions of run and step.
     """
 

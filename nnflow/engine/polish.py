@@ -12,7 +12,7 @@ from nnflow.engine.newton import Damping, Method, Problem, find_critical, regula
 POLISHED = 1e-13
 """Gradient norm at which polishing ends: rounding of the gradient itself is near 1e-14."""
 ITERATIONS = 50
-"""At most so many steps; convergence is quadratic, ten are typical."""
+"""Maximum number of steps; convergence is quadratic, ten are typical."""
 DAMPING = Damping(least=3.0, rise=8.0, fall=8.0, give_up=1e9)
 """Values of c. Where the minimum is not isolated, less than the least lets a run slide along the
 flat directions, farther than gradient descent would go; at the largest no step lowers the gradient
@@ -27,7 +27,7 @@ definite H + c‖g‖I."""
 FORCING = 1e-3
 """Relative residual to which steps are solved matrix-free: the gradient falls by as much."""
 PRODUCTS = 200
-"""At most so many products of the Hessian for such a step."""
+"""Maximum number of products of the Hessian for such a step."""
 ROUNDING = 1e-12
 """Rounding of the loss, relative to 1 + |L|: a loss may be a small difference of sums of
 hundreds of terms (3e-14 was seen at a loss of 0.02)."""

@@ -39,9 +39,9 @@ that is ⅛, by theory."""
 FORCING = 1e-2
 """Relative residual to which Newton's step is solved matrix-free."""
 PRODUCTS = 200
-"""At most so many products for it."""
+"""Maximum number of products for it."""
 ROUNDS = 3
-"""At most so many times directions in doubt are left out of the step."""
+"""Maximum number of times that directions in doubt are left out of the step."""
 
 
 @dataclass(frozen=True)

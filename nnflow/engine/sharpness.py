@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 FULL = 10
-"""Spaces of so many times the vectors of the start shrink to twice as many."""
+"""Spaces with this many times the vectors of the start shrink to twice as many."""
 ROUNDING = 1e-13
 """Residuals below this part of the largest eigenvalue are rounding: they tell no direction, and one
 is drawn in their place."""

@@ -17,7 +17,7 @@ from nnflow.base.statistics import mean
 Product = Callable[[np.ndarray], np.ndarray]
 
 CONFIDENCE = 0.999
-"""Of the interval. More than elsewhere, as it is looked at after each round, and the first time
+"""Of the interval. More than elsewhere, as it is checked after each round, and the first time
 that it is narrow ends the search."""
 ROUND = 20
 """Vectors of each of the two kinds in the first round; fewer signs would make no good interval."""

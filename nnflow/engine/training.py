@@ -70,7 +70,7 @@ def train(
     progress(finished runs, step, lowest and highest loss of the running ones) and save(position)
     are called at every look at the stop rules.
     varied: settings of the optimizer that differ from run to run, (run, 1) each.
-    resumed: a position that `save` was given earlier, to go on from; to the same bits.
+    resumed: a position that `save` was given earlier, to resume from, bit-identically.
     """
     initial, varied = objective.retract(initial), varied or {}
     if resumed is None:
@@ -130,7 +130,7 @@ def _descend(
 
 
 def _stations(stop: Stop, traced: np.ndarray) -> Iterator[int]:
-    """The steps at which the runs are looked at, as they come: a limit of 10¹² costs nothing."""
+    """The steps at which the runs are checked, one after another: a limit of 10¹² costs nothing."""
     further = sorted({*map(int, traced), stop.steps})
     merged = heapq.merge(range(0, stop.steps, stop.check_every), further)
     return (station for station, _ in itertools.groupby(merged))

@@ -3,7 +3,7 @@
 A straight valley has one shortest point. In a curved one, runs walk to the point that is nearest to
 a landmark, a fixed point of weight space: in steps along the null space of the Hessian, with
 corrections across it, so that loss and gradient stay what they are. Runs that come to one place lie
-in one valley, as the two walks are a way between them. Runs that come to different places may lie
+in one valley, as the two walks are a path between them. Runs that come to different places may lie
 in one valley all the same, whose distance to the landmark has several minima: those are others for
 other landmarks (`families.split_valleys` looks at all of them).
 """
@@ -22,15 +22,15 @@ MARKS = 3
 WALKED = 100
 """Most weights with which runs walk: each step takes a whole Hessian."""
 STEPS = 200
-"""At most so many steps of a walk; 20 to 60 are typical."""
+"""Maximum number of steps of a walk; 20 to 60 are typical."""
 LONGEST, SHORTEST = 0.3, 1e-4
 """Lengths of a step, relative to 1 + the distance to the landmark; a run has stuck at the shortest.
-Valleys that are closer than a step are told apart as long as each step is nearly straight."""
+Valleys that are closer than a step are distinguished as long as each step is nearly straight."""
 ARRIVED = 1e-9
 """A run has arrived where the way to the landmark has no longer part than this along the valley,
 relative to 1 + its length."""
 CORRECTIONS = 12
-"""At most so many corrections across the valley; each takes a gradient."""
+"""Maximum number of corrections across the valley; each takes a gradient."""
 BENT = 0.25
 """Corrections may be as long as this fraction of the step: a step that turns farther is halved."""
 

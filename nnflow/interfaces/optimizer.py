@@ -21,7 +21,7 @@ class Optimizer(Plugin):
     `objective.loss(weights)` evaluate the model, `objective.minibatch(…)` restricts it
     to samples, `objective.streams` gives each run its own random numbers. Everything
     that must be remembered between steps is in `state`, tensors with a leading run axis:
-    runs that have finished are cut out of the weights and of the state alike.
+    runs that have finished are cut out both of the weights and of the state.
     """
 
     kind: ClassVar[str] = "optimizers"

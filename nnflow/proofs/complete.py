@@ -58,8 +58,8 @@ def complete_list(
 ) -> CompleteList:
     """All critical points in a box, (lower, upper) ends of shape (weight,).
 
-    narrowest: boxes whose longest side is below it are left undecided. most_boxes: when so many
-    have been looked at, those that wait are undecided. A point that is not proved
+    narrowest: boxes whose longest side is below it are left undecided. most_boxes: when this many
+    have been examined, the rest are undecided. A point that is not proved
     to lie outside the box counts. Raises ValueError for a box that is empty or not finite.
     """
     lower, upper = (np.asarray(end, dtype=float) for end in box)

@@ -30,7 +30,7 @@ SMALLEST_RADIUS = 2.0**-40
 1, and so small that the Hessian hardly changes on the box. From 2⁻⁴⁴ to 2⁻³⁴ the verdicts on
 the published minima are the same."""
 ROOM = 4
-"""The box is at least so many times larger than the distance of the critical point."""
+"""Minimum ratio of the box's size to the distance of the critical point."""
 SHIFT = 2.0**-30
 """How far below the lowest eigenvalue the Cholesky factorization is tried, relative to the
 largest: far above the rounding of float64 (N·2⁻⁵³), far below any eigenvalue of interest."""

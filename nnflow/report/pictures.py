@@ -1,4 +1,4 @@
-"""Figures as they stand in the page: each once, in the smallest form that looks alike."""
+"""Figures as they stand in the page: each once, in the smallest form that looks the same."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def measured(row: Row) -> str:
 
 
 def typical(statement: Statement) -> Row:
-    """The case that speaks for a statement where there is room for one: the worst; of several alike
+    """The case that stands for a statement where there is room for one: the worst; of equal ones
     the one with the largest number of trials or, which comes to the same, the narrowest interval,
     among those that measured anything but zero."""
     cases = statement.measured

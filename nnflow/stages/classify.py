@@ -139,7 +139,7 @@ def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:
         "nullity": "zero eigenvalues of the Hessian (-1: not determined)",
         "min_eigenvalue": "lowest eigenvalue of the Hessian",
         "max_eigenvalue": "highest eigenvalue of the Hessian",
-        "zero_range": "relative zero thresholds that judge alike",
+        "zero_range": "relative zero thresholds that give the same kind",
         "eigenvalue": "lowest and highest eigenvalues of the Hessian",
         "residual": "norm of Hv - lambda v",
         "kkt_residual": "length of W - P(W - gradient), with the projection P",

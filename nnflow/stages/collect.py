@@ -31,7 +31,7 @@ REASONS = {
 }
 """What keeps runs from being critical, in words."""
 SHOWN = 5
-"""At most so many families are named."""
+"""Maximum number of families that are named."""
 
 
 def collect(job: Job, dataset: str) -> None:
@@ -111,7 +111,7 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
     question = (
         "would a zero threshold ten times as large or small judge a run of the family otherwise?"
     )
-    ways = "is a way within the valley known between all runs of the family?"
+    ways = "is a path within the valley known between all runs of the family?"
     return critical.drop_vars(list(GONE)).assign(
         kind=("run", one, kind.attrs),
         index=("run", index, critical["index"].attrs),
@@ -124,7 +124,7 @@ def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dat
 
 def _sentences(label: str, critical: xr.Dataset) -> list[str]:
     """What a user should know of the runs of one configuration: how many are not critical, and why,
-    and which families hang on a threshold or may be several."""
+    and which families depend on a threshold or may be several."""
     lines = []
     lost = flag_mask(critical["kind"], "not_critical")
     if lost.any():
@@ -137,7 +137,7 @@ def _sentences(label: str, critical: xr.Dataset) -> list[str]:
             f"{label}: {lost.sum()} of {len(lost)} runs are not critical: {', '.join(reasons)}"
         )
     for flag, value, words in (
-        ("sensitive", "yes", "families that hang on classify.zero_below"),
+        ("sensitive", "yes", "families that depend on classify.zero_below"),
         ("joined", "no", "families that may be several valleys of one loss"),
     ):
         marked = np.unique(critical["family"].values[flag_mask(critical[flag], value)])

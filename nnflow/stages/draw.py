@@ -42,7 +42,7 @@ STYLE = {
     "figure.constrained_layout.use": True,
     "savefig.dpi": DPI,
     "svg.hashsalt": "nnflow",
-    # one typeface, which comes with matplotlib, and its outlines in SVG: both files look alike
+    # one typeface, which comes with matplotlib, and its outlines in SVG: both files look the same
     "font.family": "DejaVu Sans",
     "mathtext.fontset": "dejavusans",
     "svg.fonttype": "path",

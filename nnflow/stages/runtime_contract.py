@@ -1,4 +1,4 @@
-"""What a stage relies on, looked at on a few runs before any time is spent."""
+"""Checks shapes and dtypes of what a stage relies on, on a few runs before any time is spent."""
 
 from __future__ import annotations
 

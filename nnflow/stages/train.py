@@ -30,8 +30,7 @@ threshold."""
 def train(job: Job, batch: int) -> None:
     """Train the runs of one batch; writes batches/training-BATCH.nc.
 
-    What is done is kept at intervals, and a job that was stopped goes on from there, to the
-    same bits.
+    Progress is checkpointed: an interrupted job resumes, with bit-identical results.
     """
     torch.set_num_threads(1)
     slices = job.study.batches[batch]
@@ -172,7 +171,7 @@ def _dataset(settings: ConfigurationSettings, run_slice: RunSlice, outcome: Outc
             {
                 "long_name": "steps to the end",
                 "units": "1",
-                "comment": f"the rules are looked at every {settings.stop.check_every} steps",
+                "comment": f"the rules are checked every {settings.stop.check_every} steps",
             },
         ),
         "restarts": (

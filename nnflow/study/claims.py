@@ -70,7 +70,7 @@ class Claim(Settings):
     along: list[str] = []
     """For a trend: labels of the configurations, in order; empty: all of the scale, as swept."""
     within: NonNegativeFloat | tuple[NonNegativeFloat, NonNegativeFloat] = 0.0
-    """For `published`: what its rounding leaves open, on both sides alike, or [below, above]. A
+    """For `published`: what its rounding leaves open, on both sides, or [below, above]. A
     number that may have been cut off instead of rounded has a whole unit of its last digit above,
     and half a unit below."""
     basis: Literal["printed", "derived", "ours"] = "printed"

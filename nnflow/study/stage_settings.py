@@ -1,4 +1,4 @@
-"""Settings of the stages: when runs end, and how their ends are judged, proved and looked at."""
+"""Settings of the stages: when runs end, how their ends are classified, proofs and spectra."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nnflow.base.settings import Settings
 
 
 class Stop(Settings):
-    """When a run ends. The rules are looked at every `check_every` steps."""
+    """When a run ends. The rules are checked every `check_every` steps."""
 
     gradient_norm: PositiveFloat | None = 1e-8
     """Converged when the norm of the gradient falls below this."""
@@ -69,7 +69,7 @@ class Classify(Settings):
     zero_below: Annotated[float, Field(gt=0, lt=1)] = 1e-7
     """An eigenvalue counts as zero below this fraction of the largest magnitude, or where the
     gradient leaves its sign in doubt. Errors of float64 Hessians are near 1e-13 of it;
-    `zero_range` records which other values would judge alike."""
+    `zero_range` records which other values would give the same kind."""
     global_within: PositiveFloat = 1e-6
     """A point is global when its loss exceeds the model's infimum by less than this."""
     family_within: PositiveFloat = 1e-6
@@ -113,7 +113,7 @@ class Spectrum(Settings):
     """At one point of each family, at the end of every run, or at the weights that `trace.weights`
     keeps along the trajectories."""
     most: PositiveInt = 20
-    """At most so many families (the most frequent ones) or runs per configuration: the first ones
+    """Maximum number of families (the most frequent ones) or runs per configuration: the first ones
     or, where settings vary, some at equal distances."""
     curvature: Literal["hessian", "gauss_newton", "fisher"] = "hessian"
     """Of which matrix: the Hessian, or in its place the generalized Gauss–Newton or the Fisher
@@ -122,7 +122,7 @@ class Spectrum(Settings):
     """A spectral density beside the eigenvalues: `exact` from all of them; `{steps: 80, probes:
     10}` by stochastic Lanczos quadrature, for Hessians of any size; null: none."""
     compare_dense_up_to: PositiveInt = 2000
-    """Up to so many weights, matrix-free eigenvalues are compared with the dense ones at
+    """Up to this number of weights, matrix-free eigenvalues are compared with the dense ones at
     the first run of each configuration."""
 
 
@@ -132,8 +132,8 @@ class Certify(Settings):
     kinds: list[Literal["minimum", "saddle", "maximum"]] = ["minimum", "saddle"]
     """Kinds of critical points, as classified."""
     most: PositiveInt = 3
-    """At most so many families of each kind, the most frequent ones, per configuration; one run of
-    each is certified."""
+    """Maximum number of families of each kind, the most frequent ones, per configuration; one run
+    of each is certified."""
     global_minima: bool = False
     """Certify points of lowest loss, too."""
     radius: PositiveFloat | None = None

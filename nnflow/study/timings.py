@@ -1,4 +1,4 @@
-"""Measured times: timings.json of a study, outside of the datasets, which are the same to the bit
+"""Measured times: timings.json of a study, outside of the datasets, which are bit-identical
 wherever they are made."""
 
 from __future__ import annotations

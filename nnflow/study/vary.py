@@ -148,10 +148,10 @@ class Grid:
 
     def name(self, key: str) -> str:
         """What a varied setting is called in the datasets: the last part of its key; the whole key
-        where two end alike or the datasets call something else so."""
+        where two have the same end or the datasets call something else so."""
         last = key.rsplit(".", 1)[-1]
-        alike = [other for other in self.axes if other.rsplit(".", 1)[-1] == last]
-        return last if len(alike) == 1 and last not in RESERVED else key.replace(".", "_")
+        same_end = [other for other in self.axes if other.rsplit(".", 1)[-1] == last]
+        return last if len(same_end) == 1 and last not in RESERVED else key.replace(".", "_")
 
 
 def with_varied(raw: dict[str, Any], swept: Iterable[str] = ()) -> dict[str, Any]:

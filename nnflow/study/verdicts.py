@@ -163,7 +163,7 @@ def _inequality(
         return satisfied, ""
     across = nearest if side * row["measured"] < side * bound else farthest
     distance = abs(row["measured"] - bound)
-    excess = abs(across - row["measured"]) / distance if distance else 0
+    excess = (across - row["measured"]) / distance if distance else 0
     return None, _more_runs(claim, row, at, excess)
 
 

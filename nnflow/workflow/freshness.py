@@ -171,7 +171,7 @@ def discard_stale(plan: Plan) -> None:
 
 
 def changes(old: dict[str, Any], new: dict[str, Any], parts: set[str]) -> Iterator[str]:
-    """The settings that differ: "optimizer.rate 0.1 → 0.05"; of all configurations alike, once."""
+    """The settings that differ: "optimizer.rate 0.1 → 0.05"; once where all agree."""
     before, after = _flat(old, parts), _flat(new, parts)
     told = set()
     for key in sorted({*before, *after}):

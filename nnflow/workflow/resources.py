@@ -1,8 +1,8 @@
 """Time and memory that each job asks a scheduler for.
 
 Every job asks for an hour: no job of the studies here takes a quarter of one, and one that takes
-longer is cut off, asks for twice as much, and goes on from its checkpoint. Memory is what a job can
-really lack: it is what the libraries take, and so many copies of the numbers that the job holds.
+longer is cut off, asks for twice as much, and resumes from its checkpoint. Memory is what a job can
+really lack: it is what the libraries take, and a few copies of the numbers that the job holds.
 Each retry asks for GROWTH times as much of both. All batches of a study ask for what the largest
 needs, so that they can be one array job.
 """
@@ -41,7 +41,7 @@ HESSIANS = 8
 BALLS = 64
 """The same in a certificate, whose numbers are balls; measured 60: 3 GB at 2500 weights."""
 SMALL_MB = 256
-"""Small Hessians are worked on in groups of so many megabytes."""
+"""Small Hessians are worked on in groups of this many megabytes."""
 
 
 @dataclass(frozen=True)

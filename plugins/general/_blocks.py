@@ -1,4 +1,4 @@
-"""Which rows of a weight matrix are alike: the blocks of a symmetric critical point."""
+"""Which rows of a weight matrix are equal up to order: the blocks of a symmetric critical point."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import numpy as np
 
 
 def block_sizes(matrix: np.ndarray, within: float) -> tuple[int, ...]:
-    """Sizes, largest first, of the sets of rows that are alike up to the order of their entries.
+    """Sizes, largest first, of the sets of rows that are equal up to the order of their entries.
 
-    matrix: (neuron, input). Two rows are alike where their sorted entries differ by less than
+    matrix: (neuron, input). Two rows are equal where their sorted entries differ by less than
     `within`. A point that is fixed by the permutations S_a × S_b × … of neurons together with
     inputs has blocks of sizes a, b, …, whatever order its rows and columns stand in.
     """
@@ -16,10 +16,10 @@ def block_sizes(matrix: np.ndarray, within: float) -> tuple[int, ...]:
     left = np.ones(len(rows), dtype=bool)
     sizes = []
     for row in rows:
-        alike = left & (np.abs(rows - row).max(axis=1) < within)
-        if alike.any():
-            sizes.append(int(alike.sum()))
-            left &= ~alike
+        equal = left & (np.abs(rows - row).max(axis=1) < within)
+        if equal.any():
+            sizes.append(int(equal.sum()))
+            left &= ~equal
     return tuple(sorted(sizes, reverse=True))
 
 

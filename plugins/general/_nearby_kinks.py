@@ -7,7 +7,7 @@ import numpy as np
 from nnflow import Kinks, torch
 
 GENEROUS = 1e4
-"""Slopes of switching numbers that are not even looked at are smaller than this."""
+"""Slopes of switching numbers that are not even examined are smaller than this."""
 
 
 def nearby_kinks(weights, gradient, values, jumps, signs, within):

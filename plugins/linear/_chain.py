@@ -83,7 +83,7 @@ def in_torch(arrays: Sequence) -> list:
     return [a if isinstance(a, torch.Tensor) else torch.from_numpy(a) for a in arrays]
 
 
-def alike(array, like):
+def as_tensor_like(array, like):
     """A NumPy array as an array or a tensor of the dtype, and on the device, of `like`."""
     if isinstance(like, torch.Tensor):
         return torch.as_tensor(array).to(like)
@@ -91,7 +91,7 @@ def alike(array, like):
 
 
 def for_each_run(matrix, like):
-    """A NumPy matrix for each run of `like`, as `alike` gives it: one product per run, as how runs
+    """A NumPy matrix for each run of `like`, by `as_tensor_like`: one product per run, as how runs
     are grouped must not change their last bits. NumPy's products are so by themselves."""
-    matrix = alike(matrix, like)
+    matrix = as_tensor_like(matrix, like)
     return matrix.expand(len(like), -1, -1) if isinstance(matrix, torch.Tensor) else matrix

@@ -71,7 +71,7 @@ def merges(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray):
 
 def drains(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray) -> np.ndarray:
     """For each minimum the saddle at which it becomes connected to the lowest one, the highest on
-    the lowest way there; -1 for that one itself, and where none was found."""
+    the lowest path there; -1 for that one itself, and where none was found."""
     chosen, lowest = np.full(len(heights), -1), int(np.argmin(heights))
     for level, a, b in merges(heights, edges, levels):
         if lowest in a | b:

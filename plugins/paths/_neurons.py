@@ -1,4 +1,4 @@
-"""Networks of one hidden layer as ensembles of neurons, and the ways between them."""
+"""Networks of one hidden layer as ensembles of neurons, and the paths between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of runs that share no run, and the losses on the ways between them."""
+"""Pairs of runs that share no run, and the losses on the paths between them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def matched(model, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, int]
 
 
 def barrier(values: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """How far the highest value on a way (…, t) rises above the straight line between the values
+    """How far the highest value on a path (…, t) rises above the straight line between the values
     at its ends (Frankle et al. 2020; Entezari et al. 2022)."""
     line = (1 - t) * values[..., :1] + t * values[..., -1:]
     return (values - line).max(axis=-1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..general._orthogonal import orthogonal
 from ._gaussian import expectation
 from ._phase_diagram import Table
 from ._signal import Propagation
@@ -165,6 +166,4 @@ def _matrix(law: str, generator: np.random.Generator, shape: tuple[int, int, int
     drawn = generator.standard_normal(shape)
     if law == "gaussian":
         return drawn / np.sqrt(shape[-1])
-    q, r = np.linalg.qr(drawn)
-    # the signs of R's diagonal make Q uniform (Mezzadri 2007)
-    return q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None, :]
+    return orthogonal(drawn)

@@ -3,7 +3,7 @@
 Smooth integrands: the trapezoidal rule on |s| ≤ S, whose error falls geometrically with the number
 of nodes for analytic ones (Gauss–Hermite quadrature is far slower: 301 nodes leave 8e-4 in χ₁ of
 tanh at α_w = 4). Integrands with kinks: Gauss–Legendre panels that end at the kinks. Both are
-refined until the value stands still; the bound is the last change and the rounding.
+refined until the value settles; the bound is the last change and the rounding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TAIL = 1e-16
 COARSEST, FINEST = 0.25, 2e-3
 """Steps: each refinement halves the step. At the finest the last change is what it is."""
 STILL = 4e-16
-"""A value stands still when it changes by less than this, relative to the size of the terms."""
+"""A value has settled when it changes by less than this, relative to the size of the terms."""
 ORDER = 20
 """Nodes of a Gauss–Legendre panel."""
 
@@ -79,7 +79,7 @@ def expectation(
 
 
 def _on(function, q, kinks, reach):
-    """The same on |s| ≤ reach; None where the ends contribute or nothing stands still."""
+    """The same on |s| ≤ reach; None where the ends contribute or nothing settles."""
     before, step = None, COARSEST
     while True:
         s, weights = rule(q, kinks, step, reach)

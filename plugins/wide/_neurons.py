@@ -11,7 +11,7 @@ import numpy as np
 from ._nonlinearity import Nonlinearity
 
 TRIED = np.array([0.3, 1.7])
-"""z at which the symmetry of σ is looked at."""
+"""z at which the symmetry of σ is tested."""
 
 
 def features(sigma: Nonlinearity, neurons: np.ndarray, inputs: np.ndarray) -> np.ndarray:

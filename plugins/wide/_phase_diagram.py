@@ -25,7 +25,7 @@ REASONS = ("found", "no fixed point in the range", "zero", "critical")
 RANGE = (1e-8, 1e6)
 """Values of q that are searched, beside 0."""
 GRID = 1401
-"""Points of that range, at equal ratios (1 %), between which ν(q) − q is looked at."""
+"""Points of that range, at equal ratios (1 %), between which ν(q) − q is evaluated."""
 DEGREE = 20
 WIDTH = 0.8
 """Degree and widest panel of the interpolation: they leave 1e-14 for tanh (`Table.deviation`)."""

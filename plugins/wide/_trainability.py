@@ -1,6 +1,6 @@
 """Deep networks on data, of many weight variances at once: to which depth do they train?
 
-Signals of two inputs can be told apart through about ξ_c layers. Schoenholz et al. 2017
+Signals of two inputs can be distinguished through about ξ_c layers. Schoenholz et al. 2017
 (arXiv:1611.01232) read off their maps that networks train to the depth 6ξ_c. The factor depends on
 the training time, the rate and the width, so it is fitted here.
 """

@@ -21,6 +21,7 @@ class Handmade:
         )
         self.study = SimpleNamespace(file="study.yaml", settings=SimpleNamespace(seed=seed))
         self._datasets = datasets or {}
+        self._done = {}
 
     def each(self, name):
         return [(one, self._datasets[name][one.label]) for one in self.configurations]
@@ -31,7 +32,10 @@ class Handmade:
     last = Results.last
 
     def progress(self, done, total, detail=""):
-        pass
+        """Whole numbers that only grow, as a bar shows them."""
+        assert all(isinstance(number, (int, np.integer)) for number in (done, total))
+        assert self._done.get(detail, 0) <= done <= total
+        self._done[detail] = done
 
 
 def analysis(name, **settings):

@@ -1,6 +1,7 @@
 """The command line, in this process: what is printed, and the status at the end."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 import typer
@@ -211,6 +212,26 @@ def test_stages_by_hand(project, capsys):
 def test_what_there_is_not(project, arguments, message):
     with pytest.raises(UserError, match=message):
         call(*arguments)
+
+
+def test_words_that_nnflow_does_not_know_are_an_error_of_status_2(project, capsys, monkeypatch):
+    for words in (["list", "--bogus"], ["bogus"]):
+        monkeypatch.setattr("sys.argv", ["nnflow", *words])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 2
+        assert "bogus" in capsys.readouterr().err
+
+
+def test_an_export_says_where_it_went(project, capsys, monkeypatch):
+    from nnflow.stages import export, opening
+
+    asked = []
+    monkeypatch.setattr(opening, "open_results", lambda *words: words[0])
+    monkeypatch.setattr(export, "export", lambda *words: asked.append(words) or 3)
+    assert call("export", "bowl", "--to", "away", "--at", "training", "--format", "npz") == 0
+    assert asked == [("bowl", Path("away/bowl"), "training", "npz")]
+    assert capsys.readouterr().out == "wrote 3 files to away/bowl\n"
 
 
 def test_the_report_names_what_is_missing(project, capsys):

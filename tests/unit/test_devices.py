@@ -22,6 +22,7 @@ from nnflow.interfaces.constraints import Ball, Box, Halfspaces, Simplex
 from nnflow.interfaces.registry import registry
 from nnflow.stages.runtime_contract import check_training
 from nnflow.study.stage_settings import Classify, Stop, Trace
+from nnflow.workflow import warm
 
 RUNS = 3
 ROOT = Path(__file__).resolve().parents[2]
@@ -177,3 +178,15 @@ def test_the_basin_rule():
         found = train(away, descent, there(weights), stop, Trace())
         inside_basin(away, there(weights), there(rate)).cpu()
     np.testing.assert_array_equal(found.stopped_by, expected.stopped_by)
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["train", "bowl"], False),
+        (["train", "bowl", "--gpus", "0"], False),
+        (["train", "bowl", "--gpus", "1", "--batch", "0"], True),
+    ],
+)
+def test_the_warm_process_knows_who_asks_for_a_gpu(words, asked):
+    assert warm._gpus(words) == asked

@@ -19,7 +19,7 @@ def split_proof(inputs: np.ndarray, targets: np.ndarray) -> dict[str, tuple[floa
     (m−1)-dimensional set {w_j = w, Σv_j = a}. Across that set its Hessian has
 
         (a/m) B,  B = Σ eₙ σ''(wxₙ) xₙ²,   m − 1 times (shifts δ_j of the w_j with Σδ_j = 0), and
-        [[l_ww/m, l_wa], [l_wa, m l_aa]]   along unit shifts of all w_j, and of all v_j, alike.
+        [[l_ww/m, l_wa], [l_wa, m l_aa]]   along equal unit shifts of all w_j, and of all v_j.
 
     `curvature` is the lower of aB/m and of that block's lowest eigenvalue. If it is positive, so
     it is at all points of the set nearby, and the point is a local minimum (Morse & Bott).

@@ -17,7 +17,7 @@ HIGHEST, MOMENTUM = 4.0, 0.995
 CASE = 0.9
 """β of the borders and effective rates that are columns."""
 SLOW = 0.01
-"""αλ of the slow mode over (1 − √β)², where the effective rate is looked at."""
+"""αλ of the slow mode over (1 − √β)², where the effective rate is measured."""
 CASES = (0.0, 0.5, 0.8, 0.9)
 """β of the decays that are compared with the effective rate's."""
 SPEEDS = np.geomspace(0.03, 2.5, 10)

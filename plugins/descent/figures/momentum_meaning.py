@@ -20,7 +20,7 @@ class MomentumMeaning(Figure):
     1/(1 − β), so that α/(1 − β) is the effective rate and 1/(1 − β) the memory. (b) Measured decay
     per step of a mode with curvature λ (marks), over what the effective rate promises, against
     αλ/(1 − √β)², and the exact one (lines): it is kept as long as the mode is slow, and at 1 (grey)
-    oscillations begin. The curves for β > 0 cannot be told apart."""
+    oscillations begin. The curves for β > 0 can't be distinguished."""
 
     needs = ("momentum_map",)
 

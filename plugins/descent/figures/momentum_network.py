@@ -53,7 +53,7 @@ class MomentumNetwork(Figure):
         axes[0].set_ylabel(r"momentum $\beta$")
         count = int(np.prod([found.sizes["rate"], found.sizes["momentum"]]))
         figure.suptitle(
-            f"Past its border a minimum cannot be held: flatter, worse ends ({count} runs each)",
+            f"Past its border a minimum can't be held: flatter, worse ends ({count} runs each)",
             fontsize=9,
         )
         lettered(axes)

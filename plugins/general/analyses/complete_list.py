@@ -52,7 +52,7 @@ class CompleteList(Analysis):
     narrowest: PositiveFloat = 1e-4
     """Boxes narrower than this are not cut any more, and count as undecided."""
     most_boxes: PositiveInt = 100_000
-    """When so many boxes have been looked at, those that wait are undecided."""
+    """Maximum number of boxes that are examined; the rest are undecided."""
 
     def compute(self, results):
         table, found = Table(results, self.columns), {}

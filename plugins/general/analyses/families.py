@@ -17,7 +17,7 @@ class Families(Analysis):
     Arrays (configuration, family) over the families in spectra.nc, by rising loss; those with fewer
     of them are padded with NaN, −1 and "". Shares are of all runs, with Clopper–Pearson
     intervals at 99 %. `blocks` (n ≥ 1 sizes, as in "5+1") and `turned` describe models with one
-    weight matrix: how many rows are alike up to the order of their entries, and how many point
+    weight matrix: how many rows are equal up to the order of their entries, and how many point
     against their nearest axis.
 
     Every tolerance between `family_spread` and `family_gap` would find the same families.
@@ -63,7 +63,7 @@ NAMES = {
     "residual": "norm of Hv - lambda v at the lowest eigenvalue",
     "kind": "kind of critical point",
     "is_global": "is the loss the infimum?",
-    "blocks": "sizes of the sets of rows that are alike",
+    "blocks": "sizes of the sets of rows that are equal up to order",
     "turned": "rows whose entry of largest magnitude is negative",
 }
 

@@ -31,7 +31,7 @@ class OutlierEigenvalues(Analysis):
     needs = ("training", "objective")
 
     runs: PositiveInt = 3
-    """The first so many runs."""
+    """Number of runs, the first ones."""
     steps: PositiveInt = 40
     """Lanczos steps of each probe of a density."""
     probes: Annotated[int, Field(ge=2)] = 3

@@ -38,11 +38,11 @@ class Convergence(Figure):
     spread: Literal["band", "lines"] = "band"
     """Band between the quartiles, or a thin line for each run."""
     most: PositiveInt = 50
-    """At most so many runs of a configuration are drawn as lines."""
+    """Maximum number of runs of a configuration that are drawn as lines."""
     configurations: list[str] = []
     """Labels of the configurations; none: an even selection of all."""
     most_configurations: Annotated[int, Field(gt=0, le=COLOURS)] = 8
-    """At most so many configurations are selected, each with a colour of its own."""
+    """Maximum number of configurations that are selected, each with a colour of its own."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -23,7 +23,7 @@ class CurvatureAlongTraining(Figure):
     configuration: str | None = None
     """Label of the configuration; null: the first."""
     most: PositiveInt = 5
-    """At most so many settings."""
+    """Maximum number of settings."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -23,9 +23,9 @@ PARTS = {
 class EndsOfRuns(Figure):
     """Shares of the runs of each configuration that ended at the infimum, at saddles (by a negative
     Hessian eigenvalue), at what second order can't tell from spurious minima, at a point with a
-    kink, or at no critical point. Configurations whose runs all ended alike share a row. Right:
-    upper end of the 99 % interval of the share of spurious minima among the critical points, where
-    there are several runs."""
+    kink, or at no critical point. Configurations whose runs all ended in the same way share a row.
+    Right: upper end of the 99 % interval of the share of spurious minima among the critical points,
+    where there are several runs."""
 
     needs = ("local_minima_search",)
 

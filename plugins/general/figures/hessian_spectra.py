@@ -38,9 +38,9 @@ class HessianSpectra(Figure):
     """Labels of the configurations; none: an even selection of those with families that are not
     global."""
     most_configurations: PositiveInt = 6
-    """At most so many configurations are selected."""
+    """Maximum number of configurations that are selected."""
     most_families: PositiveInt = 5
-    """At most so many families per configuration, the most frequent ones."""
+    """Maximum number of families per configuration, the most frequent ones."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

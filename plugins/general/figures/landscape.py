@@ -31,7 +31,7 @@ class Landscape(Figure):
     configurations: list[str] = []
     """Labels of the study's configurations to show, one panel each; empty: all, up to `most`."""
     most: PositiveInt = 6
-    """At most so many panels."""
+    """Maximum number of panels."""
     runs: NonNegativeInt = 12
     """Runs whose ways are drawn, where the model's observables `along` were recorded."""
     along: tuple[str, str] = ("w1", "w2")

@@ -34,9 +34,9 @@ class LossPlanes(Figure):
     needs = ("loss_planes",)
 
     columns: PositiveInt = 4
-    """At most so many planes."""
+    """Maximum number of planes."""
     most: PositiveInt = 2
-    """At most so many configurations."""
+    """Maximum number of configurations."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

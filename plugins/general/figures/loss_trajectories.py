@@ -32,7 +32,7 @@ class LossTrajectories(Figure):
     configuration: str | None = None
     """Label of the configuration; null: the one with most spurious runs."""
     most: PositiveInt = 200
-    """At most so many runs are drawn."""
+    """Maximum number of runs that are drawn."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
@@ -78,7 +78,7 @@ class LossTrajectories(Figure):
 
 
 def _groups(ends) -> dict[str, np.ndarray]:
-    """Masks (run,) of the runs that are drawn alike."""
+    """Masks (run,) of the runs that are drawn in the same style."""
     elsewhere = ~flag_mask(ends["is_global"], "yes")
     minimum = flag_mask(ends["kind"], "minimum") & elsewhere
     groups = {GLOBAL: ~elsewhere, MINIMUM: minimum, OTHER: elsewhere & ~minimum}

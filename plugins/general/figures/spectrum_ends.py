@@ -28,7 +28,7 @@ class SpectrumEnds(Figure):
     """Labels of the configurations; none: an even selection of those with families that are not
     global."""
     most_configurations: PositiveInt = 5
-    """At most so many configurations are selected."""
+    """Maximum number of configurations that are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

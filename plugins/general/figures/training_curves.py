@@ -27,7 +27,7 @@ class TrainingCurves(Figure):
     configurations: list[str] = []
     """Labels of the configurations; none: an even selection of all."""
     most_configurations: PositiveInt = 5
-    """At most so many configurations are selected."""
+    """Maximum number of configurations that are selected."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -69,7 +69,7 @@ def _check_number(network, named, data) -> None:
 
 
 def _check_twice(network, named, data) -> None:
-    """Raise UserError unless two evaluations agree to the bit, and leave the data as they are."""
+    """Raise UserError unless two evaluations are bit-identical, and leave the data as they are."""
     copy = {name: values.clone() for name, values in named.items()}
     given = {name: array.clone() for name, array in data.items()}
     first = network.run_loss(copy, given, careful=False).detach()

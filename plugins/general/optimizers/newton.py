@@ -13,8 +13,8 @@ from nnflow import Optimizer, newton_step, torch
 class Newton(Optimizer):
     """W⁺ = W − αH⁺∇L(W),  H⁺ the pseudo-inverse of the Hessian H = ∇²L(W).
 
-    It solves ∇L = 0 and does not care for the loss: minima, saddles and maxima attract
-    alike, quadratically with α = 1 where H is regular. Each step costs O(weights³).
+    It solves ∇L = 0 and does not care for the loss: minima, saddles and maxima all
+    attract, quadratically with α = 1 where H is regular. Each step costs O(weights³).
     """
 
     rate: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -11,9 +11,10 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model
 import nnflow
 from nnflow import Model, torch
 
+from ...general._orthogonal import orthogonal
 from .._chain import (
     above,
-    alike,
+    as_tensor_like,
     for_each_run,
     identity,
     in_numpy,
@@ -21,7 +22,6 @@ from .._chain import (
     products,
     pulled_back,
 )
-from .._orthogonal import orthogonal
 from .._reduction import Reduction, reduction
 
 Matrix = list[list[float]]
@@ -250,7 +250,7 @@ class LinearNetwork(Model):
 
     def _residual(self, product):
         """E, (run, d_K, m)."""
-        return self._times_x(product) - alike(self.y, product)
+        return self._times_x(product) - as_tensor_like(self.y, product)
 
     def _pull(self, residual):
         """G = EXᵀ, (run, d_K, d₀)."""

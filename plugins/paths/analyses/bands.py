@@ -1,4 +1,4 @@
-"""The loss along straight ways and along elastic bands between minima."""
+"""The loss along straight paths and along elastic bands between minima."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Bands(Analysis):
 
     Bands start straight. Each of `cycles` cycles moves the inner pivots `steps` times at `rate`,
     then inserts pivots where the loss between two of them rises most.
-    `way_loss` (configuration, band, way, place): along the straight way and along the band, at
+    `way_loss` (configuration, band, way, place): along the straight path and along the band, at
     equal distances. A barrier is the largest rise above the straight line between the ends' values;
     a band's is an upper bound of the lowest possible one. Its highest point is refined to a
     critical point where the network has at most `refine_up_to` weights, and counted by index; a
@@ -44,9 +44,9 @@ class Bands(Analysis):
     columns = {
         "bands": "bands",
         "minima": "different ends of runs",
-        "barrier_straight": "mean barrier of the straight way",
+        "barrier_straight": "mean barrier of the straight path",
         "barrier_band": "mean barrier of the band",
-        "barrier_fall": "mean fall of the barrier from the straight way to the band",
+        "barrier_fall": "mean fall of the barrier from the straight path to the band",
         "lowest_pass": "height of the lowest pass of the spanning tree",
         "highest_pass": "height of the highest pass of the spanning tree",
         "refined": "bands whose highest point was refined to a critical point",
@@ -60,7 +60,7 @@ class Bands(Analysis):
     pairs: Literal["all", "disjoint", "swapped"] = "disjoint"
     """Which ends are joined."""
     most: PositiveInt = 12
-    """At most so many ends, or swapped networks."""
+    """Maximum number of ends, or swapped networks."""
     pivots: Annotated[int, Field(ge=3)] = 5
     """Pivots of a band at first, its ends included."""
     cycles: PositiveInt = 3
@@ -74,7 +74,7 @@ class Bands(Analysis):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum of the pivots."""
     fine: PositiveInt = 5
-    """Points on each segment where the loss is looked at."""
+    """Points on each segment where the loss is evaluated."""
     refine_up_to: NonNegativeInt = 50
     """Most weights with which highest points are refined."""
     refine_by: Literal["newton", "following"] = "newton"
@@ -222,7 +222,7 @@ PLACES = 41
 
 
 def _curves(loss, bands: np.ndarray, joined: np.ndarray):
-    """Losses along both ways at equal distances."""
+    """Losses along both paths at equal distances."""
     import xarray as xr
 
     ways = [straight(joined, PLACES), spread(bands, PLACES)]

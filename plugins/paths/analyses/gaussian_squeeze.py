@@ -1,4 +1,4 @@
-"""Covariances of Gaussian neurons on straight ways and on arcs."""
+"""Covariances of Gaussian neurons on straight paths and on arcs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from .._neurons import arc, linear
 class GaussianSqueeze(Analysis):
     """X, Y ∼ N(0, 1) of two weights each, independent: (1 − t)X + tY has covariance
     (t² + (1 − t)²)·1, and cos(πt/2)X + sin(πt/2)Y has 1. Y = X, the extreme of matching: the
-    straight way stays where it is and the arc has covariance (1 + sin πt)·1.
+    straight path stays where it is and the arc has covariance (1 + sin πt)·1.
 
     Variances at the middle are means of squares of independent numbers, with Student intervals at
     99 %. `sample` (shown, drawn, weight) holds some of the draws for pictures.
     """
 
     columns = {
-        "linear_middle": "variance at the middle of the straight way, independent ends",
+        "linear_middle": "variance at the middle of the straight path, independent ends",
         "arc_middle": "variance at the middle of the arc, independent ends",
-        "linear_same": "variance at the middle of the straight way from X to itself",
+        "linear_same": "variance at the middle of the straight path from X to itself",
         "arc_same": "variance at the middle of the arc from X to itself",
-        "curve_error": "largest difference from the formulas along both ways, in standard errors",
+        "curve_error": "largest difference from the formulas along both paths, in standard errors",
     }
 
     draws: PositiveInt = 20_000

@@ -83,7 +83,7 @@ class LandscapeGraph(Analysis):
     within: PositiveFloat = 1e-6
     """Points whose losses and invariants differ by less are equivalent."""
     most: PositiveInt = 12
-    """At most so many families of minima are searched from, the lowest ones."""
+    """Maximum number of families of minima that are searched from, the lowest ones."""
 
     def compute(self, results):
         import xarray as xr

@@ -1,4 +1,4 @@
-"""Worst accuracies and losses on ways between networks of one hidden layer."""
+"""Worst accuracies and losses on paths between networks of one hidden layer."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class LowLossPaths(Analysis):
     network's neurons into the order nearest to the first. `adjusted` goes straight and at every t
     solves for the output weights whose outputs are nearest to (1 − t)o_A + t·o_B on the training
     samples (our reading of "weight adjustment"). The Bézier curve and the chain have one free
-    network each, trained on the mean loss along the way at the rate of the study's optimizer
+    network each, trained on the mean loss along the path at the rate of the study's optimizer
     (Garipov et al. 2018).
 
     Linear and arc depend on how neurons are scaled, which ReLU leaves free: `gauge` says whether
@@ -56,7 +56,7 @@ class LowLossPaths(Analysis):
     models = ("mlp",)
 
     points: Annotated[int, Field(ge=3)] = 21
-    """Points on each way, ends included."""
+    """Points on each path, ends included."""
     gauge: Literal["trained", "balanced"] = "trained"
     """How neurons are scaled before they are joined."""
     steps: PositiveInt = 60
@@ -69,7 +69,7 @@ class LowLossPaths(Analysis):
     @property
     def columns(self):
         worst = {
-            f"{way}_{measure}": f"{text}, {name} way"
+            f"{way}_{measure}": f"{text}, {name} path"
             for way, name in WAYS.items()
             for measure, text in MEASURES.items()
         }
@@ -125,7 +125,7 @@ class LowLossPaths(Analysis):
         return found
 
     def _ways(self, loss, model, one, other, t) -> dict[str, np.ndarray]:
-        """The ways (t, weight) by name."""
+        """The paths (t, weight) by name."""
         inputs = model.widths[0]
         image, _ = matched(model, one, other)
         ways = {"linear": linear(one, other, t), "linear_matched": linear(one, image, t)}
@@ -141,7 +141,7 @@ class LowLossPaths(Analysis):
         return ways
 
     def _trained(self, loss, one, other, shape, t) -> np.ndarray:
-        """A way with one free network, trained at places away from the ends."""
+        """A path with one free network, trained at places away from the ends."""
         free, velocity = (one + other) / 2, 0.0
         places = (np.arange(self.nodes) + 0.5) / self.nodes
         parts = shape(places)

@@ -18,7 +18,7 @@ SINGLE = 50
 
 
 class NeuronMatching(Analysis):
-    """Linear ways between the ends of runs 0 and 1, 2 and 3, … (pairs share no run, as pairs that
+    """Linear paths between the ends of runs 0 and 1, 2 and 3, … (pairs share no run, as pairs that
     do are not independent), as trained and after the second network's neurons are put into the
     order that brings it nearest to the first: by assignment, layer after layer in turn where there
     are several (Ainsworth, Hayase & Srinivasa 2023). Which axes may be permuted is what the model
@@ -34,11 +34,11 @@ class NeuronMatching(Analysis):
     columns = {
         "pairs": "pairs of runs, none in two of them",
         "width": "neurons of the narrowest hidden layer",
-        "barrier_before": "mean barrier of the loss on the straight way",
+        "barrier_before": "mean barrier of the loss on the straight path",
         "barrier_after": "the same after matching",
         "barrier_fall": "mean fall of the barrier by matching, pair by pair",
         "share_lowered": "share of pairs whose barrier is lower after matching",
-        "drop_before": "mean drop of the accuracy on held-out samples on the straight way",
+        "drop_before": "mean drop of the accuracy on held-out samples on the straight path",
         "drop_after": "the same after matching",
         "distance_before": "mean distance of the pair, relative to the root of ‖A‖² + ‖B‖²",
         "distance_after": "the same after matching",
@@ -47,7 +47,7 @@ class NeuronMatching(Analysis):
     }
 
     points: Annotated[int, Field(ge=3)] = 25
-    """Points on each way, ends included."""
+    """Points on each path, ends included."""
 
     def compute(self, results):
 

@@ -1,4 +1,4 @@
-"""Losses along straight ways and along elastic bands."""
+"""Losses along straight paths and along elastic bands."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOOKS = {
 
 
 class Bands(Figure):
-    """Loss on the straight way between two trained networks and on the elastic band, thin lines
+    """Loss on the straight path between two trained networks and on the elastic band, thin lines
     pairs and thick ones their median, one panel per configuration; where there are several, the
     last panel has the mean barriers, with 99 % intervals over pairs. After Draxler et al. 2018,
     Fig. 1 and 5."""
@@ -23,7 +23,7 @@ class Bands(Figure):
     needs = ("bands",)
 
     most: PositiveInt = 3
-    """At most so many panels of ways."""
+    """Maximum number of panels of paths."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -21,7 +21,7 @@ class Disconnectivity(Figure):
     needs = ("landscape_graph",)
 
     most: PositiveInt = 4
-    """At most so many panels."""
+    """Maximum number of panels."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

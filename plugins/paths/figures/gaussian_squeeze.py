@@ -1,4 +1,4 @@
-"""What straight ways and arcs do to a cloud of Gaussian neurons."""
+"""What straight paths and arcs do to a cloud of Gaussian neurons."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LOOKS = {
 
 
 class GaussianSqueeze(Figure):
-    """Samples of two independent normal clouds and of the middle of the ways between them, with the
-    circle of one standard deviation: exact (line) and of all draws (dashes). After the lecture,
+    """Samples of two independent normal clouds and of the middle of the paths between them, with
+    the circle of one standard deviation: exact (line) and of all draws (dashes). After the lecture,
     "Main example: connecting normal distributions"."""
 
     needs = ("gaussian_squeeze",)
@@ -48,7 +48,7 @@ class GaussianSqueeze(Figure):
         axes[0].set_ylabel("$w_2$")
         variances = [float(found[f"{way}_middle"]) for way in ("linear", "arc")]
         figure.suptitle(
-            f"The straight way squeezes the variance to {variances[0]:.3f}, the arc keeps"
+            f"The straight path squeezes the variance to {variances[0]:.3f}, the arc keeps"
             f" {variances[1]:.3f}", fontsize=8,
         )  # fmt: skip
         return figure

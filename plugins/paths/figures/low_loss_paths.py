@@ -1,4 +1,4 @@
-"""Which ways between networks lose least."""
+"""Which paths between networks lose least."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LOOKS = {
 
 
 class LowLossPaths(Figure):
-    """(a) Lowest accuracy on held-out samples on each way, mean over pairs with 99 % intervals, at
+    """(a) Lowest accuracy on held-out samples on each path, mean over pairs with 99 % intervals, at
     the widest networks; the line is the accuracy of the ends. (b) Covariance of the neurons along
-    the way, relative to the ends, at the widest networks; grey: ½ and 1, which the straight way and
-    the arc have at the middle for independent ends. After Anokhin & Yarotsky 2020, Table 1."""
+    the path, relative to the ends, at the widest networks; grey: ½ and 1, which the straight path
+    and the arc have at the middle for independent ends. After Anokhin & Yarotsky 2020, Table 1."""
 
     needs = ("low_loss_paths",)
 
@@ -43,7 +43,7 @@ class LowLossPaths(Figure):
         _spreads(spreads, part)
         kept = [float(part[f"spread_{name}"]) for name in ("linear", "arc", "arc_matched")]
         figure.suptitle(
-            f"Straight ways squeeze the neurons' covariance to {kept[0]:.2f}, arcs keep"
+            f"Straight paths squeeze the neurons' covariance to {kept[0]:.2f}, arcs keep"
             f" {kept[1]:.2f}, and {kept[2]:.2f} once matched", fontsize=8,
         )  # fmt: skip
         return figure

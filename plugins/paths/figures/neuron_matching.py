@@ -15,7 +15,7 @@ LOOKS = (
 
 
 class NeuronMatching(Figure):
-    """(a) Loss on straight ways between trained networks of one hidden layer at the widest width,
+    """(a) Loss on straight paths between trained networks of one hidden layer at the widest width,
     each line a pair, thick lines their mean. (b) Mean barrier over pairs against the width, bars
     99 % intervals. After Ainsworth, Hayase & Srinivasa 2023, Fig. 2 and 4."""
 

@@ -1,4 +1,4 @@
-"""The surface on which ways over saddles are tried, with three minima and two saddles."""
+"""The surface on which paths over saddles are tried, with three minima and two saddles."""
 
 from __future__ import annotations
 

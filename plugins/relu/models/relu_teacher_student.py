@@ -39,7 +39,7 @@ class ReluTeacherStudent(TwoLayerRelu):
         if self.inputs is not None and self.inputs < self.k:
             raise ValueError(f"inputs: {self.inputs} is less than k = {self.k}")
         if self.norms == "unit" and self.d == 1:
-            raise ValueError("norms: unit vectors of one input cannot move")
+            raise ValueError("norms: unit vectors of one input can't move")
         return self
 
     @property
@@ -47,7 +47,7 @@ class ReluTeacherStudent(TwoLayerRelu):
         return self.inputs or self.k
 
     def infimum(self):
-        """0 where the students can be the teachers; unit vectors in excess cannot vanish."""
+        """0 where the students can be the teachers; unit vectors in excess can't vanish."""
         if self.norms == "unit" and self.n != self.k:
             return None
         return super().infimum()

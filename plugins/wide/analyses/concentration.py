@@ -61,7 +61,7 @@ class Concentration(Analysis):
     laws: Annotated[list[Law], Field(min_length=1)]
     """Laws of ξ."""
     x: PositiveFloat = 0.3
-    """x; a decimal number, which is taken at its word."""
+    """x, taken as an exact decimal number."""
     n: Annotated[list[PositiveInt], Field(min_length=2)] = [50, 200, 1000]
     """Numbers of variables."""
     runs: PositiveInt = 20_000

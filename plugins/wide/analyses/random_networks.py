@@ -113,8 +113,9 @@ class RandomNetworks(Analysis):
         maps = network.propagation()
         q = network.fixed_point().q.value
         limit, rows = corrections(maps, q), []
-        for width in self.widths:
-            results.progress(place * len(self.widths), len(self.networks) * len(self.widths))
+        for number, width in enumerate(self.widths):
+            done, every = place * len(self.widths) + number, len(self.networks) * len(self.widths)
+            results.progress(done, every, "ensembles")
             generator = _generator(seed, f"{network.label} {width}", "lengths")
             found = lengths(maps, generator, width, self.depth, self.runs, q)
             rows.append(_measured(maps, limit, found))

@@ -123,6 +123,22 @@ def test_a_point_is_outside_if_one_coordinate_is():
     assert module("sigmoid_minima")._counts(model, critical)["outside"] == 3
 
 
+@pytest.mark.parametrize("proved", [True, False])
+def test_minima_of_two_inputs_are_pairs_and_count_where_they_are_proved(monkeypatch, proved):
+    part, model = module("sigmoid_minima"), neuron(inputs=2)
+    line = part.dips(model.ratio, model.scales)._replace(proved=proved)
+    monkeypatch.setattr(part, "dips", lambda *_: line)
+    critical = xr.Dataset(
+        {
+            "w": (("run", "input"), [[0.0, 0]]),
+            "kind": flags(["saddle"], KINDS),
+            "family": ("run", [0]),
+        }
+    )
+    found = part._counts(model, critical)
+    assert (found["proved_minima"], found["proved_critical"]) == ((9, 25) if proved else (0, 0))
+
+
 def test_starts_are_log_uniform_and_in_order():
     from nnflow.base.streams import Streams
 

@@ -108,6 +108,16 @@ def test_late_and_large_gradients_are_seen():
     assert scaled["bound_ratio"] == pytest.approx(200)
 
 
+def test_a_run_is_late_one_point_after_the_one_that_is_promised():
+    """M = ½, c = Δ = 1: |∇L|² < 1 is promised at the second point."""
+    late = module("descent_inequality")._late
+    least = np.array([[1.5, 0.5, 0.5], [1.5, 1.5, 0.5], [1.5, 1.5, 1.5], [1.5, 1.0, 0.5]])
+    found = late(least, np.ones(4), np.ones(4), 0.5)
+    assert found.tolist() == [False, True, True, True]
+    # two points are too few to say
+    assert not late(least[:, :1], np.ones(4), np.ones(4), 0.5).any()
+
+
 def test_every_step_has_to_be_recorded():
     trained, results = descending()
     results._datasets["training"]["all"] = trained.isel(trace_step=[0, 1, 5, 9])

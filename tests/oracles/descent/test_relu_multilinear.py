@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -188,6 +189,22 @@ def registry_classify():
     from nnflow.study.stage_settings import Classify
 
     return Classify(critical_below=1e-6)
+
+
+def test_the_largest_entries_of_hessians():
+    """Of two: on the diagonal, its sum, and beside it; of either sign."""
+    hessians = np.array([[[1.0, -4], [-4, 2]], [[-3.0, 1], [1, 3.5]]])
+    loss = SimpleNamespace(hessian=lambda weights: hessians)
+    found = analysis("multilinear_ends", weights=2)._curvature(loss, 2, 1)
+    assert found == {"diagonal_most": 3.5, "trace_most": 3, "mixed_most": 4}
+
+
+def test_without_kinks_there_is_no_picture():
+    along, plane = analysis("multilinear_ends", size=5)._picture(
+        None, np.zeros((2, 2)), np.array([False, False]), np.zeros(2), None
+    )
+    assert along.shape == (1, 5) and plane.shape == (5, 5)
+    assert np.isnan(along).all() and np.isnan(plane).all()
 
 
 def test_columns_of_multilinear_ends():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from handmade import Between, analysis, assert_columns
+from studies import module
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
@@ -172,3 +173,9 @@ def test_a_sealed_lie_is_found(found, tmp_path, how):
 def test_a_model_without_an_enclosure_is_refused():
     with pytest.raises(UserError, match="gives no enclosure"):
         listed(kinks=plugin("models", "absolute_values", factors=[1.0], rows=[[1.0]]))
+
+
+def test_the_slack_of_bounds_is_of_their_size():
+    """Whatever their signs."""
+    proof = SimpleNamespace(min_eigenvalue_low=-3.0, loss_low=-2.0)
+    assert module("complete_list")._slack(proof) == 6 * 2.0**-30

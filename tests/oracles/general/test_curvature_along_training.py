@@ -157,6 +157,20 @@ def test_columns_are_those_of_dense_hessians():
     assert ((low <= trace) & (trace <= high))[np.isfinite(trace)].all()
 
 
+def test_the_largest_residual_is_that_of_the_highest_eigenvalues():
+    """.2 of 4 and .3 of −2; the second mode's are larger."""
+    axes = ("run", "kept_step", "mode")
+    part = xr.Dataset(
+        {
+            "eigenvalue": (axes, [[[4.0, 1.0], [-2.0, -3.0], [np.nan, np.nan]]]),
+            "residual": (axes, [[[0.2, 9.0], [0.3, 9.0], [np.nan, np.nan]]]),
+            "limit": ("run", [np.nan]),
+        }
+    )
+    found = analysis("curvature_along_training")._summary(part, None)
+    assert found == {"runs": 1, "largest_residual": pytest.approx(0.15)}
+
+
 def test_an_optimizer_without_a_limit_has_no_ratios():
     found = analysis("curvature_along_training").compute(Trained("newton"))
     assert np.isnan(found["settled_ratio"]).all() and np.isnan(found["limit"]).all()

@@ -9,7 +9,7 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
 from studies import module
 
-from nnflow import share, torch
+from nnflow import Streams, share, torch
 from nnflow.interfaces.registry import registry
 
 KINDS = "minimum saddle maximum degenerate nonsmooth not_critical"
@@ -130,8 +130,8 @@ def test_growth_on_either_side_of_its_bound_is_told_apart():
 
 def test_columns_of_linear_rate():
     """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt). Of the balanced
-    ones the third has the margin 1, and is at 10⁻⁴ of balance the fifth, within 1/(256·2³·2) of its
-    square; the fourth and the sixth, at 10⁻³, are not balanced."""
+    ones the third has the margin 1, and the fifth is 2.4·10⁻⁴ off balance, within 1/(256·2³·2) of its
+    square; the fourth and the sixth, 2.5·10⁻⁴ off, are not balanced."""
 
     def falling(first, second, rates):
         loss = np.exp(-np.outer(rates, 0.5 * np.arange(9)))
@@ -149,7 +149,7 @@ def test_columns_of_linear_rate():
 
     model = network([1, 1, 1], [2.0])
     root = math.sqrt(2)
-    second = [root, root, 1, 1, math.sqrt(1 - 1e-4), math.sqrt(1 - 1e-3)]
+    second = [root, root, 1, 1, math.sqrt(1 - 2.4e-4), math.sqrt(1 - 2.5e-4)]
     near = falling([root, root, 1, 3, 1, 1], second, [3, 1, 3, 5, 3, 0])
     results = handmade(
         small=(model, FLOW, start(1.0), falling([1, 1], [2, 3], [7, 7])),
@@ -240,6 +240,21 @@ def test_columns_of_saxe_modes():
     assert dataset["solved"].values.tolist() == ["flow"]
 
 
+def test_a_mode_that_is_late_is_off_by_its_speed():
+    """Of three layers: du/dt = 3u^{4/3}(2 − u). All points a hundredth late."""
+    part, u = module("saxe_modes"), np.array([0.1, 0.5, 1.0, 1.5, 2.0])
+    late = part.times(u[1:4], 0.1, 2.0, 3) + 0.01
+    time = np.array([0, *late, 99])
+    expected = 0.01 * (3 * u[1:4] ** (4 / 3) * (2 - u[1:4])).max()
+    early = np.where((time > 0) & (time < 99), time - 0.02, time)
+    for at in (time, early):
+        assert part._error(at, u[None], 0.1, 2.0, 3) == pytest.approx(expected)
+    # the worst of the runs, and what a run has not recorded
+    runs = np.array([[0.1, np.nan, np.nan, np.nan, 2.0], u, [0.1, *u[1:4], np.nan]])
+    assert part._error(time, runs[:2], 0.1, 2.0, 3) == pytest.approx(expected)
+    assert part._error(time, runs, 0.1, 2.0, 3) == 0.5
+
+
 def test_columns_of_linear_reduction():
     model = network([3, 4, 2], [2.0, 1.0])
     results = handmade(one=(model, FLOW, NORMAL, {}), again=(model, FLOW, NORMAL, {}))
@@ -261,3 +276,65 @@ def test_the_loss_is_least_where_the_product_is_that_of_linear_regression():
         expected = ((y - product @ x) ** 2).sum() / 2
         found = part._as_regression(x, y, {"w1": torch.as_tensor(product[None])})
         assert found == pytest.approx(expected, rel=1e-13)
+
+
+def test_errors_of_linear_reduction_are_the_worst_of_the_draws(monkeypatch):
+    """An error of 1e-9 is an error already."""
+    draws = iter([(1e-3, 7e-3, 2e-3, 1e-9, 1e-9), (4e-3, 5e-3, 3e-3, 1.5e-9, 0.0)])
+    monkeypatch.setattr(module("linear_reduction").LinearReduction, "_try", lambda *_: next(draws))
+    expected = {
+        "reduction_loss_error": [4e-3],
+        "regression_error": [7e-3],
+        "reduction_back_error": [3e-3],
+        "reduced_flow": [0],
+        "reduced_flow_whitened": [0.5],
+    }
+    results = handmade(one=(network([3, 4, 2], [2.0, 1.0]), FLOW, NORMAL, {}))
+    assert_columns(analysis("linear_reduction", draws=2), results, expected)
+
+
+def test_wrong_reductions_are_seen(monkeypatch):
+    """A constant too small by 1/2, an inverse off by 1/4 in one entry of the first layer, and a
+    regression without loss."""
+    part, model = module("linear_reduction"), network([3, 4, 2], [2.0, 1.0])
+    honest = type(model).reduction
+
+    class Wrong:
+        def __init__(self, right):
+            self.right, self.constant = right, right.constant - 0.5
+            self.forth, self.singular_values = right.forth, right.singular_values
+
+        def back(self, weights):
+            found = self.right.back(weights)
+            found["w1"] = found["w1"] + torch.as_tensor(np.eye(4, 3) * [0.25, 0, 0])
+            return found
+
+    monkeypatch.setattr(type(model), "reduction", lambda self: Wrong(honest(self)))
+    monkeypatch.setattr(part, "_as_regression", lambda x, y, weights: 0.0)
+    losses = []
+    loss = type(model).loss
+    monkeypatch.setattr(
+        type(model), "loss", lambda self, w, d: losses.append(loss(self, w, d)) or losses[-1]
+    )
+    streams = Streams(1, "one", np.arange(1), "reduction")
+    errors = analysis("linear_reduction")._try(model, streams)
+    assert errors[0] == pytest.approx(0.5 / float(losses[0]), rel=1e-9)
+    assert errors[1] == 1
+    assert errors[2] == pytest.approx(0.25, rel=1e-9)
+
+
+def test_the_error_of_a_reduced_gradient_is_the_largest_of_its_layers():
+    """Differences of 1 beside 4, and of 2 beside 4."""
+
+    def tensors(first, second):
+        return {"w1": torch.tensor(first), "w2": torch.tensor(second)}
+
+    there = tensors([1.0, 4.0], [4.0, -2.0])
+    reduced = SimpleNamespace(gradient=lambda weights, data: there)
+    reduction = SimpleNamespace(forth=lambda weights: {n: 2 * w for n, w in weights.items()})
+    model = SimpleNamespace(
+        reduction=lambda: reduction,
+        reduced=lambda: reduced,
+        gradient=lambda weights, data: tensors([0.5, 2.5], [1.0, -1.0]),
+    )
+    assert module("linear_reduction")._gradient_error(model, there) == 0.5

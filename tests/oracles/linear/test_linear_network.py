@@ -44,7 +44,7 @@ def model(request):
 def test_oracles(model):
     findings = list(check_model(model, {}))
     assert [str(f) for f in findings if f.passed is False] == []
-    assert not any("not equal to the bit" in f.detail for f in findings)
+    assert not any("not bit-identical" in f.detail for f in findings)
 
 
 def test_loss_of_one_run(model):

@@ -296,3 +296,13 @@ def test_the_closed_forms_of_a_mode():
     np.testing.assert_allclose(law(0.0, 3, times), (1 + 4 * times) ** -0.25)
     np.testing.assert_allclose(law(-2.0, 2, times), np.exp(-2 * times))
     np.testing.assert_allclose(law(-2.0, 4, times), (4 * times) ** -0.5)
+
+
+def test_times_of_a_flow_begin_early():
+    """0, then a hundredth or a tenth of the last, at equal ratios."""
+    times, count = module("identity_descent")._times, module("identity_descent").TIMES
+    for last, second in ((5.0, 0.01), (0.05, 0.005)):
+        found = times(last)
+        assert (len(found), found[0]) == (count, 0)
+        assert found[[1, -1]] == pytest.approx([second, last])
+        np.testing.assert_allclose(np.diff(np.log(found[1:]), n=2), 0, atol=1e-12)

@@ -38,7 +38,7 @@ def test_tangents_point_to_the_higher_neighbour():
 
 
 def test_a_band_finds_the_parabola_of_the_valley():
-    """For ε = 0 the whole parabola w₂ = w₁² has L = 0; the straight way rises to 1."""
+    """For ε = 0 the whole parabola w₂ = w₁² has L = 0; the straight path rises to 1."""
     loss = surface("toy_valley", epsilon=0.0)
     ends = np.array([[[-1.0, 1.0], [1.0, 1.0]]])
     assert loss.loss(np.array([[0.0, 1.0]]))[0] == 1

@@ -80,7 +80,7 @@ def around(objective, rows):
 
 
 def test_columns_of_a_network_joined_to_itself(pair):
-    """Straight ways stay; an arc about the mean doubles the covariance at the middle, so it moves
+    """Straight paths stay; an arc about the mean doubles the covariance at the middle, so it moves
     (referee's trap)."""
     objective, weights = pair
     rows = weights[[0, 0]]

@@ -139,6 +139,18 @@ def test_the_widest_ball_in_three_dimensions():
     assert widest(1, 0.25) == pytest.approx(4, rel=1e-10)
 
 
+def test_where_the_distance_to_the_teacher_does_not_fall():
+    """Twice within 1 of (1, 0), at 1 and twice beyond; a rate of 0 is no fall."""
+    w = np.array([[1.5, 0.0], [1.0, 0.5], [2.0, 0.0], [3.0, 0.0], [1.0, 2.0]])
+    gradient = np.array([[0.0, 7.0], [3.0, 0.25], [-0.5, 1.0], [0.0, 5.0], [1.0, 4.0]])
+    assert module("single_relu_region")._descent(w, gradient) == {
+        "inside_rises": 1,
+        "outside_rises": 2,
+        "inside_rate": 0,
+        "outside_rate": 0.5,
+    }
+
+
 def test_columns_of_single_relu_region():
     made = {
         # the second start is on the edge of Ω, the third one beyond it; V grows in two steps

@@ -74,6 +74,87 @@ def test_wrong_signs_and_rounding_are_columns(monkeypatch):
     assert dataset["a_points"].item() == 64
 
 
+FACTORS = [1, 4, 16, 64, 256, 1024, 4096]
+
+
+def test_undecided_values_by_their_tolerance(monkeypatch):
+    """In each row one value at a tolerance and one beyond it, in the last one at 2 as well; −1
+    tolerance is no wrong sign, −1.5 is one."""
+    two = module("_two_neurons")
+
+    def made(self, row, out, spare):
+        last = self.inside(row)[1]
+        out[:, :last], out[:, last:] = 1.0, -1.0
+        factor = FACTORS[row]
+        out[0, -1] = -factor * self.tolerance(row)
+        out[1, -1] = -1.01 * factor * self.tolerance(row)
+        if row == 0:
+            out[0, -2], out[1, -2] = self.tolerance(row), 1.5 * self.tolerance(row)
+        if row == 6:
+            out[0, -2] = -2 * self.tolerance(row)
+        return out
+
+    monkeypatch.setattr(two.Grid, "row", made)
+    grid = two.Grid(7, 7)
+    counts, undecided = module("separation_grid").scan(grid)
+    assert undecided.tolist() == [2, 6, 8, 10, 12, 14, 16]
+    assert counts["counterexamples"] == 1 and counts["undecided"] == 2
+    assert counts["margin"] == pytest.approx(-1.5)
+
+
+def test_points_on_the_edge_of_the_cone_are_judged_apart(monkeypatch):
+    """With cells half as wide in φ, e* = e₂ at one point of a row: the largest |L| there counts."""
+    two = module("_two_neurons")
+    left = []
+
+    def made(self, row, out, spare):
+        last, on = self.inside(row)[1], self.edge(row)
+        out[:, :last], out[:, last:] = 2.0, -3.0
+        if on is not None:
+            out[:, on] = [[1e-3, -5e-3], [2e-3, 1e-3]][len(left) % 2]
+            left.append(row)
+        return out
+
+    monkeypatch.setattr(two.Grid, "row", made)
+    grid, seen = two.Grid(6, 12), []
+    counts, _ = module("separation_grid").scan(grid, seen.append)
+    assert counts["edge"] == 5e-3 and counts["points"] == 72 and len(left) > 1
+    assert counts["margin"] == pytest.approx(2 / max(grid.tolerance(row) for row in range(6)))
+    assert counts["counterexamples"] == counts["undecided"] == 0
+    assert seen == [0, 6]
+
+
+def test_rows_of_all_grids_are_progress():
+    results, seen = Handmade(), []
+    results.progress = lambda done, total, detail: seen.append((done, total))
+    sizes = {"a": (4, 4), "b": (202, 4)}
+    analysis("separation_grid", grids=sizes, map_size=2).compute(results)
+    assert seen == [(done, 206) for done in (0, 4, 4, 104, 204, 206)]
+
+
+def test_curves_and_map_of_separation_grid():
+    """L₂₁ is L₁₂ with the neurons' names exchanged: e* at θ − φ."""
+    found = analysis("separation_grid", grids={"a": (2, 2)}, shown=(0.25, 0.5), map_size=3).compute(
+        Handmade()
+    )
+    separation = module("_two_neurons").separation
+    np.testing.assert_allclose(found["theta_shown"], [math.pi / 4, math.pi / 2])
+    np.testing.assert_allclose(found["phi"][[0, 180, 720]], [0, math.pi / 2, 2 * math.pi])
+    curve = found["curve"].sel(function="L12").isel(theta_shown=0)
+    np.testing.assert_allclose(curve[100], separation(math.pi / 4, found["phi"].values[100]))
+    curve = found["curve"].sel(function="L21").isel(theta_shown=1)
+    np.testing.assert_allclose(
+        curve[100], separation(math.pi / 2, math.pi / 2 - found["phi"].values[100])
+    )
+    np.testing.assert_allclose(found["theta"], np.pi * np.array([1, 3, 5]) / 6)
+    np.testing.assert_allclose(found["map_phi"], np.pi * np.arange(1, 12, 2) / 6)
+    np.testing.assert_allclose(
+        found["map"][1], separation(math.pi / 2, found["map_phi"].values), atol=1e-15
+    )
+    assert found["factor"].values.tolist() == FACTORS
+    assert found.attrs["tolerance"] == module("_two_neurons").ROUNDING
+
+
 # separation_proof
 
 
@@ -143,6 +224,17 @@ def test_no_sheet_can_be_left_out(proof, number):
     arrays = (dataset[name].values[kept] for name in ("box", "theta", "phi"))
     left_open = module("_coverage").uncovered_domain(*arrays, half[kept])
     assert left_open > 1e-4, dataset["sheets"].values[number]
+
+
+def test_areas_that_are_left_open_or_covered_twice():
+    """1/4 too little and 1/4 too much; arcs on both sides of a full turn leave 3 to 6 of it."""
+    coverage = module("_coverage")
+    boxes = np.array([[0.0, 1.0, 0.0, 0.5], [2.0, 2.5, 1.0, 1.5]])
+    assert coverage.uncovered_share(1.0, boxes) == pytest.approx(0.25)
+    assert coverage.uncovered_share(0.6, boxes) == pytest.approx(0.25)
+    turn = 2 * math.pi
+    low, high = np.array([6.0 - turn, 1.0, 2.0 + turn]), np.array([1.0, 2.0, 3.0 + turn])
+    assert coverage._open_length(low, high) == pytest.approx(3)
 
 
 def test_half_of_a_sheet_covers_half():
@@ -332,6 +424,75 @@ def test_ranks_and_orbits_of_out_of_plane(monkeypatch):
     np.testing.assert_array_equal(dataset["gradient_norm"], slope)
     assert dataset["neurons"].values.tolist() == [3] * 3
     assert dataset["inputs"].values.tolist() == [6] * 3
+
+
+def test_neurons_are_parallel_below_an_angle(monkeypatch):
+    """1.5e-5 apart they are not; 0.5e-5 apart, and opposite ones are not."""
+    inside = np.eye(3, 6)
+    w = np.repeat(inside[None], 3, axis=0)
+    for row, turn in enumerate((1.5e-5, 0.5e-5, np.pi)):
+        w[row, 1] = 0
+        w[row, 1, [0, 1]] = np.cos(turn), np.sin(turn)
+    monkeypatch.setattr(module("out_of_plane"), "find", lambda start, teachers: w)
+    found = analysis("out_of_plane", cases=[(3, 6)], starts=2).compute(Handmade())
+    assert found["parallel"].values.tolist() == [0, 1, 0]
+
+
+def test_turns_of_an_orbit():
+    """By a quarter the last input but one becomes the last; tilted, the first does."""
+    w, teachers = np.arange(1.0, 16).reshape(3, 5), np.eye(3, 5)
+    first, second, third, fourth, last = w.T
+    found = module("out_of_plane")._orbit_of(w, teachers)
+    turn, orbit = found["turn"][1], found["orbit"][1]
+    assert (len(turn), turn[0], turn[90], turn[-1]) == (181, 0, math.pi, 2 * math.pi)
+    np.testing.assert_allclose(orbit[45].T, [first, second, third, -last, fourth], atol=1e-14)
+    np.testing.assert_allclose(orbit[90].T, [first, second, third, -fourth, -last], atol=1e-14)
+    gradient = module("_population").gradient
+    tilted = gradient(np.stack([-last, second, third, fourth, first], axis=1)[None], teachers)
+    assert found["tilted_gradient"][1][45] == pytest.approx(np.linalg.norm(tilted))
+    assert found["orbit_gradient"][1][0] == pytest.approx(
+        np.linalg.norm(gradient(w[None], teachers))
+    )
+
+
+def test_the_orbit_is_judged_by_its_largest_gradient(monkeypatch):
+    part = module("out_of_plane")
+    monkeypatch.setattr(part, "find", lambda start, teachers: out_of_plane_point(4)[None])
+    orbit = {"orbit_gradient": ("turn", np.array([1.0, 3.0, 2.0]))}
+    monkeypatch.setattr(part, "_orbit_of", lambda *_: orbit)
+    found = analysis("out_of_plane", cases=[(2, 4)], starts=2).compute(Handmade())
+    assert found["largest_orbit_gradient"].item() == 3
+
+
+def test_random_starts_out_of_plane_have_norms_around_1():
+    starts = analysis("out_of_plane", starts=4000)._starts(1, 2, 8)
+    assert starts.shape == (4000, 2, 8)
+    assert (starts**2).sum(axis=2).mean() == pytest.approx(1, rel=0.02)
+
+
+def test_cases_of_out_of_plane_are_progress(monkeypatch):
+    monkeypatch.setattr(
+        module("out_of_plane"), "find", lambda start, teachers: np.eye(*teachers.shape)[None]
+    )
+    results, seen = Handmade(), []
+    results.progress = lambda done, total, detail: seen.append((done, total))
+    analysis("out_of_plane", cases=[(2, 3), (2, 4)], starts=2).compute(results)
+    assert seen == [(0, 2), (1, 2)]
+
+
+def test_the_largest_nullity_where_orbits_are_finite():
+    """Nullities 3 and 1, one of the 3 from a parallel neuron."""
+    points = {name: values[[4, 4]] for name, values in out_of_plane_points().items()}
+    points |= {"nullity": np.array([3, 1]), "parallel": np.array([1, 0])}
+    assert analysis("out_of_plane").counts(points)["nullity_below"] == 2
+
+
+def test_counts_of_out_of_plane_without_any():
+    points = {name: values[:1] for name, values in out_of_plane_points().items()}
+    found = analysis("out_of_plane").counts(points)
+    assert math.isnan(found["nullity_below"]) and math.isnan(found["largest_zero"])
+    assert math.isnan(found["smallest_other"]) and found["smallest_outside"] == math.inf
+    assert found["out_of_plane_points"] == found["minima_outside"] == 0
 
 
 def test_a_gradient_without_symmetry_is_seen(monkeypatch):

@@ -559,6 +559,35 @@ def test_columns_of_split_minima():
         np.testing.assert_allclose(dataset[name], [case[key] for case in cases], atol=1e-12)
 
 
+def test_the_worst_of_split_minima():
+    """Of k = 3 with one and two neurons more; halves of the first kind are off by .3 and .1."""
+
+    def case(students, share, lowest, second, **numbers):
+        case = {"students": students, "share": share, "lowest": lowest, "second_variation": second}
+        return case | numbers
+
+    one = {"loss_error": 1e-9, "split_gradient": 3e-8, "index": 2, "nullity": 4, "own_nullity": 3}
+    two = {"loss_error": 2e-9, "split_gradient": 1e-8, "index": 1, "nullity": 4, "own_nullity": 4}
+    cases = [
+        case(4, 0.5, -0.7, -1.0, **one),
+        case(4, 0.5, -1.1, -1.0, **one),
+        case(4, 0.2, -0.1, -0.3, **two),
+        case(5, 0.5, -9.0, -8.5, **two),
+    ]
+    assert module("split_minima")._worst(cases) == pytest.approx(
+        {
+            "one_more_highest": -0.1,
+            "two_more_highest": -9.0,
+            "split_bound_excess": 0.3,
+            "half_split_error": 0.3,
+            "split_loss_error": 2e-9,
+            "split_gradient_norm": 3e-8,
+            "split_least_index": 1,
+            "split_nullity_excess": 2,
+        }
+    )
+
+
 def test_without_halves_no_error_of_halves():
     settings = {"all": family_settings(3, 3)}
     points = {"all": family_point(settings["all"]["model"], 0.1)}

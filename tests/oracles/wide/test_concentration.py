@@ -2,6 +2,7 @@
 
 import math
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -206,6 +207,148 @@ def test_columns_of_concentration():
            for name in ("signs", "gaussian")},
     }  # fmt: skip
     assert_columns(plugin, Handmade(), expected)
+
+
+def test_distances_from_the_normal_law():
+    """Both sides of every jump of ±1 sums, by counting; Γ(n) by its series for whole n."""
+    distance = module("concentration")._distance
+    phi = lambda y: (1 + math.erf(y / math.sqrt(2))) / 2  # noqa: E731
+    for n in (1, 2, 3, 6):
+        jumps = [(2 * k - n) / math.sqrt(n) for k in range(n + 1)]
+        below = np.cumsum([math.comb(n, k) / 2**n for k in range(n + 1)])
+        gaps = [abs(below[k] - phi(y)) for k, y in enumerate(jumps)]
+        gaps += [abs(below[k - 1] - phi(y)) for k, y in enumerate(jumps) if k]
+        assert distance(law("signs"), n) == pytest.approx(max(gaps), abs=1e-12)
+
+    def exponential(n, y):
+        x = max(n + y * math.sqrt(n), 0)
+        return 1 - math.exp(-x) * sum(x**k / math.factorial(k) for k in range(n))
+
+    for n in (1, 4):
+        y = np.linspace(-4, 4, 4001)
+        expected = max(abs(exponential(n, at) - phi(at)) for at in y)
+        assert distance(law("exponential"), n) == pytest.approx(expected, abs=1e-5)
+    assert distance(law("gaussian"), 5) == 0
+    assert math.isnan(distance(law("laplace"), 5))
+
+
+def test_slopes_of_spreads_are_weighted_by_their_intervals():
+    """3/√n for n = 1, 4, 16, 10 % on either side: the pull of the ends is ∓1/(2 ln 4)."""
+    spread = 3 / np.sqrt([1.0, 4.0, 16.0])
+    found = {"spread": spread, "spread_low": 0.9 * spread, "spread_high": 1.1 * spread}
+    found = {name: SimpleNamespace(values=values) for name, values in found.items()}
+    value, low, high = module("concentration")._slope(np.log([1, 4, 16]), found)
+    half = 0.1 * math.sqrt(2) / (2 * math.log(4))
+    assert (value, low, high) == pytest.approx((-0.5, -0.5 - half, -0.5 + half))
+
+
+def test_geometric_means_of_ratios():
+    together = module("concentration")._together
+    found = together(np.log([2.0, 8.0]), np.array([0.3, 0.4]))
+    assert found == pytest.approx((4, 4 * math.exp(-0.25), 4 * math.exp(0.25)))
+
+
+def numbers(exact):
+    """Of one law over n = 10, 50, 100; the first-order formula is 1 below what is sampled last."""
+    values = {
+        "log_exact": exact, "log_sampled": [-3.0, -9.0, -20.0],
+        "log_sampled_low": [-3.5, -9.5, -20.5], "log_sampled_high": [-2.5, -8.5, -19.0],
+        "log_first": [-3.0, -9.0, -21.0], "spread": [1.0, 0.2, 0.1],
+        "spread_low": [1.0, 0.2, 0.1], "spread_high": [1.0, 0.2, 0.1],
+    }  # fmt: skip
+    return {name: SimpleNamespace(values=np.array(value)) for name, value in values.items()}
+
+
+def test_columns_of_a_law_whose_tail_is_known_and_of_one_where_it_is_not():
+    plugin = analysis("concentration", laws=[{"name": "gaussian"}], n=[10, 50, 100])
+    known = plugin._columns(law("gaussian"), numbers([-3.5, -9.0, -20.5]))
+    ratio = math.exp(0.5)
+    spread = known.pop("gaussian_spread_slope")
+    assert spread == pytest.approx((-1, -1, -1))
+    middle, half = math.exp(1 / 3), math.sqrt(2 * 0.5**2 + 0.75**2) / 3
+    assert known.pop("gaussian_sampled") == pytest.approx(
+        (middle, middle * math.exp(-half), middle * math.exp(half))
+    )
+    assert known == pytest.approx(
+        {
+            "gaussian_rate": 0.045,
+            "gaussian_exponent": 0.205,
+            "gaussian_ratio": ratio,
+            "gaussian_next": 100 * (ratio - 1),
+        }
+    )
+    # one n without an exact tail is one too many
+    sampled = plugin._columns(law("gaussian"), numbers([-3.5, -9.0, -math.inf]))
+    ends = [math.exp(1.0), math.exp(0.5), math.exp(2.0)]
+    assert sampled["gaussian_exponent"] == pytest.approx((0.2, 0.19, 0.205))
+    assert sampled["gaussian_ratio"] == pytest.approx(tuple(ends))
+    assert sampled["gaussian_next"] == pytest.approx(tuple(100 * (end - 1) for end in ends))
+    assert "gaussian_sampled" not in sampled
+
+
+def test_arrays_of_concentration():
+    """ln of the formulas' first two orders, at every n; the lattice formula of ±1 has one."""
+    laws = [{"name": "signs"}, {"name": "exponential"}, {"name": "uniform"}]
+    found = analysis("concentration", laws=laws, n=[50, 200], runs=300).compute(Handmade())
+    deviations = module("_deviations")
+    for place, n in enumerate((50, 200)):
+        signs, normal = (found.sel(law=name).isel(n=place) for name in ("signs", "exponential"))
+        density, order = deviations.log_prefactor(law("exponential"), n, 0.3)
+        assert normal["log_first"] == normal["log_density_formula"] == pytest.approx(density)
+        assert normal["log_second"].item() == pytest.approx(density + math.log(1 + order / n))
+        assert normal["log_exact"].item() == pytest.approx(math.log(law("exponential").tail(n, X)))
+        assert signs["log_first"].item() == pytest.approx(deviations.log_lattice(n, X))
+        assert np.isnan(signs["log_second"])
+        density, _ = deviations.log_prefactor(law("signs"), n, 0.3)
+        assert signs["log_density_formula"].item() == pytest.approx(density)
+        # E|η_n|/n of ±1: binomials
+        expected = sum(abs(2 * k - n) * math.comb(n, k) for k in range(n + 1)) / 2**n / n
+        assert signs["spread_low"] < expected < signs["spread_high"]
+        assert signs["spread"].item() == pytest.approx(expected, rel=0.2)
+    order = deviations.log_prefactor(law("exponential"), 50, 0.3)[1]
+    assert found["next_order"].sel(law="exponential").item() == pytest.approx(order)
+    assert np.isnan(found["next_order"].sel(law="signs"))
+    assert np.isnan(found["log_exact"].sel(law="uniform")).all()
+    # rates up to 2, or to where the law ends
+    for name, highest in (("signs", 1), ("exponential", 2)):
+        points = found["x_of_rate"].sel(law=name).values
+        assert (len(points), points[0], points[-1]) == (80, 0.01, pytest.approx(highest - 0.005))
+        rates = found["rate"].sel(law=name).values
+        assert rates[40] == pytest.approx(deviations.rate(law(name), points[40]))
+
+
+def test_errors_of_rates_are_the_largest(monkeypatch):
+    """I(x) of Exp(1) − 1 too small by a half at one x, by a tenth at another one."""
+    part = module("concentration")
+    honest = part.rate
+
+    def wrong(one, x):
+        off = {0.3: 0.5, 0.9: 0.9}.get(x, 1) if one.name == "exponential" else 1
+        return off * honest(one, x)
+
+    monkeypatch.setattr(part, "rate", wrong)
+    found = analysis("concentration", laws=[{"name": "signs"}], n=[50, 200], runs=100)
+    dataset = SimpleNamespace()
+    assert found._more(X, dataset)["rate_error"] == pytest.approx(0.5)
+
+
+def test_the_rarest_event_is_that_of_the_largest_n(monkeypatch):
+    part, asked = module("concentration"), []
+
+    def sampled(one, generator, n, x, runs):
+        asked.append((one.name, n, x, runs))
+        return (-69.0, -70.0, -68.0)
+
+    monkeypatch.setattr(part, "sampled_log_tail", sampled)
+    plugin = analysis("concentration", laws=[{"name": "signs"}], n=[50, 1000], runs=100)
+    found = plugin._rare(Handmade())
+    assert asked == [("gaussian", 1000, Fraction("0.36"), 100)]
+    ten = math.log(10)
+    assert found["rarest"] == pytest.approx((-69 / ten, -70 / ten, -68 / ten))
+    exact = law("gaussian").tail(1000, Fraction("0.36"))
+    assert found["rarest_ratio"] == pytest.approx(
+        tuple(math.exp(log) / exact for log in (-69, -70, -68))
+    )
 
 
 @pytest.fixture(scope="module")

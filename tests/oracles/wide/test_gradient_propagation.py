@@ -1,5 +1,7 @@
 """Backpropagated errors against automatic differentiation and exact means."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from pydantic import ValidationError
 from studies import AGREE, assert_drawn, complete, module, verdicts
 from wide_networks import propagation
 
+from nnflow import mean
 from nnflow.study.loading import load_study, study_file
 
 TANH = {"activation": "tanh", "weight_variance": 1.69, "bias_variance": 0.09}
@@ -102,6 +105,71 @@ def test_columns_of_gradient_propagation():
     dataset = assert_columns(plugin, Handmade(), expected)
     np.testing.assert_allclose(dataset["limit"][0, 0], dataset["chi1"][0] ** 4)
     assert (dataset["median"][:, 0] < dataset["mean"][:, 0]).all()
+
+
+TIED = np.array([[0.25, 0.5, 1.0], [1.0, 0.5, 1.0]])
+FREE = np.array([[0.5, 0.5, 1.0], [1.5, 0.7, 1.0]])
+
+
+def test_growth_a_layer_by_hand():
+    """Two runs, two layers back, χ₁ = ½: the mean .625 and the mean logarithm of ½ over ½, and
+    .625 over the mean 1 of independent matrices."""
+    plugin = analysis("gradient_propagation", networks=[TANH], depth=3)
+    found = plugin._columns(7, TIED, FREE, 0.5)
+    first = mean(TIED[:, 0])
+    assert found["factor_7"] == pytest.approx(
+        tuple(math.sqrt(max(end, 1e-300)) / 0.5 for end in first)
+    )
+    logs = mean(np.log(TIED[:, 0]))
+    assert found["log_factor_7"] == pytest.approx(tuple(math.exp(end / 2) / 0.5 for end in logs))
+    # 1.96 is not it: intervals are at 99 %; variances .28125 and .5 of two runs each
+    half = 2.5758293 * math.sqrt(0.28125 / 0.625**2 / 2 + 0.5 / 1 / 2)
+    assert found["tied_7"] == pytest.approx(
+        (0.625, 0.625 * math.exp(-half), 0.625 * math.exp(half))
+    )
+
+
+def test_arrays_of_gradient_propagation_by_hand():
+    plugin = analysis("gradient_propagation", networks=[TANH], depth=3)
+    found = plugin._described(TIED, FREE, 0.5)
+    for name, place in (("mean", 0), ("mean_low", 1), ("mean_high", 2)):
+        assert found[name].values.tolist() == [mean(column)[place] for column in TIED.T]
+    three = plugin._described(np.concatenate([TIED, TIED[:1]]), FREE, 0.5)
+    assert three["median"].values.tolist() == [0.25, 0.5, 1]
+    assert found["mean_log"].values == pytest.approx([0.5, 0.5, 1])
+    assert found["independent"].values == pytest.approx([1, 0.6, 1])
+    assert found["limit"].values.tolist() == [0.25, 0.5, 1]
+
+
+def test_directions_that_contradict_chi1_are_counted(monkeypatch):
+    """χ₁ < 1 and twice > 1, with gradients that vanish, grow and vanish from the last layer to the
+    first, whatever they do between; and χ₁ = 1, which says nothing."""
+    part, asked = module("gradient_propagation"), []
+    vanishing = np.array([[0.25, 2.0, 1.0], [1.0, 2.0, 1.0]])
+    growing = np.array([[2.0, 0.5, 1.0], [1.0, 0.5, 1.0]])
+
+    def drawn(maps, generator, width, depth, runs, q, tied):
+        asked.append((width, depth, runs, q, tied, generator.random()))
+        each = (vanishing, growing, vanishing, growing)
+        return each[(len(asked) - 1) // 2] if tied else FREE
+
+    monkeypatch.setattr(part, "backpropagated", drawn)
+    wide, wider = ({**TANH, "weight_variance": variance} for variance in (6.25, 9.0))
+    even = {"activation": {"name": "relu"}, "weight_variance": 2.0, "bias_variance": 0.0}
+    results, seen = Handmade(), []
+    results.progress = lambda done, total, detail: seen.append((done, total))
+    found = analysis(
+        "gradient_propagation", networks=[TANH, wide, wider, even], width=40, depth=3, runs=20
+    ).compute(results)
+    assert (found["towards_input"].item(), found["tried"].item()) == (2, 3)
+    assert [call[:3] for call in asked] == [(40, 3, 20)] * 8
+    assert [call[4] for call in asked] == [True, False] * 4
+    assert asked[0][3] == pytest.approx(0.6070467919093)
+    assert asked[6][3] == 1  # any length is a fixed point
+    assert len({call[5] for call in asked}) == 8  # numbers of their own
+    assert seen == [(done, 4) for done in range(4)]
+    assert found["layer"].values.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(found["chi1"][3], 1)
 
 
 def test_bad_input():

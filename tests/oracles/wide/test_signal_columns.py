@@ -1,5 +1,6 @@
 """Every column of the analyses of signal propagation, on few networks."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -204,6 +205,18 @@ def test_networks_that_break_the_rules_are_counted(monkeypatch):
     honest = part.Propagation.length
     monkeypatch.setattr(part.Propagation, "length", lambda self, q: honest(self, q) + 1.0)
     assert part._zero(known)["zero_exceptions"] == 8
+
+
+def test_a_length_that_is_no_fixed_point_is_seen():
+    """Above the attracting fixed point the map leads down: by (q − ν(q))/q."""
+    part = module("signal_exercises")
+    maps = part.Propagation(module("_moments").moments(_activation("tanh")), 1.69, 0.09)
+    point = part.attracting(maps.fixed_points((1e-3, 1e3)))
+    q = 1.5 * point.q.value
+    wrong = dataclasses.replace(point, q=dataclasses.replace(point.q, value=q))
+    expected = (q - float(maps.length(q))) / q
+    assert expected > 0.1
+    assert part._slope_errors(maps, wrong)["one_error"] == pytest.approx(expected, rel=1e-6)
 
 
 def _activation(name):

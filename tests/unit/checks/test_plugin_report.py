@@ -304,7 +304,7 @@ def test_a_difference_in_the_last_bits_is_told_but_no_failure(plugins, tmp_path)
     )
     results = findings(plugins, tmp_path, "models", text)
     assert all(result.passed for result in results)
-    assert any("not equal to the bit" in result.detail for result in results)
+    assert any("not bit-identical" in result.detail for result in results)
 
 
 def test_settings_without_a_default_may_have_examples(plugins, tmp_path):

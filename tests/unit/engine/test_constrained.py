@@ -279,6 +279,15 @@ def test_copositivity_of_known_forms(matrix, sign):
     assert _copositive(np.array(matrix, float), 1e-9) == sign
 
 
+@pytest.mark.parametrize(("beside", "sign"), [(3.0, 1), (-0.5, -1)])
+def test_on_a_cone_the_free_directions_are_at_their_best(beside, sign):
+    """min over a of 4a² + 4a(s + t) + 2s² + 2t² + 2·beside·st = s² + t² + 2(beside − 1)st for
+    s, t ≥ 0; the form is indefinite for both."""
+    hessian = np.array([[4.0, 2, 2], [2, 2, beside], [2, beside, 2]])
+    assert np.linalg.eigvalsh(hessian)[0] < 0
+    assert sign_on_cone(hessian, -np.eye(3)[1:], 1e-9) == sign
+
+
 def test_too_many_weak_constraints_are_not_decided():
     size = 12
     matrix = np.ones((size, size)) * 3 - 2 * np.eye(size)  # as `copositive`, in more dimensions

@@ -1,11 +1,14 @@
 """The stage collect: families of critical points. Joining is tested in base/test_joining.py."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from nnflow.engine.critical import KINDS, OBSTACLES, SENSITIVE
 from nnflow.engine.families import JOINED
+from nnflow.stages import collect
 from nnflow.stages.collect import _sentences, _with_families
 from nnflow.study.types import Configuration, ConfigurationSettings
 
@@ -88,7 +91,7 @@ def test_a_family_of_two_kinds_is_degenerate_and_hangs_on_the_threshold():
     found = _with_families(CONFIGURATION, critical(rows))
     assert [KINDS[k] for k in found["kind"].values] == ["degenerate", "degenerate", "minimum"]
     assert [SENSITIVE[k] for k in found["sensitive"].values] == ["yes", "yes", "no"]
-    assert _sentences("all", found) == ["all: families that hang on classify.zero_below: 0"]
+    assert _sentences("all", found) == ["all: families that depend on classify.zero_below: 0"]
 
 
 def test_a_minimum_where_another_run_is_degenerate_is_degenerate():
@@ -113,3 +116,16 @@ def test_runs_that_are_not_critical_are_counted_with_their_reasons():
         " classify.critical_below, 1 not finite"
     ]
     assert _sentences("all", _with_families(CONFIGURATION, critical([("minimum", 1.0, 0.0)]))) == []
+
+
+def test_what_is_to_be_known_of_families_is_told(monkeypatch):
+    """And the columns are those of the families of each configuration."""
+    ends, told = critical([("minimum", 1.0, 0.0), ("saddle", 1.0, 0.0)]), []
+    monkeypatch.setattr(collect, "rows", lambda pieces, names: [("all", ends)])
+    monkeypatch.setattr(collect, "_dataset", lambda found: found)
+    study = SimpleNamespace(configurations=[CONFIGURATION])
+    job = SimpleNamespace(study=study, reporter=SimpleNamespace(line=told.append))
+    ((label, columns),) = collect._families(job, {})
+    assert (label, told) == ("all", ["all: families that depend on classify.zero_below: 0"])
+    assert set(columns) == {"index", "nullity", "kind", "family", "joined", "sensitive"}
+    assert columns["family"].values.tolist() == [0, 0]

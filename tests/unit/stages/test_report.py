@@ -16,7 +16,7 @@ from two_studies import two_studies
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.timing import machine
-from nnflow.stages.report import report, report_unfinished
+from nnflow.stages.report import print_claims, report, report_unfinished
 from nnflow.study.claims import to_csv
 from nnflow.study.timings import write_timings
 from nnflow.study.verdicts import judge
@@ -288,6 +288,27 @@ def test_measured_times_are_shown_with_their_machine(plan):
     assert f"{here['processor']}, {here['cores']} cores, {here['memory_gib']} GiB" in text
     assert '<td>weights 100</td><td class="number">0.00125 (0.0010–0.0015)</td>' in text
     assert "7 × 200" in text and "difference &lt;quotients&gt;" in text
+
+
+def test_the_report_gives_the_totals_of_its_claims(plan):
+    assert report(plan) == "numbers: 4 reproduced, 2 corrected, 2 not measured"
+    for name in plan.studies:
+        plan.loaded[name].settings.claims.clear()
+        store.write_text(plan.results / "quick" / name / "claims.csv", to_csv([]))
+    assert report(plan) == "no claims"
+
+
+def test_claims_that_share_a_statement_are_counted_once(plan, capsys):
+    assert print_claims(plan, every=False) == 0
+    assert capsys.readouterr().out == "numbers: 4 reproduced, 2 corrected, 2 not measured\n"
+    for name in plan.studies:
+        claims = plan.loaded[name].settings.claims
+        claims[:] = [claim.model_copy(update={"counts_as": "one"}) for claim in claims]
+    print_claims(plan, every=True)
+    *lines, last = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    # by configuration, of which the third belongs to another scale
+    assert sum(int(number) for number in re.findall(r"\d+", last)) == 2
 
 
 def test_results_of_other_studies_are_named(plan):

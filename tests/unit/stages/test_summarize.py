@@ -24,6 +24,7 @@ def job(folder, **analyses):
         ),
         read=read,
         folder=folder,
+        reporter=SimpleNamespace(line=lambda text: None),
         write=lambda path, groups, kind: written.update(groups[""]),
         written=written,
     )  # fmt: skip

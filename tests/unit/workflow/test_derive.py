@@ -46,6 +46,16 @@ def test_both_scales_get_the_setting_and_no_claims(studies):
     assert file.read_text().startswith("# Derived from ")
 
 
+def test_keys_stay_in_their_order(studies):
+    (studies / "plain.yaml").write_text(
+        "title: t\nmodel: {name: toy_valley, epsilon: 0.5}\ninitializer: normal\n"
+        "optimizer: {name: gradient_descent, rate: 0.1}\nbatch: 7\n"
+    )
+    found = yaml.safe_load(derive("plain", {"batch": 9}, "other").read_text())
+    assert list(found) == ["title", "model", "initializer", "optimizer", "batch"]
+    assert list(found["model"]) == ["name", "epsilon"]
+
+
 def test_a_setting_that_the_study_does_not_name(studies):
     """It is added, with the key above it."""
     (studies / "plain.yaml").write_text(

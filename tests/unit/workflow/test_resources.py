@@ -7,7 +7,18 @@ import pytest
 from nnflow.interfaces import registry
 from nnflow.study.loading import load_study
 from nnflow.workflow.plan import SETTINGS
-from nnflow.workflow.resources import LIBRARIES_MB, LONGEST, TORCH_MB, Request, resources_for
+from nnflow.workflow.resources import (
+    COPIES,
+    INVARIANT_COPIES,
+    LIBRARIES_MB,
+    LONGEST,
+    READ_COPIES,
+    TORCH_MB,
+    TRACED,
+    Request,
+    _numbers,
+    resources_for,
+)
 
 STUDY = """
 title: A study
@@ -169,3 +180,23 @@ def test_no_study_of_this_repository_asks_for_what_clusters_refuse(root, scale, 
         study = load_study(file, scale)
         for stage in SETTINGS:
             assert resources_for(study, stage).memory() < 16_000, (file.stem, stage)
+
+
+@pytest.mark.parametrize(
+    ("steps", "kept", "recorded", "weights"),
+    [
+        (3, None, 4, 0),  # the start and each step
+        (3, 9, 4, 4),
+        (10**4, None, 2 + 4 * 5, 0),  # ends, and five in each decade
+        (10**4, 7, 2 + 4 * 5, 2 + 4 * 7),
+        (5, 1, 6, 3),
+    ],
+)
+def test_the_numbers_of_a_run_by_hand(study, steps, kept, recorded, weights):
+    """Of 36 weights, of its trace, and of the weights kept along it."""
+    trace = f"{{points_per_decade: 5, weights: {kept or 'null'}}}"
+    (one,) = study(f"{STUDY}stop: {{steps: {steps}}}\ntrace: {trace}\n").configurations
+    expected = COPIES * 36 + READ_COPIES * (TRACED * recorded + 36 * weights)
+    assert _numbers(one, "train") == _numbers(one, "spectrum") == pytest.approx(expected)
+    assert _numbers(one, "initialize") == COPIES * 36
+    assert _numbers(one, "collect") == INVARIANT_COPIES * 36

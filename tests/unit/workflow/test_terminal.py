@@ -62,6 +62,14 @@ def test_a_study_without_claims_or_log_is_one_line_too(shown, tmp_path, said):
     assert text().split() == ["bowl", *(["no", "claims"] if said else ["done"])]
 
 
+def test_warnings_of_snakemake_are_shown_and_words_are_not(shown):
+    handler, text = shown
+    tell(handler, text="for your information")
+    assert text() == ""
+    tell(handler, text="the disk is nearly full", level=logging.WARNING)
+    assert "the disk is nearly full" in text()
+
+
 def test_a_failure_names_study_stage_log_and_command(shown, tmp_path):
     handler, text = shown
     log = tmp_path / "bowl/logs/train-0.log"

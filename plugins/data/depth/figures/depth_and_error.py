@@ -79,13 +79,15 @@ def _result(results, found) -> str:
         if one.settings.model.name == "mlp":
             order[len(one.settings.model.widths) - 2] = place
     none, two, four = (found.isel(configuration=order[depth]) for depth in (0, 2, 4))
-    first = "Hidden layers help" if _above(none, two) else "Two hidden layers and none are alike"
+    first = (
+        "Hidden layers help" if _above(none, two) else "Two hidden layers and none do equally well"
+    )
     if _above(two, four):
         return f"{first}, and four more than two"
     return (
         f"{first}; four err more than two"
         if _above(four, two)
-        else (f"{first}; two and four can't be told apart")
+        else (f"{first}; two and four can't be distinguished")
     )
 
 

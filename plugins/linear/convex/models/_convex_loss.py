@@ -28,7 +28,7 @@ class LinearNetworkLoss(Model):
     """
 
     loss_function: Loss = Field(examples=["log_cosh"])
-    """ℓ, the price of an output; convex, or without a known infimum."""
+    """ℓ, the loss of an output; convex, or without a known infimum."""
 
     def chain(self) -> tuple[int, ...]:
         """Widths d₀, …, d_K."""

@@ -77,12 +77,12 @@ def _compared(results) -> list:
     """The points of gradient descent that are fitted, and the flow from the same starts."""
     slope = results["linear_invariants"]["drift_slope"]
     descents = [p for p in results.configurations if np.isfinite(slope.sel(configuration=p.label))]
-    alike = {repr((p.settings.model, p.settings.initializer)) for p in descents}
+    trained = {repr((p.settings.model, p.settings.initializer)) for p in descents}
     flows = [
         p
         for p in results.configurations
         if p.settings.optimizer.name == "gradient_flow"
-        and repr((p.settings.model, p.settings.initializer)) in alike
+        and repr((p.settings.model, p.settings.initializer)) in trained
     ]
     return [*flows, *descents]
 

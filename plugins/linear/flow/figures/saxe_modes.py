@@ -22,7 +22,7 @@ class SaxeModes(Figure):
     needs = ("training", "saxe_modes")
 
     most: PositiveInt = 4
-    """At most so many panels."""
+    """Maximum number of panels."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
@@ -113,12 +113,14 @@ def _descent(configurations, flow):
     """The point of gradient descent with the network and the start of a flow, and the largest
     rate; None where there is none."""
 
-    def alike(configuration):
+    def comparable(configuration):
         own, other = configuration.settings, flow.settings
         same = repr((own.model, own.initializer)) == repr((other.model, other.initializer))
         return same and own.optimizer.name == "gradient_descent"
 
-    return max(filter(alike, configurations), key=lambda p: p.settings.optimizer.rate, default=None)
+    return max(
+        filter(comparable, configurations), key=lambda p: p.settings.optimizer.rate, default=None
+    )
 
 
 def _crosses(axis, configuration, trained) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat
 import nnflow
 from nnflow import Initializer, UserError
 
-from ..._orthogonal import orthogonal
+from ....general._orthogonal import orthogonal
 
 
 class BalancedLayers(Initializer):
@@ -26,7 +26,7 @@ class BalancedLayers(Initializer):
     strengths: Annotated[list[NonNegativeFloat], Field(min_length=1, examples=[[0.1, 0.1]])]
     """u₁, u₂, …: first strengths of the modes."""
     rotated: bool = True
-    """Random O_k; else O_k = I, where modes of strength 0 stay 0 to the bit."""
+    """Random O_k; else O_k = I, where modes of strength 0 stay exactly 0."""
 
     def draw(self, shapes, streams):
         count, layers = len(self.strengths), len(shapes)

@@ -78,8 +78,8 @@ def _fall(model, weights) -> dict[str, float]:
     """The fall of the loss beside its bound."""
     fall, bound = _fall_and_bound(model, weights)
     found = {"fall_violations": int((fall < bound * (1 - 1e-12)).sum())}
-    inner, ends = set(model.widths[1:-1]), (model.widths[0], model.widths[-1])
-    if len(inner) == 1 and min(inner) >= max(ends):
+    first, *hidden, last = model.widths
+    if len(set(hidden)) == 1 and hidden[0] >= max(first, last):
         ones = {n: torch.eye(*s, dtype=torch.float64)[None] for n, s in model.shapes().items()}
         fall, bound = _fall_and_bound(model, ones)
         found["fall_attained"] = float(fall[0] / bound[0])

@@ -12,7 +12,7 @@ from ..._matrices import constructed, values_of
 
 
 class LinearPlateaus(Analysis):
-    """Where the loss of a run stands still, beside the critical values ½Σs² of the network.
+    """Where the loss of a run stalls, compared with the critical values ½Σs² of the network.
 
     A plateau is a local minimum of the gradient norm along the trace, below `flat`, before the
     end of the run; optimizers that go uphill have none.
@@ -102,7 +102,7 @@ def _passage(trained, below: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         share = (high - below) / (high - low)
         step = steps[before] + share * (steps[at] - steps[before])
-    return np.where(passed.any(axis=1) & (at > 0), step, np.nan)
+    return np.where(at > 0, step, np.nan)  # 0, too, where it never falls
 
 
 @nnflow.hookimpl

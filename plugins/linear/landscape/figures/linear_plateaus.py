@@ -14,22 +14,22 @@ from ....general.figures._names import configuration_name
 from ....general.figures._page import HALF, WIDE, at_ends, lettered, note
 
 RATIO, STILL = 2, 0.02
-"""A loss stands still where it falls by less than this share while the steps double."""
+"""A loss stalls where it falls by less than this share while the steps double."""
 WITHIN = 0.05
 """Distance from a critical value, as a share of the largest one."""
 
 
 class LinearPlateaus(Figure):
     """Loss of linear networks under gradient descent, one panel per configuration: runs
-    stand still near
-    saddles, at the critical values ½Σs² (dotted), and leave them along negative curvature."""
+    stall near saddles, at the critical values ½Σs² (dotted), and leave them along negative
+    curvature."""
 
     needs = ("training",)
 
     configurations: list[str] = Field([], examples=[["widths=5-4-3"]])
     """Labels of the configurations to show, one panel each; empty: the last two of the study."""
     runs: PositiveInt = 40
-    """At most so many runs are drawn."""
+    """Maximum number of runs that are drawn."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
@@ -60,7 +60,7 @@ class LinearPlateaus(Figure):
         axes[0, 0].set_ylabel("loss; dotted: critical values ½Σs²")
         lettered(axes[0], *map(configuration_name, labels))
         figure.suptitle(
-            f"Where the loss stands still it is within {WITHIN:.0%} of a critical value:"
+            f"Where the loss stalls it is within {WITHIN:.0%} of a critical value:"
             f" {near} of {total} runs"
         )
         note(
@@ -72,7 +72,7 @@ class LinearPlateaus(Figure):
 
 
 def _plateaus(trained, levels: np.ndarray) -> tuple[int, int]:
-    """Runs whose loss stands still on its way, and those that do so near a critical value: on
+    """Runs whose loss stalls during descent, and those that do so near a critical value: on
     the longest stretch, by the ratio of its steps, over which the loss falls least."""
     step, losses = trained["trace_step"].values, trained["trace_loss"].values
     slow = near = 0

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeFloat
 import nnflow
 from nnflow import Initializer, UserError
 
-from ..._orthogonal import orthogonal
+from ....general._orthogonal import orthogonal
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 import nnflow
 from nnflow import Analysis, Streams
 
+from ....general._orthogonal import rotation
 from ....general._padding import padded
-from ..._orthogonal import rotation
 
 SPREAD = (0.6, 1.4)
 """Range of the target's and of the inputs' modes; the layers' first strengths are K-th roots of

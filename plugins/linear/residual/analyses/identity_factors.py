@@ -10,7 +10,7 @@ from pydantic import Field, PositiveInt
 import nnflow
 from nnflow import Analysis, Streams, UserError
 
-from ..._orthogonal import rotation
+from ....general._orthogonal import rotation
 from ._identity_factors import axis_and_angle, identity_factors, norm_limit, turned
 
 

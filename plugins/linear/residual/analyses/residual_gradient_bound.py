@@ -103,7 +103,7 @@ def _counts(logs: np.ndarray) -> dict[str, float]:
 
 
 def _attained(model) -> float:
-    """The ratio for layers that scale all directions alike."""
+    """The ratio for layers that scale all directions equally."""
     tau = 0.5
     plain = type(model)(depth=model.depth, values=(2.0, 1.0, 0.5), rotation=1.0, factor=1.0)
     level = -tau * torch.eye(3, dtype=torch.float64).expand(1, model.depth, 3, 3)

@@ -26,7 +26,7 @@ class IdentityModes(Figure):
     needs = ("training", "identity_descent")
 
     most: PositiveInt = 4
-    """At most so many panels."""
+    """Maximum number of panels."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -19,8 +19,9 @@ from pydantic import (
 import nnflow
 from nnflow import Model, Streams, torch
 
+from ....general._orthogonal import rotation
 from ..._chain import (
-    alike,
+    as_tensor_like,
     for_each_run,
     in_numpy,
     in_torch,
@@ -28,7 +29,6 @@ from ..._chain import (
     pulled_back,
     pulled_hessian,
 )
-from ..._orthogonal import rotation
 
 
 class ResidualLinearNetwork(Model):
@@ -115,13 +115,13 @@ class ResidualLinearNetwork(Model):
 
     def _factors(self, v):
         """I + V_k, each (run, d, d)."""
-        shifted = v + alike(np.eye(len(self.values)), v)
+        shifted = v + as_tensor_like(np.eye(len(self.values)), v)
         return [shifted[:, k] for k in range(self.depth)]
 
     def _differences(self, product):
         """Δ and ΔΣ, (run, d, d)."""
         target, covariance = _target(self)[:2]
-        difference = product - alike(target, product)
+        difference = product - as_tensor_like(target, product)
         if not self.covariance:
             return difference, difference
         return difference, difference @ for_each_run(covariance, difference)

@@ -1,4 +1,4 @@
-"""Networks whose neurons are one another's images under a group: Tian's Eqs. 16 to 18."""
+"""Networks whose neurons are equivalent under a group: Tian's Eqs. 16 to 18."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class SingleReluRegion(Analysis):
     most (‖w*‖/r)^d, and of just that for r ≥ 2‖w*‖. The gradient tends to −½(1 − θ/π)w* −
     sin θ e/2π where w tends to 0 along e, so that it jumps by up to ½, and nowhere else.
 
-    The form is looked at on a grid of angles, dV/dt at random w in the plane; the probability of
+    The form is evaluated on a grid of angles, dV/dt at random w in the plane; the probability of
     Ω is that of the starts of half_space_ball, without which a UserError is raised. For the
     figure, `field` (axis, row, column) is −∇L in the plane, and `path` (start, path_step, axis)
     holds some trajectories.

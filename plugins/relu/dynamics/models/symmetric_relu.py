@@ -59,7 +59,7 @@ class SymmetricRelu(Model):
         −2π dx/dt = T₁ + φ(x−1) − xT₃ + θ,  −2π dy/dt = T₁ + φy − yT₃ + φ* − φ, with
         T₁ = (π−φ)(x−1+(K−1)y) and T₃ = (K−1)(sin φ*/‖w‖ − sin φ) + sin θ/‖w‖ (Tian, supplement
         to Theorem 7), θ, φ* and φ the angles of a neuron to its own teacher, to another one and
-        to another neuron. Both are equal to the bit where x = y.
+        to another neuron. Both are bit-identical where x = y.
         """
         norm, own, other, apart = self._angles(x, y)
         apart = apart.abs()
@@ -86,7 +86,7 @@ class SymmetricRelu(Model):
     def _angles(self, x, y):
         """‖wⱼ‖, and the angles θ, φ*, φ, the last with the sign of x − y; each (run,).
 
-        At x = y the first two are equal to the bit and the last is 0."""
+        At x = y the first two are bit-identical and the last is 0."""
         rest = (self.k - 2) * y**2
         norm = torch.sqrt(x**2 + y**2 + rest)
         own = torch.atan2(torch.sqrt(y**2 + rest), x)

@@ -16,7 +16,7 @@ FACTORS = (1, 4, 16, 64, 256, 1024, 4096)
 
 class SeparationGrid(Analysis):
     """Where e* lies inside the cone of e₁ and e₂ L₁₂ and L₂₁ should be positive, elsewhere
-    negative: looked at on grids of cell centres in θ₁₂ ∈ [0, π] and the angle φ ∈ [0, 2π] of e*.
+    negative: evaluated on grids of cell centres in θ₁₂ ∈ [0, π] and the angle φ ∈ [0, 2π] of e*.
 
     A value is *undecided* where |L| is below a tolerance that scales with the terms of L, a
     *counterexample* where L is beyond it with the wrong sign. Points with e* = e₂, where L = 0
@@ -65,7 +65,7 @@ class SeparationGrid(Analysis):
             )
             done += rows
             table.everywhere(**{f"{name}_{key}": value for key, value in counts.items()})
-            text = "values below so many times the tolerance"
+            text = "values below `factor` times the tolerance"
             undecided[f"{name}_undecided_at"] = ("factor", at, {"long_name": text})
         return (
             table.dataset()

@@ -34,7 +34,7 @@ class SeparationProof(Analysis):
     precision: Annotated[int, Field(ge=24)] = 64
     """Bits of the ball arithmetic; with 30 and with 200 bits all boxes are decided too."""
     most_splits: PositiveInt = 40
-    """A box that is undecided after so many halvings is given up."""
+    """Maximum number of halvings; a box that is undecided then is given up."""
 
     def compute(self, results):
         from ._conjecture import prove, sheets  # python-flint is needed here alone

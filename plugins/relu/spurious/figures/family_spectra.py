@@ -32,7 +32,7 @@ class FamilySpectra(Figure):
     needs = ("symmetric_families",)
 
     most: PositiveInt = 3
-    """At most so many families, of those with the fewest distinct eigenvalues."""
+    """Maximum number of families, of those with the fewest distinct eigenvalues."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt

@@ -34,9 +34,9 @@ class FamilyWeights(Figure):
     """Labels of the configurations; none: an even selection of those with families that are not
     global."""
     most_configurations: PositiveInt = 4
-    """At most so many configurations are selected."""
+    """Maximum number of configurations that are selected."""
     most_families: PositiveInt = 4
-    """At most so many families per configuration, the most frequent ones."""
+    """Maximum number of families per configuration, the most frequent ones."""
 
     def draw(self, results):
         import matplotlib.pyplot as plt
