@@ -85,7 +85,7 @@ def _at_points(
     axis = "family"
     rows, labels = _representatives(critical, settings.most)
     if settings.at == "families" and len(rows) == 0:
-        job.reporter.line(
+        job.reporter.note(
             f"{configuration.label}: no run reached a critical point, so the spectra are those at"
             " the ends of runs (as with spectrum.at: runs)"
         )
