@@ -13,7 +13,16 @@ from nnflow.workflow.config import read_config
 from nnflow.workflow.derive import derive, parsed
 
 NAME_A_PLACE = frozenset(
-    {"-d", "--directory", "-s", "--snakefile", "--profile", "--workflow-profile", "--executor", "-e"}
+    {
+        "-d",
+        "--directory",
+        "-s",
+        "--snakefile",
+        "--profile",
+        "--workflow-profile",
+        "--executor",
+        "-e",
+    }
 )
 """Options of Snakemake's whose value may happen to be the name of a study."""
 
