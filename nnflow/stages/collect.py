@@ -28,6 +28,7 @@ REASONS = {
     "gradient": "with a gradient that is not below classify.critical_below",
     "curvature": "with a gradient too large for their curvature",
     "not_finite": "not finite",
+    "underflow": "with a Hessian too small for float64 (below 1e-140; scale the loss)",
 }
 """What keeps runs from being critical, in words."""
 SHOWN = 5

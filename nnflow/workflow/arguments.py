@@ -28,8 +28,8 @@ NAME_A_PLACE = frozenset(
 
 
 def for_snakemake(arguments: list[str]) -> list[str]:
-    """The arguments of Snakemake. Names of studies may stand anywhere, files that the workflow makes
-    before the first option; `--set KEY=VALUE` and `--as NAME` make a derived study first."""
+    """The arguments of Snakemake. Names of studies may stand anywhere, files that the workflow
+    makes before the first option; `--set KEY=VALUE` and `--as NAME` make a derived study first."""
     assignments, rest = _taken("--set", arguments)
     names, rest = _taken("--as", rest)
     words = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))

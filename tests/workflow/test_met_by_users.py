@@ -9,6 +9,7 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.base.spectra import of_families
+from nnflow.engine.critical import KINDS, OBSTACLES, UNDERFLOW
 from nnflow.interfaces.registry import registry
 from nnflow.stages.analyze import analyze
 from nnflow.stages.classify import classify
@@ -166,6 +167,50 @@ def test_many_weights_are_judged_as_few(user, sign, kind):
     assert {names[i] for i in found["kind"].values} == {kind}
     assert set(found["index"].values) == {0 if sign > 0 else 40}
     assert set(found["nullity"].values) == {0}
+
+
+UNIT = '''
+import nnflow
+from nnflow import Model
+
+
+class Unit(Model):
+    """L(w) = u/2 (s w₁² + w₂² + w₃²)."""
+
+    unit: float
+    sign: float
+
+    def shapes(self):
+        return {"w": (3,)}
+
+    def loss(self, weights, data):
+        squares = weights["w"] ** 2
+        return self.unit * (self.sign * squares[:, 0] + squares[:, 1:].sum(1)) / 2
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("user_bowl", Unit)
+'''
+
+
+@pytest.mark.parametrize("many", ["", "classify: {dense_up_to: 1}\n"], ids=["dense", "products"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("unit", ["1e-6", "1e-12", "1e-60", "1e-130", "1e-150", "1e-300", "1e-310"])
+def test_a_run_is_critical_in_every_unit_of_the_loss_or_in_none(user, unit, sign, many):
+    """A run beside a saddle is not at it, however small the loss's unit makes its gradient; where
+    float64 has no digits left, nothing is told."""
+    study = STUDY.replace("{name: user_bowl}", f"{{name: user_bowl, unit: {unit}, sign: {sign}}}")
+    job = user(study + many, UNIT)
+    (ends,) = store.read(job.batch_path("critical_points", 0)).values()
+    obstacles = {OBSTACLES[i] for i in ends["obstacle"].values}
+    if float(unit) < UNDERFLOW:
+        assert obstacles == {"underflow"} and (ends["index"].values == -1).all()
+    elif sign > 0:
+        assert {KINDS[i] for i in ends["kind"].values} == {"minimum"}
+        assert (abs(ends["w"].values) < 1e-6).all()
+    else:
+        assert obstacles == {"gradient"}
 
 
 def test_a_weight_with_a_slash_in_its_name(user):
