@@ -191,7 +191,7 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
     """The same from the ends of the spectra, run by run; what the ends leave open is
     undetermined."""
     objective, weights = ends.objective, ends.weights
-    low, high = ends.settings.ends
+    low, high = ends.settings.ends(objective.dimension)
     values, residuals, vectors = ends_of_spectra(objective, weights, low, high, ends.tell)
     lowest, highest = values[:, :low], values[:, low:]
     norm = np.fmax.reduce(np.abs(values), axis=1)
