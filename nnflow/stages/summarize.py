@@ -48,7 +48,7 @@ def summarize(job: Job) -> None:
     store.write_text(job.folder / "claims.csv", to_csv(rows))
     for row in rows:
         if row["verdict"] == "differs":
-            job.reporter.line(f"differs: {described(row)}")
+            job.reporter.note(f"differs: {described(row)}")
     # the last line, which `nnflow run` shows
     names = counted_as(study.name, study.settings.claims)
     job.reporter.line(sentence(totals(statements(rows, names))) or "no claims")

@@ -19,9 +19,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from nnflow.base.progress import ONLY_LOGS
+from nnflow.base.progress import NOTE, ONLY_LOGS
 
 LAUNCHER = '"$NNFLOW_LAUNCHER"'
+NOTES = 3
+"""Most notes that are shown of a study."""
 LAST_LINES = 6
 """Of a log, where a job failed."""
 LOGS = "Complete log(s): "
@@ -69,6 +71,7 @@ class LogHandler(LogHandlerBase):
         self._tasks: dict[int, Task] = {}
         self._failed: list[Task] = []
         self._finished: list[Task] = []
+        self._notes: dict[Path, list[str]] = {}
         self._log = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -111,6 +114,8 @@ class LogHandler(LogHandlerBase):
         """Tell how all ended."""
         self._bar.stop()
         if self._tasks:
+            for folder in list(self._notes):
+                self._tell_notes(folder)
             for line in [*self._failures(), *self._verdicts()]:
                 self._console.print(escape(line))
             self._tasks.clear()
@@ -128,8 +133,18 @@ class LogHandler(LogHandlerBase):
         if (task := self._tasks.get(record.job_id)) is None:
             return
         self._finished.append(task)
+        self._notes.setdefault(task.folder, []).extend(notes(task.log))
         if task.stage == "summarize":
             self._console.print(f"{task.study:<24} {judged(task)}")
+            self._tell_notes(task.folder)
+
+    def _tell_notes(self, folder: Path) -> None:
+        """What the jobs of a study noted since it was last told, each thing once."""
+        found = list(dict.fromkeys(self._notes.pop(folder, [])))
+        for note in found[:NOTES]:
+            self._console.print(escape(f"    {folder.name}: {note}"), style="dim")
+        if more := len(found[NOTES:]):
+            self._console.print(escape(f"    {more} more notes: {folder / 'logs'}"), style="dim")
 
     def _broken(self, record: LogRecord) -> None:
         if (task := self._tasks.get(record.jobid)) is None or task in self._failed:
@@ -168,6 +183,16 @@ class LogHandler(LogHandlerBase):
 def judged(task: Task) -> str:
     """What the stage summarize said last: "numbers: 3 reproduced, 1 corrected"."""
     return last_lines(task.log)[-1].partition(f" summarize {task.study}: ")[2] or "done"
+
+
+def notes(file: Path) -> list[str]:
+    """What the lines of a log say that a job wrote by `Reporter.note`."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = (line.partition(f": {NOTE}") for line in lines)
+    return [note for _, mark, note in found if mark]
 
 
 def last_lines(file: Path) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from nnflow.base.progress import ONLY_LOGS
+from nnflow.base.progress import ONLY_LOGS, Reporter
 from nnflow.workflow import terminal
 from snakemake_logger_plugin_nnflow import LogHandler
 
@@ -68,6 +68,28 @@ def test_warnings_of_snakemake_are_shown_and_words_are_not(shown):
     assert text() == ""
     tell(handler, text="the disk is nearly full", level=logging.WARNING)
     assert "the disk is nearly full" in text()
+
+
+def test_what_jobs_noted_stands_below_the_study(shown, tmp_path):
+    """Each thing once, the first few; also what is noted after the study was judged."""
+    handler, text = shown
+    (tmp_path / "bowl/logs").mkdir(parents=True)
+    told = ["a: [5] of 5 runs diverged", "a: [5] of 5 runs diverged", "b", "c", "d", "e"]
+    for number, rule in enumerate(("train", "summarize", "draw_bowl")):
+        log = tmp_path / f"bowl/logs/{rule}.log"
+        reporter = Reporter(f"{rule} bowl", log)
+        reporter.line("nothing: to see", terminal=False)
+        for note in told if rule == "train" else ["late"] if rule == "draw_bowl" else []:
+            reporter.note(note)
+        begin(handler, tmp_path, number, rule, log)
+        tell(handler, LogEvent.JOB_FINISHED, job_id=number)
+    handler.close()
+    lines = [line.strip() for line in text().splitlines()]
+    assert lines[0].startswith("bowl ")
+    assert lines[1:] == [
+        "bowl: a: [5] of 5 runs diverged", "bowl: b", "bowl: c",
+        f"2 more notes: {tmp_path / 'bowl/logs'}", "bowl: late",
+    ]  # fmt: skip
 
 
 def test_a_failure_names_study_stage_log_and_command(shown, tmp_path):
