@@ -51,6 +51,11 @@ class Task:
         return "" if self.rule == "report" else self.log.parent.parent.name
 
     @property
+    def folder(self) -> Path:
+        """That of the study's results."""
+        return self.log.parent.parent
+
+    @property
     def stage(self) -> str:
         return self.rule.removesuffix(f"_{self.study}")
 

@@ -62,7 +62,7 @@ def test_it_says_last_what_its_claims_say_each_statement_once(tmp_path):
             read={"a": found},
             folder=tmp_path,
             write=lambda file, sets, title: None,
-            reporter=SimpleNamespace(line=lines.append),
+            reporter=SimpleNamespace(line=lines.append, note=lines.append),
         )
     )
     assert lines[-1] == "bounds: 1 differs; cross-checks: 1 reproduced"
