@@ -138,15 +138,14 @@ def _row(claim: Any, told: Mapping[str, Any] | None) -> str:
     if told is None:
         cells = (wording(claim, []), claim.source, "", "", "not computed yet")
     else:
-        of = (
-            f" ({told['case'].replace(',', ', ')}, of {told['cases']} cases)"
-            if told["case"]
-            else ""
-        )
+        case, cases = told["case"].replace(",", ", "), told["cases"]
         cells = (
-            wording(claim, []) + of, claim.source, told["stated"], told["measured"] or "–",
+            told["text"] + (f" ({case}, of {cases} cases)" if case else ""),
+            claim.source,
+            told["stated"],
+            told["measured"] or "–",
             told["verdict"].replace("_", " "),
-        )  # fmt: skip
+        )
     return f"| {' | '.join(map(_typeset, cells))} |"
 
 

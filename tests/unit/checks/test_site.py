@@ -35,9 +35,12 @@ def test_a_text_says_what_was_kept(here):
     printed = [claim for claim in claims if claim.category != "cross_check"]
     rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
     assert len(rows) == len(printed) > 5
-    told = known["single_relu"]["claims"][printed[0].claim]
-    assert told["verdict"].replace("_", " ") in rows[0] and told["measured"] in rows[0]
-    assert printed[0].source in rows[0]
+    for claim, row in zip(printed, rows, strict=True):
+        text, where, stated, measured, verdict = row.strip("| ").split(" | ")
+        told = known["single_relu"]["claims"][claim.claim]
+        shown = told["verdict"].replace("_", " "), told["stated"], told["measured"], claim.source
+        assert (verdict, stated, measured, where) == tuple(map(site._typeset, shown))
+        assert text.startswith(site._typeset(told["text"]))
     assert f"hold {len(printed)} printed numbers and statements" in page
     assert "corrected" in page and known["single_relu"]["commit"][:7] in page
 
