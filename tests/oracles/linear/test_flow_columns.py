@@ -130,8 +130,8 @@ def test_growth_on_either_side_of_its_bound_is_told_apart():
 
 def test_columns_of_linear_rate():
     """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt). Of the balanced
-    ones the third has the margin 1, and the fifth is 2.4·10⁻⁴ off balance, within 1/(256·2³·2) of its
-    square; the fourth and the sixth, 2.5·10⁻⁴ off, are not balanced."""
+    ones the third has the margin 1, and the fifth is 2.4·10⁻⁴ off balance, within 1/(256·2³·2) of
+    its square; the fourth and the sixth, 2.5·10⁻⁴ off, are not balanced."""
 
     def falling(first, second, rates):
         loss = np.exp(-np.outer(rates, 0.5 * np.arange(9)))
