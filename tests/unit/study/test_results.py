@@ -24,3 +24,20 @@ def test_a_configuration_is_found_by_its_label(root, tmp_path):
     assert results.configuration(last.label) is last
     with pytest.raises(UserError, match=r"no configuration 'k=0' \(there are: .*, " + last.label):
         results.configuration("k=0")
+
+
+def test_every_part_of_an_analysis_is_checked_before_it_is_read(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from nnflow.study import results
+
+    plugin = SimpleNamespace(parts=lambda study: 2)
+    analyses = {"other": object(), "mine": plugin}
+    settings = SimpleNamespace(analyses=analyses, uses=[])
+    study = SimpleNamespace(name="one", settings=settings, configurations=(), used=())
+    checked = []
+    monkeypatch.setattr(results.store, "read", lambda path: {"": path.name})
+    found = Results(study, tmp_path, check=lambda *words: checked.append(words))
+    names = [results.part_path(tmp_path, "mine", number) for number in range(2)]
+    assert found.parts(plugin) == [path.name for path in names]
+    assert checked == [("one", path) for path in names]
