@@ -180,7 +180,7 @@ def test_laws_that_are_none():
 def test_columns_of_concentration():
     """Exact columns by the formulas above; measured ones hold the exact number."""
     laws = [{"name": "signs"}, {"name": "gaussian"}]
-    plugin = analysis("concentration", laws=laws, n=[50, 200], runs=2000)
+    plugin = analysis("concentration", laws=laws, n=[50, 120, 200], runs=2000)
     signs, normal = law("signs"), law("gaussian")
     deviations = module("_deviations")
     lattice = signs.tail(200, X) / math.exp(deviations.log_lattice(200, X))
@@ -340,7 +340,7 @@ def test_the_rarest_event_is_that_of_the_largest_n(monkeypatch):
         return (-69.0, -70.0, -68.0)
 
     monkeypatch.setattr(part, "sampled_log_tail", sampled)
-    plugin = analysis("concentration", laws=[{"name": "signs"}], n=[50, 1000], runs=100)
+    plugin = analysis("concentration", laws=[{"name": "signs"}], n=[50, 200, 1000], runs=100)
     found = plugin._rare(Handmade())
     assert asked == [("gaussian", 1000, Fraction("0.36"), 100)]
     ten = math.log(10)
