@@ -180,7 +180,7 @@ def test_laws_that_are_none():
 def test_columns_of_concentration():
     """Exact columns by the formulas above; measured ones hold the exact number."""
     laws = [{"name": "signs"}, {"name": "gaussian"}]
-    plugin = analysis("concentration", laws=laws, n=[50, 120, 200], runs=2000)
+    plugin = analysis("concentration", laws=laws, n=[50, 200], runs=2000)
     signs, normal = law("signs"), law("gaussian")
     deviations = module("_deviations")
     lattice = signs.tail(200, X) / math.exp(deviations.log_lattice(200, X))
