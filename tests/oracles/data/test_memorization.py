@@ -101,7 +101,7 @@ def test_columns_of_memorization():
     )
     settings = {"all": {"model": SimpleNamespace(samples=3)}}
     expected = {
-        "fits": [24],
+        "fits": [36],
         "fit_failures": [(0, 0, Between(0.1, 0.3))],
         "weights_over_2n_d": [0],
         "largest_n": [20],
@@ -117,9 +117,13 @@ def test_columns_of_memorization():
         "descent_share": [(1 / 3, Between(0, 0.1), Between(0.8, 1))],
         "descent_error": [(Between(1, 2), Between(-99, 1), Between(2, 99))],
     }
-    plugin = analysis("memorization", sizes=[10, 20], trials=2, knot_sets=5)
+    plugin = analysis("memorization", sizes=[5, 10, 20], trials=2, knot_sets=5)
     dataset = assert_columns(plugin, Handmade(settings, {"training": {"all": trace}}), expected)
     assert (dataset["condition"].sel(knots="samples") > 1).all()
+    largest = dataset.isel(size=-1).max("trial")
+    assert dataset["largest_condition"] == largest["condition"][0]
+    assert dataset["largest_error"] == largest["error"][0]
+    assert dataset["midpoint_error"] == largest["error"][1]
     assert dataset["error"].dims == ("knots", "size", "trial")
 
 

@@ -340,7 +340,7 @@ def test_the_rarest_event_is_that_of_the_largest_n(monkeypatch):
         return (-69.0, -70.0, -68.0)
 
     monkeypatch.setattr(part, "sampled_log_tail", sampled)
-    plugin = analysis("concentration", laws=[{"name": "signs"}], n=[50, 1000], runs=100)
+    plugin = analysis("concentration", laws=[{"name": "signs"}], n=[50, 200, 1000], runs=100)
     found = plugin._rare(Handmade())
     assert asked == [("gaussian", 1000, Fraction("0.36"), 100)]
     ten = math.log(10)

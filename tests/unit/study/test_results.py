@@ -38,3 +38,20 @@ def test_the_loss_of_a_configuration_is_found_by_its_label(root, tmp_path):
 def test_a_swept_plugin_is_called_by_its_name_in_tables():
     assert _shown({"name": "heavy_ball", "rate": 0.1}) == "heavy_ball"
     assert _shown([1, 2]) == "[1, 2]" and _shown(0.1) == 0.1
+
+
+def test_every_part_of_an_analysis_is_checked_before_it_is_read(tmp_path, monkeypatch):
+    from types import SimpleNamespace
+
+    from nnflow.study import results
+
+    plugin = SimpleNamespace(parts=lambda study: 2)
+    analyses = {"other": object(), "mine": plugin}
+    settings = SimpleNamespace(analyses=analyses, uses=[])
+    study = SimpleNamespace(name="one", settings=settings, configurations=(), used=())
+    checked = []
+    monkeypatch.setattr(results.store, "read", lambda path: {"": path.name})
+    found = Results(study, tmp_path, check=lambda *words: checked.append(words))
+    names = [results.part_path(tmp_path, "mine", number) for number in range(2)]
+    assert found.parts(plugin) == [path.name for path in names]
+    assert checked == [("one", path) for path in names]

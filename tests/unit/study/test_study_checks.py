@@ -192,3 +192,56 @@ def test_findings_may_be_about_a_configuration_of_another_scale(tmp_path, plugin
     file.write_text(FOUND + "findings: ['{share_low[runs=3]:.0%}', '{share_high.max}']")
     for scale in ("quick", "paper"):
         assert len(load_study(file, scale).settings.findings) == 2
+
+
+BOUND = '''
+import nnflow
+
+
+class Bound(nnflow.Model):
+    """Half the square of a coordinate on the circle."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        return weights["w"][:, 0] ** 2 / 2
+
+    def manifold(self):
+        return nnflow.Spheres(1, 2)
+
+
+class Glides(nnflow.Optimizer):
+    """Rests on the circle."""
+
+    keeps_manifold = True
+
+    def start(self, weights, scale):
+        return {}
+
+    def step(self, objective, weights, state):
+        return weights, state
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("bound", Bound)
+    register("glides", Glides)
+'''
+
+
+def test_weights_that_are_not_free_have_only_the_hessian(load, plugins):
+    plugins.write("bound.py", BOUND)
+    bound = STUDY.replace("flat", "bound").replace("still", "glides")
+    assert load("", bound).configurations
+    with pytest.raises(
+        UserError, match=r"spectrum\.curvature: the weights of the model 'bound' are"
+    ):
+        load("spectrum: {curvature: gauss_newton}", bound)
+
+
+@pytest.mark.parametrize("missing", ["model", "initializer"])
+def test_the_part_that_is_missing_is_named(load, missing):
+    text = "".join(line for line in STUDY.splitlines(True) if not line.startswith(missing))
+    with pytest.raises(UserError, match=f"{missing}: this key is missing"):
+        load("", text)
