@@ -7,9 +7,10 @@ import numpy as np
 from nnflow.base.errors import UserError
 
 KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
-OBSTACLES = ("none", "not_finite", "gradient", "curvature")
+OBSTACLES = ("none", "not_finite", "gradient", "curvature", "underflow")
 """What keeps a run's end from being a critical point: its weights or loss are not finite, its
-gradient is not below the threshold, or its gradient is too large for its curvature."""
+gradient is not below the threshold, or its gradient is too large for its curvature, or its Hessian
+is so small that nothing can be told."""
 SENSITIVE = ("no", "yes", "unknown")
 IS_GLOBAL = ("no", "yes", "unknown")
 UNDETERMINED = -1
@@ -18,6 +19,9 @@ MARGIN = 10.0
 SMALL, LARGE = 1e-4, 1e4
 """Norms of the Hessian between which absolute thresholds make sense. Outside of them the loss has
 another unit: above, rounding keeps the gradient from the thresholds, below, anything meets them."""
+UNDERFLOW = 1e-140
+"""Norm of the Hessian below which the squares of gradients that polishing is to reach, 1e-9 times
+as large, are zero in float64."""
 CRITICAL = 1e-9
 """A gradient norm below this needs no curvature that explains it: polished points of degenerate
 sets have 1e-10 and less."""
@@ -167,6 +171,17 @@ def critical_limit(critical_below: float, norm: np.ndarray) -> np.ndarray:
 def small_unit(norm: np.ndarray) -> np.ndarray:
     """(run,): 1, and where the Hessian's norm (run,) is below SMALL, its fraction of SMALL."""
     return np.minimum(1, norm / SMALL)
+
+
+def obstacle_of_unit(
+    obstacle: np.ndarray, gradient_norm: np.ndarray, norm: np.ndarray, critical_below: float
+) -> np.ndarray:
+    """The obstacles (run,) where the loss is of a small unit: its gradient has to be below the
+    threshold in proportion to the Hessian's norm, or zero. All arguments but the last: (run,)."""
+    small = (norm < SMALL) & (gradient_norm > 0)
+    far = small & (gradient_norm >= critical_below * small_unit(norm))
+    found = np.where((obstacle == 0) & far, OBSTACLES.index("gradient"), obstacle)
+    return np.where((norm > 0) & (norm < UNDERFLOW), OBSTACLES.index("underflow"), found)
 
 
 def is_global(

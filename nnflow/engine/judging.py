@@ -19,6 +19,7 @@ from nnflow.engine.critical import (
     inertia,
     inertia_of_ends,
     kinds,
+    obstacle_of_unit,
     second_order,
     small_unit,
     zero_range,
@@ -55,7 +56,10 @@ class Ends:
         probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
     ) -> tuple[np.ndarray, np.ndarray]:
         """Obstacles and zero thresholds by eigenvalues (run, mode) and norms of Hessians (run,)."""
-        return doubts(values, norm, self.gradient_norm, self.smooth, self.settings, probe)
+        gradient, settings = self.gradient_norm, self.settings
+        obstacle, zero_below = doubts(values, norm, gradient, self.smooth, settings, probe)
+        in_unit = obstacle_of_unit(obstacle, gradient, norm, settings.critical_below)
+        return np.where(self.smooth, in_unit, obstacle), zero_below
 
 
 def judged(
@@ -170,7 +174,8 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
     obstacle, zero_below = ends.doubts(values, norm, probe)
     lost = lost.cpu().numpy()
     obstacle[lost] = OBSTACLES.index("not_finite")
-    index, nullity = (np.where(lost, UNDETERMINED, count) for count in inertia(values, zero_below))
+    open_ = lost | (obstacle == OBSTACLES.index("underflow"))
+    index, nullity = (np.where(open_, UNDETERMINED, count) for count in inertia(values, zero_below))
     known = np.where(lost[:, None], np.nan, values)
     return {
         **_by_signs(ends, values, zero_below, index, nullity),
@@ -186,7 +191,7 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
     """The same from the ends of the spectra, run by run; what the ends leave open is
     undetermined."""
     objective, weights = ends.objective, ends.weights
-    low, high = ends.settings.ends
+    low, high = ends.settings.ends(objective.dimension)
     values, residuals, vectors = ends_of_spectra(objective, weights, low, high, ends.tell)
     lowest, highest = values[:, :low], values[:, low:]
     norm = np.fmax.reduce(np.abs(values), axis=1)
@@ -199,6 +204,8 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
     obstacle, zero_below = ends.doubts(values, norm, probe)
     zero = zero_below * norm[:, None]
     index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
+    open_ = obstacle == OBSTACLES.index("underflow")
+    index, nullity = (np.where(open_, UNDETERMINED, count) for count in (index, nullity))
     missing = np.full(len(values), np.nan)
     return {
         **_by_signs(ends, values, zero_below, index, nullity),

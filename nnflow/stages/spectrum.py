@@ -85,7 +85,7 @@ def _at_points(
     axis = "family"
     rows, labels = _representatives(critical, settings.most)
     if settings.at == "families" and len(rows) == 0:
-        job.reporter.line(
+        job.reporter.note(
             f"{configuration.label}: no run reached a critical point, so the spectra are those at"
             " the ends of runs (as with spectrum.at: runs)"
         )
@@ -110,7 +110,7 @@ def _at_points(
             variables |= density.variables((axis,), *density.exact(values))
         modes = np.arange(objective.dimension)
     else:
-        ends = configuration.settings.classify.ends
+        ends = configuration.settings.classify.ends(objective.dimension)
         modes = _both_ends(*ends)
         found = chosen["eigenvalue"].values, chosen["residual"].values
         if settings.curvature != "hessian":  # classify found those of the Hessian
@@ -147,7 +147,7 @@ def _along_trajectories(
     curvature = settings.spectrum.curvature
     objective = replace(with_buffers(objective, trained, device), curvature=curvature)
     dense = weights.shape[2] <= settings.classify.dense_up_to
-    ends = settings.classify.ends
+    ends = settings.classify.ends(objective.dimension)
     modes = np.arange(objective.dimension) if dense else _both_ends(*ends)
     values = np.full((*weights.shape[:2], len(modes)), np.nan)
     residuals = np.full_like(values, np.nan)

@@ -86,12 +86,14 @@ class Classify(Settings):
     """The same for each end apart; `{highest: 5}` asks for the upper end alone. null: as
     `extreme_eigenvalues` says."""
 
-    @property
-    def ends(self) -> tuple[int, int]:
-        """How many of the lowest and of the highest eigenvalues are computed matrix-free."""
+    def ends(self, size: int) -> tuple[int, int]:
+        """How many of the lowest and of the highest eigenvalues are computed matrix-free, of a
+        model with `size` weights."""
         if self.eigenvalues is None:
-            return self.extreme_eigenvalues, self.extreme_eigenvalues
-        return self.eigenvalues.lowest, self.eigenvalues.highest
+            low = high = self.extreme_eigenvalues
+        else:
+            low, high = self.eigenvalues.lowest, self.eigenvalues.highest
+        return min(low, size), min(high, size)
 
 
 class Quadrature(Settings):
