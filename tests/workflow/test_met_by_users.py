@@ -9,6 +9,7 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.base.spectra import of_families
+from nnflow.engine.critical import KINDS, OBSTACLES, UNDERFLOW
 from nnflow.interfaces.registry import registry
 from nnflow.stages.analyze import analyze
 from nnflow.stages.classify import classify
@@ -125,6 +126,13 @@ def test_an_initializer_may_give_a_tensor_and_no_masked_values(user):
         ("runs: 2", "runs: 2\nruns: 3", "the key 'runs' stands twice"),
         ("runs: 2", "runs: 010", "is no plain decimal number"),
         ("runs: 2", "runs: 2\nanalyses: [{critical_point_counts: {}}]", "expected a list of names"),
+        ("runs: 2", "runs: 100000000000000000000", "bowl.yaml: runs: 100000000000000000000 runs"),
+        ("runs: 2", "runs: 2\nfindings: ['{nothing}']", "no analysis gives the column 'nothing'"),
+        (
+            "runs: 2",
+            "runs: 2\nclaims: [{claim: a, statement: a, source: a, value: nothing, published: 1}]",
+            "claims.a: no analysis gives the column 'nothing'",
+        ),
         (
             "runs: 2",
             "runs: 2\nfigures: [convergence, {name: landscape}]",
@@ -166,6 +174,51 @@ def test_many_weights_are_judged_as_few(user, sign, kind):
     assert {names[i] for i in found["kind"].values} == {kind}
     assert set(found["index"].values) == {0 if sign > 0 else 40}
     assert set(found["nullity"].values) == {0}
+
+
+UNIT = '''
+import nnflow
+from nnflow import Model
+
+
+class Unit(Model):
+    """L(w) = u/2 (s w₁² + w₂² + w₃²)."""
+
+    unit: float
+    sign: float
+
+    def shapes(self):
+        return {"w": (3,)}
+
+    def loss(self, weights, data):
+        squares = weights["w"] ** 2
+        return self.unit * (self.sign * squares[:, 0] + squares[:, 1:].sum(1)) / 2
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("user_bowl", Unit)
+'''
+
+
+@pytest.mark.parametrize("many", ["", "classify: {dense_up_to: 1}\n"], ids=["dense", "products"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("unit", ["1e-6", "1e-12", "1e-60", "1e-130", "1e-150", "1e-300", "1e-310"])
+def test_a_run_is_critical_in_every_unit_of_the_loss_or_in_none(user, unit, sign, many):
+    """A run beside a saddle is not at it, however small the loss's unit makes its gradient; where
+    float64 has no digits left, nothing is told."""
+    study = STUDY.replace("{name: user_bowl}", f"{{name: user_bowl, unit: {unit}, sign: {sign}}}")
+    job = user(study + many, UNIT)
+    (ends,) = store.read(job.batch_path("critical_points", 0)).values()
+    obstacles = {OBSTACLES[i] for i in ends["obstacle"].values}
+    if float(unit) < UNDERFLOW:
+        assert obstacles == {"underflow"} and (ends["index"].values == -1).all()
+    elif sign > 0:
+        minimum = ends["kind"].values == KINDS.index("minimum")
+        assert minimum.any() and obstacles <= {"none", "gradient"}
+        assert (abs(ends["w"].values[minimum]) < 1e-6).all()
+    else:
+        assert obstacles == {"gradient"}
 
 
 def test_a_weight_with_a_slash_in_its_name(user):
@@ -230,10 +283,10 @@ def test_figures_of_runs_that_are_not_finite_say_so_in_a_line(user):
     study = STUDY.replace("rate: 0.1", "rate: 1.0e+300")
     study += "figures: [spectrum_ends, loss_trajectories, hessian_spectra, convergence]\n"
     job, said = finished(user(study), figures=True)
-    drawn = [text for text in said if text.startswith("drew")]
-    assert drawn[1] == "drew loss_trajectories; panels without data: 1"
-    assert [text.split()[1] for text in drawn] == [
-        "spectrum_ends", "loss_trajectories;", "hessian_spectra", "convergence",
+    assert "note: loss_trajectories: panels without data: 1" in said
+    assert "note: all: 2 of 2 runs diverged" in said
+    assert [text.split()[1] for text in said if text.startswith("drew")] == [
+        "spectrum_ends", "loss_trajectories", "hessian_spectra", "convergence",
     ]  # fmt: skip
     assert (job.read["critical_points"]["obstacle"].values == 1).all()
 
