@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from itertools import compress, pairwise
 from typing import Any
 
 from nnflow.base.errors import UserError
@@ -11,17 +12,35 @@ from nnflow.study.loading import known_studies
 from nnflow.workflow.config import read_config
 from nnflow.workflow.derive import derive, parsed
 
+NAME_A_PLACE = frozenset(
+    {
+        "-d",
+        "--directory",
+        "-s",
+        "--snakefile",
+        "--profile",
+        "--workflow-profile",
+        "--executor",
+        "-e",
+    }
+)
+"""Options of Snakemake's whose value may happen to be the name of a study."""
+
 
 def for_snakemake(arguments: list[str]) -> list[str]:
-    """The arguments of Snakemake. Words before the first option name studies (or files that the
-    workflow makes); `--set KEY=VALUE` and `--as NAME` make a derived study first."""
+    """The arguments of Snakemake. Names of studies may stand anywhere, files that the workflow
+    makes before the first option; `--set KEY=VALUE` and `--as NAME` make a derived study first."""
     assignments, rest = _taken("--set", arguments)
     names, rest = _taken("--as", rest)
     words = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
     given, rest = rest[:words], rest[words:]
     known = known_studies()
-    studies = [word for word in given if word in known]
     targets = [word for word in given if word not in known]
+    places = ["", *rest]
+    late = [word in known and before not in NAME_A_PLACE for before, word in pairwise(places)]
+    named = [word for word in given if word in known] + list(compress(rest, late))
+    studies = list(dict.fromkeys(named))
+    rest = [word for word, study in zip(rest, late, strict=True) if not study]
     for word in targets:
         if "/" not in word and "." not in word:
             raise UserError(f"no study {word!r}{suggest(word, sorted(known))}")

@@ -40,7 +40,9 @@ def checked_config(config: Mapping[str, Any]) -> Config:
     named = config.get("studies", [])
     studies = named.split(",") if isinstance(named, str) else named
     if not isinstance(studies, list) or not studies:
-        raise UserError(f"{CONFIG}: studies: expected a list of names")
+        raise UserError(
+            f"{CONFIG}: studies: expected a list of names; or name them, as in `nnflow run STUDY`"
+        )
     checked_interval(config.get("checkpoint", 1))
     results = _checked_results(config.get("results", "results"))
     _check_writable(results)

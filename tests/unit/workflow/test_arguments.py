@@ -30,9 +30,17 @@ def project(tmp_path, monkeypatch):
         ),
         (["results/quick/x.svg", "-c1"], ["results/quick/x.svg", "-c1"]),
         (["--until", "train"], ["--until", "train"]),
+        (["-v", "himmelblau"], ["-v", "--config", "studies=himmelblau"]),
+        (["--cores", "2", "himmelblau"], ["--cores", "2", "--config", "studies=himmelblau"]),
+        (
+            ["toy_valley", "-n", "himmelblau", "--config", "scale=paper"],
+            ["-n", "--config", "studies=toy_valley,himmelblau", "scale=paper"],
+        ),
+        (["-d", "himmelblau"], ["-d", "himmelblau"]),
+        (["himmelblau", "himmelblau"], ["--config", "studies=himmelblau"]),
     ],
 )
-def test_studies_before_the_options(given, passed):
+def test_studies_may_stand_anywhere(given, passed):
     assert for_snakemake(given) == passed
 
 
