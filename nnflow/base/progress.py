@@ -19,6 +19,8 @@ ONLY_LOGS = "NNFLOW_ONLY_LOGS"
 """Where this variable is set, jobs that have a log write to nothing else."""
 INTERVAL = 5.0
 """Seconds between two lines."""
+NOTE = "note: "
+"""Begins a line that a user should see, whoever shows the job."""
 
 
 class Reporter:
@@ -64,6 +66,10 @@ class Reporter:
         if self._log is not None:
             with self._log.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
+
+    def note(self, text: str) -> None:
+        """Write a line that `nnflow run` shows, too."""
+        self.line(f"{NOTE}{text}")
 
     @contextmanager
     def running(self) -> Iterator[Reporter]:

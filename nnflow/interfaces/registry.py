@@ -23,6 +23,7 @@ from pathlib import Path
 import pluggy
 
 from nnflow.base.errors import UserError
+from nnflow.base.opened import opened
 from nnflow.base.settings import check_name, suggest
 from nnflow.base.shipped import shipped
 from nnflow.interfaces import KINDS, Plugin, hookspecs, plugin
@@ -53,6 +54,7 @@ class Registry:
         self.plugins: dict[str, dict[str, type[Plugin]]] = {kind: {} for kind in _CLASSES}
         self.sources: dict[type[Plugin], str] = {}
         self.problems: dict[str, str] = {}
+        self._opened: dict[str, set[str]] = {}
         self._refused: dict[tuple[str, str], str] = {}
         self._namesakes: dict[tuple[str, str], list[str]] = {}
         built_in: set[bytes] = set()
@@ -85,9 +87,13 @@ class Registry:
         """The file or package that a plugin's class came from."""
         return self.sources[plugin]
 
+    def read_by(self, plugin: type[Plugin]) -> set[str]:
+        """The files that were opened while a plugin's module was imported."""
+        return self._opened.get(self.sources.get(plugin, ""), set())
+
     def _load(self, source: str, load: Callable[[], types.ModuleType]) -> None:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), opened() as self._opened[source]:
                 # pydantic's word on what _check_settings refuses
                 warnings.filterwarnings("ignore", message="Field name .* shadows an attribute")
                 found = _registered(load())

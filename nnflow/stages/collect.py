@@ -28,6 +28,7 @@ REASONS = {
     "gradient": "with a gradient that is not below classify.critical_below",
     "curvature": "with a gradient too large for their curvature",
     "not_finite": "not finite",
+    "underflow": "with a Hessian too small for float64 (below 1e-140; scale the loss)",
 }
 """What keeps runs from being critical, in words."""
 SHOWN = 5
@@ -41,6 +42,8 @@ def collect(job: Job, dataset: str) -> None:
     """
     pieces = _pieces(job, dataset)
     added = dict(_families(job, pieces)) if dataset == "critical_points" else {}
+    if dataset == "training":
+        _tell_diverged(job, pieces)
     path = job.folder / f"{dataset}.nc"
     join(path, pieces, job.file_attributes(TITLES[dataset]), GONE, added)
 
@@ -58,13 +61,20 @@ def _pieces(job: Job, dataset: str) -> dict[str, list[Piece]]:
     return pieces
 
 
+def _tell_diverged(job: Job, pieces: dict[str, list[Piece]]) -> None:
+    for label, found in rows(pieces, ("status",)):
+        diverged = flag_mask(_dataset(found)["status"], "diverged")
+        if diverged.any():
+            job.reporter.note(f"{label}: {diverged.sum()} of {len(diverged)} runs diverged")
+
+
 def _families(job: Job, pieces: dict[str, list[Piece]]) -> Iterator[tuple[str, dict[str, Column]]]:
     """The columns that depend on families, by label; and lines that say what is to be known."""
     of = {configuration.label: configuration for configuration in job.study.configurations}
     for label, found in rows(pieces, JUDGED):
         judged = _with_families(of[label], _dataset(found))
         for line in _sentences(label, judged):
-            job.reporter.line(line)
+            job.reporter.note(line)
         yield (
             label,
             {

@@ -23,6 +23,7 @@ from nnflow.base.settings import suggest
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
 from nnflow.stages.legible import complaints
+from nnflow.stages.reading import READERS, naming_files
 
 DPI = 200
 """Pixels per inch of the PNG files."""
@@ -114,7 +115,7 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
     """Draw one figure; what there is to object to. Raises UserError where its plugin, or drawing
     what it made, fails."""
     plugin = job.study.settings.figures[name]
-    with blaming(job, [plugin]):
+    with blaming(job, [plugin]), naming_files(job, [plugin, *job.study.plugins(*READERS)]):
         figure = plugin.draw(job.read)
         if not isinstance(figure, matplotlib.figure.Figure):
             kind = type(figure).__name__
@@ -123,8 +124,9 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
         about = _about(job, name, plugin, figure)
         objections = _save(figure, job.folder / "figures" / name, formats, about)
     plt.close(figure)
-    said = [f"panels without data: {empty}"] if empty else []
-    job.reporter.line("; ".join([f"drew {name}", *said, *objections]))
+    job.reporter.line("; ".join([f"drew {name}", *objections]))
+    if empty:
+        job.reporter.note(f"{name}: panels without data: {empty}")
     return objections
 
 

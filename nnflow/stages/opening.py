@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from nnflow.engine.landscape import Landscape
 
+READING = ("initialize", "train")
+"""Stages whose plugins may read files of the user's."""
+
 
 def open_job(
     stage: str,
@@ -61,13 +64,20 @@ def open_job(
         "packages": package_versions(),
         "commit": git_commit(),
     }
+    reporter = Reporter(f"{stage} {study}{detail}", log)
+    if stage in READING:
+        for name, used in plan.opening_unseen(stage, study).items():
+            reporter.note(
+                f"{name!r} uses {', '.join(used)}, which opens files unseen, and names none in its"
+                " method `files`: a change of one makes nothing again"
+            )
     return Job(
         loaded,
         results,
         folder,
         gpus,
         {"study": study, "scale": scale, "provenance": provenance},
-        Reporter(f"{stage} {study}{detail}", log),
+        reporter,
         key(plan.settings(stage, study), depends, sorted(package_versions().items())),
         checkpoint_interval(config),
         partial(landscape_of, folder),

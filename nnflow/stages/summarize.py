@@ -40,4 +40,4 @@ def summarize(job: Job) -> None:
         job.reporter.line(sentence(totals(statements(rows, {}))))
     for row in rows:
         if row["verdict"] == "differs":
-            job.reporter.line(f"differs: {described(row)}")
+            job.reporter.note(f"differs: {described(row)}")

@@ -55,7 +55,7 @@ def train(job: Job, batch: int) -> None:
             checkpoint.save(lambda: _numbered(done))
             finished += run_slice.stop - run_slice.start
             if (text := _at_once(run_slice, outcome)) is not None:
-                reporter.line(text)
+                reporter.note(text)
     job.write_slices(job.batch_path("training", batch), slices, datasets, "ends of training")
     checkpoint.remove()
 

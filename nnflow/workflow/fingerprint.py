@@ -89,6 +89,14 @@ def code_files(
     return files
 
 
+def installed_packages(plugin: Plugin) -> set[str]:
+    """The packages that are no code of the user's and that the plugin's code imports."""
+    files = code_files("initialize", [plugin])
+    own = {module: file for module, file in files.items() if not module.startswith("nnflow.")}
+    named = {name.partition(".")[0] for module in own for name in _imports(module, own[module])}
+    return {top for top in named if top and not is_own(top)}
+
+
 def content_hash(file: Path) -> str:
     """Hash of a file's content, or of all files below a folder with their names in it; "" where
     there is none, or where it can't be read."""

@@ -148,15 +148,24 @@ def files(plan: Plan, study: str) -> Iterator[Path]:
 
 
 def why(plan: Plan, study: str) -> list[str]:
-    """One line for each dataset of a study that is missing or has to be made again."""
+    """Two lines at most: which datasets of a study are missing, and which have to be made again and
+    because of what. The first of them, in the order in which they are made, stands for the rest."""
     folder = plan.results / plan.scale / study
-    lines = []
+    found: dict[str, list[str]] = {"missing": [], "old": []}
+    reasons: list[str] = []
     for file in files(plan, study):
+        name = str(file.relative_to(folder))
         if not file.exists():
-            lines.append(f"{file.relative_to(folder)}: missing")
+            found["missing"].append(name)
         elif changed := differences(plan, study, file):
-            lines.append(f"{file.relative_to(folder)}: {'; '.join(changed)}")
-    return lines
+            found["old"].append(name)
+            reasons += changed
+    told = {"missing": "missing", "old": "; ".join(dict.fromkeys(reasons))}
+    return [f"{_and_more(names)}: {told[what]}" for what, names in found.items() if names]
+
+
+def _and_more(names: list[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
 
 
 def discard_stale(plan: Plan) -> None:

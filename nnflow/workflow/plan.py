@@ -17,13 +17,18 @@ from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.config import CONFIG, checked_config, data_folder, read_config
-from nnflow.workflow.fingerprint import code_hash, content_hash
+from nnflow.workflow.fingerprint import code_hash, content_hash, installed_packages
 from nnflow.workflow.resources import Request, planned_size, resources_for
 
 T = TypeVar("T")
 
 LANDSCAPE = "nnflow.engine.landscape"
 """What evaluates the loss in analyses and figures."""
+UNSEEN = {
+    *("netCDF4", "xarray", "h5py", "h5netcdf", "tables", "zarr", "safetensors", "pyarrow"),
+    *("polars", "duckdb", "cv2", "torchvision", "imageio"),
+}
+"""Packages that open files without Python's `open`."""
 NO_DATA_FOLDER = "no folder for data: set NNFLOW_DATA, as there is no home folder"
 
 SETTINGS: dict[str, tuple[str, ...]] = {
@@ -296,6 +301,16 @@ class Plan:
                             f"{self.loaded[study].file}: {plugin.name!r} reads {file}, which is"
                             " missing"
                         )
+
+    def opening_unseen(self, stage: str, study: str) -> dict[str, list[str]]:
+        """The plugins of a stage that name no file and use packages which open files in a way that
+        nothing sees, by name, with those packages."""
+        found = {}
+        for plugin in self._plugins(stage, study):
+            used = UNSEEN & installed_packages(plugin)
+            if used and not plugin.fixed_files(self.data or Path()) and not self._named(plugin):
+                found[plugin.name] = sorted(used)
+        return found
 
     def depends(self, stage: str, study: str) -> str:
         """What a job of the stage depends on besides settings and files of nnflow: the hashes of

@@ -20,10 +20,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from nnflow.base.progress import ONLY_LOGS
+from nnflow.base.progress import NOTE, ONLY_LOGS
 from nnflow.study.totals import sentence, statements, totals
 
 LAUNCHER = '"$NNFLOW_LAUNCHER"'
+NOTES = 3
+"""Most notes that are shown of a study."""
 LAST_LINES = 6
 """Of a log, where a job failed."""
 LOGS = "Complete log(s): "
@@ -76,6 +78,7 @@ class LogHandler(LogHandlerBase):
         self._tasks: dict[int, Task] = {}
         self._failed: list[Task] = []
         self._finished: list[Task] = []
+        self._notes: dict[Path, list[str]] = {}
         self._log = ""
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -118,6 +121,8 @@ class LogHandler(LogHandlerBase):
         """Tell how all ended."""
         self._bar.stop()
         if self._tasks:
+            for folder in list(self._notes):
+                self._tell_notes(folder)
             for line in [*self._failures(), *self._verdicts()]:
                 self._console.print(escape(line))
             self._tasks.clear()
@@ -135,8 +140,18 @@ class LogHandler(LogHandlerBase):
         if (task := self._tasks.get(record.job_id)) is None:
             return
         self._finished.append(task)
+        self._notes.setdefault(task.folder, []).extend(notes(task.log))
         if task.stage == "summarize":
             self._console.print(f"{task.study:<24} {judged(task.folder / 'claims.csv')}")
+            self._tell_notes(task.folder)
+
+    def _tell_notes(self, folder: Path) -> None:
+        """What the jobs of a study noted since it was last told, each thing once."""
+        found = list(dict.fromkeys(self._notes.pop(folder, [])))
+        for note in found[:NOTES]:
+            self._console.print(escape(f"    {folder.name}: {note}"), style="dim")
+        if more := len(found[NOTES:]):
+            self._console.print(escape(f"    {more} more notes: {folder / 'logs'}"), style="dim")
 
     def _broken(self, record: LogRecord) -> None:
         if (task := self._tasks.get(record.jobid)) is None or task in self._failed:
@@ -180,6 +195,16 @@ def judged(file: Path) -> str:
     except (OSError, KeyError):
         return "done"
     return sentence(totals(found)) or "done, no claims"
+
+
+def notes(file: Path) -> list[str]:
+    """What the lines of a log say that a job wrote by `Reporter.note`."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = (line.partition(f": {NOTE}") for line in lines)
+    return [note for _, mark, note in found if mark]
 
 
 def last_lines(file: Path) -> list[str]:

@@ -9,13 +9,19 @@ import pytest
 PAGE = Path("docs/troubleshooting.md")
 USERS = ("UserError", "_refused")
 """What a message is given to, as its last argument."""
+NOTED = "note"
+"""The method of a job's reporter that tells what is no mistake."""
 STUDY = ("study", "interfaces", "base/strict_yaml.py", "base/settings.py")
 """Where a ValueError is a mistake in a study file, which `load_study` turns into a UserError."""
 
 WRITTEN = (
     "two … are named …: …; rename one",
     "this locale (…) has not the letters of the path; set PYTHONUTF8=1",
-    "is read, and no plugin names it in its method files: a change of it makes nothing again",
+    "… of … runs are not critical: …",
+    "families that hang on classify.zero_below: …",
+    "families that may be several valleys of one loss: …",
+    "… of … runs had a gradient below stop.gradient_norm (…) at their start and were not trained;"
+    " where the loss is of a small unit, lower it",
 )
 """Messages that are put together before they are raised or printed."""
 
@@ -45,7 +51,8 @@ def messages(package: Path) -> dict[str, str]:
         names = (*USERS, "ValueError") if place.startswith(STUDY) else USERS
         for node in ast.walk(ast.parse(file.read_bytes())):
             called = node.func if isinstance(node, ast.Call) else None
-            if isinstance(called, ast.Name) and called.id in names and node.args:
+            name = getattr(called, "attr", None) or getattr(called, "id", "")
+            if (name in names or name == NOTED) and node.args:
                 found[plain(fixed(node.args[-1]))] = f"{place}, line {node.lineno}"
     return {text: place for text, place in found.items() if re.search(r"\w{2}", text)}
 

@@ -140,9 +140,8 @@ def test_other_code_is_seen(project, monkeypatch):
     monkeypatch.setattr(
         fingerprint, "_content", lambda file: b"x" if file.name == "training.py" else content(file)
     )
-    lines = why(Plan(("valley",)), "valley")
-    assert lines[0] == "batches/training-0.nc: the code of train"
-    assert not any(line.startswith("initialization.nc") for line in lines)
+    (line,) = why(Plan(("valley",)), "valley")
+    assert line == "batches/training-0.nc and 6 more: the code of train"
 
 
 def test_ends_that_are_not_judged_do_not_depend_on_how_ends_are_judged(project):
@@ -229,9 +228,8 @@ def test_a_file_that_a_dataset_reads_counts(table, tmp_path, monkeypatch):
     moved.write_text("1\n3\n")
     plan = Plan(("valley",))
     assert plan.depends("train", "valley") != before
-    lines = why(plan, "valley")
-    assert lines[0] == f"batches/training-0.nc: the content of {moved}"
-    assert not any(line.startswith("initialization.nc") for line in lines)
+    (line,) = why(plan, "valley")
+    assert line == f"batches/training-0.nc and 6 more: the content of {moved}"
     with pytest.raises(UserError, match=r"the content of .*points.csv"):
         check_fresh(plan, "valley", tmp_path / "results/quick/valley/training.nc")
 
@@ -250,6 +248,41 @@ def test_a_file_that_no_plugin_names_is_told(table, tmp_path, capsys):
     assert "is read" not in capsys.readouterr().err
     plugin = tmp_path / "plugins/table.py"
     plugin.write_text(TABLE.replace('(folder / "points.csv",)', "()"))
+    registry.cache_clear()
+    load_arrays.cache_clear()
+    run(initialize)
+    run(train, 0)
+    assert "points.csv is read, and no plugin names it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ('import sqlite3\n        sqlite3.connect(folder / "points.csv")', "points.csv is read"),
+        ("import netCDF4", "'user_table' uses netCDF4, which opens files unseen"),
+        ("from xarray import open_dataset", "'user_table' uses xarray"),
+    ],
+)
+def test_a_file_that_a_library_opens_is_told(table, tmp_path, capsys, code, told):
+    plugin = tmp_path / "plugins/table.py"
+    text = TABLE.replace('(folder / "points.csv",)', "()")
+    given = 'return {"inputs": np.loadtxt(folder / "points.csv")}'
+    assert given in text
+    plugin.write_text(text.replace(given, f'{code}\n        return {{"inputs": np.ones(2)}}'))
+    for cached in (registry, load_arrays, fingerprint._file):
+        cached.cache_clear()
+    run(initialize)
+    run(train, 0)
+    assert told in capsys.readouterr().err
+
+
+def test_a_file_that_is_read_as_the_plugin_is_imported_is_told(table, tmp_path, capsys):
+    plugin = tmp_path / "plugins/table.py"
+    text = TABLE.replace('(folder / "points.csv",)', "()")
+    text = text.replace('np.loadtxt(folder / "points.csv")', "np.ones(2)")
+    plugin.write_text(
+        text.replace("import nnflow\n", f"import nnflow\n\nwith open({str(table)!r}):\n    pass\n")
+    )
     registry.cache_clear()
     load_arrays.cache_clear()
     run(initialize)

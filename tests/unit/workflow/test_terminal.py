@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from nnflow.base.progress import ONLY_LOGS
+from nnflow.base.progress import ONLY_LOGS, Reporter
 from nnflow.workflow import terminal
 from snakemake_logger_plugin_nnflow import LogHandler
 
@@ -51,6 +51,28 @@ def test_a_study_is_one_line_once_it_is_judged(shown, tmp_path):
         tell(handler, LogEvent.PROGRESS, done=number + 1, total=4)
     (line,) = text().splitlines()
     assert line.split() == ["bowl", "numbers:", "2", "reproduced;", "statements:", "1", "corrected"]
+
+
+def test_what_jobs_noted_stands_below_the_study(shown, tmp_path):
+    """Each thing once, the first few; also what is noted after the study was judged."""
+    handler, text = shown
+    (tmp_path / "bowl/logs").mkdir(parents=True)
+    told = ["a: [5] of 5 runs diverged", "a: [5] of 5 runs diverged", "b", "c", "d", "e"]
+    for number, rule in enumerate(("train", "summarize", "draw_bowl")):
+        log = tmp_path / f"bowl/logs/{rule}.log"
+        reporter = Reporter(f"{rule} bowl", log)
+        reporter.line("nothing: to see", terminal=False)
+        for note in told if rule == "train" else ["late"] if rule == "draw_bowl" else []:
+            reporter.note(note)
+        begin(handler, tmp_path, number, rule, log)
+        tell(handler, LogEvent.JOB_FINISHED, job_id=number)
+    handler.close()
+    lines = [line.strip() for line in text().splitlines()]
+    assert lines[0].startswith("bowl ")
+    assert lines[1:] == [
+        "bowl: a: [5] of 5 runs diverged", "bowl: b", "bowl: c",
+        f"2 more notes: {tmp_path / 'bowl/logs'}", "bowl: late",
+    ]  # fmt: skip
 
 
 def test_a_study_without_claims_is_done(tmp_path):
