@@ -63,13 +63,14 @@ def _check_findings(study: Study) -> None:
     if headline and headline not in figures:
         raise ValueError(f"headline_figure: no figure {headline!r}{suggest(headline, figures)}")
     columns = _announced(study)
+    known = columns or not study.settings.analyses
     for position, text in enumerate(study.settings.findings):
         try:
             found = fields(text)
         except ValueError as error:
             raise ValueError(f"findings.{position}: {error}") from None
         for field in found:
-            if columns and field.column not in columns:
+            if known and field.column not in columns:
                 raise ValueError(
                     f"findings.{position}: no analysis gives the column {field.column!r}"
                     f"{suggest(field.column, sorted(columns))}"
@@ -80,11 +81,12 @@ def _check_claims(study: Study) -> None:
     """Raise ValueError for two claims of one name, and for a column that no analysis announces."""
     seen: set[str] = set()
     columns = _announced(study)
+    known = columns or not study.settings.analyses
     for claim in study.settings.claims:
         if claim.claim in seen:
             raise ValueError(f"claims: two are named {claim.claim!r}; rename one")
         seen.add(claim.claim)
-        if columns and claim.value not in columns:
+        if known and claim.value not in columns:
             raise ValueError(
                 f"claims.{claim.claim}: no analysis gives the column {claim.value!r}"
                 f"{suggest(claim.value, sorted(columns))}"
@@ -297,7 +299,8 @@ def _check_vary(configuration: Configuration) -> None:
     for part in PARTS:
         _check_varied_plugin(settings, part)
     if configuration.runs > MOST:
-        raise ValueError(f"vary: {configuration.runs} runs, of which {MOST} are the most")
+        key = "vary" if settings.vary else "runs"
+        raise ValueError(f"{key}: {configuration.runs} runs, of which {MOST} are the most")
     if settings.certify is not None and any(key.startswith("model.") for key in settings.vary):
         raise ValueError("vary: certificates are of one model; its settings can't be varied")
 

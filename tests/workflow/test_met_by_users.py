@@ -126,6 +126,13 @@ def test_an_initializer_may_give_a_tensor_and_no_masked_values(user):
         ("runs: 2", "runs: 2\nruns: 3", "the key 'runs' stands twice"),
         ("runs: 2", "runs: 010", "is no plain decimal number"),
         ("runs: 2", "runs: 2\nanalyses: [{critical_point_counts: {}}]", "expected a list of names"),
+        ("runs: 2", "runs: 100000000000000000000", "bowl.yaml: runs: 100000000000000000000 runs"),
+        ("runs: 2", "runs: 2\nfindings: ['{nothing}']", "no analysis gives the column 'nothing'"),
+        (
+            "runs: 2",
+            "runs: 2\nclaims: [{claim: a, statement: a, source: a, value: nothing, published: 1}]",
+            "claims.a: no analysis gives the column 'nothing'",
+        ),
         (
             "runs: 2",
             "runs: 2\nfigures: [convergence, {name: landscape}]",
