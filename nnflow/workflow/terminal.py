@@ -200,16 +200,6 @@ def notes(file: Path) -> list[str]:
     return [note for _, mark, note in found if mark]
 
 
-def notes(file: Path) -> list[str]:
-    """What the lines of a log say that a job wrote by `Reporter.note`."""
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    found = (line.partition(f": {NOTE}") for line in lines)
-    return [note for _, mark, note in found if mark]
-
-
 def last_lines(file: Path) -> list[str]:
     """The end of a log."""
     try:
