@@ -26,6 +26,7 @@ from nnflow.engine.newton import (
     levenberg_marquardt_step,
     newton_step,
 )
+from nnflow.engine.trust_region import trust_region_step
 from nnflow.interfaces import (
     Activation,
     Analysis,
@@ -156,5 +157,6 @@ __all__ = [
     "sealed",
     "share",
     "torch",
+    "trust_region_step",
     "weakened",
 ]

@@ -47,6 +47,21 @@ class Bowl:
             return np.tile(np.arange(count), (1, 1))
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_preconditioned_limit_is_that_of_the_preconditioned_curvature(momentum):
+    """Where ε is large the preconditioner is ε, and the limit 2(1 + β)/(1 − β)/α: 38/α for 0.9."""
+    adam = registry().get("optimizers", "adam")(rate=0.3, momentum=momentum, epsilon=1e3)
+    limit = adam.stable_curvature()
+    assert limit == pytest.approx((38 if momentum else 2) / 0.3)
+    for factor, grows in ((0.98, False), (1.02, True)):
+        weights = torch.full((1, 1), 1e-9, dtype=torch.float64)
+        state = adam.start(weights, torch.ones(1, dtype=torch.float64))
+        for _ in range(500):
+            weights, state = adam.step(Bowl(1e3 * factor * limit), weights, state)
+        assert grows or float(adam.preconditioner(state)) == pytest.approx(1e3, rel=1e-3)
+        assert (abs(float(weights)) > 1e-9) == grows
+
+
 @pytest.mark.parametrize("name", [*LIMITED, "sgd"])
 def test_below_its_limit_an_optimizer_converges_and_above_it_does_not(name):
     settings = LIMITED.get(name, {"rate": 0.3, "momentum": 0.6, "minibatch": 4})
@@ -85,7 +100,7 @@ def ways(objective, weights, scales):
 class Trained(Handmade):
     """Three runs, of two rates, on the way; the third one ended early."""
 
-    def __init__(self, optimizer="gradient_descent", kept=True):
+    def __init__(self, optimizer="gradient_descent", kept=True, preconditioner=None):
         objective, weights = problem(widths=[5, 4, 3])
         scales = [[0.5, 1.0, 1.5, 2.0], [0.4, 0.8, 1.2, 1.6], [1.0, 2.0, np.nan, np.nan]]
         self.points = weights[:, None].numpy() * np.array(scales)[:, :, None]
@@ -105,6 +120,9 @@ class Trained(Handmade):
                 "start": ("run", [0, 1, 0]),
             },
         )
+        if preconditioner is not None:
+            axes = ("run", "kept_step", "flat_weight")
+            trained["preconditioner"] = (axes, preconditioner)
         super().__init__(
             {"all": {"model": objective.model, "optimizer": plugin(**settings)}},
             {"training": {"all": trained}},
@@ -155,6 +173,25 @@ def test_columns_are_those_of_dense_hessians():
     np.testing.assert_allclose(dataset["limit"][0], [2 / 5, 2 / 6, 2 / 7])
     low, high = dataset["trace_low"][0].values, dataset["trace_high"][0].values
     assert ((low <= trace) & (trace <= high))[np.isfinite(trace)].all()
+
+
+def test_with_a_preconditioner_they_are_those_of_the_preconditioned_hessian():
+    plain = Trained()
+    scales = np.random.default_rng(0).uniform(0.5, 4, plain.points.shape)
+    scales[:, 0] = np.nan  # before the first step
+    results = Trained(preconditioner=scales)
+    found = analysis("curvature_along_training", tolerance=1e-9).compute(results)
+    assert np.isnan(found["eigenvalue"][0, :, 0]).all()
+    ratios = np.full(3, np.nan)
+    for run in range(3):
+        hessian = results.dense.hessian(results.points[run, 1])[0]
+        root = scales[run, 1] ** -0.5
+        exact = np.linalg.eigvalsh(root[:, None] * hessian * root)[::-1][:2]
+        np.testing.assert_allclose(found["eigenvalue"][0, run, 1], exact, rtol=1e-9)
+        ratios[run] = exact[0] * [5, 6, 7][run] / 2
+    expected = mean(np.array([ratios[[0, 2]].mean(), ratios[1]]))[0]
+    assert float(found["start_ratio"][0]) == pytest.approx(expected)
+    assert "preconditioned" in found["eigenvalue"].attrs["long_name"]
 
 
 def test_an_optimizer_without_a_limit_has_no_ratios():
