@@ -86,6 +86,10 @@ class Classify(Settings):
     """The same for each end apart; `{highest: 5}` asks for the upper end alone. null: as
     `extreme_eigenvalues` says."""
 
+    lanczos_steps: NonNegativeInt = 0
+    """Matrix-free, so many Lanczos steps at least. `index_least` and `index_most` tell between what
+    the index must lie; that nothing lies below the lowest eigenvalue found takes some hundred."""
+
     @property
     def ends(self) -> tuple[int, int]:
         """How many of the lowest and of the highest eigenvalues are computed matrix-free."""

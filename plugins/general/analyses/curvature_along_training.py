@@ -33,7 +33,7 @@ class CurvatureAlongTraining(Analysis):
         "settled_ratio": "mean sharpness over the last part of training, in limits",
         "settled_lowest": "lowest sharpness of a run's last part, its mean over time, in limits",
         "settled_highest": "highest sharpness of a run's last part, its mean over time, in limits",
-        "unreached": "runs whose sharpness stays below the limit",
+        "unreached": "runs whose sharpness is below the limit over all of the last part",
         "runs": "runs",
         "loss_ratio": "largest ratio of a run's last loss to its loss where it reached the limit",
         "largest_residual": "largest residual of a sharpness, relative to it",
@@ -123,13 +123,12 @@ class CurvatureAlongTraining(Analysis):
         ended = np.isfinite(sharp) * steps
         last = steps >= (1 - self.settled) * ended.max(axis=1, keepdims=True)
         settled = np.nanmean(np.where(last, ratios, np.nan), axis=1)
-        reached = np.nanmax(ratios, axis=1) >= REACHED
+        reached = np.nanmax(np.where(last, ratios, np.nan), axis=1) >= REACHED
         starts = part["start"].values if "start" in part else np.arange(len(sharp))
+        first = np.isfinite(ratios).any(axis=0).argmax()
         return {
             **known,
-            "start_ratio": mean(
-                _by_start(ratios[:, np.isfinite(ratios).any(axis=0).argmax()], starts)
-            ),
+            "start_ratio": mean(_by_start(ratios[:, first], starts)),
             "settled_ratio": mean(_by_start(settled, starts)),
             "settled_lowest": float(settled.min()),
             "settled_highest": float(settled.max()),

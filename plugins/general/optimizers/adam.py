@@ -11,11 +11,11 @@ from nnflow import Optimizer, torch
 
 
 class Adam(Optimizer):
-    """M⁺ = β₁M + (1 − β₁)∇L(W),  N⁺ = β₂N + (1 − β₂)∇L(W)²,  W⁺ = W − αP⁻¹M⁺,  M = N = 0 at first,
+    """M⁺ = β₁M + (1 − β₁)∇L(W),  N⁺ = β₂N + (1 − β₂)∇L(W)²,  W⁺ = W − αP⁻¹M⁺, entry by entry.
 
-    entry by entry, with the preconditioner P = (1 − β₁ᵗ)(√(N⁺/(1 − β₂ᵗ)) + ε) at step t = 1, 2, …
-    Kingma & Ba (2015). With momentum 0 it is RMSProp (Tieleman & Hinton 2012), started without a
-    bias. With P as it is, steps on a quadratic with the Hessian H do not grow where all
+    The preconditioner is P = (1 − β₁ᵗ)(√(N⁺/(1 − β₂ᵗ)) + ε) at step t = 1, 2, …; M = N = 0 at
+    first. Kingma & Ba (2015). With momentum 0 it is RMSProp (Tieleman & Hinton 2012), started
+    without a bias. With P as it is, steps on a quadratic with the Hessian H do not grow where all
     eigenvalues λ of P^(−1/2)HP^(−1/2) have αλ < 2(1 + β₁)/(1 − β₁), 38 with β₁ = 0.9 (Cohen et al.
     2022, arXiv:2207.14484).
     """

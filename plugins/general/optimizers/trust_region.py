@@ -13,9 +13,10 @@ TAKEN = 1e-4
 """A step is taken where the loss falls by at least this part of what was foretold."""
 POOR, GOOD = 0.25, 0.75
 """Below the one the region shrinks, above the other it grows where the step met its edge."""
-ROUNDING = 1e-11
-"""A foretold fall of less than this, relative to 1 + |L|, can't be told from rounding; the gradient
-decides then."""
+ROUNDING = 1e-12
+"""A foretold fall of less than this, relative to 1 + |L|, can't be told from rounding. A step is
+taken then where the gradient falls or, on the way out of a saddle, where the loss does not rise by
+more."""
 
 
 class TrustRegion(Optimizer):
@@ -50,9 +51,10 @@ class TrustRegion(Optimizer):
         moved = weights + found.step
         there = torch.linalg.vector_norm(objective.gradient(moved), dim=1)
         foretold = -((gradient + found.image / 2) * found.step).sum(dim=1)
-        tiny = foretold <= ROUNDING * (1 + loss.abs())
-        ratio = (loss - objective.loss(moved)) / torch.where(tiny, 1.0, foretold)
-        ratio = torch.where(tiny, torch.where(there < norm, POOR, -1.0), ratio)
+        fall, rounding = loss - objective.loss(moved), ROUNDING * (1 + loss.abs())
+        tiny = foretold <= rounding
+        fine = (there < norm) | (found.at_edge & (fall >= -rounding))
+        ratio = torch.where(tiny, torch.where(fine, 1.0, -1.0), fall / foretold)
         taken = (ratio > TAKEN) & torch.isfinite(there)
         length = torch.linalg.vector_norm(found.step, dim=1)
         radius = torch.where(found.at_edge & (ratio > GOOD), 2 * radius, radius)

@@ -50,16 +50,20 @@ class Bowl:
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_a_preconditioned_limit_is_that_of_the_preconditioned_curvature(momentum):
     """Where ε is large the preconditioner is ε, and the limit 2(1 + β)/(1 − β)/α: 38/α for 0.9."""
-    adam = registry().get("optimizers", "adam")(rate=0.3, momentum=momentum, epsilon=1e3)
+    adam = registry().get("optimizers", "adam")(
+        rate=0.3, momentum=momentum, memory=0.9, epsilon=1e3
+    )
     limit = adam.stable_curvature()
     assert limit == pytest.approx((38 if momentum else 2) / 0.3)
     for factor, grows in ((0.98, False), (1.02, True)):
-        weights = torch.full((1, 1), 1e-9, dtype=torch.float64)
+        weights = torch.full((1, 1), 1e-25, dtype=torch.float64)
         state = adam.start(weights, torch.ones(1, dtype=torch.float64))
+        size = []  # the first steps grow: the preconditioner begins with 1 − β of itself
         for _ in range(500):
             weights, state = adam.step(Bowl(1e3 * factor * limit), weights, state)
+            size.append(abs(float(weights)))
         assert grows or float(adam.preconditioner(state)) == pytest.approx(1e3, rel=1e-3)
-        assert (abs(float(weights)) > 1e-9) == grows
+        assert (max(size[-50:]) > max(size[200:250])) == grows
 
 
 @pytest.mark.parametrize("name", [*LIMITED, "sgd"])
@@ -153,6 +157,9 @@ def test_columns_are_those_of_dense_hessians():
             there = {0: 0, 10: 1, 20: 2, 40: 3}[step]
             losses = [[9.0, 8, 7, 4], [9, 9, 9, 3], [5, 4, 4, 4]][run]
             falls.append(last / losses[there])
+    late = np.array(
+        [np.nanmax(part) >= 0.99 for part in (ratios[0, 2:], ratios[1, 2:], ratios[2, 1:])]
+    )
     assert reached.sum() > 0
     dataset = assert_columns(
         plugin,
@@ -162,7 +169,7 @@ def test_columns_are_those_of_dense_hessians():
             "settled_ratio": [mean(by_start[1])],
             "settled_lowest": [settled.min()],
             "settled_highest": [settled.max()],
-            "unreached": [(~reached).sum()],
+            "unreached": [(~late).sum()],
             "runs": [3],
             "loss_ratio": [max(falls)],
             "largest_residual": [pytest.approx(0, abs=1e-8)],

@@ -10,6 +10,7 @@ from nnflow.engine.eigenvalues import (
     dense_eigenvalues,
     ends_of_spectra,
     extreme_eigenvalues,
+    nothing_below,
     power_norm,
 )
 from nnflow.interfaces.registry import registry
@@ -139,6 +140,23 @@ def test_residuals_are_those_of_the_products_symmetric_or_not():
     assert_near_an_eigenvalue(np.r_[ends.lowest, ends.highest], residuals, exact)
 
 
+def test_nothing_is_below_what_is_said_and_more_steps_say_more():
+    """An outermost eigenvalue that a few steps can't see; over many start vectors."""
+    exact = np.r_[-1e-3, np.linspace(0, 1, 1999)]
+    floors = []
+    for least in (20, 100, 400):
+        found = [
+            extreme_eigenvalues(
+                lambda v: exact * v, 2000, 1, 0, seed=seed, tolerance=1.0, least=least
+            )
+            for seed in range(20)
+        ]
+        assert all(ends.first == least for ends in found)
+        floors.append(max(nothing_below(ends, 2000) for ends in found))
+        assert floors[-1] <= exact[0] <= min(ends.lowest[0] for ends in found) + 1e-12
+    assert floors[0] == -np.inf and floors[1] < floors[2] - 1e-2 and floors[2] > -4e-3
+
+
 @pytest.mark.parametrize("count", [0, 13])
 def test_a_count_that_cannot_be_met_is_refused(count):
     with pytest.raises(ValueError, match="between 1 and 12"):
@@ -158,13 +176,14 @@ def test_the_ends_of_many_spectra_are_those_of_each_hessian_and_of_none():
     """Least squares has one Hessian; where all runs have ended there are no spectra."""
     objective, weights = optimizer_problem(registry().get("optimizers", "gradient_descent")(rate=1))
     exact = np.linalg.eigvalsh(objective.hessian(weights).numpy())
-    values, residuals, vectors = ends_of_spectra(objective, weights, 1)
+    values, residuals, vectors, floor = ends_of_spectra(objective, weights, 1)
     np.testing.assert_allclose(values, exact[:, [0, -1]], rtol=1e-12)
     assert residuals.shape == (len(weights), 2) and residuals.max() < 1e-12
     hessians = objective.hessian(weights).numpy()
     np.testing.assert_allclose(hessians @ vectors, vectors * values[:, None], atol=1e-12)
+    np.testing.assert_allclose(floor, exact[:, 0], atol=1e-12)  # formed: nothing is missed
     none = ends_of_spectra(objective.take(np.arange(0)), weights[:0], 2)
-    assert [part.shape for part in none] == [(0, 4), (0, 4), (0, weights.shape[1], 4)]
+    assert [part.shape for part in none] == [(0, 4), (0, 4), (0, weights.shape[1], 4), (0,)]
 
 
 @pytest.mark.parametrize("size", [12, 600])
