@@ -144,7 +144,7 @@ def test_nothing_is_below_what_is_said_and_more_steps_say_more():
     """An outermost eigenvalue that a few steps can't see; over many start vectors."""
     exact = np.r_[-1e-3, np.linspace(0, 1, 1999)]
     floors = []
-    for least in (20, 100, 400):
+    for least in (5, 100, 400):
         found = [
             extreme_eigenvalues(
                 lambda v: exact * v, 2000, 1, 0, seed=seed, tolerance=1.0, least=least
@@ -154,7 +154,7 @@ def test_nothing_is_below_what_is_said_and_more_steps_say_more():
         assert all(ends.first == least for ends in found)
         floors.append(max(nothing_below(ends, 2000) for ends in found))
         assert floors[-1] <= exact[0] <= min(ends.lowest[0] for ends in found) + 1e-12
-    assert floors[0] == -np.inf and floors[1] < floors[2] - 1e-2 and floors[2] > -4e-3
+    assert floors[0] == -np.inf and floors[1] < floors[2] - 5e-3 and floors[2] > -4e-3
 
 
 @pytest.mark.parametrize("count", [0, 13])
