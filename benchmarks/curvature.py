@@ -115,19 +115,16 @@ class Counted:
         return self.product(np.asarray(vector).ravel())
 
 
-def _top_nnflow(landscape, module, data):
+def _top_nnflow(landscape, module, data, tolerance=1e-8):
     from nnflow.engine.eigenvalues import extreme_eigenvalues
 
-    found = extreme_eigenvalues(landscape._product("hessian"), landscape.size, 0, TOP)
+    product = landscape._product("hessian")
+    found = extreme_eigenvalues(product, landscape.size, 0, TOP, tolerance=tolerance)
     return found.highest, found.products
 
 
 def _top_nnflow_to(landscape, module, data):
-    from nnflow.engine.landscape import Landscape
-
-    point = landscape.weights.numpy()
-    found = Landscape(landscape.objective).highest(point, TOP, tolerance=1e-3)
-    return found.values[0], found.products
+    return _top_nnflow(landscape, module, data, tolerance=1e-4)
 
 
 def _top_scipy(landscape, module, data, tolerance=1e-3):
@@ -220,7 +217,7 @@ def _density_eigenthings(landscape, module, data):
 
 TOPS = {
     "nnflow, residual 1e-8": _top_nnflow,
-    "nnflow, residual 1e-3": _top_nnflow_to,
+    "nnflow, residual 1e-4": _top_nnflow_to,
     "scipy eigsh, nnflow's product, tol 1e-3": _top_scipy,
     "scipy eigsh, nnflow's product, tol 3e-9": _top_scipy_sharp,
     "curvlinops and scipy eigsh": _top_curvlinops,

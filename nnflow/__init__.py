@@ -27,6 +27,7 @@ from nnflow.engine.newton import (
     levenberg_marquardt_step,
     newton_step,
 )
+from nnflow.engine.trust_region import trust_region_step
 from nnflow.interfaces import (
     Activation,
     Analysis,
@@ -161,5 +162,6 @@ __all__ = [
     "sealed",
     "share",
     "torch",
+    "trust_region_step",
     "weakened",
 ]

@@ -126,6 +126,20 @@ def inertia_of_ends(
     return index, nullity
 
 
+def index_bounds(
+    values: np.ndarray, zero: np.ndarray, floor: np.ndarray, modes: int
+) -> dict[str, np.ndarray]:
+    """`index_least` and `index_most`, (run,): between what the index must lie.
+
+    values: (run, count), some Ritz values of a matrix with `modes` rows, of both ends. At least as
+    many eigenvalues are negative, or positive, as Ritz values are (Cauchy). zero: (run, 1). floor:
+    (run,), what no eigenvalue is below, NaN where that is not known.
+    """
+    least = (values < -zero).sum(axis=1)
+    most = modes - (values > zero).sum(axis=1)
+    return {"index_least": least, "index_most": np.where(floor >= -zero[:, 0], 0, most)}
+
+
 OPEN = 9
 """A sign that is not known."""
 

@@ -16,6 +16,7 @@ from nnflow.engine.critical import (
     UNDETERMINED,
     critical_limit,
     indefinite,
+    index_bounds,
     inertia,
     inertia_of_ends,
     kinds,
@@ -192,7 +193,9 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
     undetermined."""
     objective, weights = ends.objective, ends.weights
     low, high = ends.settings.ends(objective.dimension)
-    values, residuals, vectors = ends_of_spectra(objective, weights, low, high, ends.tell)
+    values, residuals, vectors, floor = ends_of_spectra(
+        objective, weights, low, high, ends.tell, ends.settings.lanczos_steps
+    )
     lowest, highest = values[:, :low], values[:, low:]
     norm = np.fmax.reduce(np.abs(values), axis=1)
     known, along = torch.as_tensor(values).to(weights), torch.as_tensor(vectors).to(weights)
@@ -213,6 +216,7 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
         "max_eigenvalue": highest[:, -1] if high else missing,
         "eigenvalue": values,
         "residual": residuals,
+        **index_bounds(values, zero, floor, objective.dimension),
         "obstacle": obstacle,
         "unit": small_unit(norm),
     }

@@ -13,18 +13,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-Product = Callable[[np.ndarray], np.ndarray]
-
-BROKEN = 1e-12
-"""A new direction shorter than this, as a fraction of the norm seen so far, is rounding: the start
-vector lies in the space found, and the quadrature is exact."""
-
+from nnflow.engine.krylov import BROKEN, Product, orthogonalized
 
 MEMORY = 2 * 2**30
 """Bytes that the basis of one probe may take: 80 steps at 3·10⁶ weights."""
-AGAIN = 0.7
-"""A vector that orthogonalization leaves this part of is orthogonal to rounding; a shorter one is
-orthogonalized again (Daniel, Gragg, Kaufman & Stewart 1976)."""
 COPIES = 1e-9
 """Without a basis, nodes nearer to each other than this, as a fraction of the largest, are copies
 of one eigenvalue: those that have converged agree to rounding."""
@@ -65,17 +57,8 @@ def _orthogonalized(
     basis[0] = start
     diagonal, beside, scale = np.empty(steps), np.empty(steps), 0.0
     for step in range(steps):
-        image = product(basis[step])
-        diagonal[step] = basis[step] @ image
-        image = image - diagonal[step] * basis[step]
-        if step:
-            image = image - beside[step - 1] * basis[step - 1]
-        for _ in range(2):
-            before = np.linalg.norm(image)
-            image = image - basis[: step + 1].T @ (basis[: step + 1] @ image)
-            beside[step] = np.linalg.norm(image)
-            if beside[step] > AGAIN * before:
-                break
+        image, parts = orthogonalized(basis[: step + 1], product(basis[step]))
+        diagonal[step], beside[step] = parts[-1], np.linalg.norm(image)
         scale = max(scale, abs(diagonal[step]), beside[step])
         if step + 1 == steps or beside[step] <= BROKEN * scale:
             break

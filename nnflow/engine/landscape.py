@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
+from nnflow.engine.eigenvalues import Extremes, extreme_eigenvalues
 from nnflow.engine.lanczos import stochastic_density
 from nnflow.engine.objective import Objective, flatten, numpy_product
 from nnflow.engine.sharpness import Highest, highest
@@ -62,12 +63,18 @@ class Landscape:
         return self._objective.hessian_vector(at)(torch.as_tensor(vectors)).cpu().numpy()
 
     def highest(
-        self, weights: Points, count: int, start: np.ndarray | None = None, tolerance: float = 1e-4
+        self,
+        weights: Points,
+        count: int,
+        start: np.ndarray | None = None,
+        tolerance: float = 1e-4,
+        preconditioner: np.ndarray | None = None,
     ) -> Highest:
         """The `count` highest eigenvalues of the Hessian at each point, (point, count), descending,
         with residuals of at most `tolerance` times the largest and vectors (point, count, weight),
         all points at once. start: vectors near theirs, (point, vector, weight), such as those of
-        the points before; null: drawn."""
+        the points before; null: drawn. preconditioner: a positive diagonal P of each point, (point,
+        weight): eigenvalues are those of P^(−1/2)HP^(−1/2) then."""
         at = torch.as_tensor(self.flat(weights))
         drawn = np.random.default_rng(0).standard_normal((1, at.shape[1]))
         if start is None:
@@ -75,8 +82,18 @@ class Landscape:
             start = np.empty((len(at), 0, at.shape[1]))
         fresh = np.broadcast_to(drawn, (len(at), *drawn.shape))  # what the start has no part of
         vectors = torch.as_tensor(np.concatenate([start, fresh], axis=1))
-        found = highest(self._objective.hessian_vector(at), vectors, count, tolerance)
+        product = self._objective.hessian_vector(at)
+        if preconditioner is not None:
+            product = _between(product, torch.as_tensor(preconditioner).rsqrt())
+        found = highest(product, vectors, count, tolerance)
         return Highest(*(part.numpy() for part in found[:3]), found.products)
+
+    def ends(self, point: np.ndarray, lowest: int, highest: int, tolerance: float) -> Extremes:
+        """So many of the lowest and of the highest eigenvalues of the Hessian at one point,
+        (weight,), ascending, with residuals of at most `tolerance` times the largest, for networks
+        of any size."""
+        product = numpy_product(self._objective, torch.as_tensor(point)[None])
+        return extreme_eigenvalues(product, len(point), lowest, highest, tolerance=tolerance)
 
     def trace(self, point: np.ndarray, error: float, most: int, seed: int = 0) -> Trace:
         """The trace of the Hessian at one point, (weight,), by Hutch++, with its interval."""
@@ -154,6 +171,11 @@ class Landscape:
         size: int,
     ) -> np.ndarray:
         return _in_chunks(function, self.flat(weights), memory // size)
+
+
+def _between(product: Callable, scale: torch.Tensor) -> Callable:
+    """v ↦ s·H(s·v), entry by entry."""
+    return lambda vectors: scale * product(scale * vectors)
 
 
 def _in_chunks(

@@ -23,6 +23,7 @@ class Outcome:
     status, stopped_by: indices into STATUS and STOPPED_BY. restarts: how often the run
     began again with half the step. trace: {name: (run, trace_step, …)}, NaN after the end.
     kept: (run, kept_step, weight), the weights at the steps `kept_step`, NaN after the end.
+    preconditioner: the optimizer's there, of the same shape; empty where it has none.
     """
 
     weights: torch.Tensor
@@ -36,6 +37,7 @@ class Outcome:
     kept_step: np.ndarray
     kept: np.ndarray
     trace: dict[str, np.ndarray] = field(default_factory=dict)
+    preconditioner: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0)))
 
     @classmethod
     def empty(cls, initial: torch.Tensor, trace_step: np.ndarray, kept_step: np.ndarray) -> Outcome:

@@ -113,9 +113,7 @@ def _descend(
         if station in place_of:
             _record(running, outcome, at.rows, place_of[station], at.weights, look)
         if station in kept_at:
-            if kept_at[station] == 0:
-                outcome.kept[at.rows] = np.nan
-            outcome.kept[at.rows, kept_at[station]] = at.weights.detach().cpu().numpy()
+            _keep(outcome, optimizer, at, kept_at[station])
         ended = look.stopped_by != RUNNING
         if ended.any():
             gone = at.weights[_rows(ended)]
@@ -240,6 +238,21 @@ def _basin_margins(
         for at in [torch.as_tensor(some, device=weights.device)]
     ]
     return np.concatenate(margins)
+
+
+def _keep(outcome: Outcome, optimizer: Optimizer, at: Position, place: int) -> None:
+    """Keep the weights at a place among the kept steps, and the optimizer's preconditioner."""
+    if place == 0:
+        outcome.kept[at.rows] = np.nan
+    outcome.kept[at.rows, place] = at.weights.detach().cpu().numpy()
+    found = with_settings(optimizer, at.varied).preconditioner(at.state)
+    if found is None:
+        return
+    if outcome.preconditioner.size == 0:
+        outcome.preconditioner = np.full_like(outcome.kept, np.nan)
+    if place == 0:
+        outcome.preconditioner[at.rows] = np.nan
+    outcome.preconditioner[at.rows, place] = found.detach().cpu().numpy()
 
 
 def _record(

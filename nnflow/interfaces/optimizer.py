@@ -45,8 +45,13 @@ class Optimizer(Plugin):
 
     def stable_curvature(self) -> Any:
         """The largest curvature λ > 0 of a quadratic λw²/2 on which the steps do not grow: 2/α for
-        gradient descent. A number, (run,) where settings vary; None: there is none, or it is not
-        known."""
+        gradient descent. Where there is a preconditioner P, it is that of P^(−1/2)HP^(−1/2). A
+        number, (run,) where settings vary; None: there is none, or it is not known."""
+        return None
+
+    def preconditioner(self, state: State) -> torch.Tensor | None:
+        """The positive diagonal P that the last step was divided by, entry by entry, (run, weight);
+        None: there is none. It is kept beside the weights along trajectories."""
         return None
 
     def start(self, weights: torch.Tensor, scale: torch.Tensor) -> State:

@@ -29,6 +29,9 @@ class ObjectiveView(Protocol):
     def hessian(self, weights: torch.Tensor) -> torch.Tensor:
         """∇²L, (run, weight, weight)."""
 
+    def hessian_vector(self, weights: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """v ↦ ∇²L v for vectors (run, weight), without forming ∇²L."""
+
     def retract(self, weights: torch.Tensor) -> torch.Tensor:
         """Weights near the model's manifold or convex set onto it."""
 

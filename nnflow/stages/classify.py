@@ -136,6 +136,8 @@ def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:
         "gradient_norm": "Frobenius norm of the gradient",
         "distance": "distance moved by polishing",
         "index": "negative eigenvalues of the Hessian (-1: not determined)",
+        "index_least": "least index that the eigenvalues found leave open",
+        "index_most": "largest index that they leave open (0: by a probability of 1 - 1e-6)",
         "nullity": "zero eigenvalues of the Hessian (-1: not determined)",
         "min_eigenvalue": "lowest eigenvalue of the Hessian",
         "max_eigenvalue": "highest eigenvalue of the Hessian",

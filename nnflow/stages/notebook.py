@@ -23,7 +23,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
 from nnflow.base.settings import explain
 from nnflow.engine import landscape as points_landscape
-from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
+from nnflow.engine.eigenvalues import TOLERANCE, dense_eigenvalues, extreme_eigenvalues
 from nnflow.engine.gauss_newton import MATRICES
 from nnflow.engine.lanczos import stochastic_density
 from nnflow.engine.objective import Objective, make_objective, numpy_product
@@ -171,15 +171,25 @@ class Landscape:
         """Number of weights."""
         return self.weights.shape[1]
 
-    def spectrum(self, top: int = 10, bottom: int = 10, curvature: str = "hessian") -> xr.Dataset:
+    def spectrum(
+        self,
+        top: int = 10,
+        bottom: int = 10,
+        curvature: str = "hessian",
+        tolerance: float | None = None,
+    ) -> xr.Dataset:
         """The `bottom` lowest and `top` highest eigenvalues: `eigenvalue(mode)`, ascending,
         `residual(mode)`, ‖Hv − λv‖, and `converged(mode)`.
 
         curvature: of the `hessian`, the `gauss_newton` or the `fisher` matrix. From the whole
-        matrix where it has at most `classify.dense_up_to` rows (1000), by Lanczos above. Raises
-        UserError for more eigenvalues than there are, and where the loss has no such matrix.
+        matrix where it has at most `classify.dense_up_to` rows (1000), by Lanczos above. tolerance:
+        residual, as a fraction of the largest eigenvalue, at which Lanczos ends, after 2560
+        products at the latest; None: 1e-8, and more after 512 products.
+        Raises UserError for more eigenvalues than there are, and where the loss has no such matrix.
         """
         self._check_counts(top, bottom)
+        if tolerance is not None and not tolerance > 0:
+            raise UserError(f"spectrum: tolerance must be positive, got {tolerance}")
         matrix = self._matrix(curvature)
         if self._dense:
             whole = self._curved(curvature).hessian(self.weights).double()
@@ -189,12 +199,15 @@ class Landscape:
             keep = np.r_[: min(bottom, len(values)), max(bottom, len(values) - top) : len(values)]
             values, residuals = values[keep], residuals[keep]
         else:
-            ends = extreme_eigenvalues(self._product(curvature), self.size, bottom, top)
+            product = self._product(curvature)
+            ends = extreme_eigenvalues(product, self.size, bottom, top, tolerance=tolerance)
             values = np.concatenate([ends.lowest, ends.highest])
             residuals = np.concatenate([ends.lowest_residual, ends.highest_residual])
-            norm = np.abs(values).max()
-            keep, products = np.r_[:bottom, self.size - top : self.size], ends.products
-        return spectrum_dataset(keep, values, residuals, norm, products, matrix)
+            keep = np.r_[:bottom, self.size - top : self.size]
+            norm, products = ends.norm, ends.products
+        return spectrum_dataset(
+            keep, values, residuals, (norm, tolerance or TOLERANCE), products, matrix
+        )
 
     def density(
         self, steps: int = 80, probes: int = 10, seed: int = 0, curvature: str = "hessian"

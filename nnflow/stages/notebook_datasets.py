@@ -7,7 +7,6 @@ import xarray as xr
 
 from nnflow.base.statistics import CONFIDENCE as BAND
 from nnflow.engine import density as densities
-from nnflow.engine.eigenvalues import TOLERANCE
 from nnflow.engine.trace import CONFIDENCE, Trace
 
 GRID = 401
@@ -21,19 +20,21 @@ def spectrum_dataset(
     modes: np.ndarray,
     values: np.ndarray,
     residuals: np.ndarray,
-    norm: float,
+    converged: tuple[float, float],
     products: int,
     matrix: str,
 ) -> xr.Dataset:
-    """Eigenvalues with residuals, (mode,). norm: of the matrix, which tells what is converged.
-    matrix: what they are eigenvalues of, in words."""
+    """Eigenvalues with residuals, (mode,). converged: the norm of the matrix, and the fraction of
+    it up to which a residual counts as converged. matrix: what they are eigenvalues of, in
+    words."""
+    norm, tolerance = converged
     text = "norm of Hv - lambda v: its error is at most this"
     variables = {
         "eigenvalue": (values, {"long_name": f"eigenvalue of the {matrix}", "units": UNITS}),
         "residual": (residuals, {"long_name": text, "units": UNITS}),
         "converged": (
-            residuals <= TOLERANCE * norm,
-            {"long_name": f"residual at most {TOLERANCE:g} of the largest magnitude"},
+            residuals <= tolerance * norm,
+            {"long_name": f"residual at most {tolerance:g} of the largest magnitude"},
         ),
     }
     return xr.Dataset(

@@ -197,4 +197,8 @@ def _dataset(settings: ConfigurationSettings, run_slice: RunSlice, outcome: Outc
         variables |= kept_from_flat(settings.model, outcome.kept)
         text = {"long_name": "steps at which weights are kept", "units": "1"}
         coordinates["kept_step"] = ("kept_step", outcome.kept_step, text)
+        if outcome.preconditioner.size:
+            axes = ("run", "kept_step", "flat_weight")
+            text = {"long_name": "preconditioner of the optimizer, weight by weight"}
+            variables["preconditioner"] = (axes, outcome.preconditioner, text)
     return xr.Dataset(variables, coordinates)

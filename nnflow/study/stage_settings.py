@@ -86,6 +86,11 @@ class Classify(Settings):
     """The same for each end apart; `{highest: 5}` asks for the upper end alone. null: as
     `extreme_eigenvalues` says."""
 
+    lanczos_steps: NonNegativeInt = 0
+    """Matrix-free, the least number of Lanczos steps. `index_least` and `index_most` tell between
+    what the index must lie; to know that nothing lies below the lowest eigenvalue found takes some
+    hundred."""
+
     def ends(self, size: int) -> tuple[int, int]:
         """How many of the lowest and of the highest eigenvalues are computed matrix-free, of a
         model with `size` weights."""

@@ -96,7 +96,7 @@ def short(key: str, parameters: dict[str, Any]) -> str:
 def label(parameters: dict[str, Any]) -> str:
     """A configuration's name, `k=6,n=6`, from letters that paths and netCDF groups bear; 1 and
     1.0 are one number. A plugin with its settings is called by its name alone:
-    `optimizer=newton`."""
+    `optimizer=newton`. What varies within a configuration does not name it."""
 
     def text(value: Any) -> str:
         if isinstance(value, list):
@@ -105,5 +105,6 @@ def label(parameters: dict[str, Any]) -> str:
             return text(value["name"])
         return _UNSAFE.sub("-", str(one_spelling(value)))
 
-    pairs = (f"{short(key, parameters)}={text(value)}" for key, value in parameters.items())
+    named = {key: value for key, value in parameters.items() if key != "vary"}
+    pairs = (f"{short(key, named)}={text(value)}" for key, value in named.items())
     return ",".join(pairs) or "all"

@@ -34,7 +34,7 @@ RESERVED = {
     "kept_step", "distance", "kind", "index", "nullity", "min_eigenvalue", "max_eigenvalue",
     "zero_range", "is_global", "family", "eigenvalue", "residual", "dense_eigenvalue", "count",
     "mode", "invariant", "start", "obstacle", "sensitive", "straight", "joined",
-    "valley", "landmark", "mark",
+    "valley", "landmark", "mark", "preconditioner",
 }  # fmt: skip
 """Names that the datasets give to other things than weights and varied settings."""
 

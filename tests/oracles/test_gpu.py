@@ -5,8 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from networks import problem
 from studies import complete
 
+from nnflow.engine.eigenvalues import extreme_eigenvalues
+from nnflow.engine.lanczos import stochastic_density
+from nnflow.engine.objective import numpy_product
+from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
 RUNS = 50
@@ -40,3 +45,21 @@ def test_a_gpu_finds_what_the_cpu_finds(name, root, tmp_path):
         same = ends[0]["kind"].values == ends[1]["kind"].values
         same &= np.abs(ends[0]["loss"].values - ends[1]["loss"].values) < 1e-9
         assert same.mean() >= ALIKE
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_curvature_and_the_trust_region_on_a_gpu_are_those_on_the_cpu():
+    objective, weights = problem(widths=[5, 8, 3])
+    found = []
+    for device in ("cpu", "cuda"):
+        data = {name: array.to(device) for name, array in objective.data.items()}
+        here, at = dataclasses.replace(objective, data=data), weights.to(device)
+        plugin = registry().get("optimizers", "trust_region")()
+        state = plugin.start(at, torch.ones_like(at[:, 0]))
+        moved, _ = plugin.step(here, at, state)
+        product = numpy_product(here.take(np.array([0])), at[:1])
+        ends = extreme_eigenvalues(product, at.shape[1], 2, 3)
+        nodes, shares = stochastic_density(product, at.shape[1], 10, 2)
+        found.append((ends.lowest, ends.highest, nodes, shares, moved.cpu().numpy()))
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_allclose(second, first, rtol=1e-8, atol=1e-10)

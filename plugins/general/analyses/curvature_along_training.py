@@ -22,8 +22,9 @@ class CurvatureAlongTraining(Analysis):
 
     Each point's eigenvectors begin the search at the next one. `limit` is the curvature at which
     the optimizer's steps begin to grow on a quadratic, 2/α for gradient descent; ratios are the
-    sharpness in limits. Means over runs are taken over the settings that vary first, so that the
-    Student intervals (99 %) are over starts, which are independent.
+    sharpness in limits. Where the optimizer has a preconditioner P, all of this is that of
+    P^(−1/2)HP^(−1/2), from the first step on. Means over runs are taken over the settings that vary
+    first, so that the Student intervals (99 %) are over starts, which are independent.
     """
 
     needs = ("training", "objective")
@@ -32,7 +33,7 @@ class CurvatureAlongTraining(Analysis):
         "settled_ratio": "mean sharpness over the last part of training, in limits",
         "settled_lowest": "lowest sharpness of a run's last part, its mean over time, in limits",
         "settled_highest": "highest sharpness of a run's last part, its mean over time, in limits",
-        "unreached": "runs whose sharpness stays below the limit",
+        "unreached": "runs whose sharpness is below the limit over all of the last part",
         "runs": "runs",
         "loss_ratio": "largest ratio of a run's last loss to its loss where it reached the limit",
         "largest_residual": "largest residual of a sharpness, relative to it",
@@ -66,12 +67,15 @@ class CurvatureAlongTraining(Analysis):
         values, residuals = np.full(shape, np.nan), np.full(shape, np.nan)
         traces = np.full((3, *ways.shape[:2]), np.nan)
         near = np.zeros((len(ways), 0, ways.shape[2]))
+        scaled = trained["preconditioner"].values if "preconditioner" in trained else None
+        known = np.isfinite(ways if scaled is None else ways + scaled).all(axis=2)
         for place in range(len(steps)):
-            rows = np.flatnonzero(np.isfinite(ways[:, place]).all(axis=1))
+            rows = np.flatnonzero(known[:, place])
             if not len(rows):
                 continue
             start = near[rows] if near.shape[1] else None
-            found = loss.highest(ways[rows, place], self.count, start, self.tolerance)
+            by = None if scaled is None else scaled[rows, place]
+            found = loss.highest(ways[rows, place], self.count, start, self.tolerance, by)
             values[rows, place], residuals[rows, place] = found.values, found.residuals
             if not near.shape[1]:
                 near = np.zeros((len(ways), self.count, ways.shape[2]))
@@ -82,11 +86,12 @@ class CurvatureAlongTraining(Analysis):
             results.progress(place + 1, len(steps), f"steps · {configuration.label}")
         limit = _limits(configuration, len(ways))
         units = {"units": "loss per squared weight"}
+        of = "Hessian" if scaled is None else "preconditioned Hessian"
         variables = {
             "eigenvalue": (
                 ("run", "kept_step", "mode"),
                 values,
-                {"long_name": "highest eigenvalues of the Hessian, descending", **units},
+                {"long_name": f"highest eigenvalues of the {of}, descending", **units},
             ),
             "residual": (
                 ("run", "kept_step", "mode"),
@@ -118,11 +123,12 @@ class CurvatureAlongTraining(Analysis):
         ended = np.isfinite(sharp) * steps
         last = steps >= (1 - self.settled) * ended.max(axis=1, keepdims=True)
         settled = np.nanmean(np.where(last, ratios, np.nan), axis=1)
-        reached = np.nanmax(ratios, axis=1) >= REACHED
+        reached = np.nanmax(np.where(last, ratios, np.nan), axis=1) >= REACHED
         starts = part["start"].values if "start" in part else np.arange(len(sharp))
+        first = np.isfinite(ratios).any(axis=0).argmax()
         return {
             **known,
-            "start_ratio": mean(_by_start(ratios[:, 0], starts)),
+            "start_ratio": mean(_by_start(ratios[:, first], starts)),
             "settled_ratio": mean(_by_start(settled, starts)),
             "settled_lowest": float(settled.min()),
             "settled_highest": float(settled.max()),

@@ -73,15 +73,17 @@ class OutlierEigenvalues(Analysis):
         wrong, total = np.empty_like(highest), np.empty(highest.shape[:2])
         shape = (*highest.shape[:2], self.probes, min(self.steps, ways.shape[2]))
         nodes, weights = np.empty(shape), np.empty(shape)
-        near = None
         for time, place in enumerate(places):
-            found = loss.highest(ways[:, place], count, near, self.tolerance)
-            highest[:, time], wrong[:, time], near = found.values, found.residuals, found.vectors
             for run in range(len(ways)):
+                found = loss.ends(ways[run, place], 0, count, self.tolerance)
+                highest[run, time] = found.highest[::-1]
+                wrong[run, time] = found.highest_residual[::-1]
                 numbers = loss.density(ways[run, place], self.steps, self.probes)
                 nodes[run, time], weights[run, time] = numbers
                 total[run, time] = ways.shape[2] * np.nansum(numbers[0] * numbers[1]) / self.probes
-            results.progress(time + 1, len(TIMES), f"times · {configuration.label}")
+                done = time * len(ways) + run + 1
+                of = len(TIMES) * len(ways)
+                results.progress(done, of, f"points · {configuration.label}")
         facts = {
             "classes": classes,
             "weights": ways.shape[2],

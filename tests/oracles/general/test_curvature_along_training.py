@@ -47,6 +47,25 @@ class Bowl:
             return np.tile(np.arange(count), (1, 1))
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_a_preconditioned_limit_is_that_of_the_preconditioned_curvature(momentum):
+    """Where ε is large the preconditioner is ε, and the limit 2(1 + β)/(1 − β)/α: 38/α for 0.9."""
+    adam = registry().get("optimizers", "adam")(
+        rate=0.3, momentum=momentum, memory=0.9, epsilon=1e3
+    )
+    limit = adam.stable_curvature()
+    assert limit == pytest.approx((38 if momentum else 2) / 0.3)
+    for factor, grows in ((0.98, False), (1.02, True)):
+        weights = torch.full((1, 1), 1e-25, dtype=torch.float64)
+        state = adam.start(weights, torch.ones(1, dtype=torch.float64))
+        size = []  # the first steps grow: the preconditioner begins with 1 − β of itself
+        for _ in range(500):
+            weights, state = adam.step(Bowl(1e3 * factor * limit), weights, state)
+            size.append(abs(float(weights)))
+        assert grows or float(adam.preconditioner(state)) == pytest.approx(1e3, rel=1e-3)
+        assert (max(size[-50:]) > max(size[200:250])) == grows
+
+
 @pytest.mark.parametrize("name", [*LIMITED, "sgd"])
 def test_below_its_limit_an_optimizer_converges_and_above_it_does_not(name):
     settings = LIMITED.get(name, {"rate": 0.3, "momentum": 0.6, "minibatch": 4})
@@ -85,7 +104,7 @@ def ways(objective, weights, scales):
 class Trained(Handmade):
     """Three runs, of two rates, on the way; the third one ended early."""
 
-    def __init__(self, optimizer="gradient_descent", kept=True):
+    def __init__(self, optimizer="gradient_descent", kept=True, preconditioner=None):
         objective, weights = problem(widths=[5, 4, 3])
         scales = [[0.5, 1.0, 1.5, 2.0], [0.4, 0.8, 1.2, 1.6], [1.0, 2.0, np.nan, np.nan]]
         self.points = weights[:, None].numpy() * np.array(scales)[:, :, None]
@@ -105,6 +124,9 @@ class Trained(Handmade):
                 "start": ("run", [0, 1, 0]),
             },
         )
+        if preconditioner is not None:
+            axes = ("run", "kept_step", "flat_weight")
+            trained["preconditioner"] = (axes, preconditioner)
         super().__init__(
             {"all": {"model": objective.model, "optimizer": plugin(**settings)}},
             {"training": {"all": trained}},
@@ -135,6 +157,9 @@ def test_columns_are_those_of_dense_hessians():
             there = {0: 0, 10: 1, 20: 2, 40: 3}[step]
             losses = [[9.0, 8, 7, 4], [9, 9, 9, 3], [5, 4, 4, 4]][run]
             falls.append(last / losses[there])
+    late = np.array(
+        [np.nanmax(part) >= 0.99 for part in (ratios[0, 2:], ratios[1, 2:], ratios[2, 1:])]
+    )
     assert reached.sum() > 0
     dataset = assert_columns(
         plugin,
@@ -144,7 +169,7 @@ def test_columns_are_those_of_dense_hessians():
             "settled_ratio": [mean(by_start[1])],
             "settled_lowest": [settled.min()],
             "settled_highest": [settled.max()],
-            "unreached": [(~reached).sum()],
+            "unreached": [(~late).sum()],
             "runs": [3],
             "loss_ratio": [max(falls)],
             "largest_residual": [pytest.approx(0, abs=1e-8)],
@@ -169,6 +194,25 @@ def test_the_largest_residual_is_that_of_the_highest_eigenvalues():
     )
     found = analysis("curvature_along_training")._summary(part, None)
     assert found == {"runs": 1, "largest_residual": pytest.approx(0.15)}
+
+
+def test_with_a_preconditioner_they_are_those_of_the_preconditioned_hessian():
+    plain = Trained()
+    scales = np.random.default_rng(0).uniform(0.5, 4, plain.points.shape)
+    scales[:, 0] = np.nan  # before the first step
+    results = Trained(preconditioner=scales)
+    found = analysis("curvature_along_training", tolerance=1e-9).compute(results)
+    assert np.isnan(found["eigenvalue"][0, :, 0]).all()
+    ratios = np.full(3, np.nan)
+    for run in range(3):
+        hessian = results.dense.hessian(results.points[run, 1])[0]
+        root = scales[run, 1] ** -0.5
+        exact = np.linalg.eigvalsh(root[:, None] * hessian * root)[::-1][:2]
+        np.testing.assert_allclose(found["eigenvalue"][0, run, 1], exact, rtol=1e-9)
+        ratios[run] = exact[0] * [5, 6, 7][run] / 2
+    expected = mean(np.array([ratios[[0, 2]].mean(), ratios[1]]))[0]
+    assert float(found["start_ratio"][0]) == pytest.approx(expected)
+    assert "preconditioned" in found["eigenvalue"].attrs["long_name"]
 
 
 def test_an_optimizer_without_a_limit_has_no_ratios():

@@ -87,7 +87,18 @@ def newton(w, rate):
         yield w
 
 
-LOOPS = [gradient_descent, heavy_ball, delayed_momentum, nesterov, newton]
+def adam(w, rate):
+    mean, square, step = np.zeros_like(w), np.zeros_like(w), 0
+    while True:
+        step += 1
+        mean = MOMENTUM * mean + (1 - MOMENTUM) * slope(w)
+        square = 0.999 * square + 0.001 * slope(w) ** 2
+        root = np.sqrt(square / (1 - 0.999**step)) + 1e-8
+        w = w - rate * mean / (1 - MOMENTUM**step) / root
+        yield w
+
+
+LOOPS = [gradient_descent, heavy_ball, delayed_momentum, nesterov, newton, adam]
 
 
 @pytest.mark.parametrize("loop", LOOPS, ids=lambda loop: loop.__name__)
@@ -110,6 +121,7 @@ NAMES = {
         "rate": RATE, "radius": 0.1, "gradient_threshold": 0.5, "loss_threshold": 1e-3,
         "waiting_time": 5,
     },
+    "trust_region": {"radius": 0.3},
 }  # fmt: skip
 
 
@@ -226,3 +238,67 @@ def test_newton_step_is_capped():
         whole[1, 0] - whole[0, 0]
     ).norm()
     assert float(turned.norm()) < 1e-14
+
+
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_adam_is_that_of_torch(momentum):
+    """RMSProp of torch starts with a bias, which leaves Adam without momentum for it."""
+    problem, weights = objective(Quartic(), 1), first_weights(1)
+    plugin = optimizer("adam", rate=RATE, momentum=momentum, memory=0.9, epsilon=1e-3)
+    path = follow(plugin, problem, weights, STEPS)
+    there = torch.nn.Parameter(weights.clone())
+    known = torch.optim.Adam([there], lr=RATE, betas=(momentum, 0.9), eps=1e-3)
+    for step in range(STEPS):
+        known.zero_grad()
+        there.grad = problem.gradient(there.detach())
+        known.step()
+        torch.testing.assert_close(path[step + 1], there.detach(), rtol=1e-11, atol=1e-13)
+
+
+def test_a_preconditioner_is_what_the_step_was_divided_by():
+    problem, weights = objective(Quartic(), 4), first_weights(4)
+    plugin = optimizer("adam", rate=RATE, momentum=MOMENTUM)
+    state = plugin.start(weights, torch.ones(4).double())
+    assert torch.isnan(plugin.preconditioner(state)).all()
+    for _ in range(3):
+        moved, state = plugin.step(problem, weights, state)
+        divided = RATE * state["mean"] / (weights - moved)
+        torch.testing.assert_close(plugin.preconditioner(state), divided, rtol=1e-9, atol=0)
+        weights = moved
+    assert optimizer("gradient_descent", rate=1).preconditioner({}) is None
+
+
+def test_adam_stays_where_gradients_vanish():
+    class Blind(Quartic):
+        def loss(self, weights, data):
+            return weights["w"][:, 0].square()
+
+    plugin = optimizer("adam", rate=RATE, epsilon=0)
+    moved = follow(plugin, objective(Blind(), 2), first_weights(2), 3)
+    assert torch.equal(moved[-1][:, 1:], moved[0][:, 1:]) and torch.isfinite(moved).all()
+
+
+def test_a_trust_region_leaves_saddles_for_minima_which_it_meets_to_rounding():
+    """The first run begins on the stable manifold of the saddle, but for rounding."""
+    weights = torch.tensor([[0.7, 1e-9], [-1.0, 1.2], [2.0, -0.9], [9.0, 5.0]], dtype=torch.float64)
+    problem = objective(StrictSaddle(), 4)
+    path = follow(optimizer("trust_region", radius=0.5), problem, weights, 60)
+    losses = torch.stack([problem.loss(at) for at in path])
+    assert (losses.diff(dim=0) <= 1e-15).all()
+    assert problem.gradient(path[-1]).norm(dim=1).max() < 1e-14
+    np.testing.assert_allclose(path[-1].abs().numpy(), [[0, 1]] * 4, atol=1e-14)
+
+
+def test_a_step_that_does_not_lower_the_loss_is_not_taken():
+    class Wall(Quartic):
+        """A quadratic with a wall that its curvature at 0 does not foretell."""
+
+        def loss(self, weights, data):
+            x = weights["w"][:, 0]
+            return (x - 1).square() + 1e6 * (x - 0.5).relu().square()
+
+    start = torch.zeros(1, 3).double()
+    plugin = optimizer("trust_region", radius=4.0)
+    state = plugin.start(start, torch.ones(1).double())
+    moved, after = plugin.step(objective(Wall(), 1), start, state)
+    assert torch.equal(moved, start) and float(after["radius"]) == pytest.approx(0.25)

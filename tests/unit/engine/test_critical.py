@@ -17,6 +17,7 @@ from nnflow.engine.critical import (
     check_infimum,
     critical_limit,
     indefinite,
+    index_bounds,
     inertia,
     inertia_of_ends,
     is_global,
@@ -206,3 +207,15 @@ def test_a_loss_below_the_infimum_is_an_error():
     check_infimum(np.array([1e6 - 1e-4]), 1e6, runs[:1], "bowl")
     with pytest.raises(UserError, match=r"model 'bowl': run 6 has the loss -3, below .* infimum 0"):
         check_infimum(np.array([1.0, -2.0, -3.0]), 0.0, runs, "bowl")
+
+
+def test_an_index_lies_between_what_ritz_values_leave_open():
+    """Two negative and three positive ones seen of ten; the floor decides the rest only where
+    nothing can be below zero."""
+    values = np.array([[-2.0, -1.0, 3.0, 4.0, 5.0], [1e-12, 2.0, 3.0, 4.0, 5.0]])
+    zero = np.full((2, 1), 1e-9)
+    open_ = index_bounds(values, zero, np.array([-2.1, -1e-6]), 10)
+    np.testing.assert_array_equal(open_["index_least"], [2, 0])
+    np.testing.assert_array_equal(open_["index_most"], [7, 6])
+    sure = index_bounds(values, zero, np.array([np.nan, -1e-10]), 10)
+    np.testing.assert_array_equal(sure["index_most"], [7, 0])

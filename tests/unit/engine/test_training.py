@@ -172,3 +172,31 @@ def test_going_on_from_any_position_gives_the_same_bits(name):
         for group, arrays in whole.groups().items():
             for each, values in arrays.items():
                 assert again.groups()[group][each].tobytes() == values.tobytes(), each
+
+
+def test_preconditioners_are_kept_beside_the_weights_and_over_interruptions():
+    """Adam's, which are those of its state at that step; NaN before the first one."""
+    objective = objective_of(Quadratic(eigenvalues=[1.0, 3.0]), 3)
+    initial, stop = normal_weights(3, 2), Stop(steps=20, gradient_norm=None, check_every=5)
+    optimizer, trace = registry().get("optimizers", "adam")(rate=0.01), Trace(weights=3)
+    saved = []
+
+    def save(position):
+        groups = position.groups()
+        saved.append({g: {n: a.copy() for n, a in groups[g].items()} for g in groups})
+
+    outcome = train(objective, optimizer, initial, stop, trace, save=save)
+    assert np.isnan(outcome.preconditioner[:, 0]).all()
+    weights, state = initial, optimizer.start(initial, torch.ones(3).double())
+    for step in range(1, 21):
+        weights, state = optimizer.step(objective, weights, state)
+        if step in outcome.kept_step:
+            place = list(outcome.kept_step).index(step)
+            expected = optimizer.preconditioner(state).numpy()
+            np.testing.assert_array_equal(outcome.preconditioner[:, place], expected)
+    for groups in saved[::2]:
+        position = Position.from_groups(groups, torch.device("cpu"))
+        again = train(objective, optimizer, initial, stop, trace, resumed=position)
+        np.testing.assert_array_equal(again.preconditioner, outcome.preconditioner)
+    plain = train(objective, Descent(), initial, stop, trace)
+    assert plain.preconditioner.size == 0

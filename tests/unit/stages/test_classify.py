@@ -30,7 +30,7 @@ runs: 12
 stop: {steps: 4000, check_every: 100}
 trace: {points_per_decade: 1}
 """
-COUNTS = ("index", "nullity", "cells", "active")
+COUNTS = ("index", "index_least", "index_most", "nullity", "cells", "active")
 
 
 def loaded(tmp_path, text):
