@@ -48,14 +48,10 @@ def _energies(axis, field, sizes) -> None:
     axis.plot(time, limit, "k-", lw=2)
     late = time > 4
     axis.plot(time[late], 1.5 * limit[-1] * (time[late] / time[-1]) ** (-2 / 3), "k-", lw=0.7)
-    middle = int(np.searchsorted(time, 10))
-    height = 1.5 * limit[-1] * (time[middle] / time[-1]) ** (-2 / 3)
-    axis.annotate(
-        "t$^{−2/3}$", (time[middle], height), (4, 2), textcoords="offset points", fontsize=7
-    )
-    axis.annotate(
-        "Λ = ∞", (time[middle], limit[middle]), (-32, -4), textcoords="offset points", fontsize=7
-    )
+    for text, height in (("t$^{−2/3}$", 1.5 * limit[-1]), ("Λ = ∞", limit[-1])):
+        axis.annotate(
+            text, (time[-1], height), (3, 0), textcoords="offset points", fontsize=7, va="center"
+        )
     for place, size in enumerate(sizes):
         there = field["trace_time"].values[place] > 0.25
         energy = field["energy_at"].values[place] - THRESHOLD
@@ -64,7 +60,7 @@ def _energies(axis, field, sizes) -> None:
             mfc="none", ls=("--", "-.", ":", "--")[place], lw=0.8, color=f"C{place}",
             label=f"Λ = {size}",
         )  # fmt: skip
-    axis.set(xscale="log", yscale="log")
+    axis.set(xscale="log", yscale="log", xlim=(time[0], 5 * time[-1]))
     axis.legend(fontsize=7, loc="lower left", frameon=False)
     axis.tick_params(labelsize=7)
     axis.set_xlabel("time", fontsize=8)

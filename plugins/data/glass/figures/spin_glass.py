@@ -78,9 +78,9 @@ def _histograms(axis, results) -> None:
 def _sizes(axis, found) -> None:
     sizes = found["spins"].values
     texts = {
-        "softest": ("lowest eigenvalue", 8),
-        "above_edge": ("mean above −E$_∞$", 8),
-        "spread": ("standard deviation", -16),
+        "softest": ("lowest\neigenvalue", 8),
+        "above_edge": ("mean above\n−E$_∞$", 6),
+        "spread": ("standard\ndeviation", -24),
     }
     for place, (name, (text, shift)) in enumerate(texts.items()):
         value, low, high = (found[f"{name}{end}"].values for end in ("", "_low", "_high"))
@@ -91,7 +91,7 @@ def _sizes(axis, found) -> None:
             capsize=2, color=f"C{place}",
         )  # fmt: skip
         axis.annotate(
-            text, np.sqrt([sizes[0] * sizes[1], value[0] * value[1]]), (-26, shift),
+            text, np.sqrt([sizes[0] * sizes[1], value[0] * value[1]]), (-19, shift),
             textcoords="offset points", fontsize=7, color=f"C{place}",
         )  # fmt: skip
     axis.set(xscale="log", yscale="log")
