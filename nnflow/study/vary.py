@@ -185,8 +185,10 @@ def _first(numbers: Any) -> Any:
 
 
 def _varies(part: str, name: Any) -> tuple[str, ...]:
-    """The settings of a plugin that may vary; none where there is no such plugin."""
+    """The settings of a plugin that may vary; none where there is no such plugin, or no name."""
+    if part not in PARTS or not isinstance(name, str):
+        return ()
     try:
-        return look_up(PARTS[part], name).varies if part in PARTS else ()
+        return look_up(PARTS[part], name).varies
     except UserError:
         return ()

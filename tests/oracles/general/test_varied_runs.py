@@ -42,6 +42,8 @@ OPTIMIZERS = {
     "heavy_ball": {"rate": 0.05, "momentum": 0.5},
     "nesterov": {"rate": 0.05, "momentum": 0.5},
     "delayed_momentum": {"rate": 0.05, "momentum": 0.3},
+    "adam": {"rate": 0.05, "momentum": 0.5, "memory": 0.9, "epsilon": 0.2},
+    "trust_region": {"radius": 0.1, "forcing": 0.1},
     "newton": {"rate": 0.5, "longest_step": 0.1, "singular_below": 1e-9},
     "levenberg_marquardt": {"damping": 1.0},
     "gradient_flow": {"interval": 0.1, "relative_error": 1e-9, "absolute_error": 1e-9},
@@ -74,7 +76,7 @@ VALUES = {
     "step_size": [0.1, 1.0], "smoothness": [1.0, 5.0],
     "variance": [0.5, 2.0], "bias_variance": [0.1, 0.3], "noise": [0.0, 0.3],
     "lower": [-1.0, 0.5], "upper": [1.0, 2.0], "length": [0.05, 0.2], "ratio": [0.9, 0.99],
-    "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
+    "memory": [0.5, 0.99], "forcing": [0.1, 0.5], "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
 }  # fmt: skip
 DATA = {
     "dataset": {"name": "gaussian", "samples": 20, "dimension": 2},

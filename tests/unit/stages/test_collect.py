@@ -124,7 +124,7 @@ def test_what_is_to_be_known_of_families_is_told(monkeypatch):
     monkeypatch.setattr(collect, "rows", lambda pieces, names: [("all", ends)])
     monkeypatch.setattr(collect, "_dataset", lambda found: found)
     study = SimpleNamespace(configurations=[CONFIGURATION])
-    job = SimpleNamespace(study=study, reporter=SimpleNamespace(line=told.append))
+    job = SimpleNamespace(study=study, reporter=SimpleNamespace(line=told.append, note=told.append))
     ((label, columns),) = collect._families(job, {})
     assert (label, told) == ("all", ["all: families that depend on classify.zero_below: 0"])
     assert set(columns) == {"index", "nullity", "kind", "family", "joined", "sensitive"}

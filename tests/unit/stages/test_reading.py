@@ -14,7 +14,7 @@ def job(tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     monkeypatch.chdir(tmp_path / "project")
     told = []
-    reporter = SimpleNamespace(line=told.append)
+    reporter = SimpleNamespace(line=told.append, note=told.append)
     results = tmp_path / "project/results"
     return SimpleNamespace(data=tmp_path / "data", results=results, reporter=reporter, told=told)
 

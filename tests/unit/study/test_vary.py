@@ -74,6 +74,17 @@ vary:
     assert settings.model.epsilon == 0.1
 
 
+def test_a_name_that_is_no_text_is_a_mistake_like_others(tmp_path):
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "title: t\nmodel: {name: [toy_valley]}\ninitializer: normal\n"
+        "optimizer: {name: gradient_descent, rate: 0.1}\nvary: {model.epsilon: [0.1, 0.2]}\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(UserError, match="model: expected a plugin's name"):
+        load_study(file)
+
+
 def test_rules_between_settings_hold_for_all_numbers(tmp_path):
     """Each with each: here a step size and a smoothness, which exclude one another."""
     text = STUDY.replace(

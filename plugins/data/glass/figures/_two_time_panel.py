@@ -1,0 +1,23 @@
+"""A panel of displacements between two times."""
+
+from __future__ import annotations
+
+import numpy as np
+
+LINES = ("-", "--", ":")
+MARKERS = "o^s"
+
+
+def curves(axis, found, place: int, unit: float = 1.0) -> None:
+    """Displacement against the lag, a line for each waiting time; unit: time of a step."""
+    for number, wait in enumerate(found["waiting"].values):
+        values = found["curve"].values[place, number]
+        seen = np.flatnonzero(np.isfinite(values) & (values > 0))
+        lags = unit * found["lag"].values
+        axis.plot(
+            lags[seen], values[seen], LINES[number] + MARKERS[number], ms=3, lw=1, mfc="none",
+            markevery=3, color=f"C{number}", label=f"$t_w$ = {wait * unit:.3g}",
+        )  # fmt: skip
+    axis.set(xscale="log", yscale="log")
+    axis.legend(fontsize=7, loc="lower right", frameon=False)
+    axis.tick_params(labelsize=7)

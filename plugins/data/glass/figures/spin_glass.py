@@ -1,0 +1,131 @@
+"""Energies of minima against the size of the spin glass, and the index of critical points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import nnflow
+from nnflow import Figure
+
+from .._levels import EDGE, lowest, negative_share
+
+MARKERS = "o^sDv"
+
+
+class SpinGlass(Figure):
+    """(a) Energies per spin of the minima that descent reaches, over all disorders, one row for
+    each Λ; one row more for one disorder of the largest. (b) Their mean less −E_∞, their standard
+    deviation for one disorder, and the lowest eigenvalue of their Hessians; bars: 99 % intervals
+    of means over disorders. (c) Critical points of all indices: share of negative eigenvalues
+    against energy, and that of a semicircle of radius 2√6 around −3u (line). (a) after Choromanska
+    et al. 2015, Fig. 3."""
+
+    needs = ("spin_glass", "saddle_index", "critical_points")
+
+    def draw(self, results):
+        import matplotlib.pyplot as plt
+
+        found = results["spin_glass"]
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.7), width_ratios=[1.1, 1, 1])
+        _histograms(axes[0], results)
+        _sizes(axes[1], found)
+        _index(axes[2], results["saddle_index"], found["spins"].values)
+        for axis in axes:
+            axis.tick_params(labelsize=7)
+        first, last = (found.isel(configuration=place) for place in (0, -1))
+        figure.suptitle(
+            f"From Λ = {int(first['spins'])} to {int(last['spins'])} minima come nearer to −E$_∞$:"
+            f" from {float(first['above_edge']):.2f} to {float(last['above_edge']):.2f} above it",
+            fontsize=9,
+        )
+        return figure
+
+
+def _histograms(axis, results) -> None:
+    """Rows of histograms, the smallest glass at the bottom."""
+    edges = np.arange(-1.76, -0.9, 0.02)
+    rows = []
+    for configuration, critical in results.each("critical_points"):
+        energies = critical["loss"].values
+        rows.append((f"Λ = {configuration.settings.model.size}", energies))
+    if "disorder" in critical.coords:
+        numbers = critical["disorder"].values
+        rows.append(("one disorder of them", energies[numbers == numbers[0]]))
+    for place, (text, energies) in enumerate(rows):
+        counts, _ = np.histogram(np.clip(energies, edges[0], edges[-1] - 1e-9), edges)
+        axis.stairs(
+            place + 0.85 * counts / counts.max(), edges, baseline=place, fill=True,
+            color="C0" if text.startswith("Λ") else "0.5", alpha=0.5 + 0.5 * (place % 2),
+        )  # fmt: skip
+        axis.annotate(
+            text, (0.98, place + 0.55), fontsize=7, ha="right", va="center",
+            xycoords=axis.get_yaxis_transform(),
+        )  # fmt: skip
+    for level, style, text, side in (
+        (EDGE, "--", "−E$_∞$", "left"), (lowest(), ":", "−E$_0$", "right")
+    ):  # fmt: skip
+        axis.axvline(level, color="k", ls=style, lw=0.8)
+        shift = 2 if side == "left" else -2
+        axis.annotate(
+            text, (level, len(rows) + 0.3), (shift, 0), textcoords="offset points", fontsize=7,
+            ha=side, va="center",
+        )  # fmt: skip
+    axis.set(xlim=(edges[0], edges[-1]), ylim=(0, len(rows) + 0.6), yticks=[])
+    axis.set_xlabel("energy per spin", fontsize=8)
+    axis.set_title("(a) minima", fontsize=8, loc="left")
+
+
+def _sizes(axis, found) -> None:
+    sizes = found["spins"].values
+    texts = {
+        "softest": ("lowest\neigenvalue", 8),
+        "above_edge": ("mean above\n−E$_∞$", 6),
+        "spread": ("standard\ndeviation", -24),
+    }
+    for place, (name, (text, shift)) in enumerate(texts.items()):
+        value, low, high = (found[f"{name}{end}"].values for end in ("", "_low", "_high"))
+        bounded = np.isfinite(low) & (low > 0)
+        bars = np.where(bounded, [value - low, high - value], 0)
+        axis.errorbar(
+            sizes, value, yerr=bars, fmt=MARKERS[place], ls=("-", "--", ":")[place], ms=4, lw=1,
+            capsize=2, color=f"C{place}",
+        )  # fmt: skip
+        axis.annotate(
+            text, np.sqrt([sizes[0] * sizes[1], value[0] * value[1]]), (-19, shift),
+            textcoords="offset points", fontsize=7, color=f"C{place}",
+        )  # fmt: skip
+    axis.set(xscale="log", yscale="log")
+    axis.minorticks_off()
+    axis.set_xticks(sizes, [f"{int(size)}" for size in sizes])
+    axis.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
+    axis.set_ylim(top=2.5 * float(found["softest"].max()))
+    axis.set_xlabel("spins Λ", fontsize=8)
+    axis.set_title("(b) against size", fontsize=8, loc="left")
+
+
+def _index(axis, found, sizes) -> None:
+    line = np.linspace(-1.75, 0.2, 300)
+    axis.plot(line, negative_share(line), "k-", lw=1)
+    axis.annotate(
+        "Λ → ∞", (-0.9, negative_share(-0.9)), (-4, 10), textcoords="offset points", fontsize=7,
+        ha="right",
+    )  # fmt: skip
+    for place, size in enumerate(sizes):
+        energies, shares = (found[n].values[place] for n in ("point_energy", "negative_share"))
+        if np.isfinite(energies).any():
+            axis.plot(
+                energies, shares, MARKERS[place], ms=3, mfc="none", mew=0.6, color=f"C{place}",
+                label=f"Λ = {int(size)}",
+            )  # fmt: skip
+    axis.axvline(EDGE, color="k", ls="--", lw=0.8)
+    axis.annotate("−E$_∞$", (EDGE, 0.4), (2, 0), textcoords="offset points", fontsize=7)
+    axis.set(xlim=(-1.8, 0.4), ylim=(-0.02, 0.6))
+    axis.legend(fontsize=7, loc="lower right", frameon=False, handletextpad=0.1)
+    axis.set_xlabel("energy per spin u", fontsize=8)
+    axis.set_ylabel("negative eigenvalues, share", fontsize=8)
+    axis.set_title("(c) index", fontsize=8, loc="left")
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("spin_glass", SpinGlass)

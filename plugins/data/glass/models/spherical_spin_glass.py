@@ -1,0 +1,122 @@
+"""The spherical spin glass with couplings of three spins."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+import nnflow
+from nnflow import Model, Spheres, Streams, torch
+
+ROWS = 8
+"""Rows of a product of matrices are filled up to a multiple of this: the last bits of a row then
+don't depend on how many others there are."""
+KEPT = 32
+"""Couplings of so many pairs of size and disorder are kept in memory."""
+
+
+class SphericalSpinGlass(Model):
+    """Energy per spin of the spherical 3-spin model.
+
+    With Λ spins w, Σ wᵢ² = Λ, Choromanska et al. 2015 have the loss
+    Λ⁻¹ Σ X_ijk wᵢwⱼw_k with X_ijk ∼ N(0, 1), all independent. The weights here are the unit vector
+    x = w/√Λ, and L is that over Λ,
+
+        L(x) = Λ^(−1/2) Σ X_ijk xᵢxⱼx_k = Λ^(−1/2) S(x, x, x),
+
+    which depends on the symmetric part S of X alone, whose entries are drawn: their variance is 1/6
+    for three different indices, 1/3 where two are alike, 1 where all are. On the sphere
+    E L(x)L(y) = (x·y)³/Λ. A physicist's energy per spin is L/√2.
+    """
+
+    size: PositiveInt = Field(examples=[10], ge=2)
+    """Λ, the number of spins. All couplings take 4Λ³ bytes."""
+    disorder: PositiveInt = Field(1, examples=[4])
+    """Which couplings: the number of a draw of S."""
+
+    varies = ("disorder",)
+
+    def shapes(self):
+        return {"spins": (self.size,)}
+
+    def dimensions(self):
+        return {"spins": ("spin",)}
+
+    def manifold(self):
+        return Spheres(1, self.size)
+
+    def loss(self, weights, data):
+        spins = weights["spins"]
+        return (spins * self._contracted(spins)).sum(dim=1) / math.sqrt(self.size)
+
+    def gradient(self, weights, data):
+        return {"spins": 3 / math.sqrt(self.size) * self._contracted(weights["spins"])}
+
+    def hessian(self, weights, data):
+        spins = weights["spins"]
+        first, second = _pairs(self.size)
+        packed = self._by_disorder(spins, lambda x, couplings: _rows_times(x, couplings.mT))
+        packed = packed * torch.as_tensor(np.where(first == second, 6, 3)).to(spins)
+        hessian = spins.new_empty(len(spins), self.size, self.size)
+        hessian[:, first, second] = packed / math.sqrt(self.size)
+        hessian[:, second, first] = hessian[:, first, second]
+        return hessian
+
+    def _contracted(self, spins: torch.Tensor) -> torch.Tensor:
+        """S(x, x, ·), (run, Λ)."""
+        first, second = _pairs(self.size)
+        products = spins[:, first] * spins[:, second]
+        return self._by_disorder(products, _rows_times)
+
+    def _by_disorder(self, rows: torch.Tensor, function) -> torch.Tensor:
+        """function(rows, couplings) of the rows of each disorder together."""
+        if not isinstance(self.disorder, torch.Tensor):
+            return function(rows, _couplings(self.size, int(self.disorder)).to(rows))
+        parts, places = [], []
+        for number in torch.unique(self.disorder).tolist():
+            chosen = torch.nonzero(self.disorder == number).squeeze(1)
+            parts.append(function(rows[chosen], _couplings(self.size, int(number)).to(rows)))
+            places.append(chosen)
+        return torch.cat(parts)[torch.argsort(torch.cat(places))]
+
+
+def _rows_times(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
+    """rows @ matrix, each row to the same bits whatever the others."""
+    missing = -len(rows) % ROWS
+    if missing:
+        rows = torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
+        return (rows @ matrix)[:-missing]
+    return rows @ matrix
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """All i ≤ j, in the order of the couplings' rows."""
+    first, second = np.triu_indices(size)
+    return first, second
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _couplings(size: int, disorder: int) -> torch.Tensor:
+    """S as a matrix (pair, Λ): S_ijk in row i = j, and 2 S_ijk in row i < j, so that with the
+    products xᵢxⱼ of all pairs it gives S(x, x, ·)."""
+    matrix = np.empty((size * (size + 1) // 2, size))
+    begins = np.cumsum([0, *range(size, 1, -1)]) - np.arange(size)  # row of (i, j): begins[i] + j
+    for i in range(size):
+        j, k = (i + index for index in np.triu_indices(size - i))
+        streams = Streams(disorder, f"{size} spins", np.array([i]), "couplings")
+        alike = (j == i).astype(int) + (k == j)  # of the two neighbours in i ≤ j ≤ k
+        deviation = np.sqrt(np.array([1 / 6, 1 / 3, 1])[alike])
+        values = deviation * streams.normal(len(j))[0]
+        for first, second, third in ((i, j, k), (i, k, j), (j, k, i)):
+            times = np.where(first == second, 1, 2)
+            matrix[begins[first] + second, third] = times * values
+    return torch.as_tensor(matrix)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("spherical_spin_glass", SphericalSpinGlass)
