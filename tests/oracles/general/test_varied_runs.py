@@ -76,7 +76,8 @@ VALUES = {
     "step_size": [0.1, 1.0], "smoothness": [1.0, 5.0],
     "variance": [0.5, 2.0], "bias_variance": [0.1, 0.3], "noise": [0.0, 0.3],
     "lower": [-1.0, 0.5], "upper": [1.0, 2.0], "length": [0.05, 0.2], "ratio": [0.9, 0.99],
-    "memory": [0.5, 0.99], "forcing": [0.1, 0.5], "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
+    "memory": [0.5, 0.99], "forcing": [0.1, 0.5], "disorder": [1, 3],
+    "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
 }  # fmt: skip
 DATA = {
     "dataset": {"name": "gaussian", "samples": 20, "dimension": 2},
@@ -148,6 +149,13 @@ CASES = [
     ),
     (study_with("optimizer", "frank_wolfe", {"smoothness": 3.0}, ""), "optimizer.smoothness"),
     ({}, "model.epsilon"),
+    (
+        {
+            "model": {"name": "spherical_spin_glass", "size": 6},
+            "optimizer": {"name": "riemannian_gradient_descent", "rate": 0.05},
+        },
+        "model.disorder",
+    ),
     # runs that leave at different times
     (
         {
