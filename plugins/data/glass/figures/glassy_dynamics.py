@@ -75,11 +75,14 @@ def _slowing(axis, aged, field, sizes) -> None:
     axis.axhspan(*band, color="0.8", lw=0)
     axis.axhline(1, color="k", ls="--", lw=0.8)
     axis.annotate("no aging", (sizes[0], 1), (0, 3), textcoords="offset points", fontsize=7)
-    axis.annotate("Λ = ∞", (sizes[0], band[1]), (0, 3), textcoords="offset points", fontsize=7)
+    axis.annotate(
+        "Λ = ∞", (2.4 * sizes[-1], band[1]), (0, 3), textcoords="offset points", fontsize=7,
+        ha="right",
+    )  # fmt: skip
     axis.set_xscale("log")
     axis.minorticks_off()
     axis.set_xticks(sizes, [str(size) for size in sizes])
-    axis.set(xlim=(sizes[0] / 1.3, sizes[-1] * 1.5), ylim=(min(-0.05, low.min() - 0.05), 1.15))
+    axis.set(xlim=(sizes[0] / 1.3, sizes[-1] * 2.5), ylim=(min(-0.05, low.min() - 0.05), 1.15))
     axis.tick_params(labelsize=7)
     axis.set_xlabel("spins Λ", fontsize=8)
     axis.set_ylabel("ratio of displacements", fontsize=8)

@@ -78,27 +78,24 @@ def _histograms(axis, results) -> None:
 def _sizes(axis, found) -> None:
     sizes = found["spins"].values
     texts = {
-        "softest": ("lowest\neigenvalue", 8),
-        "above_edge": ("mean above\n−E$_∞$", 6),
-        "spread": ("standard\ndeviation", -24),
+        "softest": "lowest eigenvalue",
+        "above_edge": "mean above −E$_∞$",
+        "spread": "standard deviation",
     }
-    for place, (name, (text, shift)) in enumerate(texts.items()):
+    for place, (name, text) in enumerate(texts.items()):
         value, low, high = (found[f"{name}{end}"].values for end in ("", "_low", "_high"))
         bounded = np.isfinite(low) & (low > 0)
         bars = np.where(bounded, [value - low, high - value], 0)
         axis.errorbar(
             sizes, value, yerr=bars, fmt=MARKERS[place], ls=("-", "--", ":")[place], ms=4, lw=1,
-            capsize=2, color=f"C{place}",
-        )  # fmt: skip
-        axis.annotate(
-            text, np.sqrt([sizes[0] * sizes[1], value[0] * value[1]]), (-19, shift),
-            textcoords="offset points", fontsize=7, color=f"C{place}",
+            capsize=2, color=f"C{place}", label=text,
         )  # fmt: skip
     axis.set(xscale="log", yscale="log")
     axis.minorticks_off()
     axis.set_xticks(sizes, [f"{int(size)}" for size in sizes])
     axis.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
-    axis.set_ylim(top=2.5 * float(found["softest"].max()))
+    axis.set_ylim(bottom=float(found["spread"].min()) / 12)
+    axis.legend(fontsize=7, loc="lower left", frameon=False)
     axis.set_xlabel("spins Λ", fontsize=8)
     axis.set_title("(b) against size", fontsize=8, loc="left")
 
