@@ -22,8 +22,6 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from nnflow.base.progress import NOTE, ONLY_LOGS
 
 LAUNCHER = '"$NNFLOW_LAUNCHER"'
-NOTES = 3
-"""Most notes that are shown of a study."""
 LAST_LINES = 6
 """Of a log, where a job failed."""
 LOGS = "Complete log(s): "
@@ -144,12 +142,11 @@ class LogHandler(LogHandlerBase):
             self._tell_notes(task.folder)
 
     def _tell_notes(self, folder: Path) -> None:
-        """What the jobs of a study noted since it was last told, each thing once."""
+        """What the jobs of a study noted since it was last told: the first thing, in one line."""
         found = list(dict.fromkeys(self._notes.pop(folder, [])))
-        for note in found[:NOTES]:
-            self._console.print(escape(f"    {folder.name}: {note}"), style="dim")
-        if more := len(found[NOTES:]):
-            self._console.print(escape(f"    {more} more notes: {folder / 'logs'}"), style="dim")
+        if found:
+            more = f" (and {len(found) - 1} more: {folder / 'logs'})" if found[1:] else ""
+            self._console.print(escape(f"    {folder.name}: {found[0]}{more}"), style="dim")
 
     def _broken(self, record: LogRecord) -> None:
         if (task := self._tasks.get(record.jobid)) is None or task in self._failed:

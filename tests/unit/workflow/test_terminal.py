@@ -71,7 +71,7 @@ def test_warnings_of_snakemake_are_shown_and_words_are_not(shown):
 
 
 def test_what_jobs_noted_stands_below_the_study(shown, tmp_path):
-    """Each thing once, the first few; also what is noted after the study was judged."""
+    """The first thing, and how many others; also what is noted after the study was judged."""
     handler, text = shown
     (tmp_path / "bowl/logs").mkdir(parents=True)
     told = ["a: [5] of 5 runs diverged", "a: [5] of 5 runs diverged", "b", "c", "d", "e"]
@@ -87,8 +87,7 @@ def test_what_jobs_noted_stands_below_the_study(shown, tmp_path):
     lines = [line.strip() for line in text().splitlines()]
     assert lines[0].startswith("bowl ")
     assert lines[1:] == [
-        "bowl: a: [5] of 5 runs diverged", "bowl: b", "bowl: c",
-        f"2 more notes: {tmp_path / 'bowl/logs'}", "bowl: late",
+        f"bowl: a: [5] of 5 runs diverged (and 4 more: {tmp_path / 'bowl/logs'})", "bowl: late",
     ]  # fmt: skip
 
 
