@@ -8,8 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure, UserError
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
-"""Okabe & Ito's, which colour-blind readers tell apart."""
+NAMES = {"adam": "Adam", "sgd": "SGD"}
 MARKERS = "osD^v"
 
 
@@ -38,7 +37,7 @@ class CurvatureAlongTraining(Figure):
         figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.5), layout="constrained")
         part, trained = found.sel(configuration=label), results.at("training", label)
         for place, (words, runs) in enumerate(_settings(part)[: self.most]):
-            style = {**_style(place), "color": COLORS[labels.index(label) % 5]}
+            style = {**_style(place), "color": f"C{labels.index(label)}"}
             _sharpness(axes[0], part.isel(run=runs[0]), words, style)
         for place, name in enumerate(labels[: self.most]):
             part, trained = found.sel(configuration=name), results.at("training", name)
@@ -56,19 +55,21 @@ class CurvatureAlongTraining(Figure):
         axes[0].set(ylabel="sharpness", yscale="log")
         axes[1].set(ylabel="sharpness / limit", ylim=(0, 1.8))
         axes[2].set(ylabel="loss", yscale="log")
-        for axis, letter in zip(axes, "abc", strict=True):
-            _finish(axis, letter)
+        heads = (_short(label), "in units of the limit", "loss")
+        for axis, letter, head in zip(axes, "abc", heads, strict=True):
+            _finish(axis, f"({letter}) {head}")
         figure.suptitle(_title(found, labels[: self.most]), fontsize=8.5)
         return figure
 
 
 def _style(place: int) -> dict:
-    return {"color": COLORS[place % 5], "marker": MARKERS[place % 5], "ms": 2.5, "lw": 0.9}
+    return {"color": f"C{place}", "marker": MARKERS[place % 5], "ms": 2.5, "lw": 0.9}
 
 
 def _short(label: str) -> str:
     """A configuration in words: its optimizer, where that is what differs."""
-    return label.removeprefix("optimizer=").replace("_", " ")
+    name = label.removeprefix("optimizer=")
+    return NAMES.get(name, name.replace("_", " "))
 
 
 def _settings(part) -> list[tuple[str, np.ndarray]]:
@@ -92,7 +93,7 @@ def _sharpness(axis, run, words: str, style: dict) -> None:
         axis.text(0.15, limit * 1.01, text, fontsize=6.5, va="bottom")
 
 
-def _finish(axis, letter: str) -> None:
+def _finish(axis, head: str) -> None:
     axis.set(xlabel="step")
     axis.set_xscale("symlog", linthresh=1, linscale=0.5)
     axis.set_xlim(left=0)
@@ -100,7 +101,7 @@ def _finish(axis, letter: str) -> None:
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter(_few)
         axis.tick_params(axis="y", which="minor", labelsize=7)
-    axis.set_title(f"({letter})", loc="left", fontsize=8, fontweight="bold")
+    axis.set_title(head, loc="left", fontsize=8)
     axis.tick_params(labelsize=7)
     axis.xaxis.label.set_size(8)
     axis.yaxis.label.set_size(8)

@@ -49,8 +49,9 @@ class OutlierEigenvalues(Figure):
         axes[2].text(0.85 * most, 0.92 * most, "as many as classes", fontsize=6.5, ha="right")
         axes[2].set(xlabel="classes C", ylabel="outliers", xlim=(0, most + 2), ylim=(0, most + 6))
         axes[2].legend(fontsize=6.5, frameon=False, loc="upper left")
-        for axis, letter in zip(axes, "abc", strict=True):
-            axis.set_title(f"({letter})", loc="left", fontsize=8, fontweight="bold")
+        heads = ("(a) highest", "(b) spectrum", "(c) above the gap")
+        for axis, head in zip(axes, heads, strict=True):
+            axis.set_title(head, loc="left", fontsize=8)
             axis.tick_params(labelsize=7)
             axis.xaxis.label.set_size(8)
             axis.yaxis.label.set_size(8)
