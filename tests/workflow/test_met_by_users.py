@@ -270,7 +270,7 @@ def test_spectra_are_those_of_runs_where_none_is_critical(user, settings):
     assert spectra["eigenvalue"].dims == ("run", "mode") and (spectra["eigenvalue"] == 1).all()
     assert (critical["obstacle"].values == 2).all()
     assert (
-        "all: 2 of 2 runs are not critical: 2 with a gradient that is not below"
+        "note: all: 2 of 2 runs are not critical: 2 with a gradient that is not below"
         " classify.critical_below" in said
     )
     assert any("no run reached a critical point" in text for text in said) == (not settings)

@@ -71,7 +71,7 @@ class MeanFieldPairs(Analysis):
         for activation in self.activations:
             sigma, parts = nonlinearity(activation), []
             for inputs in self.inputs:
-                part = self._of(results, sigma, inputs)
+                part = self._of(results, activation.name, sigma, inputs)
                 table.everywhere(**self._columns(activation.name, inputs + 2, part))
                 parts.append(part.drop_vars("loss_ratio"))
             found.append(xr.concat(parts, "dimension"))
@@ -81,7 +81,7 @@ class MeanFieldPairs(Analysis):
         )  # fmt: skip
         return table.dataset().merge(dataset)
 
-    def _of(self, results, sigma, inputs: int):
+    def _of(self, results, name: str, sigma, inputs: int):
         import xarray as xr
 
         seed = results.study.settings.seed
@@ -89,7 +89,7 @@ class MeanFieldPairs(Analysis):
         neurons = np.empty((len(KINDS), len(self.widths), self.pairs))
         functions = np.empty((len(self.widths), self.pairs))
         for place, width in enumerate(self.widths):
-            results.progress(place, len(self.widths), f"widths, {inputs} inputs")
+            results.progress(place, len(self.widths), f"{name}, {inputs} inputs")
             streams = Streams(seed, f"{inputs} {width}", np.arange(2 * self.pairs), "neurons")
             drawn = streams.normal(width * (inputs + 2)).reshape(2 * self.pairs, width, -1)
             ends = descend(sigma, drawn, x, y, self.rate, self.steps, self.decay)
