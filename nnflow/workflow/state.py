@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from nnflow.workflow.freshness import files, why
+from nnflow.workflow.freshness import differences, files
 from nnflow.workflow.plan import Plan
 
 
@@ -29,8 +29,8 @@ def state(plan: Plan, study: str) -> State:
     if not there:
         return State("missing")
     written = datetime.fromtimestamp(max(file.stat().st_mtime for file in there))
-    missing = len(datasets) - len(there)
-    word = "stale" if len(why(plan, study)) > missing else "unfinished" if missing else "done"
+    stale = any(differences(plan, study, file) for file in there)
+    word = "stale" if stale else "unfinished" if len(there) < len(datasets) else "done"
     return State(word, written, run_seconds(plan.results / plan.scale / study))
 
 

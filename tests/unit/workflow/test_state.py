@@ -67,6 +67,18 @@ def test_from_nothing_to_done_to_stale(project):
     assert state(plan(), "line").word == "stale"
 
 
+def test_what_is_stale_is_stale_however_much_is_missing(project):
+    """Three datasets, of which one is there, made with other settings."""
+    file = project / "config/studies/line.yaml"
+    file.write_text(
+        STUDY.replace("{line: {size: 5}}", "{line: {size: 5}, other: {name: line, size: 2}}")
+    )
+    analyze(open_job("analyze", "line"), {"line": ""})
+    assert state(plan(), "line").word == "unfinished"
+    file.write_text(file.read_text().replace("size: 5", "size: 7"))
+    assert state(plan(), "line").word == "stale"
+
+
 def test_jobs_are_added_up(tmp_path):
     for name, text in {
         "train-0.tsv": "s\th:m:s\n1.5\t0:00:01\n",
