@@ -7,6 +7,7 @@ nothing in a file depends on the clock.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -120,15 +121,25 @@ def read(path: Path) -> dict[str, xr.Dataset]:
         return children or {"": tree.to_dataset()}
 
 
+def digest(file: Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def without_batches(folder: Path) -> list[Path]:
+    """The datasets below a folder of results, in order, but for those of batches: the ones that
+    `collect` joins them to hold the same."""
+    return [file for file in sorted(folder.rglob("*.nc")) if file.parent.name != "batches"]
+
+
 def tree(folder: Path) -> xr.DataTree:
     """All datasets below a folder of results as one tree, /STUDY/DATASET/CONFIGURATION, read when
-    they are asked for. The datasets of batches are left out, as the joined ones hold them. Raises
-    UserError where there are none, or one is damaged."""
+    they are asked for; `without_batches`. Raises UserError where there are none, or one is
+    damaged."""
     nodes: dict[str, xr.Dataset] = {}
-    for file in sorted(folder.rglob("*.nc")):
+    for file in without_batches(folder):
         path = file.relative_to(folder).with_suffix("")
-        if "batches" in path.parts:
-            continue
         with naming_what_cant_be_read(file):
             opened = xr.open_datatree(file, engine=ENGINE)
         for node in opened.subtree:

@@ -28,22 +28,21 @@ if TYPE_CHECKING:
 @app.command(name="list")
 def list_studies(results: ResultsFolder = RESULTS) -> None:
     """List the studies: at each scale their sizes, and what there is of their results."""
-    from nnflow.study.loading import known_studies, load_study
+    from nnflow.study.loading import known_studies
     from nnflow.study.sweep import SCALES
+    from nnflow.workflow.plan import Plan
 
     require_project()
     mistakes = 0
-    for file in known_studies().values():
+    for name in known_studies():
+        plans = [Plan((name,), scale, results) for scale in SCALES]
         try:
-            found = {scale: load_study(file, scale) for scale in SCALES}
-            lines = [
-                f"{s}: {_size(one)}, {_state(file.stem, s, results)}" for s, one in found.items()
-            ]
+            lines = [f"{p.scale}: {_size(p.loaded[name])}, {_state(p, name)}" for p in plans]
         except UserError as error:
             mistakes += 1
             typer.echo(f"nnflow: {error}", err=True)
             continue
-        typer.echo(f"{file.stem:24} {found['quick'].settings.title}")
+        typer.echo(f"{name:24} {plans[0].loaded[name].settings.title}")
         for line in lines:
             typer.echo(f"{'':24} {line}")
     if mistakes:
@@ -61,14 +60,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _state(study: str, scale: str, results: Path) -> str:
+def _state(plan: Plan, study: str) -> str:
     """What there is of a study's results, when the last was written, how long its jobs took."""
-    from nnflow.workflow.plan import Plan
     from nnflow.workflow.state import duration, state
 
-    if not (results / scale / study).exists():  # nothing to compare, so no code is hashed
-        return "missing"
-    found = state(Plan((study,), scale, results), study)
+    found = state(plan, study)
     when = f" {found.written:%Y-%m-%d %H:%M}" if found.written else ""
     return found.word + when + (f" ({duration(found.seconds)})" if found.seconds else "")
 

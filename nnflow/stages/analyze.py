@@ -11,7 +11,7 @@ from nnflow.base.errors import UserError
 from nnflow.interfaces import Analysis
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
-from nnflow.stages.reading import READERS, naming_files
+from nnflow.stages.reading import naming_files, with_readers
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.timings import write_timings
 
@@ -29,7 +29,7 @@ def analyze(job: Job, codes: Mapping[str, str]) -> None:
             if not _is_there(job, part_path(job.folder, name, number)):
                 analyze_part(job, name, number, code)
         job.read.measured.clear()
-        with blaming(job, [plugin]), naming_files(job, [plugin, *job.study.plugins(*READERS)]):
+        with blaming(job, [plugin]), naming_files(job, with_readers(job, plugin)):
             dataset = plugin.compute(job.read)
             _check(plugin, dataset, len(job.study.configurations))
         path = dataset_path(job.folder, name)
@@ -43,7 +43,7 @@ def analyze_part(job: Job, name: str, number: int, code: str) -> None:
     """Compute one part of an analysis; writes analyses/ANALYSIS/PART.nc."""
     plugin = job.study.settings.analyses[name]
     job.read.measured.clear()
-    with blaming(job, [plugin]), naming_files(job, [plugin, *job.study.plugins(*READERS)]):
+    with blaming(job, [plugin]), naming_files(job, with_readers(job, plugin)):
         dataset = plugin.part(job.read, number)
     if not isinstance(dataset, xr.Dataset):
         kind = type(dataset).__name__

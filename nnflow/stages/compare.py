@@ -18,9 +18,6 @@ from nnflow.study.claims import Row
 from nnflow.workflow.freshness import changes
 from nnflow.workflow.plan import SETTINGS
 
-PARTIAL = "batches"
-"""The folder of datasets that `collect` joins; they hold nothing that the joined ones do not."""
-
 PROSE = {"configurations", "label", "claims", "description", *SETTINGS["report"]}
 """What of the settings no number comes from; the configurations are compared one by one."""
 
@@ -68,9 +65,7 @@ def _of_study(first: Path, second: Path) -> Iterator[str]:
 
 
 def _datasets(folder: Path) -> list[str]:
-    """Of a study's folder, those of batches left out."""
-    found = (file.relative_to(folder) for file in folder.rglob("*.nc"))
-    return [path.as_posix() for path in found if path.parts[0] != PARTIAL]
+    return [file.relative_to(folder).as_posix() for file in store.without_batches(folder)]
 
 
 def _provenance(folder: Path) -> dict[str, Any]:

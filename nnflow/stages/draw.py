@@ -23,7 +23,7 @@ from nnflow.base.settings import suggest
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
 from nnflow.stages.legible import complaints
-from nnflow.stages.reading import READERS, naming_files
+from nnflow.stages.reading import naming_files, with_readers
 
 DPI = 200
 """Pixels per inch of the PNG files."""
@@ -115,7 +115,7 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
     """Draw one figure; what there is to object to. Raises UserError where its plugin, or drawing
     what it made, fails."""
     plugin = job.study.settings.figures[name]
-    with blaming(job, [plugin]), naming_files(job, [plugin, *job.study.plugins(*READERS)]):
+    with blaming(job, [plugin]), naming_files(job, with_readers(job, plugin)):
         figure = plugin.draw(job.read)
         if not isinstance(figure, matplotlib.figure.Figure):
             kind = type(figure).__name__

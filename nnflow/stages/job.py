@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -67,7 +66,7 @@ class Job:
         settings, code, inputs or devices, as those give other bits."""
         from nnflow.base.checkpoint import Checkpoint, key
 
-        read = [_digest(path) for path in inputs if path.exists()]
+        read = [store.digest(path) for path in inputs if path.exists()]
         name = f"{stage}-{batch}-{key(self.depends, self.gpus, *read)}.nc"
         path = self.folder / "checkpoints" / name
         return Checkpoint(path, self.checkpoint_every, partial(self.reporter.line, terminal=False))
@@ -105,11 +104,6 @@ class Job:
         if len(slices) == 1:
             return list(found.values())
         return [found[run_slice.configuration.label] for run_slice in slices]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def run_coordinates(

@@ -6,13 +6,13 @@ as Zenodo and WorkflowHub; this one follows the profile for runs of workflows.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import nnflow
+from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.shipped import shipped
 from nnflow.base.timing import machine
@@ -72,7 +72,6 @@ def publish(plan: Plan, to: Path, license: str = LICENSE) -> int:
     crate.add_file(io.StringIO(checklist(plan)), CHECKLIST)
     results = [_add(crate, path, file) for path, file in _results(plan)]
     properties = {"name": f"nnflow run, {plan.scale} scale", "description": _conditions(plan)}
-    crate.mainEntity = workflow
     crate.add_action(workflow, "#run", result=results, properties=properties)
     crate.write_zip(to) if to.suffix == ".zip" else crate.write(to)
     return len(crate.data_entities)
@@ -115,11 +114,10 @@ def _add(crate: Any, path: str, file: Path) -> Any:
 
 def _told(file: Path, path: str) -> dict[str, Any]:
     """What the crate says of a file; its sum is what `nnflow verify` holds it against."""
-    content = file.read_bytes()
     told = {
         "name": path,
-        "contentSize": str(len(content)),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "contentSize": str(file.stat().st_size),
+        "sha256": store.digest(file),
     }
     if kind := FORMATS.get(file.suffix):
         told["encodingFormat"] = kind

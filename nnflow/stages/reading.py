@@ -42,5 +42,10 @@ def naming_files(job: Job, plugins: Iterable[Plugin | None]) -> Iterator[None]:
             )
 
 
+def with_readers(job: Job, plugin: Plugin) -> list[Plugin]:
+    """An analysis or a figure, and the plugins through which it may read files: `READERS`."""
+    return [plugin, *job.study.plugins(*READERS)]
+
+
 def _known_to(part: Plugin, data: Path) -> tuple[Path, ...]:
     return (*files_of(part, data), *part.fixed_files(data))

@@ -49,13 +49,13 @@ class Task:
         return "" if self.rule == "report" else self.log.parent.parent.name
 
     @property
-    def folder(self) -> Path:
-        """That of the study's results."""
-        return self.log.parent.parent
-
-    @property
     def stage(self) -> str:
         return self.rule.removesuffix(f"_{self.study}")
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder; that of all studies for the report."""
+        return self.log.parent.parent
 
     @property
     def again(self) -> str:
