@@ -119,9 +119,23 @@ def _hold_alone(folder: Path) -> None:
     try:
         fcntl.flock(jobs, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        print("nnflow: waiting for jobs that an interrupted workflow left", file=sys.stderr)
+        named = ", ".join(f"pid {number}" for number in _joined(folder / JOBS)) or "unknown"
+        text = f"nnflow: waiting for jobs that an interrupted workflow left ({named})"
+        print(text, file=sys.stderr, flush=True)
         fcntl.flock(jobs, fcntl.LOCK_EX)
     os.close(jobs)
+
+
+def _joined(lock: Path) -> list[int]:
+    """The other processes that have the file of the lock open: the jobs that hold it."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if any(file.path == str(lock.resolve()) for file in process.open_files()):
+                found.append(process.pid)
+    return [number for number in found if number != os.getpid()]
 
 
 def _open(path: Path) -> int:

@@ -158,7 +158,7 @@ def test_a_new_workflow_waits_for_jobs_left_behind(tmp_path):
     wait_for(tmp_path / "joined")
     status, output = finish(start(tmp_path))
     assert status == 0, output
-    assert "waiting for jobs" in output
+    assert f"waiting for jobs that an interrupted workflow left (pid {job.pid})" in output
     assert (tmp_path / "out.txt").read_text() == "late"
     assert job.wait() == 0
 
