@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -122,3 +125,16 @@ def test_results_without_permission(project):
     done = project.snakemake("--cores", "1")
     assert done.returncode != 0
     assert "results: the results folder can't be written: Permission denied" in done.stderr
+
+
+def test_a_copy_without_its_environment_is_told_before_any_job(root, tmp_path):
+    """Snakemake itself would say after a job that it has no right to write."""
+    for name in ("nnflow", "plugins", "workflow/rules", "workflow/report", "config"):
+        shutil.copytree(root / name, tmp_path / name)
+    shutil.copy(root / "Snakefile", tmp_path)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "studies=toy_valley"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"{tmp_path}/environment.yml: missing; the rules name it" in done.stderr
+    assert not (tmp_path / "results").exists()

@@ -1,6 +1,7 @@
 import os
 import shlex
 import sys
+from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
@@ -9,6 +10,14 @@ from nnflow.report.captions import Captions, figure_title
 from nnflow.workflow.plan import Plan
 from nnflow.workflow.runner import end_jobs_with_this_process
 from nnflow.workflow.warm import LAUNCHER, offer_warm_start
+
+# Snakemake reads it only after a job has run, and then advises about permissions.
+here = Path(str(workflow.current_basedir))
+if here.is_dir() and not (here / "../../environment.yml").exists():
+    raise WorkflowError(
+        f"{(here / '../../environment.yml').resolve()}: missing; the rules name it as their"
+        " environment: copy it from nnflow, too"
+    )
 
 end_jobs_with_this_process()
 try:
