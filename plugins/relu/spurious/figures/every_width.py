@@ -1,4 +1,4 @@
-"""The proved tube of the lowest eigenvalue over all widths."""
+"""The proved tubes of the lowest eigenvalue and of the loss over all widths."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-WIDTHS = (6, 7, 8, 10, 20, 100, 1000)
+WIDTHS = (6, 10, 20, 100, 1000)
 """Widths that are marked on the axis."""
 LIMIT = 1 / 4 - 1 / (2 * np.pi)
 """Lowest eigenvalue as k → ∞ (Arjevani & Field 2020)."""
+NAMES = {
+    "one_turned": "1 turned (type II)", "two_turned": "2 turned", "three_turned": "3 turned",
+    "four_turned": "4 turned", "type_one": "all but 1 (type I)", "type_a": "all (type A)",
+}  # fmt: skip
+MANY = ("type_one", "type_a")
+"""Families whose loss does not fall with k."""
 
 
 class EveryWidthFigure(Figure):
-    """(a) Lowest Hessian eigenvalue of the family with one turned neuron, over s = 1/√k. It lies
-    between the edges of the band, as is proved for all real k at once; dots are integers k. (b) k
-    times its loss, in the same way. Dotted: the limits ¼ − 1/2π and ½ − 2/π²."""
+    """(a) Lowest Hessian eigenvalue of families of points with some neurons turned, over s = 1/√k.
+    It lies in the band of each, as is proved for all real k at once; dots are integers k.
+    (b) k times the loss of those with few turned neurons, (c) the loss of those with nearly all,
+    in the same way. Dotted: the common limit ¼ − 1/2π."""
 
     needs = ("every_width",)
 
@@ -24,39 +31,37 @@ class EveryWidthFigure(Figure):
         import matplotlib.pyplot as plt
 
         proofs = results["every_width"]
-        count, undecided = (int(proofs[name].item()) for name in ("boxes", "undecided"))
-        figure, axes = plt.subplots(1, 2, figsize=(6.75, 2.9), layout="constrained")
-        _tube(axes[0], proofs, "eigenvalue", LIMIT, r"$\frac{1}{4} - \frac{1}{2\pi}$")
-        _tube(axes[1], proofs, "loss", 1 / 2 - 2 / np.pi**2, r"$\frac{1}{2} - \frac{2}{\pi^2}$")
-        axes[0].set_title("(a) lowest Hessian eigenvalue", loc="left")
-        axes[1].set_title("(b) $k$ times the loss", loc="left")
-        left = "all proved" if undecided == 0 else f"{undecided} more undecided"
-        figure.suptitle(
-            f"A spurious minimum at every width $k \\geq 6$: {count} boxes, {left}", fontsize=9
-        )
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 3.3), layout="constrained")
+        of = proofs["of_family"].values.astype(str)
+        for index, (family, label) in enumerate(NAMES.items()):
+            if family in of:
+                some = proofs.isel(certificate=of == family).sel(family=family)
+                style = {"color": f"C{index}", "label": label}
+                _tube(axes[0], some, "eigenvalue", style)
+                _tube(axes[2 if family in MANY else 1], some, "loss", style)
+        axes[0].axhline(LIMIT, color="k", ls=":", lw=0.8)
+        titles = ("(a) lowest eigenvalue", "(b) $k$ times the loss", "(c) loss")
+        for axis, title in zip(axes, titles, strict=True):
+            axis.set_title(title, loc="left")
+            axis.set(xlim=(0, 0.42), ylim=(0, None))
+            axis.set_xticks(
+                [0, *(width**-0.5 for width in WIDTHS)], [r"$\infty$", *map(str, WIDTHS)]
+            )
+            axis.tick_params(axis="x", labelsize=7, rotation=90)
+        axes[1].set_xlabel(r"width $k$, on the scale of $s = 1/\sqrt{k}$")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
         return figure
 
 
-def _tube(axis, proofs, name: str, limit: float, text: str) -> None:
-    """The band between both bounds, some integers k in it, and the limit at s = 0."""
+def _tube(axis, proofs, name: str, style: dict) -> None:
+    """The band between both bounds, and some integers k in it."""
     low, high = proofs["low"].values, proofs["high"].values
     edges = np.append(low, high[-1])
     bounds = [proofs[f"{name}_{end}"].values for end in ("low", "high")]
     steps = [np.append(values, values[-1]) for values in bounds]
-    axis.fill_between(edges, *steps, step="post", color="C0", alpha=0.35, lw=0.6, ec="C0")
-    axis.plot(proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, "k.", ms=3)
-    axis.axhline(limit, color="k", ls=":", lw=0.8)
-    axis.annotate(text, (high[-1], limit), ha="right", va="bottom", fontsize=8.5)
-    axis.set(
-        xlim=(0, high[-1] * 1.01),
-        ylim=(0, None),
-        xlabel=r"width $k$, on the scale of $s = 1/\sqrt{k}$",
-    )
-    axis.set_xticks([0, *(width**-0.5 for width in WIDTHS)], [r"$\infty$", *map(str, WIDTHS)])
-    axis.tick_params(axis="x", labelsize=7)
-    for tick, width in zip(axis.get_xticklabels()[1:], WIDTHS, strict=True):
-        if width == 7:
-            tick.set_visible(False)
+    axis.fill_between(edges, *steps, step="post", alpha=0.5, lw=0.6, ec=style["color"], **style)
+    axis.plot(proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, "k.", ms=2)
 
 
 @nnflow.hookimpl

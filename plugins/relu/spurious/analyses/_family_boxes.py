@@ -7,10 +7,11 @@ test). Guesses prove nothing; what is proved holds for any of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -18,32 +19,51 @@ import scipy.optimize
 from flint import arb, arb_mat
 
 from ._duals import Dual
-from ._type_two import AT_ZERO, UNKNOWNS, Point, equations, scaled_loss
-from ._type_two_blocks import Form, blocks, split
+from ._families import FAMILIES, Family
+from ._family_blocks import Form, blocks
+from ._family_point import Point, equations, scaled_loss, split
 
-COUNT = len(UNKNOWNS)
 ROOM = 2
 """Half-width of a tube, as a multiple of Newton's step from its middle."""
 SMALLEST_TUBE = 1e-12
+FOLLOWED = 0.02
+"""Steps in s in which a family is followed by Newton's method."""
 PARTS = 8
 """Boxes that connect the two ends of a crossing."""
 CAUTION = 0.95
 """Part of the lowest eigenvalue of a matrix that its floating-point factor is shifted by."""
 SLACK = 1e-9
 """Bounds are stated weaker by this part, so that another machine's guesses prove them, too."""
+MOST = 1e4
+"""Curvatures that grow with k are counted as if k were at most this."""
 TRIED = (0.99, 0.97, 0.94, 0.9, 0.8, 0.6, 0.3, 0.0, -0.5, -1.0, -3.0)
 """Lower bounds of an eigenvalue that are tried, as parts of the guess."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """An interval low ≤ s ≤ high and a tube |y − center − slope·(s − s₀)| ≤ radius."""
+    """An interval low ≤ s ≤ high and a tube |y − center − slope·(s − s₀)| ≤ radius of the unknowns
+    of a family, by its name."""
 
+    name: str
     low: float
     high: float
     center: tuple[float, ...]
     slope: tuple[float, ...]
     radius: float
+
+    @property
+    def family(self) -> Family:
+        return FAMILIES[self.name]
+
+    def point(self, radius: float) -> Point:
+        """The family's numbers in the tube with another half-width, for all s."""
+        return Point(self.family, self.tube(radius), self.s())
+
+    def width(self) -> float:
+        """No k of the box is below this, nor is MOST."""
+        least = float((1 / arb(self.high) ** 2).lower()) if self.high > 0 else MOST
+        return min(MOST, least)
 
     @cached_property
     def middle(self) -> float:
@@ -71,7 +91,8 @@ class Statement:
     """What is proved on a box, at the family's point for every s of its interval.
 
     distance: no unknown is farther from the curve. eigenvalue_low, …_high: of the lowest Hessian
-    eigenvalue of F; by_block: a lower bound for each isotypic part. loss_low, loss_high: of kF.
+    eigenvalue of F; by_block: a lower bound for each isotypic part. loss_low, loss_high: of
+    `scaled_loss`, kF or F.
     split_high: of (h − ½)/s (`split`). obstacle: what could not be proved, else "".
     """
 
@@ -91,11 +112,14 @@ def state(box: Box) -> Statement:
     if distance is None:
         return Statement(obstacle="no contraction is proved")
     distance = _weaker(distance, 1)
-    point = Point(box.tube(distance), box.s())
+    point = box.point(distance)
     if not point.valid():
         return Statement(obstacle="the formulas are not proved to be those of F")
-    forms = blocks(point)
-    lows, highs = zip(*(_eigenvalue(form) for form in forms.values()), strict=True)
+    try:
+        found = [_eigenvalue(form, box) for form in blocks(point).values()]
+    except ZeroDivisionError:
+        return Statement(obstacle="the coordinates of a block are not proved independent")
+    lows, highs = zip(*found, strict=True)
     loss, splitting = scaled_loss(point), split(point)
     return Statement(
         distance, min(lows), min(highs), lows,
@@ -109,16 +133,16 @@ def holds(box: Box, said: Statement) -> str:
     distance = existence(box)
     if distance is None or not distance <= said.distance <= box.radius:
         return "the distance is not proved again"
-    point = Point(box.tube(said.distance), box.s())
+    point = box.point(said.distance)
     if not point.valid():
         return "the formulas are not proved to be those of F"
     forms = blocks(point)
     if len(said.by_block) != len(forms) or said.eigenvalue_low > min(said.by_block):
         return "the lowest eigenvalue is not that of the blocks"
     for (name, form), bound in zip(forms.items(), said.by_block, strict=True):
-        if not above(form, bound):
+        if not above(reduced(form, box.width()), bound):
             return f"the bound of the {name} block is not proved again"
-    if not any(_rayleigh(form) <= said.eigenvalue_high for form in forms.values()):
+    if not any(_highest(form, box) <= said.eigenvalue_high for form in forms.values()):
         return "the upper bound of the lowest eigenvalue is not proved again"
     loss = scaled_loss(point)
     if not (loss >= said.loss_low and loss <= said.loss_high):
@@ -140,12 +164,12 @@ def existence(box: Box) -> float | None:
         inverse, delta = _left(box)
     except np.linalg.LinAlgError:
         return None
-    _, jacobian = _evaluated(box.tube(box.radius), box.s())
-    square = arb_mat([[jacobian[i, j] for j in range(COUNT)] for i in range(COUNT)])
-    defect = inverse * square
-    for i in range(COUNT):
+    _, jacobian = _evaluated(box.family, box.tube(box.radius), box.s())
+    count = range(len(box.center))
+    defect = inverse * arb_mat([[jacobian[i, j] for j in count] for i in count])
+    for i in count:
         defect[i, i] -= 1
-    sums = (sum((defect[i, j].abs_upper() for j in range(COUNT)), arb(0)) for i in range(COUNT))
+    sums = (sum((defect[i, j].abs_upper() for j in count), arb(0)) for i in count)
     kappa = max(sums, key=lambda x: float(x.upper()))
     if not (kappa < 1 and delta + kappa * box.radius < box.radius):
         return None
@@ -154,14 +178,15 @@ def existence(box: Box) -> float | None:
 
 def _left(box: Box) -> tuple[arb_mat, arb]:
     """A and δ."""
-    start, guess = _evaluated(list(map(arb, box.center)), arb(box.middle))
-    inverse = np.linalg.inv(_floats(guess)[:, :COUNT])
-    exact = arb_mat(COUNT, COUNT, inverse.ravel().tolist())
-    _, along = _evaluated(box.tube(0.0), box.s())
-    left = along * arb_mat(COUNT + 1, 1, [*box.slope, 1.0])
+    count = len(box.center)
+    start, guess = _evaluated(box.family, list(map(arb, box.center)), arb(box.middle))
+    inverse = np.linalg.inv(_floats(guess)[:, :count])
+    exact = arb_mat(count, count, inverse.ravel().tolist())
+    _, along = _evaluated(box.family, box.tube(0.0), box.s())
+    left = along * arb_mat(count + 1, 1, [*box.slope, 1.0])
     step = box.s() - box.middle
-    rest = exact * arb_mat([[start[i] + step * left[i, 0]] for i in range(COUNT)])
-    return exact, max((rest[i, 0].abs_upper() for i in range(COUNT)), key=float)
+    rest = exact * arb_mat([[start[i] + step * left[i, 0]] for i in range(count)])
+    return exact, max((rest[i, 0].abs_upper() for i in range(count)), key=float)
 
 
 def connected(left: Box, right: Box) -> bool:
@@ -169,7 +194,7 @@ def connected(left: Box, right: Box) -> bool:
     that is proved to hold a zero lies in both tubes, each of which holds but one."""
     if left.high != right.low:
         return False
-    shared = make_box(left.high, left.high, np.array(left.center))
+    shared = make_box(left.name, left.high, left.high, np.array(left.center))
     if (distance := existence(shared)) is None:
         return False
     inner = shared.tube(distance)
@@ -180,7 +205,35 @@ def connected(left: Box, right: Box) -> bool:
     )
 
 
-def above(form: Form, bound: float) -> bool:
+class Reduced(NamedTuple):
+    """Forms M ⪯ Hessian and G, the squared length, in coordinates of which the first `growing` are
+    those along which the curvature grows with k."""
+
+    hessian: arb_mat
+    length: arb_mat
+    growing: int
+
+
+def reduced(form: Form, width: float) -> Reduced:
+    """With the growing changes g·x as coordinates of their own, x = Z·coordinates, and k replaced
+    by a `width` that is no larger. Raises ZeroDivisionError where Z is not proved to exist."""
+    size, count = form.bounded.nrows(), len(form.growing)
+    rows = [one.vector.entries() for one in form.growing]
+    if count:
+        middle = np.array([[float(x.mid()) for x in row] for row in rows])
+        _, _, order = scipy.linalg.qr(middle, pivoting=True)
+        kept = sorted(order[count:].tolist())
+    else:
+        kept = list(range(size))
+    unit = [[int(i == j) for j in range(size)] for i in kept]
+    back = arb_mat([*rows, *unit]).inv() if count else arb_mat(unit)
+    hessian = back.transpose() * form.bounded * back
+    for i, one in enumerate(form.growing):
+        hessian[i, i] += one.weight * width
+    return Reduced(hessian / (4 * arb.pi()), back.transpose() * back, count)
+
+
+def above(form: Reduced, bound: float) -> bool:
     """Is the lowest eigenvalue of M x = λ G x above `bound`? M − μG = RRᵀ + rest with rest ⪰ 0 by
     its rows, r_ii ≥ Σ|r_ij|, and R, triangular without a zero on its diagonal, invertible. G is
     positive semidefinite."""
@@ -190,10 +243,11 @@ def above(form: Form, bound: float) -> bool:
     middle = _floats(matrix)
     if not np.isfinite(middle).all():
         return False
-    lowest = np.linalg.eigvalsh((middle + middle.T) / 2)[0]
+    middle = (middle + middle.T) / 2
+    lowest = np.linalg.eigvalsh(middle)[0]
     if not lowest > 0:
         return False
-    factor = np.linalg.cholesky((middle + middle.T) / 2 - CAUTION * lowest * np.eye(len(middle)))
+    factor = np.linalg.cholesky(middle - CAUTION * lowest * np.eye(len(middle)))
     exact = arb_mat(*factor.shape, factor.ravel().tolist())
     rest = matrix - exact * exact.transpose()
     size = range(len(middle))
@@ -202,47 +256,68 @@ def above(form: Form, bound: float) -> bool:
     )
 
 
-def _eigenvalue(form: Form) -> tuple[float, float]:
+def _eigenvalue(form: Form, box: Box) -> tuple[float, float]:
     """A lower and an upper bound of the lowest eigenvalue."""
-    high = float(_rayleigh(form).upper())
-    guess, _ = _guess(form)
+    found = reduced(form, box.width())
+    guess, _ = _guess(found.hessian, found.length)
     size = max(abs(guess), 1e-3)
     tried = [guess - (1 - part) * size for part in TRIED]
-    low = next((bound for bound in tried if above(form, bound)), -np.inf)
-    return low, _weaker(high, 1)
+    low = next((bound for bound in tried if above(found, bound)), -np.inf)
+    return low, _weaker(float(_highest(form, box).upper()), 1)
 
 
-def _rayleigh(form: Form) -> arb:
+def _highest(form: Form, box: Box) -> arb:
+    """A number above which the lowest eigenvalue is nowhere on the box, the lesser of two: without
+    the growing changes, whatever k is, and with them, where the box ends below k = ∞."""
+    found = reduced(form, box.width())
+    rest = range(found.growing, found.hessian.nrows())
+    parts = [arb_mat([[m[i, j] for j in rest] for i in rest]) for m in found[:2]] if rest else []
+    bounds = [_rayleigh(*parts)] if parts else []
+    if box.low > 0:
+        bounds.append(_rayleigh(_whole(form, 1 / box.s() ** 2), _unit(form)))
+    return min(bounds, key=lambda x: float(x.upper()))
+
+
+def _whole(form: Form, k: arb) -> arb_mat:
+    """The Hessian at a finite k."""
+    total = form.bounded
+    for one in form.growing:
+        total = total + one.vector.transpose() * one.vector * (one.weight * k)
+    return total / (4 * arb.pi())
+
+
+def _unit(form: Form) -> arb_mat:
+    size = form.bounded.nrows()
+    return arb_mat([[int(i == j) for j in range(size)] for i in range(size)])
+
+
+def _rayleigh(hessian: arb_mat, length: arb_mat) -> arb:
     """xᵀMx/xᵀGx for the guess of an eigenvector."""
-    _, vector = _guess(form)
+    _, vector = _guess(hessian, length)
     x = arb_mat(len(vector), 1, vector.tolist())
-    length = (x.transpose() * form.length * x)[0, 0]
-    return (x.transpose() * form.hessian * x)[0, 0] / length if length > 0 else arb.pos_inf()
+    square = (x.transpose() * length * x)[0, 0]
+    return (x.transpose() * hessian * x)[0, 0] / square if square > 0 else arb.pos_inf()
 
 
-def _guess(form: Form) -> tuple[float, np.ndarray]:
-    hessian, length = _floats(form.hessian), _floats(form.length)
-    hessian, length = (hessian + hessian.T) / 2, (length + length.T) / 2
+def _guess(hessian: arb_mat, length: arb_mat) -> tuple[float, np.ndarray]:
+    matrix, weight = _floats(hessian), _floats(length)
     try:
-        values, vectors = scipy.linalg.eigh(hessian, length + 1e-12 * np.eye(len(length)))
+        values, vectors = scipy.linalg.eigh((matrix + matrix.T) / 2, (weight + weight.T) / 2)
     except (np.linalg.LinAlgError, ValueError):
-        return 0.0, np.ones(len(length))
+        return 0.0, np.ones(len(weight))
     return float(values[0]), vectors[:, 0]
 
 
 def cover(
-    low: float, high: float, tightness: float, shortest: float
+    name: str, low: float, high: float, tightness: float, shortest: float
 ) -> Iterator[tuple[Box, Statement]]:
     """Boxes that cover low ≤ s ≤ high, cut in two until each is proved to be a spurious minimum
     that a split makes a saddle, with a lower bound of its lowest eigenvalue of at least
     `tightness` times the upper one; and as they are below the width `shortest`."""
-    waiting, guess = [(low, high)], np.array(AT_ZERO)
-    if low > 0:
-        for s in np.linspace(0, low, 1 + int(low / 0.02)):
-            guess = newton(guess, float(s))
+    waiting, guess = [(low, high)], followed(name, low)
     while waiting:
         start, stop = waiting.pop()
-        box = make_box(start, stop, guess)
+        box = make_box(name, start, stop, guess)
         said = state(box)
         if proved(said, tightness) or stop - start < shortest:
             yield box, said
@@ -258,36 +333,45 @@ def proved(said: Statement, tightness: float = 0.0) -> bool:
     return kind and said.eigenvalue_low >= tightness * said.eigenvalue_high
 
 
-def make_box(low: float, high: float, guess: np.ndarray) -> Box:
+def make_box(name: str, low: float, high: float, guess: np.ndarray) -> Box:
     """A box around the family, as floats know it."""
     middle = (low + high) / 2
-    center = newton(guess, middle)
-    _, jacobian = _evaluated(list(map(arb, center)), arb(middle))
+    family = FAMILIES[name]
+    center = newton(family, guess, middle)
+    _, jacobian = _evaluated(family, list(map(arb, center)), arb(middle))
     matrix = _floats(jacobian)
-    slope = -np.linalg.solve(matrix[:, :COUNT], matrix[:, COUNT])
-    thin = Box(low, high, tuple(center.tolist()), tuple(slope.tolist()), SMALLEST_TUBE)
+    slope = -np.linalg.solve(matrix[:, :-1], matrix[:, -1])
+    thin = Box(name, low, high, tuple(center.tolist()), tuple(slope.tolist()), SMALLEST_TUBE)
     _, left = _left(thin)
     return replace(thin, radius=max(SMALLEST_TUBE, ROOM * float(left)))
 
 
-def newton(start: np.ndarray, s: float, steps: int = 50) -> np.ndarray:
+def newton(family: Family, start: np.ndarray, s: float, steps: int = 50) -> np.ndarray:
     """The family at one s, in floats."""
     y = np.array(start, dtype=float)
     for _ in range(steps):
-        values, jacobian = _evaluated(list(map(arb, y.tolist())), arb(s))
-        move = np.linalg.solve(_floats(jacobian)[:, :COUNT], [float(v.mid()) for v in values])
+        values, jacobian = _evaluated(family, list(map(arb, y.tolist())), arb(s))
+        move = np.linalg.solve(_floats(jacobian)[:, :-1], [float(v.mid()) for v in values])
         y = y - move
         if np.abs(move).max() < 1e-13:
             break
     return y
 
 
-def _evaluated(unknowns: list[arb], s: arb) -> tuple[list[arb], arb_mat]:
-    """The equations and their derivatives in the unknowns and in s, (equation, 8)."""
-    size = COUNT + 1
+def followed(name: str, s: float) -> np.ndarray:
+    """The family at one s, in floats, followed from s = 0."""
+    guess = np.array(FAMILIES[name].at_zero)
+    for at in np.linspace(0, s, 1 + int(s / FOLLOWED)):
+        guess = newton(FAMILIES[name], guess, float(at))
+    return newton(FAMILIES[name], guess, s)
+
+
+def _evaluated(family: Family, unknowns: list[arb], s: arb) -> tuple[list[arb], arb_mat]:
+    """The equations and their derivatives in the unknowns and in s."""
+    size = len(unknowns) + 1
     rows = [arb_mat(1, size, [int(i == j) for j in range(size)]) for i in range(size)]
     duals = [Dual(v, row) for v, row in zip([*unknowns, s], rows, strict=True)]
-    found = equations(Point(duals[:COUNT], duals[COUNT]))
+    found = equations(Point(family, duals[:-1], duals[-1]))
     return [one.value for one in found], arb_mat([one.slope.entries() for one in found])
 
 
@@ -301,12 +385,13 @@ def _weaker(bound: float, sign: int) -> float:
     return bound + sign * SLACK * (abs(bound) + SLACK)
 
 
-def at_width(k: int) -> Statement:
-    """What is proved at the float nearest to s = 1/√k alone."""
-    s, guess = k**-0.5, np.array(AT_ZERO)
-    for at in np.linspace(0, s, 20):
-        guess = newton(guess, float(at))
-    return state(make_box(s, s, guess))
+def at_widths(name: str, widths: Iterable[int]) -> dict[int, Statement]:
+    """What is proved at the floats nearest to s = 1/√k alone."""
+    found, guess = {}, np.array(FAMILIES[name].at_zero)
+    for k in sorted(widths, reverse=True):
+        box = make_box(name, k**-0.5, k**-0.5, guess)
+        found[k], guess = state(box), np.array(box.center)
+    return found
 
 
 @dataclass(frozen=True)
@@ -317,31 +402,29 @@ class Crossing:
     high: float
 
 
-def crossing(low: float, high: float, width: float) -> tuple[Crossing | None, list[Box]]:
+def crossing(
+    name: str, low: float, high: float, width: float
+) -> tuple[Crossing | None, list[Box]]:
     """Enclose an s at which the Hessian becomes singular: positive definite at one end, an
     eigenvalue below 0 at the other, and the family connected between; with the boxes of it."""
-    guess = newton(np.array(AT_ZERO), 0.0)
-    for s in np.linspace(0, low, 20):
-        guess = newton(guess, float(s))
+    family, guess = FAMILIES[name], followed(name, low)
 
     def lowest(s: float) -> float:
         nonlocal guess
-        guess = newton(guess, s)
-        point = Point(list(map(arb, guess.tolist())), arb(s))
-        return min(_guess(form)[0] for form in blocks(point).values())
+        guess = newton(family, guess, s)
+        forms = blocks(Point(family, list(map(arb, guess.tolist())), arb(s))).values()
+        return min(_guess(_whole(form, 1 / arb(s) ** 2), _unit(form))[0] for form in forms)
 
     found = scipy.optimize.brentq(lowest, low, high, xtol=width / 100)
-    boxes = parts_of(found - width, found + width)
+    boxes = parts_of(name, found - width, found + width)
     return (Crossing(boxes[0].low, boxes[-1].high) if crosses(boxes) else None), boxes
 
 
-def parts_of(low: float, high: float) -> list[Box]:
+def parts_of(name: str, low: float, high: float) -> list[Box]:
     """An interval in PARTS boxes."""
-    guess = np.array(AT_ZERO)
-    for s in np.linspace(0, low, 20):
-        guess = newton(guess, float(s))
+    guess = followed(name, low)
     edges = np.linspace(low, high, PARTS + 1).tolist()
-    return [make_box(a, b, guess) for a, b in pairwise(edges)]
+    return [make_box(name, a, b, guess) for a, b in pairwise(edges)]
 
 
 def crosses(boxes: list[Box]) -> bool:
@@ -351,9 +434,10 @@ def crosses(boxes: list[Box]) -> bool:
         return False
     ends = []
     for s, box in ((boxes[0].low, boxes[0]), (boxes[-1].high, boxes[-1])):
-        shared = make_box(s, s, np.array(box.center))
+        shared = make_box(box.name, s, s, np.array(box.center))
         if (distance := existence(shared)) is None:
             return False
-        ends.append(blocks(Point(shared.tube(distance), shared.s())).values())
-    first, last = ends
-    return all(above(form, 0.0) for form in first) and any(_rayleigh(form) < 0 for form in last)
+        ends.append((shared, blocks(shared.point(distance)).values()))
+    (first, these), (last, those) = ends
+    least = all(above(reduced(form, first.width()), 0.0) for form in these)
+    return least and any(_highest(form, last) < 0 for form in those)
