@@ -275,7 +275,7 @@ def _highest(form: Form, box: Box) -> arb:
     bounds = [_rayleigh(*parts)] if parts else []
     if box.low > 0:
         bounds.append(_rayleigh(_whole(form, 1 / box.s() ** 2), _unit(form)))
-    return min(bounds, key=lambda x: float(x.upper()))
+    return min(bounds, key=lambda x: float(x.upper()), default=arb.pos_inf())
 
 
 def _whole(form: Form, k: arb) -> arb_mat:

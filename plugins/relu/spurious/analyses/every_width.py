@@ -73,7 +73,7 @@ class EveryWidth(Analysis):
     tightness: float = Field(default=0.5, ge=0, lt=1)
     """Boxes are cut until the lower bound of the lowest eigenvalue is at least this part of the
     upper one."""
-    shortest: PositiveFloat = 1e-6
+    shortest: PositiveFloat = 1e-7
     """Width of s below which a box is not cut any more, and counts as undecided."""
     crossing_width: PositiveFloat = 1e-7
     """Half-width in s of the interval in which the lowest eigenvalue is proved to cross 0."""
