@@ -18,9 +18,13 @@ from nnflow.interfaces.registry import registry
 from nnflow.proofs.certificates import check_file, sealed
 from nnflow.study.loading import load_study, study_file
 
-DUALS, TYPE_TWO, BLOCKS, BOXES = (
-    module(name) for name in ("_duals", "_type_two", "_type_two_blocks", "_type_two_boxes")
-)
+DUALS, FAMILIES, POINT, BLOCKS, BOXES, SCALED = (
+    module(name)
+    for name in (
+        "_duals", "_families", "_family_point", "_family_blocks", "_family_boxes", "_scaled"
+    )
+)  # fmt: skip
+NAMES = tuple(FAMILIES.FAMILIES)
 
 
 @pytest.fixture(autouse=True)
@@ -29,58 +33,111 @@ def precision():
         yield
 
 
-def curve(k):
-    """The family at one width, in floats: unknowns, and the weights (a, b, c, d, e)."""
-    s, y = k**-0.5, np.array(TYPE_TWO.AT_ZERO)
-    for at in np.linspace(0, s, 20):
-        y = BOXES.newton(y, float(at))
-    al, be, ga, de, ep = y[:5]
-    return y, np.array([1 + al / k**2, be / k**2, (2 + ga / k) / k, de / k, -1 + ep / k])
+def point(name, k):
+    """A family at one width, or at infinity, in floats."""
+    s = k**-0.5
+    y = BOXES.followed(name, s)
+    return y, POINT.Point(FAMILIES.FAMILIES[name], list(map(arb, y.tolist())), arb(s))
 
 
-def family(k):
-    """The model of the family, and its weights at the point that `curve` gives."""
+def family(name, k):
+    """The model of the family, and its weights at the point that `point` gives."""
     import torch
 
-    model = registry().get("models", "relu_symmetric_family")(k=k)
+    turned = FAMILIES.FAMILIES[name].turned(k)
+    model = registry().get("models", "relu_symmetric_family")(k=k, turned=turned)
+    weights = point(name, k)[1].weights
+    values = []
+    for letter in model.letters:
+        a, b = divmod("abcdef".index(letter), 3)
+        if len(weights.sizes) == 1:
+            value = weights.own[0] if letter == "e" else weights.off[0]
+        elif letter in "cd":
+            value = weights.cross[(0, 1) if letter == "c" else (1, 0)]
+        else:
+            a = int(letter in "ef")
+            value = weights.own[a] if letter in "ae" else weights.off[a]
+        values.append(float(value.number()))
     start = np.array([float(x) for x in model._start()])
-    shift = (curve(k)[1] - start) * model._orbits.roots
+    shift = (np.array(values) - start) * model._orbits.roots
     return model, {"shift": torch.as_tensor(shift)[None]}
 
 
-@pytest.mark.parametrize("k", [6, 10, 37, 1000])
-def test_the_scaled_equations_are_those_of_the_loss(k):
-    model, weights = family(k)
-    assert model.gradient(weights, {})["shift"].abs().max() < 1e-12
-    y, _ = curve(k)
-    point = TYPE_TWO.Point(list(map(arb, y.tolist())), arb(k**-0.5))
-    loss = float(model.loss(weights, {})[0])
-    assert float(TYPE_TWO.scaled_loss(point)) == pytest.approx(k * loss, rel=1e-10)
+def scaled(name, k, model, weights):
+    """kF, or F of families whose loss does not fall with k."""
+    return k ** FAMILIES.FAMILIES[name].power * float(model.loss(weights, {})[0])
 
 
-def test_the_limit_is_that_of_arjevani_and_field():
-    y = BOXES.newton(np.array(TYPE_TWO.AT_ZERO), 0.0)
-    np.testing.assert_allclose(y[[0, 1, 3]], [8 / np.pi, -4 / np.pi, 4 / np.pi], rtol=1e-13)
-    point = TYPE_TWO.Point(list(map(arb, y.tolist())), arb(0))
-    assert float(TYPE_TWO.scaled_loss(point)) == pytest.approx(1 / 2 - 2 / np.pi**2, rel=1e-13)
-    single = [float(BLOCKS.blocks(point)[name].hessian[0, 0]) for name in BLOCKS.NAMES[2:]]
-    assert single == pytest.approx([1 / 4 + 1 / (2 * np.pi), 1 / 4 - 1 / (2 * np.pi)], rel=1e-13)
-    assert float(BLOCKS.split(point)) == pytest.approx(-2 / np.pi**2, rel=1e-13)
+def lowest(model, weights):
+    return min(np.linalg.eigvalsh(m[0].numpy())[0] for _, _, m in model.blocks(weights))
 
 
-@pytest.mark.parametrize("k", [6, 8, 20, 100])
-def test_blocks_have_the_eigenvalues_of_the_whole_hessian(k):
-    model, weights = family(k)
-    whole = {name.split()[0]: matrix[0].numpy() for name, _, matrix in model.blocks(weights)}
-    y, _ = curve(k)
-    point = TYPE_TWO.Point(list(map(arb, y.tolist())), arb(k**-0.5))
-    for name, (hessian, length) in BLOCKS.blocks(point).items():
-        found = scipy.linalg.eigvalsh(BOXES._floats(hessian), BOXES._floats(length))
-        np.testing.assert_allclose(found, np.linalg.eigvalsh(whole[name]), rtol=1e-8, err_msg=name)
-    own = model.own_blocks(weights)[1][1][0].numpy()
-    lowest = np.linalg.eigvalsh(own)
-    split = 0.5 + float(BLOCKS.split(point)) / np.sqrt(k)
-    assert np.abs(lowest - split).min() < 1e-10
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("k", [0, 37, 1000])
+def test_the_scaled_equations_are_those_of_the_loss(name, k):
+    k = k or FAMILIES.FAMILIES[name].from_k
+    model, weights = family(name, k)
+    assert model.gradient(weights, {})["shift"].abs().max() < 1e-11
+    _, here = point(name, k)
+    found = float(POINT.scaled_loss(here))
+    assert found == pytest.approx(scaled(name, k, model, weights), rel=1e-10)
+
+
+def test_the_limits_are_those_of_arjevani_and_field():
+    """Of the spectrum, of the loss with t turned neurons apart from one another, and of type A."""
+    losses = {"one_turned": 1 / 2 - 2 / np.pi**2, "type_a": 1 / 2 - 1 / np.pi}
+    losses["type_one"] = losses["type_a"]
+    splits = {name: -2 / np.pi**2 for name in NAMES} | dict.fromkeys(
+        ("type_one", "type_a"), -1 / np.pi
+    )
+    for name in NAMES:
+        y, here = point(name, np.inf)
+        if name in losses:
+            assert float(POINT.scaled_loss(here)) == pytest.approx(losses[name], rel=1e-13)
+        assert float(POINT.split(here)) == pytest.approx(splits[name], rel=1e-12)
+        found = {
+            part: float(form.bounded[0, 0]) / (4 * np.pi)
+            for part, form in BLOCKS.blocks(here).items()
+            if "symmetric" in part
+        }
+        for part, value in found.items():
+            sign = -1 if "anti" in part else 1
+            assert value == pytest.approx(1 / 4 + sign / (2 * np.pi), rel=1e-12), (name, part)
+    y, _ = point("one_turned", np.inf)
+    np.testing.assert_allclose(y[[0, 1, 3]], [8 / np.pi, -4 / np.pi, 4 / np.pi], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("k", [0, 12, 100])
+def test_blocks_have_the_eigenvalues_of_the_whole_hessian(name, k):
+    k = k or FAMILIES.FAMILIES[name].from_k
+    model, weights = family(name, k)
+    whole = {part: matrix[0].numpy() for part, _, matrix in model.blocks(weights)}
+    _, here = point(name, k)
+    forms = BLOCKS.blocks(here)
+    assert set(forms) == set(whole)
+    for part, form in forms.items():
+        found = np.linalg.eigvalsh(BOXES._floats(BOXES._whole(form, arb(k))))
+        np.testing.assert_allclose(found, np.linalg.eigvalsh(whole[part]), rtol=1e-8, err_msg=part)
+        # the same in other coordinates, with k itself in place of a smaller number
+        other = BOXES.reduced(form, k)
+        again = scipy.linalg.eigvalsh(BOXES._floats(other.hessian), BOXES._floats(other.length))
+        np.testing.assert_allclose(again, found, rtol=1e-8, err_msg=part)
+    turned = model.own_blocks(weights)[-1][1][0].numpy()
+    split = 0.5 + float(POINT.split(here)) / np.sqrt(k)
+    assert np.abs(np.linalg.eigvalsh(turned) - split).min() < 1e-10
+
+
+def test_powers_of_s_are_exact():
+    """At s = 0: s⁻²·3 + s²·4 over s⁻² is 3, (s⁴·9)^½ over s² is 3, and s over s² is not there."""
+    s = SCALED.Powers(arb(0))
+    x, y = SCALED.Scaled(s, arb(3), -2), SCALED.Scaled(s, arb(4), 2)
+    assert float((x + y).over(-2)) == float((y + x).over(-2)) == 3
+    assert float((x * y).number()) == 12 and float((x / y).over(-4)) == 0.75
+    assert float(SCALED.Scaled(s, arb(9), 4).sqrt().over(2)) == 3
+    assert float((1 - y).number()) == 1 and (x * 0) == 0 and (x + 0) is x
+    with pytest.raises(ValueError, match="not divided by 2"):
+        SCALED.Scaled(s, arb(1), 1).over(2)
 
 
 @pytest.mark.parametrize("square", [0.0, 1e-9, 0.2, 0.499, 0.501, 0.8])
@@ -111,100 +168,125 @@ def test_a_dual_number_differentiates():
     assert [float(v) for v in found.slope.entries()] == pytest.approx(expected)
 
 
-def boxes_between(low, high):
-    return list(BOXES.cover(low, high, 0.5, 1e-6))
+def boxes_between(name, low, high):
+    return list(BOXES.cover(name, low, high, 0.5, 1e-6))
 
 
-def test_single_widths_lie_in_the_boxes():
-    """Unknowns, eigenvalue and loss of single widths, some at the ends of boxes."""
-    found = boxes_between(0.09, 0.11)
-    chosen = np.random.default_rng(0).choice(np.arange(83, 123), 12, replace=False)
-    for k in (*chosen.tolist(), 100):
+@pytest.mark.parametrize("name", NAMES)
+def test_single_widths_lie_in_the_boxes(name):
+    """200 integers k in all, and the ends of boxes: what is proved on an interval of s holds for the
+    point of a single width, whose loss and Hessian come from other code."""
+    found = boxes_between(name, 0.01, 0.03)
+    chosen = np.random.default_rng(0).choice(np.arange(1112, 10_000), 34, replace=False)
+    for k in chosen.tolist():
         s = k**-0.5
         box, said = next((b, one) for b, one in found if b.low <= s <= b.high)
-        y, _ = curve(k)
+        y, _ = point(name, k)
         inside = box.across(s, said.distance + 1e-9)
         assert all(ball.contains(arb(v)) for ball, v in zip(inside, y.tolist(), strict=True))
-        model, weights = family(k)
-        lowest = min(np.linalg.eigvalsh(m[0].numpy())[0] for _, _, m in model.blocks(weights))
-        assert said.eigenvalue_low <= lowest <= said.eigenvalue_high
-        assert said.loss_low <= k * float(model.loss(weights, {})[0]) <= said.loss_high
-    ends = [b.high for b, _ in found[:-1]]
-    assert ends == [b.low for b, _ in found[1:]]
-    assert all(BOXES.connected(a, b) for (a, _), (b, _) in pairwise(found))
+        model, weights = family(name, k)
+        assert said.eigenvalue_low <= lowest(model, weights) <= said.eigenvalue_high
+        assert said.loss_low <= scaled(name, k, model, weights) <= said.loss_high
+    for (left, first), (right, second) in pairwise(found):
+        assert left.high == right.low and BOXES.connected(left, right)
+        here = BOXES.state(BOXES.make_box(name, left.high, left.high, np.array(left.center)))
+        for said in (first, second):
+            assert said.eigenvalue_low <= here.eigenvalue_high
+            assert here.eigenvalue_low <= said.eigenvalue_high
+            assert said.loss_low <= here.loss_high and here.loss_low <= said.loss_high
 
 
-def test_a_wrong_curve_or_a_bound_too_strong_is_refused():
-    (box, said), *_ = boxes_between(0.2, 0.2005)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_wrong_curve_or_a_bound_too_strong_is_refused(name):
+    (box, said), *_ = boxes_between(name, 0.2, 0.2001)
     assert BOXES.holds(box, said) == ""
     moved = replace(box, center=(box.center[0] + 0.3, *box.center[1:]))
     assert "distance" in BOXES.holds(moved, said)
-    for name, value in (
+    for field, value in (
         ("distance", said.distance / 3), ("eigenvalue_high", said.eigenvalue_low),
         ("loss_low", said.loss_high), ("split_high", said.split_high - 0.05),
     ):  # fmt: skip
-        assert BOXES.holds(box, replace(said, **{name: value})), name
+        assert BOXES.holds(box, replace(said, **{field: value})), field
     stronger = replace(said, by_block=tuple(1.5 * b + 0.1 for b in said.by_block))
     assert "block" in BOXES.holds(box, stronger)
     assert "blocks" in BOXES.holds(box, replace(said, eigenvalue_low=2 * said.eigenvalue_high))
 
 
-def test_below_six_the_family_is_no_minimum_and_where_it_becomes_one():
-    assert BOXES.at_width(6).eigenvalue_low > 0
-    for k in (4, 5):
-        assert BOXES.at_width(k).eigenvalue_high < 0
-    found, boxes = BOXES.crossing(6**-0.5, 5**-0.5, 1e-6)
+@pytest.mark.parametrize("name", NAMES)
+def test_below_its_first_width_a_family_is_no_minimum(name):
+    k = FAMILIES.FAMILIES[name].from_k
+    found = [
+        BOXES.state(BOXES.make_box(name, s, s, BOXES.followed(name, s)))
+        for s in (k**-0.5, (k - 1) ** -0.5)
+    ]
+    assert found[0].eigenvalue_low > 0 > found[1].eigenvalue_high
+
+
+def test_where_the_family_becomes_a_minimum():
+    found, boxes = BOXES.crossing("one_turned", 6**-0.5, 5**-0.5, 1e-6)
     assert 5.5854 < found.high**-2 < found.low**-2 < 5.5856
     assert not BOXES.crosses(boxes[:3])
 
 
-def lowest_and_loss(k):
-    """The lowest Hessian eigenvalue and k times the loss of a network of this width, in floats."""
-    model, weights = family(k)
-    lowest = min(np.linalg.eigvalsh(m[0].numpy())[0] for _, _, m in model.blocks(weights))
-    return lowest, k * float(model.loss(weights, {})[0])
-
-
 def test_columns_of_every_width(monkeypatch):
     """From k = 2000 on, s ≤ 0.0224, all is monotone, and the ends are those of k = 2000 and ∞."""
-    ends = [lowest_and_loss(k) for k in (2000, 10**6)]
-    split = [BOXES.at_width(k).split_high for k in (2000, 10**6)]
-    lowest, loss = (min(parts) for parts in zip(*ends, strict=True))
-    expected = {
-        "boxes": [4],
-        "undecided": [0],
-        "gaps": [0],
-        "lowest_eigenvalue": [Between(lowest / 2, lowest)],
-        "loss_times_k": [Between(0.8 * loss, loss)],
-        "splitting": [Between(max(split), max(split) + 0.1)],
-        "first_minimum": [
-            (Between(5.5854, 5.5856), Between(5.585, 5.5855), Between(5.5855, 5.586))
-        ],
-    }
-    settings = {"from_k": 2000, "crossing_width": 1e-5}
-    monkeypatch.setattr(module("every_width"), "WIDTHS", (6, 2000))
-    found = assert_columns(analysis("every_width", **settings), Handmade(), expected)
-    assert found["low"].values[0] == 0 and found["high"].values[-1] == pytest.approx(2000**-0.5)
-    # the lower bound is proved at 99 % of the upper one
-    assert 0.99 * ends[0][0] < found["eigenvalue_at"].values[1] < ends[0][0]
-    assert found["loss_at"].values[1] == pytest.approx(ends[0][1], rel=1e-6)
+    monkeypatch.setattr(module("every_width"), "WIDTHS", (7, 2000))
+    names, expected, ends = ("one_turned", "type_a"), {}, {}
+    for name in names:
+        suffix = "" if name == "one_turned" else f"_{name}"
+        points = [family(name, k) for k in (2000, 10**6)]
+        eigenvalues = [lowest(*one) for one in points]
+        losses = [scaled(name, k, *one) for k, one in zip((2000, 10**6), points, strict=True)]
+        splits = [float(POINT.split(point(name, k)[1])) for k in (2000, 10**6)]
+        first = 5.5855 if name == "one_turned" else 5.76381
+        ends[name] = eigenvalues[0], losses[0]
+        expected |= {
+            f"boxes{suffix}": [Between(1, 12)],
+            f"undecided{suffix}": [0],
+            f"gaps{suffix}": [0],
+            f"lowest_eigenvalue{suffix}": [Between(min(eigenvalues) / 2, min(eigenvalues))],
+            f"scaled_loss{suffix}": [Between(0.8 * min(losses), min(losses))],
+            f"splitting{suffix}": [Between(max(splits), max(splits) + 0.1)],
+            f"first_minimum{suffix}": [
+                tuple(Between(first - 0.001, first + 0.001) for _ in range(3))
+            ],
+        }
+    settings = {"families": dict.fromkeys(names, 2000), "crossing_width": 1e-5}
+    others = {n for n in analysis("every_width").columns if n.endswith(("_turned", "_one"))}
+    found = assert_columns(
+        analysis("every_width", **settings), Handmade(), expected | dict.fromkeys(others, [np.nan])
+    )
+    for name in names:
+        some = found.isel(certificate=found["of_family"].values == name)
+        assert some["low"].values[0] == 0
+        assert some["high"].values[-1] == pytest.approx(2000**-0.5)
+        at = found.sel(family=name)
+        # the lower bound is proved at 99 % of the upper one
+        assert 0.99 * ends[name][0] < at["eigenvalue_at"].values[1] < ends[name][0]
+        assert at["loss_at"].values[1] == pytest.approx(ends[name][1], rel=1e-6)
+
+
+def test_families_that_are_not_there_are_refused():
+    for families, text in (({"five_turned": 12}, "no family"), ({"two_turned": 7}, "below k = 8")):
+        with pytest.raises(ValueError, match=text):
+            analysis("every_width", families=families)
 
 
 def test_boxes_that_prove_nothing_or_do_not_meet_are_counted(monkeypatch):
     monkeypatch.setattr(module("every_width"), "WIDTHS", (6,))
-    boxes = module("_type_two_boxes")  # as the analysis imports it now
+    boxes = module("_family_boxes")  # as the analysis imports it now
     monkeypatch.setattr(boxes, "connected", lambda a, b: False)
-    monkeypatch.setattr(boxes, "crossing", lambda low, high, width: (None, []))
-    parts = [(box, replace(said, split_high=0.1)) for box, said in boxes_between(0.0, 0.01)]
-    good, bad = boxes_between(0.0, 0.01), parts
+    monkeypatch.setattr(boxes, "crossing", lambda *_: (None, []))
+    good = boxes_between("one_turned", 0.0, 0.01)
+    bad = [(box, replace(said, split_high=0.1)) for box, said in good]
     for made, undecided in ((good, 0), (bad, len(bad))):
         monkeypatch.setattr(boxes, "cover", lambda *_, made=made: iter(made))
-        found = analysis("every_width", from_k=10**4).compute(Handmade())
+        found = analysis("every_width", families={"one_turned": 10**4}).compute(Handmade())
         assert found["boxes"].item() == len(made) - undecided
         assert found["undecided"].item() == undecided
         assert found["gaps"].item() == len(made) - 1
         assert "first_minimum" not in found or np.isnan(found["first_minimum"].item())
-    bounds = [found[name].item() for name in ("lowest_eigenvalue", "loss_times_k", "splitting")]
+    bounds = [found[name].item() for name in ("lowest_eigenvalue", "scaled_loss", "splitting")]
     assert bounds == [-np.inf, -np.inf, np.inf]
 
 
@@ -215,9 +297,10 @@ def test_the_study_proves_and_its_file_is_checked(tmp_path, monkeypatch):
     assert set(verdicts(job).values()) == {"proved"}
     path = job.folder / "analyses" / "every_width.nc"
     results = list(check_file(path))
-    assert [one.proved for one in results] == [True] * 3
+    assert [one.proved for one in results] == [True] * 3 * len(NAMES)
     (dataset,) = store.read(path).values()
-    assert dataset["low"][0] == 0 and Fraction(float(dataset["high"][-1])) ** 2 * 6 >= 1
+    first = dataset.isel(certificate=dataset["of_family"].values == "one_turned")
+    assert first["low"][0] == 0 and Fraction(float(first["high"][-1])) ** 2 * 6 >= 1
 
     def altered(change, seal=True):
         changed = change(dataset.copy(deep=True))
@@ -235,9 +318,16 @@ def test_the_study_proves_and_its_file_is_checked(tmp_path, monkeypatch):
     assert altered(lambda found: found.isel(certificate=kept))[0].name == "no gap"
 
     def elsewhere(found):
-        found["crossing"][:] = [0.41, 0.4101]
+        found["crossing"][0] = [0.41, 0.4101]
         return found
 
     assert altered(elsewhere)[0].name == "crossing"
     described = json.loads(dataset.attrs["analysis"])
-    assert described["from_k"] == 6
+    assert described["families"]["one_turned"] == 6
+
+    def other_family(found):
+        last = found["of_family"].values.copy()
+        last[-1] = "one_turned"
+        return found.assign(of_family=("certificate", last))
+
+    assert altered(other_family)

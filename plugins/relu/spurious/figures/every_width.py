@@ -61,7 +61,9 @@ def _tube(axis, proofs, name: str, style: dict) -> None:
     bounds = [proofs[f"{name}_{end}"].values for end in ("low", "high")]
     steps = [np.append(values, values[-1]) for values in bounds]
     axis.fill_between(edges, *steps, step="post", alpha=0.5, lw=0.6, ec=style["color"], **style)
-    axis.plot(proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, "k.", ms=2)
+    axis.plot(
+        proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, ".", ms=3, color=style["color"]
+    )
 
 
 @nnflow.hookimpl
