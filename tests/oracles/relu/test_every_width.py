@@ -49,7 +49,6 @@ def family(name, k):
     weights = point(name, k)[1].weights
     values = []
     for letter in model.letters:
-        a, b = divmod("abcdef".index(letter), 3)
         if len(weights.sizes) == 1:
             value = weights.own[0] if letter == "e" else weights.off[0]
         elif letter in "cd":
@@ -174,8 +173,8 @@ def boxes_between(name, low, high):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_single_widths_lie_in_the_boxes(name):
-    """200 integers k in all, and the ends of boxes: what is proved on an interval of s holds for the
-    point of a single width, whose loss and Hessian come from other code."""
+    """204 integers k in all, and the ends of boxes: what is proved on an interval of s holds for
+    the point of a single width, whose loss and Hessian come from other code."""
     found = boxes_between(name, 0.01, 0.03)
     chosen = np.random.default_rng(0).choice(np.arange(1112, 10_000), 34, replace=False)
     for k in chosen.tolist():
@@ -254,7 +253,9 @@ def test_columns_of_every_width(monkeypatch):
     settings = {"families": dict.fromkeys(names, 2000), "crossing_width": 1e-5}
     others = {n for n in analysis("every_width").columns if n.endswith(("_turned", "_one"))}
     found = assert_columns(
-        analysis("every_width", **settings), Handmade(), expected | dict.fromkeys(others, [np.nan])
+        analysis("every_width", **settings),
+        Handmade(),
+        expected | {one: [np.nan] for one in others},
     )
     for name in names:
         some = found.isel(certificate=found["of_family"].values == name)

@@ -11,8 +11,8 @@ With κ = s² = 1/k,
 
 Small differences of large numbers count for much in F: the surplus of norms, ‖w‖ − 1 and
 P = Σ‖wᵢ‖ − k, and those of the columns, Σᵢwᵢⱼ − 1. They are written out here so that what cancels
-is left out. With t turned, P = κ²p and the first columns' surplus κ²q are unknowns of their own, with
-the equations that define them.
+is left out. With t turned, P = κ²p and the first columns' surplus κ²q are unknowns of their own,
+with the equations that define them.
 """
 
 from __future__ import annotations

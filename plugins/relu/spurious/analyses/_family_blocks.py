@@ -6,7 +6,8 @@ curvatures that grow with k: changes of Σ‖wᵢ‖ and of the columns' sums. S
 
     4π·Hessian = bounded + k·Σ weight·g gᵀ,
 
-with bounded vectors g of such changes over √k. With ℓ and K as in `_family_point`, along X with rows x:
+with bounded vectors g of such changes over √k. With ℓ and K as in `_family_point`, along X of rows
+x:
 ‖w‖′ = n = w̄·x, ‖w‖″ = (|x|² − n²)/‖w‖;
 ℓ″ = [(½π − sin θ)(|x|² − n²) − sin θ (sin θ x∥ − cos θ x⊥)²]/‖w‖, x∥ along the own teacher, or its
 opposite, x⊥ along the rest of w; and with L = ‖u‖‖v‖, cos = c

@@ -402,9 +402,7 @@ class Crossing:
     high: float
 
 
-def crossing(
-    name: str, low: float, high: float, width: float
-) -> tuple[Crossing | None, list[Box]]:
+def crossing(name: str, low: float, high: float, width: float) -> tuple[Crossing | None, list[Box]]:
     """Enclose an s at which the Hessian becomes singular: positive definite at one end, an
     eigenvalue below 0 at the other, and the family connected between; with the boxes of it."""
     family, guess = FAMILIES[name], followed(name, low)
