@@ -17,7 +17,7 @@ from .._merge_tree import merge_tree
 Plane = Literal[
     "random", "filter_normalized", "top_eigenvectors", "bottom_eigenvectors", "runs", "trajectory"
 ]
-STEP = 2e-4
+STEP = 1e-4
 """Step of the finite differences, in units of the weights' norm."""
 STENCIL = np.array([-1, 16, -30, 16, -1]) / 12
 """Second derivative from five values, with an error of the fourth power of the step."""
@@ -44,7 +44,7 @@ class LossPlanes(Analysis):
     end; on the plane of runs, the first of them.
 
     Each plane is checked: its curvature along x and y at W, by finite differences of step
-    ‖W‖/5000, is held against vᵀ∇²L v. Where activations have kinks the two differ, as the step
+    ‖W‖/10,000, is held against vᵀ∇²L v. Where activations have kinks the two differ, as the step
     meets kinks that the second derivative does not see: then the number is a report, not a check.
     The loss is the model's own (batch norm and dropout are in the mode in which it is trained). The
     sampling error at W is the standard error of the mean over ten groups of samples. Losses that
