@@ -15,6 +15,8 @@ NAMES = {
     "one_turned": "1 turned (type II)", "two_turned": "2 turned", "three_turned": "3 turned",
     "four_turned": "4 turned", "type_one": "all but 1 (type I)", "type_a": "all (type A)",
 }  # fmt: skip
+MARKERS = "osD^vX"
+"""Of the families in this order, so that they differ in grey, too."""
 MANY = ("type_one", "type_a")
 """Families whose loss does not fall with k."""
 
@@ -36,7 +38,7 @@ class EveryWidthFigure(Figure):
         for index, (family, label) in enumerate(NAMES.items()):
             if family in of:
                 some = proofs.isel(certificate=of == family).sel(family=family)
-                style = {"color": f"C{index}", "label": label}
+                style = {"color": f"C{index}", "marker": MARKERS[index], "label": label}
                 _tube(axes[0], some, "eigenvalue", style)
                 _tube(axes[2 if family in MANY else 1], some, "loss", style)
         axes[0].axhline(LIMIT, color="k", ls=":", lw=0.8)
@@ -60,9 +62,10 @@ def _tube(axis, proofs, name: str, style: dict) -> None:
     edges = np.append(low, high[-1])
     bounds = [proofs[f"{name}_{end}"].values for end in ("low", "high")]
     steps = [np.append(values, values[-1]) for values in bounds]
-    axis.fill_between(edges, *steps, step="post", alpha=0.5, lw=0.6, ec=style["color"], **style)
+    color = style["color"]
+    axis.fill_between(edges, *steps, step="post", alpha=0.5, lw=0.6, ec=color, color=color)
     axis.plot(
-        proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, ".", ms=3, color=style["color"]
+        proofs["width"].values ** -0.5, proofs[f"{name}_at"].values, ls="none", ms=2.5, **style
     )
 
 
