@@ -7,13 +7,15 @@ from functools import cache
 
 from flint import arb, arb_mat, ctx
 
+from ._arithmetic import Arithmetic
+
 TERMS = 40
 """Terms of a power series; what follows is enclosed by a geometric series."""
 SERIES_UP_TO = 0.5
 """Arguments up to which the series are used; beyond, closed formulas lose no digits."""
 
 
-class Dual:
+class Dual(Arithmetic):
     """A ball and its gradient (1, n), by forward differentiation; no gradient: a constant."""
 
     __slots__ = ("slope", "value")
@@ -36,18 +38,6 @@ class Dual:
             right = None if other.slope is None else other.slope * self.value
             return Dual(self.value * other.value, _sum(left, right))
         return self.chain(self.value * other, other)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def __neg__(self):
-        return self * -1
-
-    def __sub__(self, other):
-        return self + -other
-
-    def __rsub__(self, other):
-        return -self + other
 
     def __truediv__(self, other):
         return self * (1 / other)

@@ -83,7 +83,7 @@ def blocks(o: Point) -> dict[str, Form]:
             found[f"symmetric {a + 1}"] = _single(o, a, 1)
         if size > 2:
             found[f"antisymmetric {a + 1}"] = _single(o, a, 0)
-        if a == 1 and size > 1 and not o._single(0):
+        if a == 1 and size > 1 and not o.single(0):
             found["standard 1 × standard 2"] = _product(o)
     return found
 
@@ -94,10 +94,8 @@ def _norms(part: Part, a: int, count: Any, along: Any, squares: list[Any]) -> No
     o = part.o
     norm, longer = o.norm[a], o.longer[a]
     beside = o.total * 2 + longer * (o.pi - 2)
-    for b in o.blocks:
-        if not (a == b and o._single(a)):
-            lost = o.teachers[a, b].lost - o.students[a, b].lost * o.norm[b]
-            beside = beside + o.count(b, int(a == b)) * lost * 2
+    for b, n in o.partners(a):
+        beside = beside + n * (o.teachers[a, b].lost - o.students[a, b].lost * o.norm[b]) * 2
     beside = (beside + (o.pi - o.sine[a] * 2)) / norm * count
     for x in squares:
         part.add(beside, x)
@@ -119,7 +117,7 @@ def _bent(part: Part, a: int, b: int, count: Any, change: Any) -> None:
 
 def _trivial(o: Point) -> Form:
     """X constant on the orbits: A on the diagonal of a block, B off it, G at another's inputs."""
-    several = [a for a in o.blocks if not o._single(a)]
+    several = [a for a in o.blocks if not o.single(a)]
     part = Part(o, len(o.blocks) + len(several) + len(o.cross))
     free = iter(part.coordinates())
     A = [next(free) / _root(o.count(a)) for a in o.blocks]
@@ -127,8 +125,8 @@ def _trivial(o: Point) -> Form:
     G = {pair: next(free) / _root(o.count(pair[0]) * o.count(pair[1])) for pair in o.cross}
     along, squares = [], []
     for a in o.blocks:
-        beside = _times(o.count(a, 1), o.off[a], B[a])
-        squared = [A[a], _times(_root(o.count(a, 1)), B[a])]
+        beside = o.count(a, 1) * o.off[a] * B[a]
+        squared = [A[a], _root(o.count(a, 1)) * B[a]]
         for b in o.others(a):
             beside = beside + o.count(b) * o.cross[a, b] * G[a, b]
             squared.append(_root(o.count(b)) * G[a, b])
@@ -138,15 +136,13 @@ def _trivial(o: Point) -> Form:
         _own(part, a, o.count(a), A[a] * o.weights.signs[a], beside / o.across[a])
     part.grow(2, sum((o.count(a) * along[a] for a in o.blocks), 0))
     for a in o.blocks:
-        column = A[a] + _times(o.count(a, 1), B[a])
+        column = A[a] + o.count(a, 1) * B[a]
         for b in o.others(a):
             column = column + o.count(b) * G[b, a]
         part.grow(o.pi, _root(o.count(a)) * column)
     for a in o.blocks:
-        for b in o.blocks:
-            if a == b and o._single(a):
-                continue
-            pairs = o.count(a) * o.count(b, int(a == b))
+        for b, n in o.partners(a):
+            pairs = o.count(a) * n
             teacher, student = o.teachers[a, b], o.students[a, b]
             other = B[a] if a == b else G[a, b]
             change = other - teacher.cosine * along[a]
@@ -162,11 +158,11 @@ def _trivial(o: Point) -> Form:
 def _between(o: Point, a: int, b: int, A: list, B: list, G: dict) -> Any:
     """xᵢ·wⱼ, i in one block and j in another or the same."""
     if a == b:
-        total = A[a] * o.off[a] + o.own[a] * B[a] + _times(o.count(a, 2), o.off[a], B[a])
+        total = A[a] * o.off[a] + o.own[a] * B[a] + o.count(a, 2) * o.off[a] * B[a]
         rest = (o.count(c) * G[a, c] * o.cross[a, c] for c in o.others(a))
         return sum(rest, total)
-    total = A[a] * o.cross[b, a] + _times(o.count(a, 1), o.cross[b, a], B[a])
-    return total + G[a, b] * o.own[b] + _times(o.count(b, 1), o.off[b], G[a, b])
+    total = A[a] * o.cross[b, a] + o.count(a, 1) * o.cross[b, a] * B[a]
+    return total + G[a, b] * o.own[b] + o.count(b, 1) * o.off[b] * G[a, b]
 
 
 def _joint(part: Part, a: int, b: int, weight: Any, A: list, B: list, G: dict) -> None:
@@ -214,7 +210,7 @@ def _standard(o: Point, a: int, size: int) -> Form:
     # with the same block
     student, teacher = o.students[a, a], o.teachers[a, a]
     change = o.off[a] * A + o.own[a] * (u + v) - o.off[a] * v
-    change = change + o.off[a] * (_times(o.count(a, 2), u) - v)
+    change = change + o.off[a] * (o.count(a, 2) * u - v)
     for b, (G, _) in rows.items():
         change = change + o.count(b) * o.cross[a, b] * G
     change = change - student.cosine * along * o.norm[a]
@@ -231,7 +227,7 @@ def _standard(o: Point, a: int, size: int) -> Form:
     for b, (G, H) in rows.items():
         many, student = o.count(b), o.students[a, b]
         change = o.cross[b, a] * (A + n1 * u - v) + G * o.own[b]
-        change = change + _times(o.count(b, 1), o.off[b], G) + H * (o.own[a] - o.off[a])
+        change = change + o.count(b, 1) * o.off[b] * G + H * (o.own[a] - o.off[a])
         _bent(part, a, b, many * 2, change - student.cosine * along * o.norm[b])
         part.add(student.angle * many * 4, summed, H)
         part.add(many * (-2 / (o.norm[a] * o.teachers[a, b].sine)),
@@ -239,7 +235,7 @@ def _standard(o: Point, a: int, size: int) -> Form:
         # the other block's neurons, whose norms don't change
         _norms(part, b, many, 0, [H])
         part.add(many * (-2 / (o.norm[b] * o.teachers[b, a].sine)), H)
-        if not o._single(b):
+        if not o.single(b):
             part.add(o.students[b, b].angle * many * o.count(b, 1) * 2, H)
     return part.form()
 
@@ -271,13 +267,3 @@ def _single(o: Point, a: int, symmetric: int) -> Form:
 
 def _root(count: Any) -> Any:
     return arb(count).sqrt() if isinstance(count, int) else count.sqrt()
-
-
-def _times(*factors: Any) -> Any:
-    """A product in which an integer 0 stands for what is not there."""
-    if any(isinstance(one, int) and one == 0 for one in factors):
-        return 0
-    product = factors[0]
-    for one in factors[1:]:
-        product = product * one
-    return product

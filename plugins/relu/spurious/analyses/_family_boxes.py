@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import scipy.linalg
 import scipy.optimize
-from flint import arb, arb_mat
+from flint import arb, arb_mat, ctx
 
 from ._duals import Dual
 from ._families import FAMILIES, Family
@@ -75,11 +75,9 @@ class Box:
 
     def tube(self, radius: float) -> list[arb]:
         """The tube with another half-width, for all s."""
-        step = self.s() - self.middle
-        pairs = zip(self.center, self.slope, strict=True)
-        return [y + d * step + arb(0, radius) for y, d in pairs]
+        return self.across(self.s(), radius)
 
-    def across(self, s: float, radius: float) -> list[arb]:
+    def across(self, s: arb | float, radius: float) -> list[arb]:
         """The tube at one s."""
         step = arb(s) - self.middle
         pairs = zip(self.center, self.slope, strict=True)
@@ -139,10 +137,12 @@ def holds(box: Box, said: Statement) -> str:
     forms = blocks(point)
     if len(said.by_block) != len(forms) or said.eigenvalue_low > min(said.by_block):
         return "the lowest eigenvalue is not that of the blocks"
-    for (name, form), bound in zip(forms.items(), said.by_block, strict=True):
-        if not above(reduced(form, box.width()), bound):
+    found = [reduced(form, box.width()) for form in forms.values()]
+    for name, one, bound in zip(forms, found, said.by_block, strict=True):
+        if not above(one, bound):
             return f"the bound of the {name} block is not proved again"
-    if not any(_highest(form, box) <= said.eigenvalue_high for form in forms.values()):
+    pairs = zip(forms.values(), found, strict=True)
+    if not any(_highest(*pair, box) <= said.eigenvalue_high for pair in pairs):
         return "the upper bound of the lowest eigenvalue is not proved again"
     loss = scaled_loss(point)
     if not (loss >= said.loss_low and loss <= said.loss_high):
@@ -161,7 +161,7 @@ def existence(box: Box) -> float | None:
     if not (0 <= box.low <= box.high and box.radius > 0):
         return None
     try:
-        inverse, delta = _left(box)
+        inverse, delta = _left(replace(box, radius=0.0), ctx.prec)
     except np.linalg.LinAlgError:
         return None
     _, jacobian = _evaluated(box.family, box.tube(box.radius), box.s())
@@ -176,8 +176,9 @@ def existence(box: Box) -> float | None:
     return float((delta / (1 - kappa)).upper())
 
 
-def _left(box: Box) -> tuple[arb_mat, arb]:
-    """A and δ."""
+@lru_cache(maxsize=1)  # the box is made with δ, and then its existence is proved with both
+def _left(box: Box, precision: int) -> tuple[arb_mat, arb]:
+    """A and δ, which do not depend on the radius: it is 0 here."""
     count = len(box.center)
     start, guess = _evaluated(box.family, list(map(arb, box.center)), arb(box.middle))
     inverse = np.linalg.inv(_floats(guess)[:, :count])
@@ -263,13 +264,12 @@ def _eigenvalue(form: Form, box: Box) -> tuple[float, float]:
     size = max(abs(guess), 1e-3)
     tried = [guess - (1 - part) * size for part in TRIED]
     low = next((bound for bound in tried if above(found, bound)), -np.inf)
-    return low, _weaker(float(_highest(form, box).upper()), 1)
+    return low, _weaker(float(_highest(form, found, box).upper()), 1)
 
 
-def _highest(form: Form, box: Box) -> arb:
+def _highest(form: Form, found: Reduced, box: Box) -> arb:
     """A number above which the lowest eigenvalue is nowhere on the box, the lesser of two: without
     the growing changes, whatever k is, and with them, where the box ends below k = ∞."""
-    found = reduced(form, box.width())
     rest = range(found.growing, found.hessian.nrows())
     parts = [arb_mat([[m[i, j] for j in rest] for i in rest]) for m in found[:2]] if rest else []
     bounds = [_rayleigh(*parts)] if parts else []
@@ -341,9 +341,9 @@ def make_box(name: str, low: float, high: float, guess: np.ndarray) -> Box:
     _, jacobian = _evaluated(family, list(map(arb, center)), arb(middle))
     matrix = _floats(jacobian)
     slope = -np.linalg.solve(matrix[:, :-1], matrix[:, -1])
-    thin = Box(name, low, high, tuple(center.tolist()), tuple(slope.tolist()), SMALLEST_TUBE)
-    _, left = _left(thin)
-    return replace(thin, radius=max(SMALLEST_TUBE, ROOM * float(left)))
+    curve = Box(name, low, high, tuple(center.tolist()), tuple(slope.tolist()), 0.0)
+    _, delta = _left(curve, ctx.prec)
+    return replace(curve, radius=max(SMALLEST_TUBE, ROOM * float(delta)))
 
 
 def newton(family: Family, start: np.ndarray, s: float, steps: int = 50) -> np.ndarray:
@@ -438,4 +438,4 @@ def crosses(boxes: list[Box]) -> bool:
         ends.append((shared, blocks(shared.point(distance)).values()))
     (first, these), (last, those) = ends
     least = all(above(reduced(form, first.width()), 0.0) for form in these)
-    return least and any(_highest(form, last) < 0 for form in those)
+    return least and any(_highest(form, reduced(form, last.width()), last) < 0 for form in those)

@@ -67,7 +67,7 @@ class Point:
         self.students, self.teachers = {}, {}
         for a in self.blocks:
             for b in self.blocks:
-                if a == b and self._single(a):
+                if a == b and self.single(a):
                     continue
                 if a <= b:
                     cosine = self._product(a, b) / self.norm[a] / self.norm[b]
@@ -95,8 +95,14 @@ class Point:
     def others(self, a: int) -> list[int]:
         return [b for b in self.blocks if b != a]
 
-    def _single(self, a: int) -> bool:
+    def single(self, a: int) -> bool:
+        """Is the block one neuron at every width?"""
         return self.weights.sizes[a] == (False, 1)
+
+    def partners(self, a: int) -> list[tuple[int, Any]]:
+        """The blocks with other neurons than one of block a, and how many they have."""
+        blocks = [b for b in self.blocks if not (a == b and self.single(a))]
+        return [(b, self.count(b, int(a == b))) for b in blocks]
 
     def _square(self, a: int) -> Any:
         square = self.count(a, 1) * self.off[a] * self.off[a]
@@ -110,8 +116,7 @@ class Point:
         left = [self.own[a] * self.entry(b, a), self.entry(a, b) * self.own[b]]
         for c in self.blocks:
             n = self.count(c, (c == a) + (c == b))
-            if not (isinstance(n, int) and n == 0):
-                left.append(n * self.entry(a, c) * self.entry(b, c))
+            left.append(n * self.entry(a, c) * self.entry(b, c))
         return sum(left, 0)
 
 
@@ -130,7 +135,7 @@ def _slopes(o: Point) -> dict[str, Scaled]:
     return {
         letter: _slope(o, a, b, own)
         for (a, b, own), letter in named.items()
-        if own or a != b or not o._single(a)
+        if own or a != b or not o.single(a)
     }
 
 
@@ -146,20 +151,18 @@ def _slope(o: Point, a: int, b: int, own: bool) -> Scaled:
     else:
         slope = slope + along * (o.pi - o.sine[a] * 2)
         slope = slope - o.teachers[a, b].angle * 2
-    for c in o.blocks:
-        if not (c == a and o._single(a)):
-            students, teachers = o.students[a, c], o.teachers[a, c]
-            lost = teachers.lost - students.lost * o.norm[c]
-            slope = slope + o.count(c, int(c == a)) * along * lost * 2
-            slope = slope + students.angle * _seen(o, a, b, own, c) * 2
+    for c, n in o.partners(a):
+        students, teachers = o.students[a, c], o.teachers[a, c]
+        lost = teachers.lost - students.lost * o.norm[c]
+        slope = slope + n * along * lost * 2
+        slope = slope + students.angle * _seen(o, a, b, own, c) * 2
     return slope
 
 
 def _seen(o: Point, a: int, b: int, own: bool, c: int) -> Any:
     """Σ of the entries at that input over the other neurons of a block."""
     there = (c == b) and not own
-    n = o.count(c, (c == a) + there)
-    rest = 0 if isinstance(n, int) and n == 0 else n * o.entry(c, b)
+    rest = o.count(c, (c == a) + there) * o.entry(c, b)
     return rest + o.own[b] if there else rest
 
 
@@ -173,10 +176,9 @@ def scaled_loss(o: Point) -> Any:
         own = own - x * x * x * (o.facing[a] * o.rest[a])
         parts = column * column * (o.pi / 2) + longer * longer * (o.pi / 2 - 1) + own * 2
         total = total + n * parts
-        for b in o.blocks:
-            if not (a == b and o._single(a)):
-                bend = o.students[a, b].bend * o.norm[b] - o.teachers[a, b].bend * 2
-                total = total + n * o.count(b, int(a == b)) * bend * o.norm[a]
+        for b, others in o.partners(a):
+            bend = o.students[a, b].bend * o.norm[b] - o.teachers[a, b].bend * 2
+            total = total + n * others * bend * o.norm[a]
     return (total / (4 * o.pi)).over(2 * o.family.power)
 
 
@@ -192,8 +194,6 @@ def split(o: Point) -> Any:
     ahead = ahead + students.lost * o.norm[many]
     length = o.norm[many] * students.sine * teachers.sine
     total = o.total - o.longer[turned] - o.sine[turned] + ahead / length
-    for b in o.blocks:
-        if not (b == turned and o._single(b)):
-            lost = o.teachers[turned, b].lost - o.students[turned, b].lost * o.norm[b]
-            total = total + o.count(b, int(b == turned)) * lost
+    for b, n in o.partners(turned):
+        total = total + n * (o.teachers[turned, b].lost - o.students[turned, b].lost * o.norm[b])
     return (total / (2 * o.pi * o.norm[turned])).over(1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._arithmetic import Arithmetic
+
 
 class Powers:
     """s, s², s³, …"""
@@ -18,7 +20,7 @@ class Powers:
         return self._known[power]
 
 
-class Scaled:
+class Scaled(Arithmetic):
     """sᵖ·value. The value may be an integer, a ball, a dual or a matrix of balls.
 
     A sum has the lower one of both powers, a product their sum. Integers may stand on either
@@ -44,18 +46,6 @@ class Scaled:
         if isinstance(other, Scaled):
             return Scaled(self.s, self.value * other.value, self.power + other.power)
         return 0 if isinstance(other, int) and other == 0 else self._of(self.value * other)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def __neg__(self):
-        return self * -1
-
-    def __sub__(self, other):
-        return self + -other
-
-    def __rsub__(self, other):
-        return -self + other
 
     def __truediv__(self, other):
         if isinstance(other, Scaled):
