@@ -55,8 +55,9 @@ NAMES |= {new: old for old, new in NAMES.items()}
 MANUAL = "tests/unit/checks/test_manual.py"
 """Compares the defaults of all plugins with config/README.md."""
 WARM = ("torch", "scipy.stats", "scipy.optimize", "scipy.sparse.linalg", "xarray", "netCDF4",
-        "pandas", "matplotlib.pyplot", "seaborn", "flint", "pydantic", "hypothesis")  # fmt: skip
-"""What most tests import; nothing of nnflow, which a fork imports with its change."""
+        "pandas", "matplotlib.pyplot", "seaborn", "flint", "pydantic")  # fmt: skip
+"""What most tests import; nothing of nnflow, which a fork imports with its change, and no plugin of
+pytest, which has to import it itself."""
 FORK = multiprocessing.get_context("fork")
 LIMIT = 100
 """Seconds for the tests of one ring. A mutant that takes longer is seen where the tests without it
