@@ -28,7 +28,7 @@ paper: $(READY)
 	@$(BIN)/nnflow run --cores $(CORES) --config scale=paper
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	@$(BIN)/ruff check .

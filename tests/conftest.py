@@ -18,6 +18,22 @@ hypothesis.settings.load_profile("nnflow")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(optionalhook=True)  # there are runs without xdist
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of workflows, of Slurm above all, wait for long."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (cores or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: _rank(item.path))
+
+
+def _rank(file: Path) -> int:
+    return 0 if file.name == "test_slurm.py" else 1 if file.parent.name == "workflow" else 2
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The repository's root."""

@@ -5,29 +5,34 @@
 Each mutant is one change at a place drawn at random from nnflow/ and the analyses of plugins/ (or
 from PATH): a comparison, an operator, a number, min for max, a condition turned round, a statement
 left out. It is made in a copy of the repository, where the fast tests run that name the module,
-and then those that name a module which imports it, until one fails. What survives is printed, with
-the share and its 95 % interval.
+and then those that name a module which imports it, until one fails. They run in forks of one
+process, which has imported what takes long. What survives is printed, with the share and its 95 %
+interval.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import datetime
+import importlib
+import multiprocessing
 import os
 import random
 import re
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from nnflow import share
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FROM = ("nnflow", "plugins/*/analyses", "plugins/*/*/analyses")
@@ -49,6 +54,11 @@ NAMES |= {new: old for old, new in NAMES.items()}
 """What a name or an attribute becomes."""
 MANUAL = "tests/unit/checks/test_manual.py"
 """Compares the defaults of all plugins with config/README.md."""
+WARM = ("torch", "scipy.stats", "scipy.optimize", "scipy.sparse.linalg", "xarray", "netCDF4",
+        "pandas", "matplotlib.pyplot", "seaborn", "flint", "pydantic")  # fmt: skip
+"""What most tests import; nothing of nnflow, which a fork imports with its change, and no plugin of
+pytest, which has to import it itself."""
+FORK = multiprocessing.get_context("fork")
 LIMIT = 100
 """Seconds for the tests of one ring. A mutant that takes longer is seen where the tests without it
 do not."""
@@ -214,28 +224,49 @@ def copy_of(root: Path, folder: Path) -> Path:
 
 def failing(copy: Path, tests: list[Path]) -> str:
     """The first of these files of tests that fails in the copy; "" where all pass, and "time"
-    where they take too long."""
+    where they take too long. They run in a fork of this process, which has imported what takes
+    long, but nothing of nnflow."""
     if not tests:
         return ""
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "-m", "not slow",
-               "-p", "no:cacheprovider", "-p", "no:xdist"]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(copy), "OMP_NUM_THREADS": "1"}
     places = [str(file.relative_to(ROOT)) for file in tests]
-    try:
-        done = subprocess.run(
-            [*command, *places],
-            cwd=copy,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-        )
-    except subprocess.TimeoutExpired:
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as log:
+        process = FORK.Process(target=_run, args=(copy, places, log.name))
+        process.start()
+        process.join(LIMIT)
+        late = process.is_alive()
+        with suppress(ProcessLookupError):  # what the tests started ends with them
+            os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        said = log.read()
+    if late:
         return "time"
-    if done.returncode in (0, 5):  # 5: all of them are slow
+    if process.exitcode in (0, 5):  # 5: all of them are slow
         return ""
-    failed = re.search(r"^(?:FAILED|ERROR) (tests/\S+?\.py)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (tests/\S+?\.py)", said, re.MULTILINE)
     return failed[1] if failed else places[0]
+
+
+def _run(copy: Path, places: list[str], log: str) -> None:
+    """The fast tests of these files of the copy, up to the first that fails."""
+    os.setsid()
+    with open(log, "w") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    sys.dont_write_bytecode = True  # else a change within the same second might not be seen
+    os.environ.update(PYTHONPATH=str(copy), OMP_NUM_THREADS="1")
+    code = pytest.main(["-q", "-x", "-m", "not slow", "-p", "no:cacheprovider", "-p", "no:xdist",
+                        "--rootdir", str(copy), *places])  # fmt: skip
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def import_what_takes_long() -> None:
+    """Once for all forks; every thread that a fork would lack is left out."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    for name in WARM:
+        importlib.import_module(name)
 
 
 def seen_by(mutant: Mutant, copy: Path, tests: tuple[list[Path], ...]) -> str:
@@ -275,10 +306,12 @@ def main() -> None:
     parser.add_argument("--seed", default=str(datetime.date.today()))
     parser.add_argument("paths", nargs="*", metavar="PATH", default=FROM)
     given = parser.parse_args()
-    survivors, begun, sound = [], time.monotonic(), {"time"}
     chosen = sample(list(given.paths), given.count, given.seed)
+    import_what_takes_long()
+    survivors, begun, sound = [], time.monotonic(), {"time"}
     with tempfile.TemporaryDirectory() as folder:
         copy = copy_of(ROOT, Path(folder))
+        compileall.compile_dir(copy, quiet=2)
         for number, mutant in enumerate(chosen, 1):
             seen = seen_by(mutant, copy, rings(mutant.file))
             if not seen:
@@ -289,6 +322,8 @@ def main() -> None:
             sound.add(seen)
             took = f"{time.monotonic() - begun:.0f} s"
             print(f"{number}/{len(chosen)}, {took}: {mutant.file}: {seen}", file=sys.stderr)
+    from nnflow import share  # no fork may have it from here
+
     value, low, high = share(len(survivors), len(chosen), 0.95)
     print(f"{len(survivors)} of {len(chosen)} survived: {value:.0%} ({low:.0%} to {high:.0%})")
 

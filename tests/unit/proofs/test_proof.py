@@ -84,6 +84,8 @@ def test_a_minimum_is_spurious_only_beside_a_known_infimum():
     assert found(enclosure, [1], infimum=None)[0] == "minimum"
     assert found(enclosure, [1], infimum=0.5)[0] == "minimum"
     assert found(enclosure, [1], infimum=0.4)[0] == "spurious_minimum"
+    claim = Proof(1.0, distance=0.0, min_eigenvalue_low=1.0, loss_low=0.5)
+    assert verdict(claim, 0.5) == "minimum"  # a bound at the infimum leaves no room
 
 
 @pytest.mark.parametrize("center", [[0.7, 1.0], [1 + 1e-3, 1.0], [0.5, 0.2], [2.0, 5.0]])

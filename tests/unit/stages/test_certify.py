@@ -1,5 +1,8 @@
 """Which runs the stage certify takes, and which studies may ask for it."""
 
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -7,6 +10,7 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.engine.critical import IS_GLOBAL, KINDS
+from nnflow.stages import certify as stage
 from nnflow.stages.certify import representatives
 from nnflow.study.loading import load_study
 from nnflow.study.stage_settings import Certify
@@ -51,6 +55,24 @@ def ends():
 def test_one_run_of_each_of_the_most_frequent_families(ends, settings, expected):
     rows, counts = representatives(ends, Certify(**settings))
     assert list(zip(rows.tolist(), counts.tolist(), strict=True)) == expected
+
+
+def test_each_configuration_is_told_once_it_is_done(monkeypatch, tmp_path):
+    told, written = [], {}
+    reporter = SimpleNamespace(update=lambda *words: told.append(words))
+    configurations = [SimpleNamespace(label=label) for label in ("k=1", "k=2")]
+    job = SimpleNamespace(
+        reporter=SimpleNamespace(running=lambda: nullcontext(reporter)),
+        read=SimpleNamespace(each=lambda name: [(one, name) for one in configurations]),
+        study=SimpleNamespace(configurations=configurations),
+        folder=tmp_path,
+        write=lambda file, datasets, kind: written.update({file.name: (kind, datasets)}),
+    )
+    monkeypatch.setattr(stage, "_certificates", lambda one, critical: f"{critical} of {one.label}")
+    stage.certify(job)
+    assert told == [(1, 2, "configurations · k=1"), (2, 2, "configurations · k=2")]
+    expected = {"k=1": "critical_points of k=1", "k=2": "critical_points of k=2"}
+    assert written == {"certificates.nc": ("certificates", expected)}
 
 
 STUDY = """

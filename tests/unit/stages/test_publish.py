@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nnflow import cli
 from nnflow.base import store
 from nnflow.base.errors import UserError
+from nnflow.stages import verify
 from nnflow.stages.publish import CHECKLIST, publish
 from nnflow.stages.verify import checks, opened
 from nnflow.workflow.plan import Plan
@@ -135,6 +137,33 @@ def test_the_command_ends_with_1_where_a_check_fails(project, capsys):
     (project / "crate/results/quick/root/summary.nc").unlink()
     assert cli.app(["verify", "crate"], standalone_mode=False) == 1
     assert "✗ " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_new_run_is_that_of_the_same_studies_at_the_same_scale(monkeypatch, tmp_path, status):
+    for study in ("one", "two"):
+        (tmp_path / "results/paper" / study).mkdir(parents=True)
+        (tmp_path / "results/paper" / study / "summary.nc").touch()
+    (tmp_path / "Snakefile").touch()
+    called = []
+
+    def run(command, cwd, check):
+        called.append(command[3:])
+        assert (cwd / "Snakefile").exists() and not (cwd / "results").exists()
+        return SimpleNamespace(returncode=status)
+
+    monkeypatch.setattr(verify.subprocess, "run", run)
+    monkeypatch.setattr(verify, "compare", lambda old, new: {"one": [], "two": ["loss differs"]})
+    if status:
+        with pytest.raises(UserError, match="its workflow fails here"):
+            list(verify._run_again(tmp_path, "3"))
+    else:
+        assert list(verify._run_again(tmp_path, "3")) == [
+            (True, "one: a new run gives the same numbers to the last bit"),
+            (False, "two: loss differs"),
+        ]
+    options = ["--cores", "3", "--config", "scale=paper", "results=results"]
+    assert called == [["run", "one", "two", *options]]
 
 
 def test_only_finished_results_are_published(project):

@@ -139,5 +139,16 @@ def test_the_end_has_the_verdicts_by_kind_the_report_and_the_log(shown, tmp_path
     ]  # fmt: skip
 
 
+def test_a_bar_is_shown_while_jobs_run_in_a_terminal_alone(shown, tmp_path):
+    handler, _ = shown
+    begin(handler, tmp_path, 1, "train", tmp_path / "train.log")
+    assert not handler._bar.live.is_started
+    handler._console = Console(file=io.StringIO(), force_terminal=True)
+    begin(handler, tmp_path, 2, "train", tmp_path / "train.log")
+    assert handler._bar.live.is_started
+    handler.close()
+    assert not handler._bar.live.is_started
+
+
 def test_jobs_are_told_to_write_to_their_logs_alone(shown):
     assert os.environ[ONLY_LOGS] == "1"
