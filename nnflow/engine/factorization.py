@@ -66,8 +66,10 @@ def inertia_of_shifted(
             rows = panel[first - BLOCK * number :]
             block.addmm_(rows, (rows[:width] * sign).T, alpha=-1)
         block[:width] = (block[:width] + block[:width].T) / 2
+        if not bool(torch.isfinite(block).all()):
+            return Inertia(0, np.inf)
         values, vectors = torch.linalg.eigh(block[:width])
-        if not bool(torch.isfinite(values).all()) or float(values.abs().min()) == 0:
+        if float(values.abs().min()) == 0:
             return Inertia(0, np.inf)
         panel, sign = block @ vectors, torch.sign(values)
         panel *= sign / values.abs().sqrt()
