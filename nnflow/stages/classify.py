@@ -137,7 +137,7 @@ def _described(values: dict[str, np.ndarray]) -> dict[str, tuple]:
         "distance": "distance moved by polishing",
         "index": "negative eigenvalues of the Hessian (-1: not determined)",
         "index_least": "least index left open",
-        "index_most": "largest index left open (0 without a factorization: with probability 1 - 1e-6)",
+        "index_most": "largest index left open (0 by Lanczos alone: with probability 1 - 1e-6)",
         "nullity": "zero eigenvalues of the Hessian (-1: not determined)",
         "min_eigenvalue": "lowest eigenvalue of the Hessian",
         "max_eigenvalue": "highest eigenvalue of the Hessian",

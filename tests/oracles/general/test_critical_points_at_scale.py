@@ -20,7 +20,10 @@ dataset: {name: digits, scaling: standard, samples: SAMPLES, test_share: 0}
 initializer: {name: normal, variance: 1, per: fan_in}
 optimizer: {name: trust_region}
 stop: {gradient_norm: 1.0e-10, steps: 500, check_every: 1}
-classify: {eigenvalues: {lowest: 2, highest: 1}, lanczos_steps: LANCZOS, factorize_up_to: FACTORIZED}
+classify:
+  eigenvalues: {lowest: 2, highest: 1}
+  lanczos_steps: LANCZOS
+  factorize_up_to: FACTORIZED
 spectrum: {compare_dense_up_to: 10}
 runs: 1
 """
