@@ -5,7 +5,8 @@ import pytest
 import torch
 from landscapes import Quadratic, objective_of
 
-from nnflow.engine.factorization import BLOCK, inertia_of_shifted
+from nnflow.engine import judging
+from nnflow.engine.factorization import BLOCK, Inertia, inertia_of_shifted
 from nnflow.engine.judging import judged
 from nnflow.study.stage_settings import Classify
 
@@ -56,6 +57,12 @@ def test_the_error_holds_what_the_product_is_off_by():
     assert inertia_of_shifted(noisy, SIZE, 0.0).error > 1e-5
 
 
+def test_the_error_holds_rounding_that_is_not_seen():
+    """The identity is factorized exactly; what its sums might have lost is told all the same."""
+    found = inertia_of_shifted(lambda vector: vector, SIZE, 0.0)
+    assert SIZE * 2**-53 * SIZE < found.error < 1e-9
+
+
 @pytest.mark.parametrize("broken", [np.zeros((3, 3)), np.diag([1.0, np.nan, 1.0])])
 def test_what_breaks_off_tells_nothing(broken):
     found = inertia_of_shifted(lambda vector: broken @ vector, 3, 0.0)
@@ -99,6 +106,29 @@ def test_above_the_limit_it_stays_open():
     found = columns(values, factorize_up_to=399)
     assert 1 <= found["index_least"] <= 2 and found["index_most"] == 398
     assert found["index"] == -1
+
+
+def test_a_factorization_with_a_large_error_closes_nothing(monkeypatch):
+    monkeypatch.setattr(judging, "inertia_of_shifted", lambda *_: Inertia(0, 1e-6))
+    found = columns(np.r_[np.full(30, -1.0), np.linspace(0.5, 1.0, 370)])
+    assert 1 <= found["index_least"] <= 2 and found["index_most"] == 398
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_only_critical_points_are_factorized(monkeypatch, smooth):
+    def refused(*_):
+        raise AssertionError("nobody asked")
+
+    monkeypatch.setattr(judging, "inertia_of_shifted", refused)
+    model = Quadratic(eigenvalues=[-1.0] * 30 + [1.0] * 370)
+    if not smooth:
+        monkeypatch.setattr(
+            Quadratic, "smooth", lambda self, weights, data: weights["w"].sum(1) > 1e9
+        )
+    start = torch.full((1, 400), 0.1 * smooth, dtype=torch.float64)
+    chosen = Classify(dense_up_to=1, extreme_eigenvalues=2, polish="none")
+    found = judged(objective_of(model, 1), start, chosen, lambda text: None)[1]
+    assert found["index_most"] == 398
 
 
 def test_eigenvalues_that_count_as_zero_leave_it_certain():
