@@ -26,7 +26,8 @@ from nnflow.engine.critical import (
     zero_range,
 )
 from nnflow.engine.eigenvalues import ends_of_spectra
-from nnflow.engine.objective import Objective
+from nnflow.engine.factorization import inertia_of_shifted
+from nnflow.engine.objective import Objective, numpy_product
 from nnflow.engine.polished_ends import polished_ends
 from nnflow.engine.resolution import Probe, dense_probe, doubts, free_probe
 from nnflow.engine.valleys import LANDMARKS, MARKS, WALKED, beside_valley, marks
@@ -208,7 +209,12 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
     zero = zero_below * norm[:, None]
     index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
     open_ = obstacle == OBSTACLES.index("underflow")
-    index, nullity = (np.where(open_, UNDETERMINED, count) for count in (index, nullity))
+    bounds = index_bounds(values, zero, floor, objective.dimension)
+    _close(ends, bounds, zero[:, 0], obstacle)
+    least, most = bounds.values()
+    index = np.where(least == most, least, index)
+    index = np.where(open_ | (index < least) | (index > most), UNDETERMINED, index)
+    nullity = np.where(open_, UNDETERMINED, nullity)
     missing = np.full(len(values), np.nan)
     return {
         **_by_signs(ends, values, zero_below, index, nullity),
@@ -216,10 +222,37 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
         "max_eigenvalue": highest[:, -1] if high else missing,
         "eigenvalue": values,
         "residual": residuals,
-        **index_bounds(values, zero, floor, objective.dimension),
+        **bounds,
         "obstacle": obstacle,
         "unit": small_unit(norm),
     }
+
+
+def _close(
+    ends: Ends, bounds: dict[str, np.ndarray], zero: np.ndarray, obstacle: np.ndarray
+) -> None:
+    """Bring `index_least` and `index_most`, (run,), together by factorizations of the Hessian,
+    where they leave the index of a critical point open. zero: (run,): up to it an eigenvalue is
+    zero.
+
+    Of H + zero/2 at least as many eigenvalues are negative as of H are below −zero, and of H +
+    3zero/2 at most as many, if the error of a factorization is at most zero/2.
+    """
+    least, most = bounds["index_least"], bounds["index_most"]
+    size = ends.objective.dimension
+    if size > ends.settings.factorize_up_to:
+        return
+    critical = ends.smooth & (obstacle == OBSTACLES.index("none")) & (zero > 0)
+    for run in np.flatnonzero(critical & (least < most)):
+        part = ends.objective.take(np.array([run]))
+        product = numpy_product(part, ends.weights[run : run + 1])
+        above = inertia_of_shifted(product, size, zero[run] / 2, ends.tell)
+        if above.error <= zero[run] / 2:
+            most[run] = min(most[run], above.negative)
+        if least[run] < most[run]:
+            below = inertia_of_shifted(product, size, 3 * zero[run] / 2, ends.tell)
+            if below.error <= zero[run] / 2:
+                least[run] = max(least[run], below.negative)
 
 
 def _by_signs(

@@ -34,12 +34,11 @@ def quadrature(
     """
     if not 1 <= steps <= len(start):
         raise ValueError(f"steps must lie between 1 and {len(start)}, got {steps}")
-    from scipy.linalg import eigh_tridiagonal
-
     kept = start.dtype.itemsize * steps * len(start) <= memory
     tridiagonal = _orthogonalized if kept else _recurrence
     diagonal, beside = tridiagonal(product, start / np.linalg.norm(start), steps)
-    values, vectors = eigh_tridiagonal(diagonal, beside)
+    small = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+    values, vectors = np.linalg.eigh(small)  # scipy's import costs more than its speed gains
     shares = vectors[0] ** 2
     if not kept:
         values, shares = _joined(values, shares)

@@ -38,6 +38,8 @@ TRACED = 40
 have a few, and linear networks of several layers (the invariants of linear_flow) 35."""
 HESSIANS = 8
 """Matrices of weight × weight at once: Hessian, eigenvectors, work space, temporaries."""
+TRIANGLE = 0.6
+"""Where a Hessian is factorized in blocks: one triangle, and blocks of columns beside it."""
 BALLS = 64
 """The same in a certificate, whose numbers are balls; measured 60: 3 GB at 2500 weights."""
 SMALL_MB = 256
@@ -123,8 +125,9 @@ def _matrices(settings: ConfigurationSettings, stage: str) -> float:
         return BALLS if settings.certify else 0
     if weights <= settings.classify.dense_up_to:
         return HESSIANS * (settings.spectrum.most / 2 if stage == "spectrum" else 1)
-    compared = stage == "spectrum" and weights <= settings.spectrum.compare_dense_up_to
-    return HESSIANS if compared else 0
+    if stage == "classify":
+        return TRIANGLE if weights <= settings.classify.factorize_up_to else 0
+    return HESSIANS if weights <= settings.spectrum.compare_dense_up_to else 0
 
 
 def _mb(numbers: float) -> float:

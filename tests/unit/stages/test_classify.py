@@ -360,9 +360,8 @@ def test_kinds_do_not_depend_on_the_threshold_of_dense_hessians(shaped, shape, s
 @pytest.mark.parametrize("shape", EXPECTED)
 @pytest.mark.parametrize("eigenvalues", ["{highest: 2}", "{lowest: 2}", "{lowest: 2, highest: 1}"])
 def test_one_end_of_the_spectrum_decides_what_it_can(shaped, shape, eigenvalues):
-    found = shaped(
-        beside_zero(2, 40, 1e-9), shape, classify=f"dense_up_to: 1, eigenvalues: {eigenvalues}"
-    )
+    settings = f"dense_up_to: 1, factorize_up_to: 0, eigenvalues: {eigenvalues}"
+    found = shaped(beside_zero(2, 40, 1e-9), shape, classify=settings)
     kind = EXPECTED[shape][0]
     low, high = "lowest" in eigenvalues, "highest" in eigenvalues
     known = {"minimum": low, "maximum": high, "saddle": low, "degenerate": True}

@@ -64,6 +64,9 @@ LARGER = {
     "dense Hessians": (
         "k: 6, n: 6", "k: 60, n: 60}\nclassify: {dense_up_to: 3600", "classify",
     ),
+    "a factorization": (
+        "k: 6, n: 6", "k: 90, n: 90}\nclassify: {factorize_up_to: 8100", "classify",
+    ),
     "more runs in all": ("runs: 1000\n", "runs: 100000\n", "collect"),
     "weights of spectra": ("k: 6, n: 6", "k: 20, n: 20", "spectrum"),
     "more spectra": ("k: 6, n: 6", "k: 20, n: 20}\nspectrum: {most: 99", "spectrum"),
@@ -77,6 +80,7 @@ LARGER = {
     "invariants": ("k: 6, n: 6", "k: 20, n: 20", "collect"),
 }  # fmt: skip
 SMALLER = {"a comparison": ("compare_dense_up_to: 1600", "compare_dense_up_to: 1599"),
+           "a factorization": ("factorize_up_to: 8100", "factorize_up_to: 8099"),
            "dense Hessians": ("dense_up_to: 3600", "dense_up_to: 3599")}  # fmt: skip
 """What the larger study is compared with, where that is not the plain one."""
 
