@@ -95,6 +95,8 @@ def test_what_is_published_is_verified(project, name):
         "results/quick/root/analyses/sealed.nc",
         "results/quick/root/claims.csv",
     }
+    # every file has a sum, the checklist too
+    assert all("sha256" in entity for entity in crate.data_entities)
     (action,) = crate.get_by_type("CreateAction")
     assert "cores" in action["description"] and action["instrument"].id == "Snakefile"
     listed = (project / name / CHECKLIST).read_text()
@@ -135,6 +137,13 @@ def test_the_command_ends_with_1_where_a_check_fails(project, capsys):
     (project / "crate/results/quick/root/summary.nc").unlink()
     assert cli.app(["verify", "crate"], standalone_mode=False) == 1
     assert "✗ " in capsys.readouterr().out
+
+
+def test_an_altered_checklist_is_told(project):
+    publish(Plan(("root",)), project / "crate")
+    (project / "crate" / CHECKLIST).write_text("- [x] all is well\n")
+    (sums, text), *_ = said(project / "crate")
+    assert not sums and text.endswith(f"; not: {CHECKLIST}")
 
 
 def test_only_finished_results_are_published(project):
