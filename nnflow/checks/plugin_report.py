@@ -12,18 +12,20 @@ from rich.console import Console
 from rich.table import Table
 
 from nnflow.base.errors import UserError
-from nnflow.base.settings import meanings
+from nnflow.base.settings import meanings, suggest
 from nnflow.interfaces import Activation, Dataset, Initializer, Loss, Model, Optimizer
 from nnflow.interfaces.plugin import Plugin
 from nnflow.interfaces.registry import Registry, registry
 from nnflow.study.loading import load_study, study_files
-from nnflow.study.types import STAGE_DATASETS, ConfigurationSettings
+from nnflow.study.types import STAGE_DATASETS, ConfigurationSettings, Study
 
 if TYPE_CHECKING:
     from nnflow.checks.contract_tests import Finding
 
 SAMPLES = 64
 """Samples of a dataset that a model is checked on."""
+PARTS = ("model", "dataset", "initializer", "optimizer")
+"""What of a configuration is made of plugins."""
 UNTRIED = "no study uses it, and a setting has neither a default nor an example"
 
 
@@ -45,13 +47,37 @@ def outline(plugin: type[Plugin]) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def list_plugins(console: Console) -> bool:
-    """Print all plugins by kind, with what each is and where it comes from, and then what
-    is wrong with the rest. True if nothing is."""
-    found = registry()
+def chosen(names: list[str], studies: Path) -> set[type[Plugin]]:
+    """The plugins of these names, of any kind, and all that the studies of these names use. Raises
+    UserError for a name that is neither."""
+    found, files = registry(), study_files(studies)
+    plugins: set[type[Plugin]] = set()
+    for name in names:
+        here = {named[name] for named in found.plugins.values() if name in named}
+        if name in files:
+            here |= {type(plugin) for plugin in _plugins(load_study(files[name]))}
+        if not here:
+            known = {one for named in found.plugins.values() for one in named}
+            raise UserError(f"no plugin or study {name!r}{suggest(name, sorted({*known, *files}))}")
+        plugins |= here
+    return plugins
+
+
+def _shown(found: Registry, only: set[type[Plugin]] | None) -> Iterator[tuple[str, dict]]:
+    """(kind, {name: plugin}) by name; of `only` these plugins, and without kinds that have none."""
     for kind, named in found.plugins.items():
+        some = {n: p for n, p in sorted(named.items()) if only is None or p in only}
+        if some or only is None:
+            yield kind, some
+
+
+def list_plugins(console: Console, only: set[type[Plugin]] | None = None) -> bool:
+    """Print the plugins by kind, with what each is and where it comes from, and then what
+    is wrong with the rest. True if nothing is. only: these; None: all."""
+    found = registry()
+    for kind, named in _shown(found, only):
         console.print(f"{kind}:", style="bold", markup=False)
-        for name, plugin in sorted(named.items()):
+        for name, plugin in named.items():
             for head, text in ((name, outline(plugin)), ("", _short(found.source(plugin)))):
                 console.print(f"  {head:<28} {text}", markup=False, soft_wrap=True)
     return _problems(console, found)
@@ -70,18 +96,20 @@ def _short(source: str) -> str:
     return str(path.relative_to(Path.cwd())) if inside else source
 
 
-def check_plugins(console: Console, studies: Path, data: Path) -> bool:
-    """Run every plugin through its oracles and print a table. True if none failed.
+def check_plugins(
+    console: Console, studies: Path, data: Path, only: set[type[Plugin]] | None = None
+) -> bool:
+    """Run plugins through their oracles and print a table. True if none failed.
 
     studies: the folder of study files that settings without a default are taken from.
-    data: where datasets keep their files.
+    data: where datasets keep their files. only: these plugins; None: every one.
     """
     found = registry()
-    subjects, notes = _from_studies(studies)
+    subjects, notes = _from_studies(studies, only)
     table = Table("kind", "plugin", "result", "detail", title="Plugins against their oracles")
     good = True
-    for kind, named in found.plugins.items():
-        for name, plugin in sorted(named.items()):
+    for kind, named in _shown(found, only):
+        for name, plugin in named.items():
             results = list(check_plugin(plugin, subjects, data, found))
             failed = [result for result in results if result.passed is False]
             good &= not failed
@@ -230,12 +258,25 @@ def _needs(
     yield Finding("needs", not unknown, detail)
 
 
-def _from_studies(folder: Path) -> tuple[dict[type[Plugin], Subject], list[str]]:
+def _plugins(study: Study) -> Iterator[Plugin]:
+    """All that a study uses."""
+    yield from study.plugins("analyses", "figures")
+    for configuration in study.configurations:
+        for part in PARTS:
+            whole = getattr(configuration.settings, part)
+            yield from whole.plugins() if whole is not None else ()
+
+
+def _from_studies(
+    folder: Path, only: set[type[Plugin]] | None = None
+) -> tuple[dict[type[Plugin], Subject], list[str]]:
     """Each plugin as the first study that uses it sets it, at its smallest configuration;
-    and the studies that can't be read."""
+    and the studies that can't be read. only: no study is read after these are found."""
     subjects: dict[type[Plugin], Subject] = {}
     notes = []
     for file in study_files(folder).values():
+        if only is not None and only <= subjects.keys():
+            break
         try:
             study = load_study(file)
         except UserError as error:
@@ -247,7 +288,7 @@ def _from_studies(folder: Path) -> tuple[dict[type[Plugin], Subject], list[str]]
             study.configurations, key=lambda configuration: _size(configuration.settings.model)
         )
         for configuration in configurations:
-            for part in ("model", "dataset", "initializer", "optimizer"):
+            for part in PARTS:
                 whole = getattr(configuration.settings, part)
                 for plugin in whole.plugins() if whole is not None else ():
                     subject = Subject(plugin, configuration.label, configuration.settings)

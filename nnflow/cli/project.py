@@ -36,10 +36,14 @@ def validate(studies: Studies = None) -> None:
 
 @app.command(name="plugins")
 def list_plugins(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME…", help="Plugins, or studies for all that they use."),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Run each through its oracles.")] = False,
     data: DataFolder = None,
 ) -> None:
-    """List the plugins, and what is wrong with broken ones."""
+    """List the plugins, all or those named, and what is wrong with broken ones."""
     from rich.console import Console
 
     from nnflow.checks import plugin_report as checking
@@ -47,11 +51,13 @@ def list_plugins(
 
     require_project()
     console = Console(highlight=False)
+    studies = Path("config/studies")
+    chosen = checking.chosen(names, studies) if names else None
     if check:
         folder = data_folder(data, read_config())
-        good = checking.check_plugins(console, Path("config/studies"), folder)
+        good = checking.check_plugins(console, studies, folder, chosen)
     else:
-        good = checking.list_plugins(console)
+        good = checking.list_plugins(console, chosen)
     if not good:
         raise typer.Exit(2)
 

@@ -87,6 +87,9 @@ def report(
     results: ResultsFolder = RESULTS,
     log: Log = None,
     unfinished: Annotated[bool, typer.Option(help="Leave out studies without results.")] = False,
+    alone: Annotated[
+        bool, typer.Option(help="Leave out studies that are finished, but not named.")
+    ] = False,
 ) -> None:
     """Write the report and the table of all claims."""
     from nnflow.base.progress import Reporter
@@ -97,7 +100,7 @@ def report(
         if page := stage.report_unfinished(plan):
             Reporter("report", log).line(f"wrote {page}")
         return
-    said = stage.report(plan)
+    said = stage.report(plan, alone)
     Reporter("report", log).line(f"{said}; wrote {results / scale / 'report.html'}")
 
 
@@ -166,16 +169,15 @@ def diff(
     second: Annotated[Path, typer.Argument(metavar="B", help="The folder beside it.")],
 ) -> None:
     """Compare two folders of results: settings, versions, every number, verdicts; exit status 1
-    where they differ."""
-    from nnflow.stages.compare import compare
+    where a number or a verdict differs."""
+    from nnflow.stages.compare import compare, counted, results_differ
 
     found = compare(first, second)
-    differing = {study: lines for study, lines in found.items() if lines}
-    for study, lines in differing.items():
+    for study, lines in found.items():
         for line in lines:
             typer.echo(f"{study}: {line}")
-    typer.echo(f"the same to the last bit: {len(found) - len(differing)} of {len(found)}")
-    if differing:
+    typer.echo(counted(found))
+    if any(results_differ(lines) for lines in found.values()):
         raise typer.Exit(1)
 
 

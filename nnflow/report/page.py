@@ -77,7 +77,7 @@ def page(
     commit = git_commit()
     return environment.get_template(TEMPLATE).render(
         scale=plan.scale,
-        others=_others(plan),
+        others=_others(plan, sections),
         version=nnflow.__version__,
         commit=commit[:12] + ("+" if commit.endswith("+") else ""),
         packages=package_versions(),
@@ -153,7 +153,7 @@ def _worst_first(sections: Iterable[Section]) -> list[Statement]:
     )
 
 
-def _others(plan: Plan) -> list[str]:
-    """The studies whose results lie beside those of the plan."""
+def _others(plan: Plan, sections: Iterable[Section]) -> list[str]:
+    """The studies whose results lie beside those of the page."""
     found = (file.parent.name for file in (plan.results / plan.scale).glob("*/summary.nc"))
-    return sorted(set(found) - set(plan.studies))
+    return sorted({*found} - {*plan.studies} - {section.name for section in sections})

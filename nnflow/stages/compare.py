@@ -22,6 +22,42 @@ PROSE = {"configurations", "label", "claims", "description", *SETTINGS["report"]
 """What of the settings no number comes from; the configurations are compared one by one."""
 
 
+ASPECTS = ("numbers", "verdicts", "settings, versions and code")
+"""What is counted apart: the first two are results, the third says how they were made."""
+MADE = ("settings: ", "packages: ", "code: ")
+"""How the lines begin that tell how results were made."""
+
+
+def aspects(line: str) -> tuple[str, ...]:
+    """Which of the `ASPECTS` a line of `compare` is about; of a study that only one folder has,
+    all."""
+    numbers, verdicts, made = ASPECTS
+    if line.startswith(MADE):
+        return (made,)
+    if line.startswith("claim "):
+        return (verdicts,)
+    return ASPECTS if line.startswith("only in ") else (numbers,)
+
+
+def counted(found: dict[str, list[str]]) -> str:
+    """One line: in how many of the studies each aspect is the same."""
+    differing = {
+        name: {aspect for line in lines for aspect in aspects(line)}
+        for name, lines in found.items()
+    }
+    same = (
+        f"{aspect} in {sum(aspect not in told for told in differing.values())}"
+        for aspect in ASPECTS
+    )
+    studies = "study" if len(found) == 1 else "studies"
+    return f"of {len(found)} {studies} the same: {'; '.join(same)} (numbers: to the last bit)"
+
+
+def results_differ(lines: list[str]) -> bool:
+    """Does a number or a verdict differ, and not only how the results were made?"""
+    return any(aspects(line) != ASPECTS[2:] for line in lines)
+
+
 def compare(first: Path, second: Path) -> dict[str, list[str]]:
     """{study: in what its results differ, one line for each difference; empty where every number is
     the same to the last bit}.

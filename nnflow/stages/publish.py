@@ -6,6 +6,7 @@ as Zenodo and WorkflowHub; this one follows the profile for runs of workflows.
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +70,8 @@ def publish(plan: Plan, to: Path, license: str = LICENSE) -> int:
         snakefile, "Snakefile", main=True, lang="snakemake",
         properties=_told(snakefile, "Snakefile"),
     )  # fmt: skip
-    crate.add_file(io.StringIO(checklist(plan)), CHECKLIST)
+    text = checklist(plan)
+    crate.add_file(io.StringIO(text), CHECKLIST, properties=_of_content(CHECKLIST, text.encode()))
     results = [_add(crate, path, file) for path, file in _results(plan)]
     properties = {"name": f"nnflow run, {plan.scale} scale", "description": _conditions(plan)}
     crate.add_action(workflow, "#run", result=results, properties=properties)
@@ -114,12 +116,16 @@ def _add(crate: Any, path: str, file: Path) -> Any:
 
 def _told(file: Path, path: str) -> dict[str, Any]:
     """What the crate says of a file; its sum is what `nnflow verify` holds it against."""
-    told = {
-        "name": path,
-        "contentSize": str(file.stat().st_size),
-        "sha256": store.digest(file),
-    }
-    if kind := FORMATS.get(file.suffix):
+    return _of(path, file.stat().st_size, store.digest(file))
+
+
+def _of_content(path: str, content: bytes) -> dict[str, Any]:
+    return _of(path, len(content), hashlib.sha256(content).hexdigest())
+
+
+def _of(path: str, size: int, digest: str) -> dict[str, Any]:
+    told = {"name": path, "contentSize": str(size), "sha256": digest}
+    if kind := FORMATS.get(Path(path).suffix):
         told["encodingFormat"] = kind
     return told
 

@@ -18,7 +18,7 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.settings import explain
 from nnflow.proofs.certificates import check_file
-from nnflow.stages.compare import compare
+from nnflow.stages.compare import compare, results_differ
 from nnflow.stages.publish import library
 from nnflow.study.claims import Claim, to_csv
 from nnflow.study.sweep import read_yaml, with_scale
@@ -104,7 +104,8 @@ def _proofs(name: Path, file: Path) -> tuple[bool, str]:
 
 def _run_again(folder: Path, cores: str) -> Iterator[tuple[bool, str]]:
     """(same, one line) for each difference between the crate's results and those of a new run of
-    its workflow, in a copy that is removed; one line for a study where nothing differs."""
+    its workflow, in a copy that is removed; one line for a study where no number and no verdict
+    differs, which also tells what made them otherwise: settings, versions, code."""
     for scale in sorted(folder.glob("results/*")):
         studies = [each.parent.name for each in sorted(scale.glob("*/summary.nc"))]
         with tempfile.TemporaryDirectory() as made:
@@ -115,6 +116,8 @@ def _run_again(folder: Path, cores: str) -> Iterator[tuple[bool, str]]:
                 raise UserError(f"{folder}: its workflow fails here")
             found = compare(scale, copy / "results" / scale.name)
         for study, lines in found.items():
-            yield from ((False, f"{study}: {line}") for line in lines)
-            if not lines:
-                yield True, f"{study}: a new run gives the same numbers to the last bit"
+            if results_differ(lines):
+                yield from ((False, f"{study}: {line}") for line in lines)
+            else:
+                other = f" (made otherwise: {'; '.join(lines)})" if lines else ""
+                yield True, f"{study}: a new run gives the same numbers to the last bit{other}"

@@ -144,11 +144,13 @@ def test_diff(project, capsys):
     shutil.copytree(first, second)
     capsys.readouterr()
     assert call("diff", str(first), str(second)) == 0
-    assert capsys.readouterr().out == "the same to the last bit: 1 of 1\n"
+    same = "of 1 study the same: numbers in {0}; verdicts in 1; settings, versions and code in 1"
+    told = f"{same} (numbers: to the last bit)\n"
+    assert capsys.readouterr().out == told.format(1)
     (second / "numbers/summary.nc").unlink()
     assert call("diff", str(first), str(second)) == 1
-    told = f"numbers: summary.nc: missing in {second / 'numbers'}\n"
-    assert capsys.readouterr().out == f"{told}the same to the last bit: 0 of 1\n"
+    missing = f"numbers: summary.nc: missing in {second / 'numbers'}\n"
+    assert capsys.readouterr().out == missing + told.format(0)
 
 
 def test_validate(project, capsys):

@@ -10,12 +10,14 @@ import pytest
 import torch
 from rich.console import Console
 
+from nnflow.base.errors import UserError
 from nnflow.checks.contract_tests import check_model, check_optimizer
 from nnflow.checks.plugin_report import (
     Subject,
     _samples,
     check_plugin,
     check_plugins,
+    chosen,
     list_plugins,
 )
 from nnflow.interfaces import Dataset, registry
@@ -346,6 +348,38 @@ def test_broken_files_are_listed_last_and_make_it_fail(plugins, tmp_path):
     assert any("it" in line and "A valley." in line for line in lines)
     assert "broken.py: syntax error in line 1" in lines[-1]
     assert not check_plugins(console, tmp_path, tmp_path)
+
+
+def test_one_plugin_or_those_of_one_study_are_checked_alone(plugins, tmp_path, root):
+    for place in ("initializers/normal.py", "optimizers/gradient_descent.py"):
+        plugins.write(place, (root / "plugins/general" / place).read_text(encoding="utf-8"))
+    plugins.write("models/it.py", HEAD + MODEL + HOOK.format(kind="models"))
+    studies = tmp_path / "studies"
+    studies.mkdir()
+    text = "initializer: normal\noptimizer: {name: gradient_descent, rate: 0.1}\n"
+    (studies / "one.yaml").write_text(f"title: one\nmodel: {{name: it, depth: 2}}\n{text}")
+    # a file that is not asked for is not read
+    (studies / "two.yaml").write_text("title: two\nmodle: it\n")
+    for names, kinds in (
+        (["it"], {"models": ["it"]}),
+        (["one"], {"models": ["it"], "initializers": ["normal"],
+                   "optimizers": ["gradient_descent"]}),
+    ):  # fmt: skip
+        console = Console(record=True, width=200, file=io.StringIO())
+        only = chosen(names, studies)
+        assert check_plugins(console, studies, tmp_path, only)
+        shown = console.export_text()
+        rows = [line.split("│") for line in shown.splitlines() if line.startswith("│")]
+        found = {(row[1].strip(), row[2].strip()) for row in rows}
+        assert found == {(kind, name) for kind, some in kinds.items() for name in some}
+        assert "modle" not in shown and "no study uses it" not in shown
+        assert list_plugins(console, only)
+        heads = [line for line in console.export_text().splitlines() if line.endswith(":")]
+        assert sorted(heads) == sorted(f"{kind}:" for kind in kinds)
+    with pytest.raises(UserError, match=r"no plugin or study 'on'.*did you mean 'one'"):
+        chosen(["on"], studies)
+    with pytest.raises(UserError, match=r"two.yaml: modle: unknown key"):
+        chosen(["two"], studies)
 
 
 def test_the_command_exits_with_2_where_a_plugin_fails(plugins, tmp_path, root):

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from nnflow import cli
 from nnflow.base import store
 from nnflow.base.errors import UserError
-from nnflow.stages.compare import compare
+from nnflow.stages.compare import compare, counted, results_differ
 from nnflow.study.claims import to_csv
 
 SETTINGS = {
@@ -135,3 +136,31 @@ def test_a_study_beside_one_derived_from_it(folders):
 def test_a_folder_without_results(folders, tmp_path):
     with pytest.raises(UserError, match="no results here; expected results/quick"):
         compare(folders[0], tmp_path / "empty")
+
+
+def test_numbers_verdicts_and_how_they_were_made_are_counted_apart(folders, capsys):
+    """The exit status is about results: other code alone leaves it at 0."""
+    first, second = folders
+    for name in ("moved", "judged", "alone"):
+        shutil.copytree(first / "bowl", first / name)
+    for name in ("moved", "judged"):
+        shutil.copytree(first / "bowl", second / name)
+    write(second / "bowl", codes={"train": "b"})
+    found = compare(first / "bowl", second / "bowl")
+    assert found == {"bowl": ["code: train"]} and not results_differ(found["bowl"])
+    assert counted(found) == (
+        "of 1 study the same: numbers in 1; verdicts in 1; settings, versions and code in 0"
+        " (numbers: to the last bit)"
+    )
+    pair = [str(first / "bowl"), str(second / "bowl")]
+    assert cli.app(["diff", *pair], standalone_mode=False) in (0, None)
+    write(second / "moved", loss=(1.0, np.nan, 0.5))
+    (second / "judged/claims.csv").write_text(to_csv([row(verdict="undecided", low=1.0)]))
+    assert counted(compare(first, second)) == (
+        "of 4 studies the same: numbers in 2; verdicts in 2; settings, versions and code in 2"
+        " (numbers: to the last bit)"
+    )
+    for name in ("moved", "judged"):
+        pair = [str(first / name), str(second / name)]
+        assert cli.app(["diff", *pair], standalone_mode=False) == 1
+    assert "code: train" in capsys.readouterr().out

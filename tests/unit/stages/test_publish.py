@@ -97,6 +97,8 @@ def test_what_is_published_is_verified(project, name):
         "results/quick/root/analyses/sealed.nc",
         "results/quick/root/claims.csv",
     }
+    # every file has a sum, the checklist too
+    assert all("sha256" in entity for entity in crate.data_entities)
     (action,) = crate.get_by_type("CreateAction")
     assert "cores" in action["description"] and action["instrument"].id == "Snakefile"
     listed = (project / name / CHECKLIST).read_text()
@@ -164,6 +166,13 @@ def test_a_new_run_is_that_of_the_same_studies_at_the_same_scale(monkeypatch, tm
         ]
     options = ["--cores", "3", "--config", "scale=paper", "results=results"]
     assert called == [["run", "one", "two", *options]]
+
+
+def test_an_altered_checklist_is_told(project):
+    publish(Plan(("root",)), project / "crate")
+    (project / "crate" / CHECKLIST).write_text("- [x] all is well\n")
+    (sums, text), *_ = said(project / "crate")
+    assert not sums and text.endswith(f"; not: {CHECKLIST}")
 
 
 def test_only_finished_results_are_published(project):

@@ -21,6 +21,7 @@ from nnflow.study.claims import to_csv
 from nnflow.study.timings import write_timings
 from nnflow.study.verdicts import judge
 from nnflow.workflow.plan import Plan
+from nnflow.workflow.state import State
 
 
 @pytest.fixture
@@ -311,13 +312,28 @@ def test_claims_that_share_a_statement_are_counted_once(plan, capsys):
     assert sum(int(number) for number in re.findall(r"\d+", last)) == 2
 
 
-def test_results_of_other_studies_are_named(plan):
-    report(plan)
-    page = plan.results / "quick" / "report.html"
-    assert "Not in this report" not in page.read_text(encoding="utf-8")
-    report(replace(plan, studies=("valleys",)))
-    text = page.read_text(encoding="utf-8")
-    assert "Not in this report: <code>ridges</code>, whose" in text
+def test_a_run_of_one_study_leaves_the_page_of_those_that_are_current(plan, monkeypatch):
+    """What the run of a study says of claims is its own; the page and the table have all."""
+    words = {"valleys": "done", "ridges": "done"}
+    monkeypatch.setattr("nnflow.stages.report.state", lambda plan, name: State(words[name]))
+    folder = plan.results / "quick"
+    both, one = replace(plan, studies=("valleys",)), "numbers: 2 reproduced, 1 corrected"
+    assert report(both).startswith(one)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert 'id="ridges"' in text and "Not in this report" not in text
+    table = (folder / "claims.csv").read_text(encoding="utf-8")
+    assert {line.split(",")[1] for line in table.splitlines()[1:]} >= {"valleys", "ridges"}
+    report(both, alone=True)
+    assert 'id="ridges"' not in (folder / "report.html").read_text(encoding="utf-8")
+    words["ridges"] = "stale"
+    report(both)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert 'id="ridges"' not in text and "Not in this report: <code>ridges</code>" in text
+    # a mistake in another study's file is not that of this one
+    words["ridges"] = "done"
+    (plan.folder / "ridges.yaml").write_text("title: [", encoding="utf-8")
+    report(both)
+    assert 'id="valleys"' in (folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_study_that_failed_is_told_and_no_earlier_report_hides_it(plan):
