@@ -17,6 +17,7 @@ SCHEDULES = {
     "constant": lambda step: 1.0,
     "cosine": lambda step: (1 + np.cos(np.pi * min(step / 30, 1))) / 2,
     "step_decay": lambda step: 0.1 ** ((step >= 15) + (step >= 22.5)),
+    "linear_decay": lambda step: np.interp(step, [15, 22.5], [1, 0.1]),
 }
 
 
