@@ -50,9 +50,10 @@ class LowLossPaths(Figure):
 
 
 def _worst(axis, part) -> None:
-    places = np.arange(len(NAMES))[::-1]
+    names = {way: name for way, name in NAMES.items() if f"{way}_test" in part}
+    places = np.arange(len(names))[::-1]
     value, low, high = (
-        np.array([100 * float(part[f"{way}_test{end}"]) for way in NAMES])
+        np.array([100 * float(part[f"{way}_test{end}"]) for way in names])
         for end in ("", "_low", "_high")
     )
     axis.errorbar(
@@ -62,8 +63,8 @@ def _worst(axis, part) -> None:
     ends = 100 * float(part["ends_test"])
     axis.axvline(ends, color="0.5", lw=0.8, ls=":")
     axis.annotate("ends", (ends, places[0] + 0.4), fontsize=7, ha="center", color="0.35")
-    axis.set_ylim(-0.6, len(NAMES) - 0.2)
-    axis.set_yticks(places, list(NAMES.values()), fontsize=7)
+    axis.set_ylim(-0.6, len(names) - 0.2)
+    axis.set_yticks(places, list(names.values()), fontsize=7)
     axis.set_xlabel("lowest accuracy on the way, held out (%)", fontsize=8)
     axis.tick_params(axis="x", labelsize=7)
     axis.set_title(f"(a) {int(part['width'])} hidden neurons", fontsize=8, loc="left")

@@ -150,6 +150,14 @@ def test_ways_are_measured_as_their_networks_are(pair, monkeypatch, block):
         np.testing.assert_allclose(seen, expected, rtol=1e-12, err_msg=name)
 
 
+def test_networks_trained_in_single_precision_are_joined_in_double(pair):
+    objective, weights = pair
+    plugin = analysis("low_loss_paths", points=3, ways=["linear"])
+    coarse = plugin.compute(around(objective, weights[:2].float()))
+    found = plugin.compute(around(objective, weights[:2].float().double()))
+    assert coarse["linear_loss"] == found["linear_loss"]
+
+
 def test_only_the_ways_that_are_asked_for_are_columns(pair):
     objective, weights = pair
     plugin = analysis("low_loss_paths", points=3, ways=["arc", "linear"])
