@@ -10,8 +10,10 @@ from nnflow import torch
 
 from ..general._flat import named_weights
 
-BLOCK_BYTES = 64 * 2**20
-"""Memory for the hidden neurons of the samples that are evaluated together."""
+BLOCK_BYTES = 8 * 2**20
+"""Memory for one network's hidden neurons on the samples that are evaluated together: larger
+arrays are given back to the system and asked for again at each step, which took most of the time.
+"""
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ def measured(model, data, networks: np.ndarray, ways: dict[str, Way]) -> dict[st
     found = {}
     for prefix in ("", "test_"):
         inputs, targets = (torch.as_tensor(data[prefix + name]) for name in ("inputs", "targets"))
-        points = max(len(way.flat) for way in ways.values())
-        rows = max(1, BLOCK_BYTES // (8 * points * model.widths[1]))
+        rows = max(1, BLOCK_BYTES // (8 * model.widths[1]))
         totals = dict.fromkeys(ways, 0.0)
         for start in range(0, len(inputs), rows):
             some = slice(start, start + rows)
@@ -51,9 +52,14 @@ def measured(model, data, networks: np.ndarray, ways: dict[str, Way]) -> dict[st
 
 def _totals(model, way: Way, sums, targets) -> np.ndarray:
     """Sums over samples of losses without weight decay, and of right answers, (2, t)."""
-    hidden = model.activation(torch.tensordot(torch.as_tensor(way.parts), sums, 1))
     named = {n: torch.as_tensor(part) for n, part in named_weights(model, way.flat).items()}
-    outputs = torch.baddbmm(named["b2"][:, None], hidden, named["w2"].mT)
-    losses = model.loss_function(outputs, targets).sum(dim=-1)
-    right = (outputs.argmax(dim=-1) == targets).sum(dim=-1)
-    return np.stack([losses.numpy(), right.numpy()])
+    totals = np.empty((2, len(way.flat)))
+    for point, parts in enumerate(torch.as_tensor(way.parts)):
+        used = torch.nonzero(parts)[:, 0].tolist()
+        hidden = sum(parts[network] * sums[network] for network in used)
+        outputs = torch.addmm(
+            named["b2"][point], model.activation(hidden), named["w2"][point].mT
+        )
+        totals[0, point] = model.loss_function(outputs[None], targets).sum()
+        totals[1, point] = (outputs.argmax(dim=-1) == targets).sum()
+    return totals

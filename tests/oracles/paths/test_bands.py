@@ -92,11 +92,24 @@ def test_columns_of_bands_on_himmelblau():
             "refined": [1],
             "not_refined": [0],
             "share_index_one": [(1.0, *only)],
+            "joining": [1],
+            "refined_gradient": [Between(0, 1e-9)],
             "highest_index": [1],
             "degenerate": [0],
             "right_bands": [np.nan],
         },
     )
+
+
+def test_a_saddle_that_joins_other_minima_is_no_pass_of_the_band():
+    """The saddle between Himmelblau's first two minima joins these, in either order, and not the
+    first and the third."""
+    loss, plugin = surface("himmelblau"), analysis("bands")
+    minima = [[3.0, 2.0], [3.5844283, -1.8481265], [-3.7793103, -3.2831860]]
+    ends = np.array([[minima[0], minima[1]], [minima[1], minima[0]], [minima[0], minima[2]]])
+    found = refined.saddle_beside(loss, np.full((3, 2), [3.4, 0.1]), 100)
+    assert plugin._joins(loss, found, ends).tolist() == [True, True, False]
+    assert not analysis("bands", descent_steps=0)._joins(loss, found, ends).any()
 
 
 def test_columns_of_xor_swaps():
