@@ -39,17 +39,15 @@ def representatives(model, loss, weights: np.ndarray, within: float) -> np.ndarr
     return np.array(kept, dtype=int)
 
 
-def descents(loss, saddles: np.ndarray, rate: float | np.ndarray, steps: int) -> np.ndarray:
-    """Ends of gradient descent from both sides of saddles, (saddle, side, weight), polished. rate:
-    one, or (saddle,)."""
-    rates = np.repeat(np.broadcast_to(rate, len(saddles)), 2)[:, None]
+def descents(loss, saddles: np.ndarray, rate: float, steps: int) -> np.ndarray:
+    """Ends of gradient descent from both sides of saddles, (saddle, side, weight), polished."""
     _, vectors = np.linalg.eigh(loss.hessian(saddles))
     push = PUSH * vectors[:, :, 0]
     weights = np.stack([saddles + push, saddles - push], axis=1).reshape(-1, saddles.shape[1])
     going = np.arange(len(weights))
     for _ in range(steps):
         gradient = loss.gradient(weights[going])
-        weights[going] -= rates[going] * gradient
+        weights[going] -= rate * gradient
         going = going[np.linalg.norm(gradient, axis=1) > LEVEL]
         if not len(going):
             break

@@ -13,16 +13,14 @@ from nnflow import Analysis, Table, UserError, mean, share
 
 from ...general._flat import named_weights
 from .._bands import inserted, relaxed, sampled, spanning_tree, spread, straight
-from .._graph import descents
 from .._matching import permuted
 from .._pairs import barrier, disjoint_pairs, ends
-from .._refined import critical_beside, saddle_beside
+from .._refined import critical_beside, descended, saddle_beside
 
 SAME = 1e-3
 """Ends closer than this are one minimum."""
-DESCENT = 0.5
-"""Rate of descents from saddles times the highest curvature at the saddle and at its band's ends;
-2 is where they no longer come to rest there."""
+PUSH = 1e-3
+"""How far from a saddle descents begin, in weights."""
 
 
 class Bands(Analysis):
@@ -38,7 +36,7 @@ class Bands(Analysis):
     a band's is an upper bound of the lowest possible one. Its highest point is refined to a
     critical point where the network has at most `refine_up_to` weights, and counted by index; a
     band's highest point need not be near one. A saddle of index 1 joins the ends of its band where
-    gradient descent from its two sides reaches one end each; a way along a band is then as low as
+    steepest descent from its two sides reaches one end each; a way along a band is then as low as
     the saddle. Bands that share ends (`all`) are not independent, and have no intervals. Their
     ends are refined to strict minima, and the spanning tree of lowest passes is over all of them:
     its passes are the losses of saddles that join, refined by Newton steps or not, of other
@@ -89,7 +87,7 @@ class Bands(Analysis):
     lowest mode of the Hessian and descends along all others, towards a saddle of index 1."""
     refine_steps: PositiveInt = 200
     """Most steps of that."""
-    descent_steps: NonNegativeInt = 2000
+    descent_steps: NonNegativeInt = 300
     """Most steps of the descents from a saddle; 0: what it joins is not asked."""
 
     def compute(self, results):
@@ -155,10 +153,11 @@ class Bands(Analysis):
         saddles = np.flatnonzero((refined["index"] == 1) & (refined["nullity"] == 0))
         found = np.zeros(len(joined), dtype=bool)
         if len(saddles) and self.descent_steps:
-            points = np.concatenate([refined["weights"][saddles, None], joined[saddles]], axis=1)
-            values = np.linalg.eigvalsh(loss.hessian(points.reshape(-1, points.shape[2])))
-            highest = values[:, -1].reshape(len(saddles), -1).max(axis=1)
-            reached = descents(loss, points[:, 0], DESCENT / highest, self.descent_steps)
+            points = refined["weights"][saddles]
+            push = PUSH * np.linalg.eigh(loss.hessian(points))[1][:, :, 0]
+            sides = np.stack([points + push, points - push], axis=1)
+            reached = descended(loss, sides.reshape(-1, points.shape[1]), self.descent_steps)
+            reached = reached.reshape(sides.shape)
             found[saddles] = [_same(*pair) for pair in zip(reached, joined[saddles], strict=True)]
         return found
 
