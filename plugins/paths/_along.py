@@ -57,9 +57,7 @@ def _totals(model, way: Way, sums, targets) -> np.ndarray:
     for point, parts in enumerate(torch.as_tensor(way.parts)):
         used = torch.nonzero(parts)[:, 0].tolist()
         hidden = sum(parts[network] * sums[network] for network in used)
-        outputs = torch.addmm(
-            named["b2"][point], model.activation(hidden), named["w2"][point].mT
-        )
+        outputs = torch.addmm(named["b2"][point], model.activation(hidden), named["w2"][point].mT)
         totals[0, point] = model.loss_function(outputs[None], targets).sum()
         totals[1, point] = (outputs.argmax(dim=-1) == targets).sum()
     return totals

@@ -79,8 +79,8 @@ def _spreads(axis, part) -> None:
         values = part["spread"].sel(joined=name).values
         axis.plot(t, values, color=color, ls=style, lw=1.3)
         axis.annotate(
-            label, (t[middle], values[middle]), (0, 3), textcoords="offset points",
-            ha="center", fontsize=7, color=color,
+            label, (t[middle], values[middle]), (0, -9 if name == "linear" else 3),
+            textcoords="offset points", ha="center", fontsize=7, color=color,
         )  # fmt: skip
     axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.set_ylim(0, 1.7)

@@ -107,6 +107,11 @@ def test_a_schedule_needs_its_length():
         sgd(schedule="cosine", total_steps=None)
 
 
+def test_a_linear_decay_goes_from_one_milestone_to_another():
+    with pytest.raises(ValidationError, match="milestones: schedule 'linear_decay' needs two"):
+        sgd(schedule="linear_decay", milestones=[0.5])
+
+
 def test_a_minibatch_larger_than_the_data_is_a_mistake():
     objective, weights = problem()
     with pytest.raises(UserError, match="26 is more than the 25 samples"):

@@ -102,8 +102,7 @@ def test_columns_of_bands_on_himmelblau():
 
 
 def test_steepest_descent_of_a_quadratic_goes_its_way_to_the_bottom():
-    """x(h) = x₀e^(−λh), whatever the λ: on ½(x² + 1000y²) all points of the way have y = y₀(x/x₀)¹⁰⁰⁰,
-    where a step by a fixed rate of 1/1000 falls by a thousandth of x."""
+    """x(h) = x₀e^(−λh), whatever the λ: on ½(x² + 1000y²) the way has y = y₀(x/x₀)¹⁰⁰⁰."""
     values, along = np.array([[1.0, 1000.0]]), np.array([[2.0, 1.0]])
     step = refined._flow(values, along)
     assert np.linalg.norm(step) == pytest.approx(refined.FLOW)
