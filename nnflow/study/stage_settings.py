@@ -34,8 +34,8 @@ class Stop(Settings):
 class Trace(Settings):
     """What is recorded along a trajectory, at log-spaced steps."""
 
-    points_per_decade: PositiveInt = 10
-    """Recorded steps per factor of ten."""
+    points_per_decade: PositiveInt | None = 10
+    """Recorded steps per factor of ten; null: none, as each costs a look at all samples."""
     weights: PositiveInt | None = None
     """Steps per factor of ten at which the weights of every run are kept; null: they are not."""
 

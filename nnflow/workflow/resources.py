@@ -103,7 +103,7 @@ def _numbers(configuration: Configuration, stage: str) -> float:
         return (COPIES if stage == "initialize" else INVARIANT_COPIES) * weights
     trace, steps = configuration.settings.trace, configuration.settings.stop.steps
     decades = math.log10(max(10, steps))
-    recorded = min(1 + steps, 2 + decades * trace.points_per_decade)
+    recorded = min(1 + steps, 2 + decades * (trace.points_per_decade or 0))
     kept = 0 if trace.weights is None else min(1 + steps, 2 + decades * trace.weights)
     return COPIES * weights + READ_COPIES * (TRACED * recorded + kept * weights)
 

@@ -9,8 +9,8 @@ from ._matching import matching, permuted
 
 
 def ends(configuration, dataset) -> np.ndarray:
-    """The ends of all runs that have one, (run, weight)."""
-    weights = flat_weights(configuration.settings.model, dataset)
+    """The ends of all runs that have one, (run, weight), float64 however they were trained."""
+    weights = flat_weights(configuration.settings.model, dataset).astype(np.float64)
     return weights[np.isfinite(weights).all(axis=1)]
 
 

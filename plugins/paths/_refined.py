@@ -12,6 +12,10 @@ CRITICAL = 1e-9
 """A point is critical when its gradient norm is below this, as when ends are classified."""
 LONGEST = 0.1
 """Longest step of eigenvector following, in weights."""
+FLOW = 0.05
+"""Longest step of steepest descent, in weights."""
+EXPONENT = 300.0
+"""Where a step along a mode that falls is longer than any, in powers of e."""
 SMALLEST = 1e-3
 """Curvatures below this count as this in its steps."""
 
@@ -54,6 +58,39 @@ def followed(loss, weights: np.ndarray, steps: int) -> np.ndarray:
         step *= np.minimum(1, LONGEST / np.maximum(length, 1e-300))
         weights[going] += np.einsum("pij,pj->pi", vectors, step)
     return polished(loss, weights)
+
+
+def descended(loss, weights: np.ndarray, steps: int) -> np.ndarray:
+    """Points (point, weight) after steepest descent in steps of at most FLOW, each along the exact
+    descent of the quadratic model at its point (Page & McIver 1988), then polished where they came
+    to rest; the others are NaN. It takes flat and steep directions alike, where a fixed rate
+    would take 10⁴ steps."""
+    weights, going = weights.copy(), np.arange(len(weights))
+    for _ in range(steps):
+        gradient = loss.gradient(weights[going])
+        far = np.linalg.norm(gradient, axis=1) >= CRITICAL
+        going, gradient = going[far], gradient[far]
+        if not len(going):
+            break
+        values, vectors = np.linalg.eigh(loss.hessian(weights[going]))
+        along = np.einsum("pij,pi->pj", vectors, gradient)
+        weights[going] -= np.einsum("pij,pj->pi", vectors, _flow(values, along))
+    found = polished(loss, weights)
+    found[going] = np.nan
+    return found
+
+
+def _flow(values: np.ndarray, along: np.ndarray) -> np.ndarray:
+    """(1 − exp(−hλ))/λ times the gradient, mode by mode (point, mode), with the longest time h for
+    which it is no longer than FLOW, by bisection of log h."""
+    low, high = np.full((len(values), 1), -40.0), np.full((len(values), 1), 40.0)
+    flat = np.where(np.abs(values) < np.finfo(float).tiny, np.finfo(float).tiny, values)
+    for _ in range(60):
+        middle = (low + high) / 2
+        exponent = np.minimum(-np.exp(middle) * flat, EXPONENT)
+        short = np.linalg.norm(np.expm1(exponent) / -flat * along, axis=1, keepdims=True) <= FLOW
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return np.expm1(np.minimum(-np.exp(low) * flat, EXPONENT)) / -flat * along
 
 
 def polished(loss, weights: np.ndarray, steps: int = 50) -> np.ndarray:

@@ -26,15 +26,17 @@ class Sgd(Optimizer):
     """Samples per step."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Momentum coefficient μ."""
-    schedule: Literal["constant", "cosine", "step_decay"] = "constant"
-    """α_t = α₀; α₀(1 + cos πt/T)/2; or α₀ times `decay` to the power of the number of
-    `milestones` that t/T has reached."""
+    schedule: Literal["constant", "cosine", "step_decay", "linear_decay"] = "constant"
+    """α_t = α₀; α₀(1 + cos πt/T)/2; α₀ times `decay` to the power of the number of `milestones`
+    that t/T has reached; or α₀ up to the first milestone, then straight down to `decay` α₀ at the
+    last one (Izmailov et al. 2018)."""
     total_steps: PositiveInt | None = None
     """T, the steps that the schedule covers; α stays as it is there afterwards."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """Factor of the rate at each milestone of step_decay."""
+    """Factor of the rate at each milestone of step_decay, and at the end of linear_decay."""
     milestones: list[Annotated[float, Field(gt=0, lt=1)]] = [0.5, 0.75]
-    """Fractions of T at which step_decay lowers the rate."""
+    """Fractions of T at which step_decay lowers the rate; between the first and the last of them
+    linear_decay does."""
 
     varies = ("rate", "momentum", "decay")
 
@@ -42,6 +44,8 @@ class Sgd(Optimizer):
     def _covered(self):
         if self.schedule != "constant" and self.total_steps is None:
             raise ValueError(f"total_steps is needed with schedule {self.schedule!r}")
+        if self.schedule == "linear_decay" and not max(self.milestones) > min(self.milestones):
+            raise ValueError("milestones: schedule 'linear_decay' needs two different ones")
         return self
 
     def stable_curvature(self):
@@ -96,6 +100,10 @@ class Sgd(Optimizer):
         passed = (step.to(torch.float64) / self.total_steps).clamp(max=1)
         if self.schedule == "cosine":
             return self.rate * (1 + torch.cos(math.pi * passed)) / 2
+        if self.schedule == "linear_decay":
+            first, last = min(self.milestones), max(self.milestones)
+            fallen = ((passed - first) / (last - first)).clamp(0, 1)
+            return self.rate * (1 - (1 - self.decay) * fallen)
         lowered = sum((passed >= milestone).to(torch.float64) for milestone in self.milestones)
         return self.rate * self.decay**lowered
 

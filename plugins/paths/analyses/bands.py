@@ -15,10 +15,12 @@ from ...general._flat import named_weights
 from .._bands import inserted, relaxed, sampled, spanning_tree, spread, straight
 from .._matching import permuted
 from .._pairs import barrier, disjoint_pairs, ends
-from .._refined import critical_beside, saddle_beside
+from .._refined import critical_beside, descended, saddle_beside
 
 SAME = 1e-3
 """Ends closer than this are one minimum."""
+PUSH = 1e-3
+"""How far from a saddle descents begin, in weights."""
 
 
 class Bands(Analysis):
@@ -33,11 +35,12 @@ class Bands(Analysis):
     equal distances. A barrier is the largest rise above the straight line between the ends' values;
     a band's is an upper bound of the lowest possible one. Its highest point is refined to a
     critical point where the network has at most `refine_up_to` weights, and counted by index; a
-    band's highest point need not be near one, and that a refined saddle joins the ends of its band
-    is not checked. Bands that share ends (`all`) are not independent, and have no intervals. Their
+    band's highest point need not be near one. A saddle of index 1 joins the ends of its band where
+    steepest descent from its two sides reaches one end each; a way along a band is then as low as
+    the saddle. Bands that share ends (`all`) are not independent, and have no intervals. Their
     ends are refined to strict minima, and the spanning tree of lowest passes is over all of them:
-    its lowest and highest pass are heights refined by Newton steps, where these led to a critical
-    point, else the highest points of bands.
+    its passes are the losses of saddles that join, refined by Newton steps or not, of other
+    critical points by Newton steps, else the highest points of bands.
     """
 
     needs = ("training", "objective")
@@ -53,6 +56,8 @@ class Bands(Analysis):
         "not_refined": "bands whose highest point was tried and led to none",
         "share_index_one": "share of these that have index 1 and nullity 0",
         "highest_index": "highest index among them",
+        "joining": "of the saddles of index 1 those whose descents end at both ends of the band",
+        "refined_gradient": "largest gradient norm at the critical points found",
         "degenerate": "of these, points whose Hessian has zero eigenvalues",
         "right_bands": "bands on which every sample is classified rightly throughout",
     }
@@ -82,6 +87,8 @@ class Bands(Analysis):
     lowest mode of the Hessian and descends along all others, towards a saddle of index 1."""
     refine_steps: PositiveInt = 200
     """Most steps of that."""
+    descent_steps: NonNegativeInt = 300
+    """Most steps of the descents from a saddle; 0: what it joins is not asked."""
 
     def compute(self, results):
 
@@ -138,7 +145,21 @@ class Bands(Analysis):
         if top.shape[1] <= self.refine_up_to:
             beside = {"newton": critical_beside, "following": saddle_beside}[self.refine_by]
             refined = beside(loss, top, self.refine_steps)
+            refined["joins"] = self._joins(loss, refined, joined[0])
         return {"band": bands, "way": way, "values": values, "refined": refined}
+
+    def _joins(self, loss, refined, joined: np.ndarray) -> np.ndarray:
+        """Which saddles of index 1 have descents to both ends of their band, (band,)."""
+        saddles = np.flatnonzero((refined["index"] == 1) & (refined["nullity"] == 0))
+        found = np.zeros(len(joined), dtype=bool)
+        if len(saddles) and self.descent_steps:
+            points = refined["weights"][saddles]
+            push = PUSH * np.linalg.eigh(loss.hessian(points))[1][:, :, 0]
+            sides = np.stack([points + push, points - push], axis=1)
+            reached = descended(loss, sides.reshape(-1, points.shape[1]), self.descent_steps)
+            reached = reached.reshape(sides.shape)
+            found[saddles] = [_same(*pair) for pair in zip(reached, joined[saddles], strict=True)]
+        return found
 
     def _mean(self, values: np.ndarray):
         """With its interval, which bands that share ends have not."""
@@ -167,12 +188,14 @@ class Bands(Analysis):
                 "refined": int(critical.sum()),
                 "not_refined": int((~critical).sum()),
                 "share_index_one": self._share(int(saddles.sum()), int(critical.sum())),
+                "joining": int(refined["joins"].sum()) if self.descent_steps else np.nan,
+                "refined_gradient": refined["gradient_norm"][critical].max(initial=0.0),
                 "highest_index": int(refined["index"].max()),
                 "degenerate": int((refined["nullity"] > 0).sum()),
             }
-            # that a point reached by following joins the ends of its band is not known
-            if self.refine_by == "newton":
-                heights = np.where(critical, refined["loss"], heights)
+            # a point reached by following may lie below both ends, and join others
+            known = critical if self.refine_by == "newton" else refined["joins"]
+            heights = np.where(known, refined["loss"], heights)
         if self.pairs == "all":
             passes = heights[spanning_tree(joined[1], heights)]
             row |= {"lowest_pass": float(passes.min()), "highest_pass": float(passes.max())}
@@ -196,6 +219,12 @@ def _different(weights: np.ndarray) -> np.ndarray:
         if all(np.linalg.norm(end - other) > SAME for other in kept):
             kept.append(end)
     return np.array(kept)
+
+
+def _same(reached: np.ndarray, ends: np.ndarray) -> bool:
+    """Are two points (2, weight) the two ends, in either order?"""
+    apart = ~(np.linalg.norm(reached[:, None] - ends, axis=2) <= SAME)
+    return not (apart.diagonal().any() and apart[:, ::-1].diagonal().any())
 
 
 def _swapped(model, weights: np.ndarray) -> np.ndarray:

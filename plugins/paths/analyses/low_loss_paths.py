@@ -10,6 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 import nnflow
 from nnflow import Analysis, Table, UserError, mean, torch
 
+from .._along import Way, measured
 from .._neurons import arc, balanced, flat_network, linear, neurons, spread
 from .._pairs import disjoint_pairs, ends, matched
 
@@ -30,6 +31,11 @@ MEASURES = {
 }
 RIDGE = 1e-6
 """Ridge of the least squares that adjust output weights, relative to the mean square feature."""
+
+
+WayName = Literal[
+    "linear", "arc_zero", "arc", "linear_matched", "arc_matched", "adjusted", "bezier", "chain"
+]
 
 
 class LowLossPaths(Analysis):
@@ -55,6 +61,8 @@ class LowLossPaths(Analysis):
     needs = ("training", "objective")
     models = ("mlp",)
 
+    ways: Annotated[list[WayName], Field(min_length=1)] = list(WAYS)
+    """Which ways; the last three cost many passes through the samples."""
     points: Annotated[int, Field(ge=3)] = 21
     """Points on each path, ends included."""
     gauge: Literal["trained", "balanced"] = "trained"
@@ -69,8 +77,8 @@ class LowLossPaths(Analysis):
     @property
     def columns(self):
         worst = {
-            f"{way}_{measure}": f"{text}, {name} path"
-            for way, name in WAYS.items()
+            f"{way}_{measure}": f"{text}, {WAYS[way]} path"
+            for way in self.ways
             for measure, text in MEASURES.items()
         }
         return {
@@ -99,7 +107,7 @@ class LowLossPaths(Analysis):
             found = self._pairs(
                 results.objective(configuration), model, ends(configuration, trained), t
             )
-            table.row(configuration, width=model.widths[1], **_row(found))
+            table.row(configuration, width=model.widths[1], **_row(found, self.ways))
             spreads.append(np.mean(found["spread"], axis=0))
         return table.dataset().assign(
             spread=(
@@ -116,32 +124,48 @@ class LowLossPaths(Analysis):
             if self.gauge == "balanced":
                 ensembles, biases = neurons(model, pair)
                 pair = flat_network(balanced(ensembles, model.widths[0]), biases, model.widths[0])
-            ways = self._ways(loss, model, *pair, t)
-            found["worst"].append([_worst(loss, ways[name]) for name in WAYS])
-            seen = loss.observables(pair)
-            found["ends"].append([seen[name].mean() for name in ("accuracy", "test_accuracy")])
-            spreads = np.array([spread(neurons(model, ways[name])[0]) for name in SPREADS])
+            networks, ways = self._ways(loss, model, *pair, t)
+            seen = measured(model, loss.data, networks, {name: ways[name] for name in self.ways})
+            found["worst"].append([_worst(seen[name]) for name in self.ways])
+            found["ends"].append(seen[self.ways[0]][1:, [0, -1]].mean(axis=1))
+            spreads = np.array([spread(neurons(model, ways[name].flat)[0]) for name in SPREADS])
             found["spread"].append(spreads / spreads[:, [0, -1]].mean(axis=1, keepdims=True))
         return found
 
-    def _ways(self, loss, model, one, other, t) -> dict[str, np.ndarray]:
-        """The paths (t, weight) by name."""
+    def _ways(self, loss, model, one, other, t) -> tuple[np.ndarray, dict[str, Way]]:
+        """Known networks (network, weight), and the ways that are asked for or followed by name."""
         inputs = model.widths[0]
         image, _ = matched(model, one, other)
-        ways = {"linear": linear(one, other, t), "linear_matched": linear(one, image, t)}
-        for name, end, about_mean in (
-            ("arc_zero", other, False), ("arc", other, True), ("arc_matched", image, True)
-        ):  # fmt: skip
-            (a, b), biases = neurons(model, np.stack([one, end]))
-            center = np.concatenate([a, b]).mean(axis=0) if about_mean else 0.0
-            ways[name] = flat_network(arc(a, b, t, center), linear(*biases, t), inputs)
-        ways["adjusted"] = _adjusted(loss, model, ways["linear"], t)
+        (a, b), biases = neurons(model, np.stack([one, other]))
+        center = np.concatenate([a, b]).mean(axis=0)
+        middle = flat_network(np.broadcast_to(center, (1, *a.shape)), biases[:1], inputs)[0]
+        known, straight, bent = [one, other, image, middle], [1 - t, t], _bent(t)
+        ways = {
+            "linear": Way(_parts(t, {0: straight[0], 1: straight[1]}), linear(one, other, t)),
+            "linear_matched": Way(
+                _parts(t, {0: straight[0], 2: straight[1]}), linear(one, image, t)
+            ),
+        }
+        for name, end, about_mean in (("arc_zero", 1, 0), ("arc", 1, 1), ("arc_matched", 2, 1)):
+            (a, b), biases = neurons(model, np.stack([one, known[end]]))
+            moved = arc(a, b, t, about_mean * center)
+            parts = {0: bent[0], end: bent[1], 3: about_mean * (1 - bent[0] - bent[1])}
+            ways[name] = Way(_parts(t, parts), flat_network(moved, linear(*biases, t), inputs))
+        if "adjusted" in self.ways:
+            flat = _adjusted(loss, model, ways["linear"].flat, t)
+            ways["adjusted"] = Way(ways["linear"].parts, flat)
         for name, shape in (("bezier", _bezier), ("chain", _chain)):
-            ways[name] = self._trained(loss, one, other, shape, t)
-        return ways
+            if name in self.ways:
+                free = self._trained(loss, one, other, shape)
+                first, between, last = shape(t)
+                flat = np.stack([first, between, last], axis=1) @ np.stack([one, free, other])
+                ways[name] = Way(_parts(t, {0: first, len(known): between, 1: last}), flat)
+                known.append(free)
+        networks = np.stack(known)
+        return networks, {name: _padded(way, len(networks)) for name, way in ways.items()}
 
-    def _trained(self, loss, one, other, shape, t) -> np.ndarray:
-        """A path with one free network, trained at places away from the ends."""
+    def _trained(self, loss, one, other, shape) -> np.ndarray:
+        """The free network of a path, trained at places away from the ends."""
         free, velocity = (one + other) / 2, 0.0
         places = (np.arange(self.nodes) + 0.5) / self.nodes
         parts = shape(places)
@@ -150,7 +174,23 @@ class LowLossPaths(Analysis):
             gradient = (parts[1][:, None] * loss.gradient(way)).mean(axis=0)
             velocity = 0.8 * velocity + gradient
             free = free - self.rate * velocity
-        return np.stack(shape(t), axis=1) @ np.stack([one, free, other])
+        return free
+
+
+def _bent(t):
+    return np.cos(np.pi / 2 * t), np.sin(np.pi / 2 * t)
+
+
+def _parts(t: np.ndarray, of_network: dict[int, np.ndarray]) -> np.ndarray:
+    """(t, network) from the parts of some networks."""
+    parts = np.zeros((len(t), 1 + max(of_network)))
+    for number, part in of_network.items():
+        parts[:, number] = part
+    return parts
+
+
+def _padded(way: Way, networks: int) -> Way:
+    return Way(np.pad(way.parts, ((0, 0), (0, networks - way.parts.shape[1]))), way.flat)
 
 
 def _bezier(t):
@@ -164,6 +204,8 @@ def _chain(t):
 
 SPREADS = ("linear", "arc", "linear_matched", "arc_matched")
 """Ways whose covariances are followed."""
+GAINS = (("arc_gain", "arc", "linear"), ("matched_gain", "linear_matched", "arc_matched"))
+"""Columns that hold a way's lowest training accuracy against another's."""
 
 
 def _adjusted(loss, model, way, t) -> np.ndarray:
@@ -197,30 +239,30 @@ def _features(model, inputs: np.ndarray, first: np.ndarray) -> np.ndarray:
     return np.column_stack([values, np.ones(len(values))])
 
 
-def _worst(loss, way) -> list[float]:
-    """Highest loss and lowest accuracies."""
-    seen = loss.observables(way)
-    accuracies = [seen[name].min() for name in ("accuracy", "test_accuracy")]
-    return [loss.loss(way).max(), *accuracies]
+def _worst(seen: np.ndarray) -> list[float]:
+    """Highest loss and lowest accuracies of a way, in the order of MEASURES."""
+    losses, train, test = seen
+    return [losses.max(), train.min(), test.min()]
 
 
-def _row(found: dict[str, list]) -> dict:
+def _row(found: dict[str, list], names: list[str]) -> dict:
     worst, joined = np.array(found["worst"]), np.array(found["ends"])
-    names, train = list(WAYS), list(MEASURES).index("train")
+    train = list(MEASURES).index("train")
     row = {
         f"{way}_{measure}": mean(worst[:, i, j])
-        for i, way in enumerate(WAYS)
+        for i, way in enumerate(names)
         for j, measure in enumerate(MEASURES)
     }
     column = {name: worst[:, place, train] for place, name in enumerate(names)}
     middle = np.array(found["spread"])[:, :, np.shape(found["spread"])[2] // 2]
+    for gain, more, less in GAINS:
+        if {more, less} <= set(names):
+            row[gain] = mean(column[more] - column[less])
     return {
         "pairs": len(worst),
         "ends_train": mean(joined[:, 0]),
         "ends_test": mean(joined[:, 1]),
         **row,
-        "arc_gain": mean(column["arc"] - column["linear"]),
-        "matched_gain": mean(column["linear_matched"] - column["arc_matched"]),
         **{f"spread_{name}": mean(middle[:, place]) for place, name in enumerate(SPREADS)},
     }
 

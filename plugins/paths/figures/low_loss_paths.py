@@ -50,9 +50,10 @@ class LowLossPaths(Figure):
 
 
 def _worst(axis, part) -> None:
-    places = np.arange(len(NAMES))[::-1]
+    names = {way: name for way, name in NAMES.items() if f"{way}_test" in part}
+    places = np.arange(len(names))[::-1]
     value, low, high = (
-        np.array([100 * float(part[f"{way}_test{end}"]) for way in NAMES])
+        np.array([100 * float(part[f"{way}_test{end}"]) for way in names])
         for end in ("", "_low", "_high")
     )
     axis.errorbar(
@@ -62,8 +63,8 @@ def _worst(axis, part) -> None:
     ends = 100 * float(part["ends_test"])
     axis.axvline(ends, color="0.5", lw=0.8, ls=":")
     axis.annotate("ends", (ends, places[0] + 0.4), fontsize=7, ha="center", color="0.35")
-    axis.set_ylim(-0.6, len(NAMES) - 0.2)
-    axis.set_yticks(places, list(NAMES.values()), fontsize=7)
+    axis.set_ylim(-0.6, len(names) - 0.2)
+    axis.set_yticks(places, list(names.values()), fontsize=7)
     axis.set_xlabel("lowest accuracy on the way, held out (%)", fontsize=8)
     axis.tick_params(axis="x", labelsize=7)
     axis.set_title(f"(a) {int(part['width'])} hidden neurons", fontsize=8, loc="left")
@@ -78,8 +79,8 @@ def _spreads(axis, part) -> None:
         values = part["spread"].sel(joined=name).values
         axis.plot(t, values, color=color, ls=style, lw=1.3)
         axis.annotate(
-            label, (t[middle], values[middle]), (0, 3), textcoords="offset points",
-            ha="center", fontsize=7, color=color,
+            label, (t[middle], values[middle]), (0, -9 if name == "linear" else 3),
+            textcoords="offset points", ha="center", fontsize=7, color=color,
         )  # fmt: skip
     axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.set_ylim(0, 1.7)

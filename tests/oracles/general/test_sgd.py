@@ -17,6 +17,7 @@ SCHEDULES = {
     "constant": lambda step: 1.0,
     "cosine": lambda step: (1 + np.cos(np.pi * min(step / 30, 1))) / 2,
     "step_decay": lambda step: 0.1 ** ((step >= 15) + (step >= 22.5)),
+    "linear_decay": lambda step: np.interp(step, [15, 22.5], [1, 0.1]),
 }
 
 
@@ -104,6 +105,11 @@ def test_the_trace_ends_at_the_last_step():
 def test_a_schedule_needs_its_length():
     with pytest.raises(ValidationError, match="total_steps is needed with schedule 'cosine'"):
         sgd(schedule="cosine", total_steps=None)
+
+
+def test_a_linear_decay_goes_from_one_milestone_to_another():
+    with pytest.raises(ValidationError, match="milestones: schedule 'linear_decay' needs two"):
+        sgd(schedule="linear_decay", milestones=[0.5])
 
 
 def test_a_minibatch_larger_than_the_data_is_a_mistake():

@@ -92,11 +92,43 @@ def test_columns_of_bands_on_himmelblau():
             "refined": [1],
             "not_refined": [0],
             "share_index_one": [(1.0, *only)],
+            "joining": [1],
+            "refined_gradient": [Between(0, 1e-9)],
             "highest_index": [1],
             "degenerate": [0],
             "right_bands": [np.nan],
         },
     )
+
+
+def test_steepest_descent_of_a_quadratic_goes_its_way_to_the_bottom():
+    """x(h) = x₀e^(−λh), whatever the λ: on ½(x² + 1000y²) the way has y = y₀(x/x₀)¹⁰⁰⁰."""
+    values, along = np.array([[1.0, 1000.0]]), np.array([[2.0, 1.0]])
+    step = refined._flow(values, along)
+    assert np.linalg.norm(step) == pytest.approx(refined.FLOW)
+    h = -np.log1p(-step[0, 0] / 2)
+    assert step[0, 1] == pytest.approx(-np.expm1(-1000 * h) / 1000)
+    falling = refined._flow(np.array([[-0.01, 1.0]]), np.array([[1e-8, 0.0]]))
+    np.testing.assert_allclose(falling, [[refined.FLOW, 0.0]])
+
+
+def test_descent_that_has_not_come_to_rest_ends_nowhere():
+    loss, starts = surface("himmelblau"), np.array([[3.1, 2.1], [0.0, 2.7]])
+    found = refined.descended(loss, starts, 10)
+    np.testing.assert_allclose(found[0], [3.0, 2.0], atol=1e-9)
+    assert np.isnan(found[1]).all()
+    assert np.isfinite(refined.descended(loss, starts, 500)).all()
+
+
+def test_a_saddle_that_joins_other_minima_is_no_pass_of_the_band():
+    """The saddle between Himmelblau's first two minima joins these, in either order, and not the
+    first and the third."""
+    loss, plugin = surface("himmelblau"), analysis("bands")
+    minima = [[3.0, 2.0], [3.5844283, -1.8481265], [-3.7793103, -3.2831860]]
+    ends = np.array([[minima[0], minima[1]], [minima[1], minima[0]], [minima[0], minima[2]]])
+    found = refined.saddle_beside(loss, np.full((3, 2), [3.4, 0.1]), 100)
+    assert plugin._joins(loss, found, ends).tolist() == [True, True, False]
+    assert not analysis("bands", descent_steps=0)._joins(loss, found, ends).any()
 
 
 def test_columns_of_xor_swaps():

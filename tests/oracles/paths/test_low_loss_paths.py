@@ -132,6 +132,41 @@ def test_adjusted_outputs_are_nearest_to_the_interpolated_ones(pair):
     assert (near > errors[1]).all()
 
 
+@pytest.mark.parametrize("block", [1, 2**26])
+def test_ways_are_measured_as_their_networks_are(pair, monkeypatch, block):
+    """By one product with the inputs for each known network, and network by network."""
+    objective, weights = pair
+    along, plugin = module("paths/_along"), analysis("low_loss_paths", points=5, steps=2)
+    monkeypatch.setattr(along, "BLOCK_BYTES", block)
+    loss, t = Landscape(objective), np.linspace(0, 1, 5)
+    model = objective.model.model_copy(update={"weight_decay": 0.1})
+    loss = Landscape(type(objective)(model, objective.data, objective.streams))
+    networks, found = plugin._ways(loss, model, *weights[:2].numpy(), t)
+    assert set(found) == set(module("low_loss_paths").WAYS)
+    for name, seen in along.measured(model, loss.data, networks, found).items():
+        flat = found[name].flat
+        known = loss.observables(flat)
+        expected = [loss.loss(flat), known["accuracy"], known["test_accuracy"]]
+        np.testing.assert_allclose(seen, expected, rtol=1e-12, err_msg=name)
+
+
+def test_networks_trained_in_single_precision_are_joined_in_double(pair):
+    objective, weights = pair
+    plugin = analysis("low_loss_paths", points=3, ways=["linear"])
+    coarse = plugin.compute(around(objective, weights[:2].float()))
+    found = plugin.compute(around(objective, weights[:2].float().double()))
+    assert coarse["linear_loss"] == found["linear_loss"]
+
+
+def test_only_the_ways_that_are_asked_for_are_columns(pair):
+    objective, weights = pair
+    plugin = analysis("low_loss_paths", points=3, ways=["arc", "linear"])
+    found = plugin.compute(around(objective, weights[:2]))
+    assert found["arc_gain"] == found["arc_train"] - found["linear_train"]
+    assert np.isnan(found["matched_gain"])
+    assert "bezier_loss" not in found
+
+
 def test_trained_ways_are_better_than_straight_ones(pair):
     objective, weights = pair
     plugin = analysis("low_loss_paths", points=11, steps=80, rate=0.3)

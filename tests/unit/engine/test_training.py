@@ -35,6 +35,15 @@ def test_gradient_descent_on_a_quadratic_is_the_power_of_its_factor():
     assert (outcome.steps == 100).all()
 
 
+def test_without_a_trace_runs_are_the_same_and_nothing_is_recorded():
+    objective, initial = objective_of(Quadratic(eigenvalues=[1.0, 3.0]), 5), normal_weights(5, 2)
+    stop = Stop(steps=100, check_every=1000)
+    none = train(objective, Descent(), initial, stop, Trace(points_per_decade=None))
+    some = train(objective, Descent(), initial, stop, Trace())
+    assert torch.equal(none.weights, some.weights)
+    assert len(none.trace_step) == 0 < len(some.trace_step)
+
+
 def test_each_rule_ends_the_runs_that_meet_it():
     model = Quadratic(eigenvalues=[1.0, 2.0])
     initial = torch.tensor([[1.0, 0.0], [1e-9, 0.0], [1e-3, 0.0], [np.nan, 0.0]])

@@ -95,6 +95,15 @@ def test_a_trace_has_no_more_records_than_steps(study):
     assert asked[0] == asked[1]
 
 
+def test_a_run_without_a_trace_asks_for_less(study):
+    text = "stop: {steps: 100000}\ntrace: {points_per_decade: %s}\nruns:"
+    bare, traced = (
+        resources_for(study(STUDY.replace("runs:", text % density)), "train").megabytes
+        for density in ("null", 50)
+    )
+    assert bare < traced
+
+
 @pytest.mark.parametrize("name", LARGER)
 def test_what_makes_a_job_larger_makes_it_ask_for_more(study, name):
     old, new, stage = LARGER[name]
