@@ -15,7 +15,7 @@ def curves(axis, found, place: int, unit: float = 1.0) -> None:
         seen = np.flatnonzero(np.isfinite(values) & (values > 0))
         lags = unit * found["lag"].values
         axis.plot(
-            lags[seen], values[seen], LINES[number] + MARKERS[number], ms=3, lw=1, mfc="none",
+            lags[seen], values[seen], LINES[number % 3] + MARKERS[number % 3], ms=3, lw=1, mfc="none",
             markevery=3, color=f"C{number}", label=f"$t_w$ = {wait * unit:.3g}",
         )  # fmt: skip
     axis.set(xscale="log", yscale="log")
