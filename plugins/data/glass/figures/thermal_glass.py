@@ -21,6 +21,7 @@ class ThermalGlass(Figure):
 
     def draw(self, results):
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import NullFormatter
 
         aged, field = results["two_time_displacement"], results["thermal_glass"]
         settings = [c.settings for c in results.configurations]
@@ -45,6 +46,7 @@ class ThermalGlass(Figure):
         bottom = min(axis.get_ylim()[0] for axis in axes[1:])
         for axis in axes[1:]:
             axis.set_ylim(bottom, 3)
+            axis.yaxis.set_minor_formatter(NullFormatter())
         figure.suptitle(
             "A cold glass ages, a warm one forgets: a longer wait makes the squared displacement\n"
             f"{slowing[0]:.2f} times as large at T = {coldest:g}, {slowing[1]:.2f} times at"
@@ -64,7 +66,7 @@ def _energies(axis, field, settings) -> None:
             late = float(field["late"][place])
             axis.axhline(late, color="k", lw=0.6)
             axis.annotate(
-                f"T = {temperature:g}, t → ∞", (0.02, late), (0, 2), fontsize=7, va="bottom",
+                f"T = {temperature:g}", (0.02, late), (0, 2), fontsize=7, va="bottom",
                 xycoords=axis.get_yaxis_transform(), textcoords="offset points",
             )  # fmt: skip
             drawn.add(temperature)
