@@ -1,4 +1,4 @@
-"""Runs of a spin glass by their disorder."""
+"""Runs of a spin glass by their disorder, and ratios of means over what is independent."""
 
 from __future__ import annotations
 
@@ -22,3 +22,19 @@ def over_disorders(values: list[float]) -> tuple[float, float, float]:
     with one disorder are not."""
     numbers = np.array(values, dtype=float)
     return mean(numbers[np.isfinite(numbers)])
+
+
+def independent(configuration, trained) -> list[np.ndarray]:
+    """Row numbers of the runs of each disorder, where there is one; else each run by itself."""
+    if "disorder" in trained.coords:
+        return [rows for _, rows in by_disorder(configuration, trained)]
+    return [np.array([row]) for row in range(trained.sizes["run"])]
+
+
+def ratio(above: np.ndarray, below: np.ndarray, groups) -> tuple[float, float, float]:
+    """Mean of `above` over that of `below`, both (run,), with its 99 % interval to first order,
+    over groups that are independent of each other."""
+    above, below = (np.array([values[rows].mean() for rows in groups]) for values in (above, below))
+    found = float(above.mean() / below.mean())
+    _, low, high = mean((above - found * below) / below.mean())
+    return found, max(found + low, 0.0), found + high

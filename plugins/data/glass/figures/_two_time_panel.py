@@ -8,6 +8,10 @@ LINES = ("-", "--", ":")
 MARKERS = "o^s"
 
 
+def _plain(time: float) -> str:
+    return f"{time:,.0f}" if time >= 1000 else f"{time:.3g}"
+
+
 def curves(axis, found, place: int, unit: float = 1.0) -> None:
     """Displacement against the lag, a line for each waiting time; unit: time of a step."""
     for number, wait in enumerate(found["waiting"].values):
@@ -15,8 +19,8 @@ def curves(axis, found, place: int, unit: float = 1.0) -> None:
         seen = np.flatnonzero(np.isfinite(values) & (values > 0))
         lags = unit * found["lag"].values
         axis.plot(
-            lags[seen], values[seen], LINES[number] + MARKERS[number], ms=3, lw=1, mfc="none",
-            markevery=3, color=f"C{number}", label=f"$t_w$ = {wait * unit:.3g}",
+            lags[seen], values[seen], LINES[number % 3] + MARKERS[number % 3], ms=3, lw=1,
+            mfc="none", markevery=3, color=f"C{number}", label=f"$t_w$ = {_plain(wait * unit)}",
         )  # fmt: skip
     axis.set(xscale="log", yscale="log")
     axis.legend(fontsize=7, loc="lower right", frameon=False)

@@ -26,8 +26,9 @@ class LossVsSize(Figure):
         bad = results.study.settings.analyses["loss_vs_size"].bad_above
         figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.7), width_ratios=[1.15, 1, 1])
         _histograms(axes[0], results, bad)
-        _against_size(axes[1], found, "spread", "o", "-", "relative spread", (14, 10), 0.95)
-        _against_size(axes[1], found, "bad_share", "s", "--", "bad ends", (6, -40), 1.05)
+        _against_size(axes[1], found, "spread", "o", "-", "relative spread", None, 0.95)
+        _against_size(axes[1], found, "bad_share", "s", "--", "bad ends", None, 1.05)
+        axes[1].legend(fontsize=7, frameon=False, loc="upper right")
         axes[1].set_ylim(-0.02)
         axes[1].set_title("(b) spread and share of bad ends", fontsize=8, loc="left")
         _against_size(axes[2], found, "correlation", "o", "-", "ours", (2, -12))
@@ -81,13 +82,16 @@ def _histograms(axis, results, bad: float) -> None:
 def _against_size(
     axis, found, name: str, marker: str, line: str, text: str, place, aside=1.0
 ) -> None:
-    """A column with its intervals. place: of the text, from the first point, in points; aside: the
-    factor by which points are shown beside their size."""
+    """A column with its intervals. place: of the text, from the first point, in points; None: the
+    text is for a legend; aside: the factor by which points are shown beside their size."""
     sizes = aside * found["neurons"].values
     value, low, high = (found[f"{name}{end}"].values for end in ("", "_low", "_high"))
     bars = axis.errorbar(
         sizes, value, yerr=[value - low, high - value], fmt=marker, ls=line, ms=4, lw=1, capsize=2
     )
+    if place is None:
+        bars.set_label(text)
+        return
     axis.annotate(
         text, (sizes[0], value[0]), place, textcoords="offset points", fontsize=7,
         color=bars[0].get_color(),

@@ -1,0 +1,60 @@
+"""Langevin dynamics of spins on a sphere, in a physicist's units."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field, NonNegativeFloat, PositiveFloat
+
+import nnflow
+from nnflow import Optimizer, torch
+
+DRAWS = 2**32
+"""Steps of a run are fewer."""
+
+
+class SpinLangevin(Optimizer):
+    """σ⁺ = R(σ − ∇H dt + √(2T dt) ξ) for Λ spins with |σ|² = Λ and the energy H = Λe, e = L/√2, in
+    the weights x = σ/√Λ: x⁺ = R(x − grad L dt/√2 + √(2T dt/Λ) ξ), ξ ∼ N(0, I).
+
+    That is `langevin` with the rate dt/√2 and the temperature √2 T/Λ. The dynamics of Cugliandolo &
+    Kurchan 1993. Runs that differ in their disorder have noises that are independent of each
+    other, unlike runs that differ in another setting that varies: means over disorders would
+    keep the fluctuations of a common noise.
+    """
+
+    time_step: PositiveFloat = Field(0.05, examples=[0.02])
+    """dt."""
+    temperature: NonNegativeFloat = 0.0
+    """T. The dynamical transition of three spins is at √(3/8), the statical one at .586."""
+
+    varies = ("temperature",)
+    keeps_manifold = True
+
+    @property
+    def rate(self) -> float:
+        """Of gradient descent on L."""
+        return self.time_step / math.sqrt(2)
+
+    def start(self, weights, scale):
+        step = torch.zeros(len(weights), dtype=torch.int64, device=weights.device)
+        return {"rate": self.rate * scale[:, None], "step": step}
+
+    def step(self, objective, weights, state):
+        spins, step = weights.shape[1], state["step"]
+        drawn = objective.streams.normal(spins, draw=_draws(objective, step.cpu().numpy()))
+        size = (2 * math.sqrt(2) * state["rate"] * self.temperature / spins) ** 0.5
+        moved = weights - state["rate"] * objective.gradient(weights)
+        moved = moved + size * torch.as_tensor(drawn).to(weights)
+        return objective.retract(moved), {**state, "step": step + 1}
+
+
+def _draws(objective, step):
+    """Numbers of draws that differ between steps, and between disorders where these vary."""
+    disorder = objective.varied.get("disorder")
+    return step if disorder is None else step + DRAWS * disorder.cpu().numpy().astype(int)
+
+
+@nnflow.hookimpl
+def nnflow_register(register):
+    register("spin_langevin", SpinLangevin)
