@@ -1,4 +1,4 @@
-"""How many eigenvalues of a large Hessian are negative: Sylvester's law, with a proved error.
+"""How many eigenvalues of a large Hessian are negative: Sylvester's law, and how far to trust it.
 
 A = H + shift is factorized in blocks of columns, A + E = L S Lᵀ, S diagonal with entries ±1. A + E
 then has as many negative eigenvalues as S (Sylvester), and those of A differ from its own by at
@@ -28,7 +28,8 @@ of ‖u‖ with a probability of 4·10⁻⁵."""
 
 
 class Inertia(NamedTuple):
-    """negative: eigenvalues of A + E below 0. error: ‖E‖ at most; infinite where the factorization
+    """negative: eigenvalues of A + E below 0. error: ‖E‖ at most, but for the chance of 4·10⁻⁵ that
+    all random vectors miss an error of the derivatives (`SAFETY`); infinite where the factorization
     broke off, which says nothing about the eigenvalues."""
 
     negative: int

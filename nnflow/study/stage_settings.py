@@ -92,9 +92,9 @@ class Classify(Settings):
     hundred."""
     factorize_up_to: NonNegativeInt = 5000
     """Matrix-free, the most weights n for which the index of a critical point, where it is open, is
-    made certain: the Hessian is factorized block by block, with an error that is proved. That takes
-    4n² bytes, n products and n³/3 operations: 0.1 GB and 10 s at 5000 weights, 10 GB and half
-    an hour at 50,000."""
+    made certain: the Hessian is factorized block by block, its rounding bounded, the error of the
+    derivatives measured. That takes 4n² bytes, n products and n³/3 operations: 0.1 GB and 10 s at
+    5000 weights, 10 GB and half an hour at 50,000."""
 
     def ends(self, size: int) -> tuple[int, int]:
         """How many of the lowest and of the highest eigenvalues are computed matrix-free, of a

@@ -5,7 +5,7 @@ import pytest
 import torch
 from landscapes import Quadratic, objective_of
 
-from nnflow.engine import judging
+from nnflow.engine import factorization, judging
 from nnflow.engine.factorization import BLOCK, Inertia, inertia_of_shifted
 from nnflow.engine.judging import judged
 from nnflow.study.stage_settings import Classify
@@ -55,6 +55,21 @@ def test_the_error_holds_what_the_product_is_off_by():
         return whole @ vector + 1e-6 * noise.standard_normal(SIZE)
 
     assert inertia_of_shifted(noisy, SIZE, 0.0).error > 1e-5
+
+
+def test_the_error_holds_what_the_factors_of_a_block_miss_by(monkeypatch):
+    """Eigenvectors of a block that are off by 1e-4, and random vectors that do not see it."""
+    whole = matrix(SPECTRA["positive, beside zero"]) + np.eye(SIZE)
+    eigh = torch.linalg.eigh
+
+    def crooked(block):
+        values, vectors = eigh(block)
+        return values, vectors + 1e-4
+
+    monkeypatch.setattr(torch.linalg, "eigh", crooked)
+    monkeypatch.setattr(factorization, "_apart", lambda *_: 0.0)
+    least = np.linalg.norm(np.full((BLOCK, BLOCK), 1e-4), 2)  # ‖E‖ of one block, to first order
+    assert inertia_of_shifted(lambda vector: whole @ vector, SIZE, 0.0).error > least
 
 
 def test_the_error_holds_rounding_that_is_not_seen():
