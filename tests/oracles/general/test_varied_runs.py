@@ -53,6 +53,9 @@ OPTIMIZERS = {
     },
     "frank_wolfe": {"step_size": 0.5},
     "subgradient": {"length": 0.1, "ratio": 0.99},
+    "langevin": {"rate": 0.05, "temperature": 0.01},
+    "spin_langevin": {"temperature": 0.3},
+    "simulated_annealing": {"temperature": 0.1, "last": 0.01, "scale": 0.5, "total_steps": 100},
     "sgd": {
         "rate": 0.1, "momentum": 0.5, "decay": 0.2, "minibatch": 4, "schedule": "step_decay",
         "total_steps": 100,
@@ -77,6 +80,7 @@ VALUES = {
     "variance": [0.5, 2.0], "bias_variance": [0.1, 0.3], "noise": [0.0, 0.3],
     "lower": [-1.0, 0.5], "upper": [1.0, 2.0], "length": [0.05, 0.2], "ratio": [0.9, 0.99],
     "memory": [0.5, 0.99], "forcing": [0.1, 0.5], "disorder": [1, 3],
+    "temperature": [0.01, 0.2], "last": [0.01, 0.1], "scale": [0.2, 1.0],
     "x": [-0.5, 0.7], "y": [0.0, 0.2], "epsilon": [0.1, 0.3],
 }  # fmt: skip
 DATA = {
@@ -153,6 +157,14 @@ CASES = [
         {
             "model": {"name": "spherical_spin_glass", "size": 6},
             "optimizer": {"name": "riemannian_gradient_descent", "rate": 0.05},
+        },
+        "model.disorder",
+    ),
+    # noise that is another for each disorder
+    (
+        {
+            "model": {"name": "spherical_spin_glass", "size": 6},
+            "optimizer": {"name": "spin_langevin", "temperature": 0.3},
         },
         "model.disorder",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 import nnflow
@@ -50,9 +51,9 @@ class SpinLangevin(Optimizer):
 
 
 def _draws(objective, step):
-    """Numbers of draws that differ between steps, and between disorders where these vary."""
-    disorder = objective.varied.get("disorder")
-    return step if disorder is None else step + DRAWS * disorder.cpu().numpy().astype(int)
+    """Numbers of draws that differ between steps, and between disorders."""
+    disorder = np.asarray(getattr(objective.model, "disorder", 0))
+    return step + DRAWS * disorder.astype(int)
 
 
 @nnflow.hookimpl
