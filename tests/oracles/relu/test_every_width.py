@@ -14,6 +14,7 @@ from handmade import Between, Handmade, analysis, assert_columns
 from studies import complete, module, verdicts
 
 from nnflow.base import store
+from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
 from nnflow.proofs.certificates import check_file, sealed
 from nnflow.study.loading import load_study, study_file
@@ -209,6 +210,36 @@ def test_a_wrong_curve_or_a_bound_too_strong_is_refused(name):
     stronger = replace(said, by_block=tuple(1.5 * b + 0.1 for b in said.by_block))
     assert "block" in BOXES.holds(box, stronger)
     assert "blocks" in BOXES.holds(box, replace(said, eigenvalue_low=2 * said.eigenvalue_high))
+
+
+def test_blocks_without_coordinates_are_refused(monkeypatch):
+    def singular(form, width):
+        raise ZeroDivisionError("matrix is singular")
+
+    (box, said), *_ = boxes_between("type_a", 0.2, 0.2001)
+    monkeypatch.setattr(BOXES, "reduced", singular)
+    assert "not proved independent" in BOXES.holds(box, said)
+
+
+def test_a_file_with_numbers_that_are_none_is_refused_in_one_line(tmp_path, monkeypatch):
+    """Sealed again, with a number replaced by one that arithmetic stumbles over."""
+    monkeypatch.setattr(module("every_width"), "WIDTHS", (10**6,))
+    made = analysis("every_width", families={"one_turned": 10**6}, crossing_width=1e-3)
+    path = tmp_path / "every_width.nc"
+    found = made.compute(Handmade())
+    for name, value in (
+        ("high", np.inf), ("high", np.nan), ("center", np.nan), ("slope", 1e300),
+        ("crossing", 0.0), ("crossing", 1e300), ("crossing", np.inf),
+    ):  # fmt: skip
+        lie = found.drop_vars("checksum").copy(deep=True)
+        lie[name].values[:] = value
+        store.write(path, {"": sealed(lie)}, {})
+        try:
+            refused = [one.text for one in check_file(path) if one.proved is False]
+        except UserError as error:
+            refused = [str(error)]
+        assert refused, (name, value)
+        assert all("\n" not in text for text in refused)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -38,6 +38,7 @@ MOST = 1e4
 """Curvatures that grow with k are counted as if k were at most this."""
 TRIED = (0.99, 0.97, 0.94, 0.9, 0.8, 0.6, 0.3, 0.0, -0.5, -1.0, -3.0)
 """Lower bounds of an eigenvalue that are tried, as parts of the guess."""
+DEPENDENT = "the coordinates of a block are not proved independent"
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def state(box: Box) -> Statement:
     try:
         found = [_eigenvalue(form, box) for form in blocks(point).values()]
     except ZeroDivisionError:
-        return Statement(obstacle="the coordinates of a block are not proved independent")
+        return Statement(obstacle=DEPENDENT)
     lows, highs = zip(*found, strict=True)
     loss, splitting = scaled_loss(point), split(point)
     return Statement(
@@ -137,7 +138,10 @@ def holds(box: Box, said: Statement) -> str:
     forms = blocks(point)
     if len(said.by_block) != len(forms) or said.eigenvalue_low > min(said.by_block):
         return "the lowest eigenvalue is not that of the blocks"
-    found = [reduced(form, box.width()) for form in forms.values()]
+    try:
+        found = [reduced(form, box.width()) for form in forms.values()]
+    except ZeroDivisionError:
+        return DEPENDENT
     for name, one, bound in zip(forms, found, said.by_block, strict=True):
         if not above(one, bound):
             return f"the bound of the {name} block is not proved again"

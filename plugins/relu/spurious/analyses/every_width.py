@@ -175,9 +175,11 @@ class EveryWidth(Analysis):
         text = f"one family for all real k ≥ {k}" if whole else "the boxes leave a gap"
         yield "no gap", whole, f"{title}: {text}"
         low, high = dataset["crossing"].sel(family=name).values.tolist()
-        if np.isfinite(low):
+        if 0 < low < high < 1:
             text = f"an eigenvalue crosses 0 at a k between {high**-2:.7f} and {low**-2:.7f}"
             yield "crossing", crosses(parts_of(name, low, high)), f"{title}: {text}"
+        elif not np.isnan([low, high]).all():
+            yield "crossing", False, f"{title}: {low} to {high} is no interval of s"
 
     @staticmethod
     def _box(dataset: xr.Dataset, number: int):
