@@ -20,7 +20,7 @@ PRECISION = 64
 
 
 class SphereList(Analysis):
-    """The critical points of ½E([w₁·x]₊ + [w₂·x]₊ − [v₁·x]₊ − [v₂·x]₊)² with |wᵢ| = |vⱼ| = 1, v₁ ⊥ v₂
+    """The critical points of ½E([w₁·x]₊ + [w₂·x]₊ − [v₁·x]₊ − [v₂·x]₊)² for unit vectors, v₁ ⊥ v₂,
     and x Gaussian in ℝᵈ, for every d ≥ 3, proved complete. Both neurons lie in the plane of the
     teachers, or one on either side of it. Then the angles π − ∠(w₂, vⱼ) are r times those of w₁,
     and boxes of these angles and r are proved to hold none for r < 1: the plane mirrors the neurons
