@@ -17,6 +17,7 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
 from nnflow.proofs.certificates import check_file, sealed
+from nnflow.proofs.proof import prove
 from nnflow.study.loading import load_study, study_file
 
 DUALS, FAMILIES, POINT, BLOCKS, BOXES, SCALED = (
@@ -34,20 +35,24 @@ def precision():
         yield
 
 
-def point(name, k):
-    """A family at one width, or at infinity, in floats."""
+def point(name, k, guess=None):
+    """A family at one width, or at infinity, in floats; guess: of a width nearby."""
     s = k**-0.5
-    y = BOXES.followed(name, s)
+    y = (
+        BOXES.followed(name, s)
+        if guess is None
+        else BOXES.newton(FAMILIES.FAMILIES[name], guess, s)
+    )
     return y, POINT.Point(FAMILIES.FAMILIES[name], list(map(arb, y.tolist())), arb(s))
 
 
-def family(name, k):
+def family(name, k, guess=None):
     """The model of the family, and its weights at the point that `point` gives."""
     import torch
 
     turned = FAMILIES.FAMILIES[name].turned(k)
     model = registry().get("models", "relu_symmetric_family")(k=k, turned=turned)
-    weights = point(name, k)[1].weights
+    weights = point(name, k, guess)[1].weights
     values = []
     for letter in model.letters:
         if len(weights.sizes) == 1:
@@ -173,20 +178,8 @@ def boxes_between(name, low, high):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_single_widths_lie_in_the_boxes(name):
-    """204 integers k in all, and the ends of boxes: what is proved on an interval of s holds for
-    the point of a single width, whose loss and Hessian come from other code."""
+def test_at_the_ends_of_boxes_both_say_what_a_single_width_does(name):
     found = boxes_between(name, 0.01, 0.03)
-    chosen = np.random.default_rng(0).choice(np.arange(1112, 10_000), 34, replace=False)
-    for k in chosen.tolist():
-        s = k**-0.5
-        box, said = next((b, one) for b, one in found if b.low <= s <= b.high)
-        y, _ = point(name, k)
-        inside = box.across(s, said.distance + 1e-9)
-        assert all(ball.contains(arb(v)) for ball, v in zip(inside, y.tolist(), strict=True))
-        model, weights = family(name, k)
-        assert said.eigenvalue_low <= lowest(model, weights) <= said.eigenvalue_high
-        assert said.loss_low <= scaled(name, k, model, weights) <= said.loss_high
     for (left, first), (right, second) in pairwise(found):
         assert left.high == right.low and BOXES.connected(left, right)
         here = BOXES.state(BOXES.make_box(name, left.high, left.high, np.array(left.center)))
@@ -194,6 +187,45 @@ def test_single_widths_lie_in_the_boxes(name):
             assert said.eigenvalue_low <= here.eigenvalue_high
             assert here.eigenvalue_low <= said.eigenvalue_high
             assert said.loss_low <= here.loss_high and here.loss_low <= said.loss_high
+
+
+def box_around(name, s, width, offset, guess):
+    """A box of random place that holds s, as wide as is proved from `width` downwards."""
+    end = FAMILIES.FAMILIES[name].from_k ** -0.5
+    while True:
+        low = max(0.0, s - offset * width)
+        box = BOXES.make_box(name, low, min(end, low + width), guess)
+        said = BOXES.state(box)
+        if BOXES.proved(said):
+            return box, said
+        width /= 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("count", [3, pytest.param(200, marks=pytest.mark.slow)])
+def test_certificates_of_random_widths_lie_in_boxes_around_them(name, count):
+    """Integers k from the family's first to 120,000, the same share of them in each decade: what is
+    proved on an interval around 1/√k contains the certificate of this width alone, which comes from
+    the other code's formulas, in other coordinates."""
+    random = np.random.default_rng(len(name))
+    least = np.log(FAMILIES.FAMILIES[name].from_k)
+    drawn = np.exp(random.uniform(least, np.log(1.2e5), count)).astype(int)
+    width, guess = 0.02, np.array(FAMILIES.FAMILIES[name].at_zero)
+    for k in sorted(drawn.tolist(), reverse=True):
+        box, said = box_around(name, k**-0.5, width, random.uniform(0.1, 0.9), guess)
+        width = 2 * (box.high - box.low)
+        y, _ = point(name, k, guess)
+        guess = y
+        inside = box.across(k**-0.5, said.distance + 1e-9)
+        assert all(ball.contains(arb(v)) for ball, v in zip(inside, y.tolist(), strict=True)), k
+        model, weights = family(name, k, y)
+        proof = prove(model.enclosure(), weights["shift"][0].numpy())
+        assert not proof.obstacle, k
+        assert proof.min_eigenvalue_high - proof.min_eigenvalue_low < 1e-3
+        assert said.eigenvalue_low <= proof.min_eigenvalue_high, k
+        assert proof.min_eigenvalue_low <= said.eigenvalue_high, k
+        size = k ** FAMILIES.FAMILIES[name].power
+        assert said.loss_low <= size * proof.loss_high and size * proof.loss_low <= said.loss_high
 
 
 @pytest.mark.parametrize("name", NAMES)
