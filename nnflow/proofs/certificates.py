@@ -141,8 +141,9 @@ def _check_analysis(path: Path, dataset: xr.Dataset) -> Iterator[CheckResult]:
     if not altered:
         try:
             yield from (CheckResult(*found) for found in analysis.check(dataset))
-        except (KeyError, ValueError) as error:
-            raise UserError(f"{path}: not as {analysis.name!r} writes it: {error}") from None
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{path}: not as {analysis.name!r} writes it: {text}") from None
 
 
 def _model(path: Path, dataset: xr.Dataset) -> Model:

@@ -28,6 +28,8 @@ ROOM = 2
 SMALLEST_TUBE = 1e-12
 FOLLOWED = 0.02
 """Steps in s in which a family is followed by Newton's method."""
+SHORTEST_LINK = 1e-7
+"""Width of s below which boxes that only carry the family on are not cut any more."""
 PARTS = 8
 """Boxes that connect the two ends of a crossing."""
 CAUTION = 0.95
@@ -38,6 +40,7 @@ MOST = 1e4
 """Curvatures that grow with k are counted as if k were at most this."""
 TRIED = (0.99, 0.97, 0.94, 0.9, 0.8, 0.6, 0.3, 0.0, -0.5, -1.0, -3.0)
 """Lower bounds of an eigenvalue that are tried, as parts of the guess."""
+DEPENDENT = "the coordinates of a block are not proved independent"
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,9 @@ class Box:
 
     def width(self) -> float:
         """No k of the box is below this, nor is MOST."""
-        least = float((1 / arb(self.high) ** 2).lower()) if self.high > 0 else MOST
-        return min(MOST, least)
+        if not self.high > 0:
+            return MOST
+        return min(MOST, float(np.nextafter(float((1 / arb(self.high) ** 2).lower()), 0)))
 
     @cached_property
     def middle(self) -> float:
@@ -116,7 +120,7 @@ def state(box: Box) -> Statement:
     try:
         found = [_eigenvalue(form, box) for form in blocks(point).values()]
     except ZeroDivisionError:
-        return Statement(obstacle="the coordinates of a block are not proved independent")
+        return Statement(obstacle=DEPENDENT)
     lows, highs = zip(*found, strict=True)
     loss, splitting = scaled_loss(point), split(point)
     return Statement(
@@ -137,7 +141,10 @@ def holds(box: Box, said: Statement) -> str:
     forms = blocks(point)
     if len(said.by_block) != len(forms) or said.eigenvalue_low > min(said.by_block):
         return "the lowest eigenvalue is not that of the blocks"
-    found = [reduced(form, box.width()) for form in forms.values()]
+    try:
+        found = [reduced(form, box.width()) for form in forms.values()]
+    except ZeroDivisionError:
+        return DEPENDENT
     for name, one, bound in zip(forms, found, said.by_block, strict=True):
         if not above(one, bound):
             return f"the bound of the {name} block is not proved again"
@@ -173,7 +180,7 @@ def existence(box: Box) -> float | None:
     kappa = max(sums, key=lambda x: float(x.upper()))
     if not (kappa < 1 and delta + kappa * box.radius < box.radius):
         return None
-    return float((delta / (1 - kappa)).upper())
+    return float(np.nextafter(float((delta / (1 - kappa)).upper()), np.inf))
 
 
 @lru_cache(maxsize=1)  # the box is made with δ, and then its existence is proved with both
@@ -191,19 +198,41 @@ def _left(box: Box, precision: int) -> tuple[arb_mat, arb]:
 
 
 def connected(left: Box, right: Box) -> bool:
-    """Are the points of two neighbouring boxes one at the s that they share? A small tube there
-    that is proved to hold a zero lies in both tubes, each of which holds but one."""
-    if left.high != right.low:
+    """Are the points of two neighbouring boxes one at the s that they share?"""
+    if left.high != right.low or (shared := within(left, left.high)) is None:
         return False
-    shared = make_box(left.name, left.high, left.high, np.array(left.center))
-    if (distance := existence(shared)) is None:
-        return False
-    inner = shared.tube(distance)
-    return all(
-        y.contains(x)
-        for box in (left, right)
-        for x, y in zip(inner, box.across(left.high, box.radius), strict=True)
-    )
+    return lies_in(*shared, right)
+
+
+def within(box: Box, s: float) -> tuple[Box, float] | None:
+    """A small tube at one s of a box that is proved to hold a zero, and to lie in the box's tube,
+    which holds but one; with the distance of the zero. None where there is no proof."""
+    small = make_box(box.name, s, s, np.array(box.center))
+    distance = existence(small)
+    if distance is None or not lies_in(small, distance, box):
+        return None
+    return small, distance
+
+
+def lies_in(small: Box, distance: float, box: Box) -> bool:
+    """Does the tube of this half-width at one s lie in a box's tube?"""
+    middles = box.across(small.low, 0.0)
+    pairs = zip(small.tube(distance), middles, strict=True)
+    return all((x - y).abs_upper() <= box.radius for x, y in pairs)
+
+
+def linked(left: Box, right: Box) -> bool:
+    """Is the curve of one box that of another further on, by boxes between in which the family is
+    proved to be there?"""
+    here, step = left, right.low - left.high
+    while here.high < right.low and step > SHORTEST_LINK:
+        end = min(here.high + step, right.low)
+        ahead = make_box(here.name, here.high, end, np.array(here.center))
+        if existence(ahead) is not None and connected(here, ahead):
+            here, step = ahead, 2 * step
+        else:
+            step /= 2
+    return connected(here, right)
 
 
 class Reduced(NamedTuple):
@@ -432,10 +461,12 @@ def crosses(boxes: list[Box]) -> bool:
         return False
     ends = []
     for s, box in ((boxes[0].low, boxes[0]), (boxes[-1].high, boxes[-1])):
-        shared = make_box(box.name, s, s, np.array(box.center))
-        if (distance := existence(shared)) is None:
+        if (shared := within(box, s)) is None:
             return False
-        ends.append((shared, blocks(shared.point(distance)).values()))
+        small, distance = shared
+        if not (point := small.point(distance)).valid():
+            return False
+        ends.append((small, blocks(point).values()))
     (first, these), (last, those) = ends
     least = all(above(reduced(form, first.width()), 0.0) for form in these)
     return least and any(_highest(form, reduced(form, last.width()), last) < 0 for form in those)

@@ -43,7 +43,8 @@ COLUMNS = {
     "lowest_eigenvalue": "proved: the lowest Hessian eigenvalue at every k is at least this",
     "scaled_loss": "proved: kF (types I and A: F) at every k is at least this",
     "splitting": "proved: (h − ½)√k is at most this, h an eigenvalue of a neuron's block",
-    "first_minimum": "real k at which the lowest eigenvalue of the family crosses 0",
+    "first_minimum": "real k at which the lowest eigenvalue of the family, carried on below its"
+    " first width, crosses 0 (where the boxes start at that width)",
 }
 
 
@@ -91,7 +92,7 @@ class EveryWidth(Analysis):
     def compute(self, results):
         import flint
 
-        from ._family_boxes import at_widths, connected, cover, crossing, proved
+        from ._family_boxes import at_widths, connected, cover, crossing, linked, proved
 
         table = nnflow.Table(results, self.columns)
         every, points, ends = [], [], []
@@ -104,7 +105,11 @@ class EveryWidth(Analysis):
                     results.progress(done, 1000 * len(self.families), "of s is covered")
                 joined = [connected(a, b) for (a, _), (b, _) in pairwise(found)]
                 least = FAMILIES[name].from_k
-                crossed, _ = crossing(name, least**-0.5, (least - 1) ** -0.5, self.crossing_width)
+                crossed = None
+                if k == least:
+                    ends_of_k = least**-0.5, (least - 1) ** -0.5
+                    crossed, parts = crossing(name, *ends_of_k, self.crossing_width)
+                    crossed = crossed if linked(found[-1][0], parts[0]) else None
                 table.everywhere(**_columns(name, found, joined.count(False), proved, crossed))
                 every += found
                 points.append(at_widths(name, [k for k in WIDTHS if k >= least]))
@@ -158,7 +163,7 @@ class EveryWidth(Analysis):
                 yield from self._check_family(dataset, name, k, np.flatnonzero(of == name))
 
     def _check_family(self, dataset: xr.Dataset, name: str, k: int, rows: np.ndarray):
-        from ._family_boxes import connected, crosses, holds, parts_of
+        from ._family_boxes import connected, crosses, holds, linked, parts_of
 
         boxes = [self._box(dataset, number) for number in rows.tolist()]
         refused = 0
@@ -175,9 +180,13 @@ class EveryWidth(Analysis):
         text = f"one family for all real k ≥ {k}" if whole else "the boxes leave a gap"
         yield "no gap", whole, f"{title}: {text}"
         low, high = dataset["crossing"].sel(family=name).values.tolist()
-        if np.isfinite(low):
+        if 0 < low < high < 1:
             text = f"an eigenvalue crosses 0 at a k between {high**-2:.7f} and {low**-2:.7f}"
-            yield "crossing", crosses(parts_of(name, low, high)), f"{title}: {text}"
+            parts = parts_of(name, low, high)
+            there = bool(only) and linked(only[-1], parts[0]) and crosses(parts)
+            yield "crossing", there, f"{title}: {text}"
+        elif not np.isnan([low, high]).all():
+            yield "crossing", False, f"{title}: {low} to {high} is no interval of s"
 
     @staticmethod
     def _box(dataset: xr.Dataset, number: int):

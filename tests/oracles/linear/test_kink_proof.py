@@ -1,0 +1,106 @@
+"""The spurious minimum of Laurent & von Brecht as a certificate."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from handmade import Between, Handmade, analysis, assert_columns
+from studies import module
+
+from nnflow.base import store
+from nnflow.base.errors import UserError
+from nnflow.interfaces.registry import registry
+from nnflow.proofs.certificates import check_file, sealed
+
+PROOF = module("kink_proof")
+POINT = ([[0, 0], [0, 1]], [[1, 0], [0, 0]])
+TILTED = ([[0, 0], [-0.25, 2]], [[0.5, 0], [0.125, 0]])
+"""A = 0 there too, with e/u = ¼ and z/v = −⅛ at the center."""
+AWAY = ([[0, 0], [1, 1]], [[1, 1], [0.2, 0.3]])
+
+
+def model(loss):
+    return registry().get("models", "laurent_von_brecht")(loss_function=loss)
+
+
+def critical(*points):
+    first, second = np.moveaxis(np.array(points, dtype=float), 1, 0)
+    return xr.Dataset({"w1": (("run", "a", "b"), first), "w2": (("run", "c", "a"), second)})
+
+
+@pytest.fixture(scope="module")
+def found():
+    models = {
+        "kink": (model("absolute"), critical(POINT, POINT, TILTED)),
+        "away": (model("absolute"), critical(AWAY)),
+        "smooth": (model({"name": "huber", "delta": 0.5}), critical(POINT)),
+    }
+    results = Handmade(
+        {label: {"model": one} for label, (one, _) in models.items()},
+        {"critical_points": {label: ends for label, (_, ends) in models.items()}},
+    )
+    nan = float("nan")
+    return assert_columns(analysis("kink_proof", radius=0.125), results, {
+        "kink_points": [2, 1, nan],
+        "kink_unproved": [0, 1, nan],
+        "kink_coefficient": [Between(0.66, 0.67), Between(1.2, 1.3), nan],
+    })  # fmt: skip
+
+
+def test_coefficients_hold_what_is_met_in_the_box():
+    """(⅛ + ⅛)/(½ − ⅛) = ⅔ of the tilted point; a half-width of ½ lets the coefficient be 1."""
+    flat = np.array(TILTED).ravel()
+    delta = PROOF._coefficient(flat, 0.125)
+    assert delta == pytest.approx(2 / 3, rel=1e-7) and delta > 2 / 3
+    corner = flat + 0.125 * np.array([0, 0, -1, -1, -1, 0, 1, 0])
+    _, _, z, v, u, _, e, _ = corner
+    assert max(abs(e / u), abs(z / v), abs(e * z / (u * v))) <= delta
+    flat = np.array(POINT).ravel()
+    assert PROOF._coefficient(flat, 0.49) == pytest.approx(0.49 / 0.51, rel=1e-7)
+    assert PROOF._coefficient(flat, 0.5) > 1 and PROOF._coefficient(flat, 1.0) == np.inf
+
+
+def test_no_network_in_the_box_has_a_lower_loss():
+    random = np.random.default_rng(0)
+    for point, radius in ((POINT, 0.49), (TILTED, 0.125)):
+        moved = np.array(point) + random.uniform(-radius, radius, (20_000, 2, 2, 2))
+        moved[::2] = np.array(point) + (moved[::2] - np.array(point)) * 1e-3
+        product = moved[:, 1] @ moved[:, 0]
+        loss = np.abs(product - [[0, 0], [1, 0]]).sum(axis=(1, 2))
+        assert loss.min() > 1 - 1e-15
+    assert PROOF._loss(np.array(TILTED).ravel()) == 1
+
+
+def test_the_file_is_proved_again_and_a_lie_is_refused(found, tmp_path):
+    path = tmp_path / "kink_proof.nc"
+
+    def refused(variable=None, change=None, seal=True):
+        lie = found.copy(deep=True)
+        if variable:
+            lie[variable].values[0] = change(lie[variable].values[0])
+        store.write(path, {"": sealed(lie.drop_vars("checksum")) if seal else lie}, {})
+        try:
+            return [one.text for one in check_file(path) if one.proved is False]
+        except UserError as error:
+            return [str(error)]
+
+    assert refused() == []
+    assert "altered" in refused("radius", lambda x: 2 * x, seal=False)[0]
+    for variable, change in (
+        ("radius", lambda x: 2.0 * x), ("radius", lambda x: np.nan), ("radius", lambda x: -x),
+        ("coefficient", lambda x: x * (1 - 1e-6)), ("coefficient", lambda x: np.nan),
+        ("coefficient", lambda x: 1.5), ("loss", lambda x: 0.5),
+        ("w1", lambda x: x + 1e-12), ("w1", lambda x: 0 * x), ("w2", lambda x: x + np.inf),
+    ):  # fmt: skip
+        told = refused(variable, change)
+        assert told and "\n" not in told[0], variable
+    store.write(path, {"": sealed(found.drop_vars("checksum").isel(certificate=[]))}, {})
+    assert [one.proved for one in check_file(path)] == [False, True, True]
+
+
+def test_the_formula_holds_of_any_matrices():
+    first, second = np.random.default_rng(1).integers(-9, 9, (2, 50, 2, 2))
+    a = second @ first
+    u, e, z, v = second[:, 0, 0], second[:, 1, 0], first[:, 1, 0], first[:, 1, 1]
+    others = e * v * a[:, 0, 0] + u * z * a[:, 1, 1] - e * z * a[:, 0, 1]
+    np.testing.assert_array_equal(u * v * a[:, 1, 0], others)
+    assert PROOF._identity()
