@@ -6,7 +6,8 @@ Each network has weights and samples of its own. Prints, for small, middle and l
 median seconds of the processor on one thread of: nnflow in the chunks that training takes, nnflow
 with all networks at once, torch.func's vmap(grad), and a loop over the networks by torch.autograd
 with plain products; and the largest difference of any gradient from the loop's, relative to its
-norm.
+norm. A second table has a step of `sgd` by the weights that are advanced together, from which
+CHUNK_WITH_SAMPLES of nnflow/engine/training.py is chosen.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from rich.console import Console
 from rich.table import Table
 
 import nnflow
+from nnflow.engine import training
 from nnflow.engine.objective import Objective
+from nnflow.engine.outcome import Outcome, Position
 from nnflow.engine.training import _chunks, _part
 from nnflow.interfaces.registry import registry
 
@@ -42,6 +45,15 @@ ENSEMBLES = (
     Ensemble("middle", (64, 64, 10), 100, 64),
     Ensemble("large", (784, 300, 100, 10), 10, 100),
 )
+
+IN_CHUNKS = (
+    *ENSEMBLES,
+    Ensemble("small batches", (10, 10, 1), 1000, 32),
+    Ensemble("digits", (64, 16, 10), 200, 50),
+    Ensemble("MNIST 10 × 10", (100, 100, 10), 50, 100),
+)
+CHUNKS = (2**15, 2**16, 2**17, 2**18, 2**24)
+STEPS = 8
 
 
 def make(ensemble: Ensemble) -> tuple[Objective, torch.Tensor]:
@@ -80,7 +92,7 @@ def ways(
         return torch.cat(
             [
                 _part(objective, chunk).minibatch(chosen[chunk]).gradient(weights[chunk])
-                for chunk in _chunks(weights)
+                for chunk in _chunks(objective, weights)
             ]
         )
 
@@ -127,8 +139,34 @@ def seconds(function: Callable[[], object], repeats: int) -> float:
     return float(np.median(times))
 
 
+def step_seconds(ensemble: Ensemble, weights_together: int) -> float:
+    """Seconds of one step of `sgd`."""
+    objective, weights = make(ensemble)
+    settings = {"rate": 0.01, "minibatch": ensemble.samples, "momentum": 0.9}
+    optimizer = registry().get("optimizers", "sgd")(**settings)
+    none, rows = np.empty(0, dtype=np.int64), np.arange(ensemble.networks)
+    position = Position.at_start(
+        optimizer, weights, Outcome.empty(weights, none, none), rows, 1.0, {}
+    )
+    training.CHUNK_WEIGHTS = weights_together
+    training.CHUNK_WITH_SAMPLES = 0
+    return seconds(lambda: training._advance(objective, optimizer, position, STEPS), 3) / STEPS
+
+
+def table_of_chunks() -> Table:
+    """A step of each ensemble by the weights of a chunk."""
+    table = Table("", title="One step of sgd by the weights that are advanced together, ms")
+    for together in CHUNKS:
+        table.add_column(f"2^{together.bit_length() - 1}", justify="right")
+    for ensemble in IN_CHUNKS:
+        widths = "-".join(map(str, ensemble.widths))
+        times = (f"{1e3 * step_seconds(ensemble, together):.1f}" for together in CHUNKS)
+        table.add_row(f"{ensemble.networks} nets {widths}, batch {ensemble.samples}", *times)
+    return table
+
+
 def main() -> None:
-    """Print the table."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
@@ -153,6 +191,7 @@ def main() -> None:
     console = Console(width=150)
     console.print(table)
     console.print(f"largest relative difference of a gradient from the loop's: {worst:.1e}")
+    console.print(table_of_chunks())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,13 @@ CHUNK_WEIGHTS = 2**15
 """Weights advanced together on a CPU: a quarter of a megabyte, so that a step's half-dozen
 intermediate arrays stay in the cache of one core. A step of 1000 runs at k = n = 10 and 20
 costs 2.5 and 7.6 ms; with half as much 10 % more, with 2¹⁷ up to 30 % more at k = 10."""
+CHUNK_WITH_SAMPLES = 2**17
+"""The same where the loss is a mean over samples: what a step computes from them leaves the cache
+anyway, and fewer calls serve more runs. Measured by benchmarks/ensembles.py: a step of `sgd` on
+digits takes .6 to .85 of the time that it takes with 2¹⁵ (docs/results/speed.md)."""
+CHUNK_BYTES = 64 * 2**20
+"""Memory that the data would take if each run of the longer chunk had a copy of its own: what a
+network computes from its data is a few times as much."""
 
 BASIN_TRIGGER = 4e-3
 """The basin test, which costs several Hessians, is first tried on a run when B‖∇L‖ falls
@@ -138,10 +145,14 @@ def _rows(mask: np.ndarray) -> torch.Tensor:
     return torch.as_tensor(np.flatnonzero(mask))
 
 
-def _chunks(weights: torch.Tensor) -> list[slice]:
-    """Slices of the runs that fit the cache; all of them at once on an accelerator."""
+def _chunks(objective: Objective, weights: torch.Tensor) -> list[slice]:
+    """Slices of the runs that a processor advances fastest; all of them at once on an
+    accelerator."""
     runs, size = weights.shape
     length = max(1, CHUNK_WEIGHTS // size) if weights.device.type == "cpu" else runs
+    data = 8 * sum(array.numel() for array in objective.data.values())
+    if data:
+        length = max(length, min(CHUNK_WITH_SAMPLES // size, CHUNK_BYTES // data))
     return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
 
 
@@ -154,7 +165,7 @@ def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: in
     if steps == 0:
         return
     moved, memories = [], []
-    for chunk in _chunks(at.weights):
+    for chunk in _chunks(objective, at.weights):
         part = _part(objective, chunk)
         weights, memory = at.weights[chunk], {name: v[chunk] for name, v in at.state.items()}
         mover = with_settings(optimizer, {name: v[chunk] for name, v in at.varied.items()})
@@ -188,7 +199,7 @@ def _look(
 ) -> _Look:
     """Loss and gradient norm, and which rule ends which run. next_test: (run,) the steepness
     below which the basin test is made, updated."""
-    parts = [(_part(objective, chunk), weights[chunk]) for chunk in _chunks(weights)]
+    parts = [(_part(objective, chunk), weights[chunk]) for chunk in _chunks(objective, weights)]
     gradient = torch.cat([part.stationarity(some) for part, some in parts])
     losses = torch.cat([part.loss(some) for part, some in parts])
     measure = objective.neuron_norms if stop.norm == "neuron" else _frobenius

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from landscapes import Descent, DoubleWell, Quadratic, normal_weights, objective
 
 from nnflow.engine import training
 from nnflow.engine.outcome import STATUS, STOPPED_BY, Position
-from nnflow.engine.training import trace_steps, train
+from nnflow.engine.training import _chunks, trace_steps, train
 from nnflow.interfaces.registry import registry
 from nnflow.study.stage_settings import Stop, Trace
 
@@ -123,6 +125,26 @@ def test_a_run_is_the_same_to_the_bit_in_any_company(monkeypatch, chunk):
         assert torch.equal(alone.weights, together.weights[rows])
         np.testing.assert_array_equal(alone.steps, together.steps[rows])
         np.testing.assert_array_equal(alone.trace["loss"], together.trace["loss"][rows])
+
+
+def test_networks_on_samples_are_advanced_in_longer_chunks(monkeypatch):
+    problem = objective_of(Quadratic(eigenvalues=[1.0, 2.0]), 100)
+    weights = torch.ones(100, 2, dtype=torch.float64)
+    monkeypatch.setattr(training, "CHUNK_WEIGHTS", 20)
+    monkeypatch.setattr(training, "CHUNK_WITH_SAMPLES", 100)
+
+    def longest(problem):
+        found = _chunks(problem, weights)
+        assert [place for part in found for place in range(100)[part]] == list(range(100))
+        return found[0].stop
+
+    on_samples = replace(problem, data={"inputs": torch.ones(5, 4, dtype=torch.float64)})
+    assert longest(problem) == 10
+    assert longest(on_samples) == 50
+    monkeypatch.setattr(training, "CHUNK_BYTES", 30 * 8 * 20)
+    assert longest(on_samples) == 30
+    monkeypatch.setattr(training, "CHUNK_BYTES", 1)
+    assert longest(on_samples) == 10
 
 
 @pytest.mark.slow
