@@ -151,7 +151,7 @@ class Landscape:
         """The loss over the given samples alone, (sample,) numbers. Raises UserError where there
         are no data."""
         _ = self._objective.samples
-        return Landscape(self._objective.minibatch(torch.as_tensor(samples)))
+        return Landscape(self._objective.among(torch.as_tensor(samples)))
 
     @property
     def samples(self) -> int | None:

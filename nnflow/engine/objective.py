@@ -74,11 +74,18 @@ class Objective:
     def minibatch(self, samples: torch.Tensor) -> Objective:
         """The loss over the given samples of each run, (run, sample) indices. Held-out
         arrays are left as they are."""
-        chosen = {
+        return replace(self, data=Minibatch(self._taken(samples)))
+
+    def among(self, samples: torch.Tensor) -> Objective:
+        """The loss over the given samples alone, (sample,) indices, the same ones for every run.
+        Held-out arrays are left as they are."""
+        return replace(self, data=self._taken(samples))
+
+    def _taken(self, samples: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {
             name: array if name.startswith(HELD_OUT) else array[samples]
             for name, array in self.data.items()
         }
-        return replace(self, data=Minibatch(chosen))
 
     @property
     def samples(self) -> int:

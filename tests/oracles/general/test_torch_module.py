@@ -9,6 +9,7 @@ import torch
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.engine.eigenvalues import extreme_eigenvalues
+from nnflow.engine.landscape import Landscape
 from nnflow.engine.objective import Objective, numpy_product
 from nnflow.interfaces.model import size
 from nnflow.interfaces.registry import registry
@@ -375,3 +376,14 @@ def test_attention_is_computed_in_a_way_that_has_second_derivatives():
     objective.gradient(normal(RUNS, size(made)))
     assert seen and not any(seen)
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+@pytest.mark.parametrize("case", [case for case, (_, data) in CASES.items() if data])
+def test_the_loss_among_some_samples_is_that_of_data_without_the_others(case):
+    """The samples chosen are as many as the runs, too, which hides an axis taken for another."""
+    objective, weights = problem(case)
+    for chosen in ([5], [0, 4, 6], [1, 2, 3, 5]):
+        part = {name: array[chosen] for name, array in objective.data.items()}
+        other = Objective(objective.model, part, STREAMS, buffers=objective.buffers)
+        found = Landscape(objective).among(np.array(chosen)).loss(weights.numpy())
+        np.testing.assert_allclose(found, other.loss(weights), rtol=1e-13)
