@@ -102,3 +102,14 @@ class Oscillator(nn.Module):
 def fourth_power(outputs, targets):
     """A loss of the user's own, for each sample."""
     return (outputs - targets).pow(4).sum(dim=-1)
+
+
+class Priced(nn.Module):
+    """A network with batch norm whose forward gives its loss, of inputs and classes."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = SmallCNN()
+
+    def forward(self, x, classes):
+        return torch.nn.functional.cross_entropy(self.net(x), classes)

@@ -11,9 +11,9 @@ def as_outputs(outputs, targets):
     stand for unit vectors; real ones (…, sample) belong to networks with one output."""
     if not targets.dtype.is_floating_point:
         return torch.nn.functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
-    if targets.shape[-1] != outputs.shape[-1]:
-        return targets.unsqueeze(-1)
-    return targets
+    # one sample of each run's own, (run, 1), ends like one output of each sample
+    alone = (*targets.shape, 1) == tuple(outputs.shape)
+    return targets.unsqueeze(-1) if alone or targets.shape[-1] != outputs.shape[-1] else targets
 
 
 def deviations(outputs, targets):
