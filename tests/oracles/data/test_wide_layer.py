@@ -211,6 +211,26 @@ def test_columns_of_wide_hypotheses():
     assert_columns(analysis("wide_hypotheses", points=100), Handmade(), expected)
 
 
+def test_bounds_are_asked_of_the_networks_that_are_said(monkeypatch):
+    """3-5-3-2 with five samples, at layer 2, half of them with a W_3 of dependent rows;
+    the standard deviations of W_1 are the scales."""
+    part, asked = module("wide_hypotheses"), []
+    honest = part.gradient_bound
+
+    def watched(weights, inputs, targets, activation, layer):
+        asked.append((weights, inputs.shape, targets.shape, layer))
+        return honest(weights, inputs, targets, activation, layer=layer)
+
+    monkeypatch.setattr(part, "gradient_bound", watched)
+    analysis("wide_hypotheses", points=60).compute(Handmade())
+    assert len(asked) == len(part.SCALES)
+    for scale, (weights, inputs, targets, layer) in zip(part.SCALES, asked, strict=True):
+        assert [one.shape for one in weights] == [(60, 5, 3), (60, 3, 5), (60, 2, 3)]
+        assert (inputs, targets, layer) == ((3, 5), (60, 2, 5), 2)
+        assert weights[0].std() == pytest.approx(scale, rel=0.2)
+        assert part.rank(weights[2]).tolist() == [1, 2] * 30
+
+
 # The study
 
 

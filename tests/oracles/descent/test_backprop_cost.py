@@ -138,6 +138,19 @@ def test_a_wrong_formula_of_linear_networks_is_told(monkeypatch):
     assert analysis("backprop_cost", networks=3)._linear_error(1, 3) > 0.1
 
 
+def test_one_wrong_entry_of_the_differences_is_told(monkeypatch):
+    """By a tenth of the largest entry of the gradient."""
+    part = module("backprop_cost")
+
+    def wrong(net, step):
+        found = net.gradient()
+        found[3] += 0.1 * found.abs().max()
+        return found
+
+    monkeypatch.setattr(part.Network, "differences", wrong)
+    assert analysis("backprop_cost")._counted(1, 8)["error"] == pytest.approx(0.1, rel=1e-12)
+
+
 def test_dead_networks_have_the_gradient_0_in_both_ways():
     """Of 400 ReLU networks with five layers some are dead."""
     found = analysis("backprop_cost", depths=[5], networks=400, samples=2)._formula(1)

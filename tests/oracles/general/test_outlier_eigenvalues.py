@@ -72,6 +72,12 @@ def test_columns_are_those_of_dense_hessians():
     np.testing.assert_allclose(dataset["density_weight"].sum("node"), 1)
 
 
+def test_the_last_weights_are_the_last_that_all_runs_kept():
+    """The third run kept its weights of step 99, the first two did not."""
+    plugin = analysis("outlier_eigenvalues", runs=3, steps=4, probes=2)
+    assert plugin.compute(Trained())["step"].values.ravel().tolist() == [0, 10, 50]
+
+
 def test_kept_weights_are_needed():
     with pytest.raises(UserError, match=r"it needs `trace: \{weights: N\}`"):
         analysis("outlier_eigenvalues").compute(Trained(kept=False))

@@ -189,6 +189,15 @@ def test_at_the_ends_of_boxes_both_say_what_a_single_width_does(name):
             assert said.loss_low <= here.loss_high and here.loss_low <= said.loss_high
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_tubes_follow_the_family(name):
+    """The slope of a box is that of the family, by central differences."""
+    family, guess = FAMILIES.FAMILIES[name], BOXES.followed(name, 0.02)
+    box = BOXES.make_box(name, 0.019, 0.021, guess)
+    ends = [BOXES.newton(family, guess, 0.02 + step) for step in (1e-5, -1e-5)]
+    np.testing.assert_allclose(box.slope, (ends[0] - ends[1]) / 2e-5, rtol=1e-5, atol=1e-6)
+
+
 def box_around(name, s, width, offset, guess):
     """A box of random place that holds s, as wide as is proved from `width` downwards."""
     end = FAMILIES.FAMILIES[name].from_k ** -0.5

@@ -322,6 +322,12 @@ def test_wrong_equations_are_seen(monkeypatch, function, wrong, turned):
     assert {name for name, error in errors.items() if error > 1e-8} == turned
 
 
+def test_errors_of_equations_are_the_largest_of_any_number_of_neurons(monkeypatch):
+    part = module("in_plane")
+    monkeypatch.setattr(part, "_errors", lambda seed, neurons: {"a": neurons, "b": -neurons})
+    assert part.identities(1) == {"a": 8, "b": -2}
+
+
 def test_regions_and_signs_that_disagree_are_counted(monkeypatch):
     part = module("in_plane")
     monkeypatch.setattr(
@@ -613,6 +619,18 @@ def test_intervals_are_those_of_means_over_trials(monkeypatch):
     for name, value in (("mass_coefficient", 2), ("cube_scale_unscaled", 1.5 / 12)):
         found = [dataset[name + end].item() for end in ("", "_low", "_high")]
         assert found == pytest.approx(mean(value * np.array([1.0, 2.0, 4.0])), rel=1e-9)
+
+
+def test_the_bar_goes_through_laws_and_dimensions(monkeypatch):
+    """Seven parts: the angles, which come first, three laws and three dimensions."""
+    results, told = Handmade(), []
+    results.progress = lambda done, total, detail: told.append((done, total, detail))
+    monkeypatch.setattr(module("population_gating"), "_sampled", sampled)
+    plugin = analysis(
+        "population_gating", trials=2, pairs=40, samples=[4, 8], cube_inputs=[2, 3, 4]
+    )
+    plugin.compute(results)
+    assert told == [(done, 7, "parts") for done in range(1, 7)]
 
 
 def test_wrong_quadrature_is_seen(monkeypatch):

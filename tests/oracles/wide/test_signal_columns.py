@@ -120,6 +120,20 @@ def test_columns_of_signal_phase_diagram(name, line):
     assert_columns(plugin, Handmade(), expected)
 
 
+def test_reasons_say_what_their_numbers_mean():
+    """ReLU has a fixed point at (1, ½), none at (2, ½), and the fixed point 0 at (1, 0)."""
+    found = analysis(
+        "signal_phase_diagram", activation={"name": "relu"}, size=2,
+        weight_variances=(1, 2), bias_variances=(0, 0.5),
+    ).compute(Handmade())["reason"]  # fmt: skip
+    meanings = dict(
+        zip(found.attrs["flag_values"], found.attrs["flag_meanings"].split(), strict=True)
+    )
+    assert meanings == {0: "found", 1: "no_fixed_point_in_the_range", 2: "zero", 3: "critical"}
+    said = [[meanings[int(number)] for number in row] for row in found.values]
+    assert said[0] == ["zero", "found"] and said[1][1] == "no_fixed_point_in_the_range"
+
+
 def test_errors_count_where_a_scale_is_short_and_biases_are_there():
     from types import SimpleNamespace
 
@@ -176,6 +190,9 @@ def test_columns_of_signal_answers():
     assert found["correlation_scale"].item() == pytest.approx(16.10817274348, rel=1e-10)
     at_zero = found["relu_correlation_map"].sel(start_correlation=0).item()
     assert at_zero == pytest.approx((1.5 * 0.8 / (2 * math.pi) + 0.2) / 0.8)
+    # lines are drawn along both, and each start is tried once
+    for start in ("start", "start_correlation"):
+        assert (np.diff(found[start]) > 0).all()
     gap = found["correlation_gap"].values[0]
     assert gap[0] == 1 and gap[300] == pytest.approx(gap[200] * math.exp(-100 / 16.108), rel=1e-3)
     assert (found["relu_length_low"] <= found["relu_length_high"]).all()
