@@ -11,7 +11,7 @@ HALF = 5.0
 def lettered(axes) -> None:
     """(a), (b), … above the upper left corners."""
     for place, axis in enumerate(axes):
-        axis.set_title(f"({chr(97 + place)})", loc="left", fontsize=8, fontweight="bold")
+        axis.set_title(f"({chr(97 + place)})", loc="left", fontsize=8)
 
 
 def beside(axis, x, y, text: str, **style) -> None:
