@@ -75,9 +75,7 @@ def test_each_run_has_the_loss_and_gradient_of_its_own_samples(case, chosen):
 
 
 def test_a_built_in_network_has_the_loss_of_one_sample_of_its_own_too():
-    net = registry().get("models", "mlp")(
-        widths=[4, 1], activation="tanh", loss_function="squared"
-    )
+    net = registry().get("models", "mlp")(widths=[4, 1], activation="tanh", loss_function="squared")
     weights = normal(RUNS, 5, seed=4)
     part = Objective(net, SCALAR, STREAMS).minibatch(torch.tensor([[5], [2], [6]]))
     outputs = (weights[:, :4] * SCALAR["inputs"][[5, 2, 6]]).sum(dim=1) + weights[:, 4]
