@@ -47,7 +47,8 @@ class OutlierEigenvalues(Figure):
         most = float(found["classes"].max())
         axes[2].plot([0, most + 1], [0, most + 1], color="k", lw=0.7, zorder=0)
         axes[2].text(0.85 * most, 0.92 * most, "as many as classes", fontsize=6.5, ha="right")
-        axes[2].set(xlabel="classes C", ylabel="outliers", xlim=(0, most + 2), ylim=(0, most + 6))
+        axes[2].set(xlabel="classes C", ylabel="outliers", xlim=(0, most + 2))
+        axes[2].set_ylim(bottom=0)
         axes[2].legend(fontsize=6.5, frameon=False, loc="upper left")
         heads = ("(a) highest", "(b) spectrum", "(c) above the gap")
         for axis, head in zip(axes, heads, strict=True):
@@ -95,7 +96,8 @@ def _density(axis, part, style) -> None:
 def _counts(axis, found, time, style) -> None:
     middle, low, high = (found[f"outliers_{time}{end}"].values for end in ("", "_low", "_high"))
     known = np.isfinite(low) & np.isfinite(high)
-    bars = np.where(known, [middle - low, high - middle], 0)
+    # there are no fewer than 0
+    bars = np.where(known, [middle - np.maximum(low, 0), high - middle], 0)
     classes = found["classes"].values
     earlier = [(classes[:place] == number).sum() for place, number in enumerate(classes)]
     place = classes + 0.6 * np.array(earlier) + {"before": -0.15, "during": 0, "after": 0.15}[time]

@@ -23,6 +23,8 @@ LOOKS = {
     "linear_matched": ("C0", "--", "matched, straight"),
     "arc_matched": ("C0", "-", "matched, arc"),
 }
+OFFSETS = {"linear": -9, "linear_matched": 10}
+"""Points from the middle of a curve to its label, where 3 would not do."""
 
 
 class LowLossPaths(Figure):
@@ -62,7 +64,10 @@ def _worst(axis, part) -> None:
     )  # fmt: skip
     ends = 100 * float(part["ends_test"])
     axis.axvline(ends, color="0.5", lw=0.8, ls=":")
-    axis.annotate("ends", (ends, places[0] + 0.4), fontsize=7, ha="center", color="0.35")
+    axis.annotate(
+        "ends", (ends, places[0] + 0.4), (-3, 0), textcoords="offset points", fontsize=7,
+        ha="right", color="0.35",
+    )  # fmt: skip
     axis.set_ylim(-0.6, len(names) - 0.2)
     axis.set_yticks(places, list(names.values()), fontsize=7)
     axis.set_xlabel("lowest accuracy on the way, held out (%)", fontsize=8)
@@ -79,7 +84,7 @@ def _spreads(axis, part) -> None:
         values = part["spread"].sel(joined=name).values
         axis.plot(t, values, color=color, ls=style, lw=1.3)
         axis.annotate(
-            label, (t[middle], values[middle]), (0, -9 if name == "linear" else 3),
+            label, (t[middle], values[middle]), (0, OFFSETS.get(name, 3)),
             textcoords="offset points", ha="center", fontsize=7, color=color,
         )  # fmt: skip
     axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
