@@ -12,6 +12,7 @@ import pathlib
 # run's numbers independent of its companions. It must be said before torch is imported.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
+from nnflow.base.compiled import Compiled, choose
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
@@ -123,6 +124,7 @@ __all__ = [
     "Ball",
     "Block",
     "Box",
+    "Compiled",
     "Composed",
     "ConvexSet",
     "Damping",
@@ -146,6 +148,7 @@ __all__ = [
     "Streams",
     "Table",
     "UserError",
+    "choose",
     "complete_list",
     "density",
     "find_critical",

@@ -1,0 +1,112 @@
+"""The gradient side by side in vector lanes: against today's kernel, and bit for bit everywhere."""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import flint
+import numpy as np
+import pytest
+
+from nnflow.interfaces.registry import registry
+
+registry()
+arccos = importlib.import_module("nnflow_plugins.relu._arccos")
+lanes = importlib.import_module("nnflow_plugins.relu._lanes")
+population = importlib.import_module("nnflow_plugins.relu._population")
+CASES = [(10, 10, 10, None), (20, 20, 20, None), (3, 2, 5, None), (1, 1, 4, None)]
+CASES += [(2, 5, 5, None), (3, 3, 3, [1.0, 2.0, -1.0])]
+
+
+def weights(n, d, runs=13):
+    return np.random.default_rng(n).standard_normal((runs, n, d)) / np.sqrt(d)
+
+
+@pytest.mark.parametrize("n, k, d, top", CASES)
+def test_gradient_is_that_of_the_population(n, k, d, top):
+    w, top = weights(n, d), None if top is None else np.array(top)
+    expected = population.orthonormal_gradient(w, k, top)
+    np.testing.assert_allclose(lanes.gradient(w, k, top), expected, rtol=0, atol=4e-15)
+
+
+def test_a_run_does_not_depend_on_its_companions():
+    w = weights(6, 6, 17)
+    together = lanes.gradient(w, 6)
+    for run in range(17):
+        np.testing.assert_array_equal(lanes.gradient(w[run : run + 1], 6)[0], together[run])
+
+
+def test_the_gradient_vanishes_at_the_teachers_and_is_nan_without_a_direction():
+    w = np.stack([np.eye(4), np.diag([1.0, 1.0, 1.0, 0.0])])
+    found = lanes.gradient(w, 4)
+    assert abs(found[0]).max() < 4e-16
+    assert np.isnan(found[1]).any()
+
+
+@pytest.fixture
+def supplement(monkeypatch):
+    """π−θ and sin θ of an array of cosines, in NumPy."""
+    monkeypatch.setenv("NNFLOW_PLAIN", "1")
+    return arccos.supplement
+
+
+def test_angles_to_a_few_units_in_the_last_place(supplement, monkeypatch):
+    cosines = np.concatenate([np.linspace(-1, 1, 401), 1 - np.logspace(-16, -1, 40), [0.5, -0.5]])
+    rest, sine = supplement(cosines)
+    monkeypatch.setattr(flint.ctx, "prec", 200)
+    exact = [(-flint.arb(float(c))).acos() for c in cosines]
+    sines = [(1 - flint.arb(float(c)) ** 2).sqrt() for c in cosines]
+    np.testing.assert_allclose(rest, [float(e.mid()) for e in exact], rtol=4e-16, atol=0)
+    np.testing.assert_allclose(sine, [float(e.mid()) for e in sines], rtol=4e-16, atol=0)
+
+
+def test_cosines_beyond_one_count_as_one(supplement):
+    rest, sine = supplement(np.array([1 + 1e-15, -1 - 1e-15]))
+    np.testing.assert_array_equal(rest, [np.pi, 0])
+    np.testing.assert_array_equal(sine, [0, 0])
+
+
+SCRIPT = f"""
+import hashlib, sys
+sys.path[:0] = [{str(Path(__file__).parent)!r}]
+import test_relu_lanes as at
+found = [at.lanes.gradient(at.weights(n, d), k, top and at.np.array(top))
+         for n, k, d, top in at.CASES]
+print(hashlib.sha256(b"".join(one.tobytes() for one in found)).hexdigest())
+"""
+PROCESSORS = {
+    "this one": ({}, ""),
+    "generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "sse2"),
+    "AVX2": ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, "avx2"),
+    "AVX-512": (
+        {
+            "NUMBA_CPU_NAME": "skylake-avx512",
+            "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+avx512f,+avx512dq,+avx512vl,+avx512bw",
+        },
+        "avx512bw",
+    ),
+}
+
+
+def has(feature):
+    """Can this processor run it?"""
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and feature in flags.read_text()
+
+
+def digest(folder, **variables):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), **variables}
+    command = [sys.executable, "-c", SCRIPT]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_every_processor_gives_the_bits_of_numpy(name, tmp_path):
+    variables, feature = PROCESSORS[name]
+    if not has(feature):
+        pytest.skip(f"this processor has no {feature}")
+    assert digest(tmp_path, **variables) == digest(tmp_path, NNFLOW_PLAIN="1")
