@@ -12,7 +12,15 @@ import pathlib
 # run's numbers independent of its companions. It must be said before torch is imported.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
-from nnflow.base.compiled import Compiled, choose
+from nnflow.base.compiled import (
+    LANES,
+    Compiled,
+    choose,
+    load_row,
+    magnitude,
+    square_root,
+    store_row,
+)
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
@@ -119,6 +127,7 @@ def __getattr__(name):
 
 
 __all__ = [
+    "LANES",
     "Activation",
     "Analysis",
     "Ball",
@@ -156,7 +165,9 @@ __all__ = [
     "hookimpl",
     "levenberg_marquardt_step",
     "library",
+    "load_row",
     "lowest_pair",
+    "magnitude",
     "mean",
     "newton_step",
     "of_families",
@@ -164,6 +175,8 @@ __all__ = [
     "prove",
     "sealed",
     "share",
+    "square_root",
+    "store_row",
     "torch",
     "trust_region_step",
     "weakened",

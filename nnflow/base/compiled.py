@@ -8,11 +8,11 @@ form of NumPy's takes the same steps in the same order.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import importlib
 import os
 import types
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,33 @@ PLAIN = "NNFLOW_PLAIN"
 FOLDER = Path("~/.cache/nnflow/compiled")
 """What was compiled, in a folder for each state of the source; the variable NUMBA_CACHE_DIR names
 another one."""
+LANES = 8
+"""Numbers in a vector: one register of AVX-512, two of AVX2, four of any x86-64. A processor's bits
+do not depend on that; arrays of twice as many would not fit the first cache at k = n = 20."""
+
+
+class Instruction:
+    """What stands for instructions of the processor in functions that are compiled: numba takes it
+    from `nnflow.base.lanes`, NumPy's form is `plain`."""
+
+    def __init__(self, name: str, plain: Callable[..., Any], doc: str):
+        self.__name__ = name
+        self.__module__ = __name__
+        self.__doc__ = doc
+        self.plain = plain
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.plain(*arguments)
+
+    @property
+    def dispatcher(self) -> Any:
+        """numba's form."""
+        from nnflow.base import lanes
+
+        return getattr(lanes, self.__name__)
+
+    def _files(self) -> set[str]:
+        return {str(Path(__file__).with_name("lanes.py"))}
 
 
 class Compiled:
@@ -65,7 +92,8 @@ class Compiled:
             function.__defaults__,
             function.__closure__,
         )
-        with_parts.__module__ = function.__module__
+        # numba imports the module of what it kept, and one of a plugin may be gone by then
+        with_parts.__module__ = __name__
         with_parts.__qualname__ = function.__qualname__
         folder = self._folder()
         if folder is None:
@@ -76,17 +104,17 @@ class Compiled:
         finally:
             numba.config.CACHE_DIR = before
 
-    def _parts(self) -> Iterator[tuple[str, Compiled]]:
+    def _parts(self) -> Iterator[tuple[str, Compiled | Instruction]]:
         """The compiled functions that this one calls, by the names that it knows them by."""
         for name in self.function.__code__.co_names:
             part = self.function.__globals__.get(name)
-            if isinstance(part, Compiled):
+            if isinstance(part, Compiled | Instruction):
                 yield name, part
 
     def _files(self) -> set[str]:
-        """The files of the source of this function and of those that it calls."""
+        """The files of the source of this function, of those that it calls, and this one."""
         inner = [part._files() for _, part in self._parts()]
-        return {self.function.__code__.co_filename}.union(*inner)
+        return {self.function.__code__.co_filename, __file__}.union(*inner)
 
     def _folder(self) -> Path | None:
         """Where numba keeps what it made; None: nowhere, as nothing can be written. numba itself
@@ -104,12 +132,49 @@ class Compiled:
 
 def compiles() -> bool:
     """Is numba here, and wanted?"""
-    return not os.environ.get(PLAIN) and importlib.util.find_spec("numba") is not None
+    return not os.environ.get(PLAIN) and _numba_works()
 
 
-def _number(condition, yes, no):
-    return yes if condition else no
+def prepare() -> None:
+    """Have at hand what compiles, half a second's work, for the processes forked from this one."""
+    if not compiles():
+        return
+    from numba.core.registry import cpu_target
+
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
 
 
-choose = Compiled(_number, np.where)
-"""`yes` where the condition holds, else `no`; of numbers in loops, of arrays in NumPy."""
+@cache
+def _numba_works() -> bool:
+    """Can numba be imported? It refuses releases of NumPy that are newer than it knows."""
+    try:
+        importlib.import_module("numba")
+    except ImportError:
+        return False
+    return True
+
+
+choose = Instruction(
+    "choose", np.where, "`yes` where the condition holds, else `no`: choose(condition, yes, no)."
+)
+square_root = Instruction("square_root", np.sqrt, "The square root, exactly rounded.")
+magnitude = Instruction("magnitude", np.abs, "|x|.")
+
+
+def _row(array, row):
+    return array[row].copy()  # a vector, not a view of it
+
+
+def _into_row(array, row, value):
+    array[row] = value
+
+
+load_row = Instruction(
+    "load_row", _row, "A row of a float64 array (row, LANES) as a vector: load_row(array, row)."
+)
+store_row = Instruction(
+    "store_row",
+    _into_row,
+    "Write a vector, or a number LANES times, to a row: store_row(array, row, value).",
+)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nnflow.base.compiled import LANES
 from nnflow.engine.basin import basin_margin
 from nnflow.engine.objective import Objective
 from nnflow.engine.outcome import RUNNING, STATUS, STOPPED_BY, Outcome, Position, with_settings
@@ -149,10 +150,14 @@ def _chunks(objective: Objective, weights: torch.Tensor) -> list[slice]:
     """Slices of the runs that a processor advances fastest; all of them at once on an
     accelerator."""
     runs, size = weights.shape
-    length = max(1, CHUNK_WEIGHTS // size) if weights.device.type == "cpu" else runs
+    if weights.device.type != "cpu":
+        return [slice(0, runs)]
+    length = max(1, CHUNK_WEIGHTS // size)
     data = 8 * sum(array.numel() for array in objective.data.values())
     if data:
         length = max(length, min(CHUNK_WITH_SAMPLES // size, CHUNK_BYTES // data))
+    elif length > LANES:
+        length -= length % LANES  # no vector of a compiled gradient is left half empty
     return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
 
 

@@ -11,13 +11,9 @@ import math
 
 import numpy as np
 
-from nnflow import Compiled
+from nnflow import LANES, Compiled, load_row, square_root, store_row
 
 from ._arccos import supplement
-
-LANES = 8
-"""Runs side by side: two vectors of AVX2, one of AVX-512. Of 16, the arrays of k = n = 20 would not
-fit the first cache."""
 
 
 def gradient(w: np.ndarray, k: int, top: np.ndarray | None = None) -> np.ndarray:
@@ -36,101 +32,101 @@ def gradient(w: np.ndarray, k: int, top: np.ndarray | None = None) -> np.ndarray
 
 def _lane_gradient(w, top, teachers):
     runs, n, d = w.shape
-    k = len(teachers)
-    out = np.empty((runs, n, d))
-    unit, pull = np.empty((n, d, LANES)), np.empty((n, d, LANES))
-    length, radial = np.empty((n, LANES)), np.empty((n, LANES))
-    cosine, sine = np.empty((max(n, k), LANES)), np.empty((max(n, k), LANES))
+    here, out = np.empty((n * d, LANES)), np.empty((runs, n, d))
+    found = np.empty((n * d, LANES))
     for start in range(0, runs, LANES):
         full = min(LANES, runs - start)
-        for i in range(n):
-            for a in range(d):
-                for lane in range(LANES):
-                    unit[i, a, lane] = w[start + min(lane, full - 1), i, a]
-            for lane in range(LANES):
-                length[i, lane] = 0.0
-            for a in range(d):
-                for lane in range(LANES):
-                    length[i, lane] += unit[i, a, lane] * unit[i, a, lane]
-            for lane in range(LANES):
-                length[i, lane] = math.sqrt(length[i, lane])
-            for a in range(d):
-                for lane in range(LANES):
-                    unit[i, a, lane] /= length[i, lane]
-            for lane in range(LANES):
-                length[i, lane] *= top[i]
-                radial[i, lane] = 0.0
-            for a in range(k):  # towards the teachers
-                for lane in range(LANES):
-                    rest, across = supplement(unit[i, a, lane])
-                    cosine[a, lane] = teachers[a] * rest
-                    sine[a, lane] = teachers[a] * across
-            for a in range(d):
-                for lane in range(LANES):
-                    pull[i, a, lane] = math.pi * length[i, lane] * unit[i, a, lane]
-            for a in range(k):
-                for lane in range(LANES):
-                    pull[i, a, lane] -= cosine[a, lane]
-                    radial[i, lane] -= sine[a, lane]
-        for i in range(n):  # among the students
-            for j in range(i):
-                for lane in range(LANES):
-                    cosine[j, lane] = 0.0
+        for lane in range(LANES):
+            run = start + min(lane, full - 1)
+            for i in range(n):
                 for a in range(d):
-                    for lane in range(LANES):
-                        cosine[j, lane] += unit[i, a, lane] * unit[j, a, lane]
-            for j in range(i):
-                for lane in range(LANES):
-                    cosine[j, lane], sine[j, lane] = supplement(cosine[j, lane])
-            for j in range(i):
-                for lane in range(LANES):
-                    radial[i, lane] += sine[j, lane] * length[j, lane]
-                    radial[j, lane] += sine[j, lane] * length[i, lane]
-                for a in range(d):
-                    for lane in range(LANES):
-                        pull[i, a, lane] += cosine[j, lane] * length[j, lane] * unit[j, a, lane]
-                        pull[j, a, lane] += cosine[j, lane] * length[i, lane] * unit[i, a, lane]
-        for i in range(n):
-            factor = top[i] / (2 * math.pi)
-            for a in range(d):
-                for lane in range(LANES):
-                    pull[i, a, lane] += radial[i, lane] * unit[i, a, lane]
-                    pull[i, a, lane] *= factor
+                    here[i * d + a, lane] = w[run, i, a]
+        block_gradient(here, top, teachers, found)
         for lane in range(full):
             for i in range(n):
                 for a in range(d):
-                    out[start + lane, i, a] = pull[i, a, lane]
+                    out[start + lane, i, a] = found[i * d + a, lane]
     return out
 
 
-def _array_gradient(w, top, teachers):
-    unit = np.ascontiguousarray(w.transpose(1, 2, 0))  # (neuron, input, run)
-    n, d, runs = unit.shape
-    with np.errstate(all="ignore"):
-        length = np.sqrt(_summed(unit * unit, 1))
-        unit = unit / length[:, None]
-        length = length * top[:, None]
-        pull = math.pi * length[:, None] * unit
-        rest, across = supplement(unit[:, : len(teachers)])
-        pull[:, : len(teachers)] -= teachers[:, None] * rest
-        radial = 0.0 - _summed(teachers[:, None] * across, 1)
-        cosine = np.zeros((n, n, runs))
+def _block_gradient(w, top, teachers, found):
+    """∇E J of LANES networks. w, found: (neuron·input, LANES)."""
+    n, k = len(top), len(teachers)
+    d = len(w) // n
+    norms, inverse, radial = np.empty((n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
+    angles, factors = np.empty((n * (n - 1) // 2, LANES)), np.empty((n, LANES))
+    for i in range(n):
+        square = load_row(w, i * d) * load_row(w, i * d)
+        for a in range(1, d):
+            square += load_row(w, i * d + a) * load_row(w, i * d + a)
+        norm = square_root(square)
+        store_row(norms, i, norm)
+        store_row(inverse, i, 1.0 / norm)
+        store_row(radial, i, 0.0)
+    for i in range(n):
+        for j in range(i):
+            product = load_row(w, i * d) * load_row(w, j * d)
+            for a in range(1, d):
+                product += load_row(w, i * d + a) * load_row(w, j * d + a)
+            angle, sine = supplement(product * (load_row(inverse, i) * load_row(inverse, j)))
+            store_row(angles, i * (i - 1) // 2 + j, angle)
+            store_row(radial, i, load_row(radial, i) + sine * (load_row(norms, j) * top[j]))
+            store_row(radial, j, load_row(radial, j) + sine * (load_row(norms, i) * top[i]))
+    for i in range(n):
+        for j in range(i):
+            store_row(factors, j, load_row(angles, i * (i - 1) // 2 + j) * top[j])
+        store_row(factors, i, math.pi * top[i])
+        for j in range(i + 1, n):
+            store_row(factors, j, load_row(angles, j * (j - 1) // 2 + i) * top[j])
         for a in range(d):
-            cosine += unit[:, None, a] * unit[None, :, a]
-        rest, across = supplement(cosine)
-        for j in range(n):
-            others = np.arange(n) != j
-            radial[others] += across[others, j] * length[j]
-            pull[others] += (rest[others, j] * length[j])[:, None] * unit[j]
-        pull += radial[:, None] * unit
-        pull *= (top / (2 * math.pi))[:, None, None]
-    return np.ascontiguousarray(pull.transpose(2, 0, 1))
+            total = load_row(factors, 0) * load_row(w, a)
+            for j in range(1, n):
+                total += load_row(factors, j) * load_row(w, j * d + a)
+            store_row(found, i * d + a, total)
+        away = load_row(radial, i)
+        norm = load_row(norms, i)
+        for a in range(k):
+            # a quotient, as that of a neuron along a teacher is 1 or −1
+            angle, sine = supplement(load_row(w, i * d + a) / norm)
+            store_row(found, i * d + a, load_row(found, i * d + a) - angle * teachers[a])
+            away -= sine * teachers[a]
+        away *= load_row(inverse, i)
+        factor = top[i] / (2 * math.pi)
+        for a in range(d):
+            total = load_row(found, i * d + a) + away * load_row(w, i * d + a)
+            store_row(found, i * d + a, total * factor)
+
+
+block_gradient = Compiled(_block_gradient)
+
+
+def _array_gradient(w, top, teachers):
+    n, k = len(top), len(teachers)
+    w = np.ascontiguousarray(w.transpose(1, 2, 0))  # (neuron, input, run)
+    with np.errstate(all="ignore"):
+        norm = np.sqrt(_summed(w * w, 1))
+        inverse = 1.0 / norm
+        product = w[:, None, 0] * w[None, :, 0]
+        for a in range(1, w.shape[1]):
+            product += w[:, None, a] * w[None, :, a]
+        angle, sine = supplement(product * (inverse[:, None] * inverse))
+        own = np.arange(n)
+        angle[own, own], sine[own, own] = math.pi, 0.0
+        away = _summed(sine * (norm * top[:, None]), 1)
+        found = _summed((angle * top[:, None])[:, :, None] * w, 1)
+        angle, sine = supplement(w[:, :k] / norm[:, None])
+        found[:, :k] -= angle * teachers[:, None]
+        for a in range(k):
+            away -= sine[:, a] * teachers[a]
+        found += (away * inverse)[:, None] * w
+        found *= (top / (2 * math.pi))[:, None, None]
+    return np.ascontiguousarray(found.transpose(2, 0, 1))
 
 
 def _summed(terms, axis):
     """The sum from the first term to the last, which NumPy's own does not promise."""
-    total = np.zeros_like(np.take(terms, 0, axis))
-    for place in range(terms.shape[axis]):
+    total = np.take(terms, 0, axis)
+    for place in range(1, terms.shape[axis]):
         total += np.take(terms, place, axis)
     return total
 

@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nnflow.base.compiled as compiled
-from nnflow import Compiled, choose
+from nnflow import LANES, Compiled, choose, load_row, magnitude, square_root, store_row
 
 
 def _halved(x):
@@ -49,7 +50,8 @@ def test_what_was_compiled_is_kept_by_the_state_of_its_source(tmp_path, monkeypa
     fresh(GIVEN, np.empty(4))
     (folder,) = tmp_path.iterdir()
     assert list(folder.rglob("*.nbi"))
-    assert fresh._files() == {__file__, compiled.__file__}
+    beside = {str(Path(compiled.__file__).with_name(name)) for name in ("compiled.py", "lanes.py")}
+    assert fresh._files() == {__file__, *beside}
     changed = tmp_path / "changed.py"
     changed.write_text("another source")
     monkeypatch.setattr(Compiled, "_files", lambda self: {str(changed)})
@@ -67,3 +69,73 @@ def test_nothing_is_kept_where_nothing_can_be_written(tmp_path, monkeypatch):
 def test_numba_is_not_imported_before_it_is_needed():
     code = "import sys, nnflow; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+
+
+def test_a_numba_that_cannot_be_imported_counts_as_missing(monkeypatch):
+    compiled._numba_works.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    try:
+        assert not compiled.compiles()
+    finally:
+        compiled._numba_works.cache_clear()
+
+
+def _instructions(x, y, out):
+    a, b = load_row(x, 0), load_row(y, 0)
+    total = 0.0
+    for row in range(len(x)):
+        total += load_row(x, row)
+    store_row(out, 0, a + b)
+    store_row(out, 1, a - 2.0)
+    store_row(out, 2, 3.0 * b)
+    store_row(out, 3, a / b)
+    store_row(out, 4, square_root(magnitude(a)))
+    store_row(out, 5, choose(a < b, -a, b))
+    store_row(out, 6, choose(a > 0.0, a, 0.0))
+    store_row(out, 7, total)
+    store_row(out, 8, 1.0)
+    a -= b
+    a /= 3.0
+    a *= b
+    store_row(out, 9, a)
+
+
+instructions = Compiled(_instructions)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_vectors_do_what_numbers_do(plain, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    if plain:
+        monkeypatch.setenv(compiled.PLAIN, "1")
+    x, y = np.random.default_rng(0).standard_normal((2, 3, LANES))
+    x[0, :4], y[0, :4] = [0.0, -0.0, np.nan, np.inf], [0.0, 1.0, 1.0, np.inf]
+    out = np.empty((10, LANES))
+    with np.errstate(all="ignore"):
+        instructions(x, y, out)
+        a, b = x[0], y[0]
+        rows = [a + b, a - 2, 3 * b, a / b, np.sqrt(np.abs(a)), np.where(a < b, -a, b)]
+        rows += [np.where(a > 0, a, 0), 0 + x[0] + x[1] + x[2], np.ones(LANES), (a - b) / 3 * b]
+    np.testing.assert_array_equal(out, rows)
+
+
+def test_rows_of_other_arrays_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    from numba.core.errors import TypingError
+
+    x = np.zeros((3, LANES))
+    for wrong in (x.T.copy().T, x.astype(np.float32), x[0]):
+        with pytest.raises(TypingError, match="load_row"):
+            Compiled(_instructions).dispatcher(wrong, x, x)
+
+
+def test_what_compiles_is_ready_before_a_fork():
+    code = (
+        "import sys, nnflow.base.compiled as compiled; compiled.prepare();"
+        "from numba.core.registry import cpu_target;"
+        "sys.exit(cpu_target.target_context._defns == {})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+    without = {**os.environ, compiled.PLAIN: "1"}
+    code = "import sys, nnflow.base.compiled as c; c.prepare(); sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=without).returncode == 0
