@@ -178,3 +178,23 @@ store_row = Instruction(
     _into_row,
     "Write a vector, or a number LANES times, to a row: store_row(array, row, value).",
 )
+
+
+def _into_lanes(w, start, here):
+    """Copy runs from `start` on, w (run, number), to the lanes of `here`, (number, LANES); where
+    fewer than LANES are left, the last one again."""
+    for lane in range(LANES):
+        run = min(start + lane, len(w) - 1)
+        for place in range(len(here)):
+            here[place, lane] = w[run, place]
+
+
+def _out_of_lanes(here, start, w):
+    """Copy the lanes of `here`, (number, LANES), to runs of w, (run, number), from `start` on."""
+    for lane in range(min(LANES, len(w) - start)):
+        for place in range(len(here)):
+            w[start + lane, place] = here[place, lane]
+
+
+into_lanes = Compiled(_into_lanes)
+out_of_lanes = Compiled(_out_of_lanes)

@@ -1,4 +1,4 @@
-"""Gradients of many two-layer ReLU networks side by side in the lanes of the processor's vectors.
+"""Losses and gradients of many two-layer ReLU networks, side by side in vectors.
 
 Formulas are those of `_population`; here each pair of students is met once, runs are the last axis,
 and every sum has one order, so that a run's bits depend neither on the processor nor on its
@@ -8,45 +8,53 @@ companions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from nnflow import LANES, Compiled, load_row, square_root, store_row
+from nnflow import (
+    LANES,
+    Compiled,
+    into_lanes,
+    load_row,
+    out_of_lanes,
+    square_root,
+    store_row,
+)
 
 from ._arccos import supplement
 
 
-def gradient(w: np.ndarray, k: int, top: np.ndarray | None = None) -> np.ndarray:
-    """∇E J for the teachers e_1 … e_k, in the shape of w (run, neuron, input), float64:
+def loss(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.ndarray:
+    """E J for the teachers e_1 … e_k, (run,):
+
+    E J = Σ_ij a_i a_j |w_i||w_j| h(θ_ij)/4π − Σ_ij a_i b_j |w_i| h(φ_ij)/2π + C with h(θ) =
+    (π−θ) cos θ + sin θ, φ_ij the angle between w_i and e_j, and C the first sum of the teachers.
+
+    w: (run, neuron, input), float64. top: (neuron,), a = b; None: 1.
+    """
+    return _loss(*_flat(w, k, top))
+
+
+def gradient(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.ndarray:
+    """∇E J in the shape of w:
 
     ∇_{w_i} = a_i/2π [Σ_j a_j(|w_j| sin θ_ij w̄_i + (π−θ_ij)w_j)
                     − Σ_j b_j(sin φ_ij w̄_i + (π−φ_ij)e_j)]
 
-    with θ_ii = 0 and φ_ij the angle between w_i and e_j (Safran & Shamir 2018, Section 4).
-    top: (neuron,), a = b; None: 1.
+    with θ_ii = 0 (Safran & Shamir 2018, Section 4); the rest as in `loss`.
     """
+    return _gradient(*_flat(w, k, top)).reshape(w.shape)
+
+
+def _flat(w, k, top):
+    """(run, weight), and the top weights of students and teachers."""
     students = np.ones(w.shape[1]) if top is None else np.asarray(top, dtype=np.float64)
     teachers = np.ones(k) if top is None else students
-    return _gradient(np.ascontiguousarray(w), students, teachers)
+    return w.reshape(len(w), w.shape[1] * w.shape[2]), students, teachers
 
 
-def _lane_gradient(w, top, teachers):
-    runs, n, d = w.shape
-    here, out = np.empty((n * d, LANES)), np.empty((runs, n, d))
-    found = np.empty((n * d, LANES))
-    for start in range(0, runs, LANES):
-        full = min(LANES, runs - start)
-        for lane in range(LANES):
-            run = start + min(lane, full - 1)
-            for i in range(n):
-                for a in range(d):
-                    here[i * d + a, lane] = w[run, i, a]
-        block_gradient(here, top, teachers, found)
-        for lane in range(full):
-            for i in range(n):
-                for a in range(d):
-                    out[start + lane, i, a] = found[i * d + a, lane]
-    return out
+# LANES networks: rows are a network's weights, neuron by neuron
 
 
 def _block_gradient(w, top, teachers, found):
@@ -100,9 +108,78 @@ def _block_gradient(w, top, teachers, found):
 block_gradient = Compiled(_block_gradient)
 
 
-def _array_gradient(w, top, teachers):
+def _block_loss(w, top, teachers, found):
+    """E J of LANES networks. found: (1, LANES)."""
     n, k = len(top), len(teachers)
-    w = np.ascontiguousarray(w.transpose(1, 2, 0))  # (neuron, input, run)
+    d = len(w) // n
+    norms = np.empty((n, LANES))
+    among = across = 0.0
+    for i in range(n):
+        square = load_row(w, i * d) * load_row(w, i * d)
+        for a in range(1, d):
+            square += load_row(w, i * d + a) * load_row(w, i * d + a)
+        norm = square_root(square)
+        store_row(norms, i, norm)
+        own = 0.0
+        for a in range(k):
+            cosine = load_row(w, i * d + a) / norm
+            angle, sine = supplement(cosine)
+            own += (angle * cosine + sine) * teachers[a]
+        across += own * (norm * top[i])
+        among += square * (math.pi / 2 * top[i] * top[i])
+        own = 0.0
+        for j in range(i):
+            product = load_row(w, i * d) * load_row(w, j * d)
+            for a in range(1, d):
+                product += load_row(w, i * d + a) * load_row(w, j * d + a)
+            size = norm * load_row(norms, j)
+            angle, sine = supplement(product / size)
+            own += (angle * product + sine * size) * top[j]
+        among += own * top[i]
+    store_row(found, 0, (among - across) / (2 * math.pi) + _own_loss(teachers))
+
+
+def _constant(teachers):
+    total, squares = 0.0, 0.0
+    for b in teachers:
+        total += b
+        squares += b * b
+    return (squares * (math.pi - 1.0) + total * total) / (4 * math.pi)
+
+
+_own_loss = Compiled(_constant)
+block_loss = Compiled(_block_loss)
+
+
+# Many networks, LANES at a time
+
+
+def _lane_gradient(w, top, teachers):
+    runs, size = w.shape
+    here, found, out = np.empty((size, LANES)), np.empty((size, LANES)), np.empty((runs, size))
+    for start in range(0, runs, LANES):
+        into_lanes(w, start, here)
+        block_gradient(here, top, teachers, found)
+        out_of_lanes(found, start, out)
+    return out
+
+
+def _lane_loss(w, top, teachers):
+    runs, size = w.shape
+    here, found, out = np.empty((size, LANES)), np.empty((1, LANES)), np.empty((runs, 1))
+    for start in range(0, runs, LANES):
+        into_lanes(w, start, here)
+        block_loss(here, top, teachers, found)
+        out_of_lanes(found, start, out)
+    return out[:, 0]
+
+
+# The same in NumPy, all networks at once
+
+
+def _array_gradient(flat, top, teachers):
+    n, k = len(top), len(teachers)
+    w = _neurons(flat, n)
     with np.errstate(all="ignore"):
         norm = np.sqrt(_summed(w * w, 1))
         inverse = 1.0 / norm
@@ -120,7 +197,34 @@ def _array_gradient(w, top, teachers):
             away -= sine[:, a] * teachers[a]
         found += (away * inverse)[:, None] * w
         found *= (top / (2 * math.pi))[:, None, None]
-    return np.ascontiguousarray(found.transpose(2, 0, 1))
+    return np.ascontiguousarray(found.reshape(flat.shape[::-1]).T)
+
+
+def _array_loss(flat, top, teachers):
+    n, k = len(top), len(teachers)
+    w = _neurons(flat, n)
+    with np.errstate(all="ignore"):
+        squares = _summed(w * w, 1)
+        norm = np.sqrt(squares)
+        cosine = w[:, :k] / norm[:, None]
+        angle, sine = supplement(cosine)
+        across = _summed((angle * cosine + sine) * teachers[:, None], 1) * (norm * top[:, None])
+        product = w[:, None, 0] * w[None, :, 0]
+        for a in range(1, w.shape[1]):
+            product += w[:, None, a] * w[None, :, a]
+        size = norm[:, None] * norm
+        angle, sine = supplement(product / size)
+        pairs = (angle * product + sine * size) * top[:, None]
+        among = 0.0
+        for i in range(n):
+            among = among + squares[i] * (math.pi / 2 * top[i] * top[i])
+            among = among + (_summed(pairs[i, :i], 0) * top[i] if i else 0.0)
+        return (among - _summed(across, 0)) / (2 * math.pi) + _constant(teachers)
+
+
+def _neurons(w, n):
+    """(neuron, input, run) from (run, weight)."""
+    return np.ascontiguousarray(w.T).reshape(n, w.shape[1] // n, len(w))
 
 
 def _summed(terms, axis):
@@ -132,3 +236,4 @@ def _summed(terms, axis):
 
 
 _gradient = Compiled(_lane_gradient, _array_gradient)
+_loss = Compiled(_lane_loss, _array_loss)

@@ -1,4 +1,4 @@
-"""The gradient in vector lanes: against the formula in torch, and bit for bit everywhere."""
+"""Gradient and loss in vector lanes: against the formulas in torch, and bit for bit everywhere."""
 
 import importlib
 import os
@@ -37,14 +37,16 @@ def test_gradient_is_that_of_the_population(n, k, d, top):
 
 def test_a_run_does_not_depend_on_its_companions():
     w = weights(6, 6, 17)
-    together = lanes.gradient(w, 6)
+    together, losses = lanes.gradient(w, 6), lanes.loss(w, 6)
     for run in range(17):
         np.testing.assert_array_equal(lanes.gradient(w[run : run + 1], 6)[0], together[run])
+        assert lanes.loss(w[run : run + 1], 6)[0] == losses[run]
 
 
 def test_the_gradient_vanishes_at_the_teachers_and_is_nan_without_a_direction():
     w = np.stack([np.eye(4), np.diag([1.0, 1.0, 1.0, 0.0])])
-    found = lanes.gradient(w, 4)
+    found, losses = lanes.gradient(w, 4), lanes.loss(w, 4)
+    assert abs(losses[0]) < 2e-15 and np.isnan(losses[1])
     assert abs(found[0]).max() < 4e-16
     assert np.isnan(found[1]).any()
 
@@ -76,8 +78,8 @@ SCRIPT = f"""
 import hashlib, sys
 sys.path[:0] = [{str(Path(__file__).parent)!r}]
 import test_relu_lanes as at
-found = [at.lanes.gradient(at.weights(n, d), k, top and at.np.array(top))
-         for n, k, d, top in at.CASES]
+found = [of(at.weights(n, d), k, top)
+         for n, k, d, top in at.CASES for of in (at.lanes.gradient, at.lanes.loss)]
 print(hashlib.sha256(b"".join(one.tobytes() for one in found)).hexdigest())
 """
 PROCESSORS = {
@@ -141,3 +143,15 @@ def test_the_gradient_is_the_derivative_of_the_loss(n, more, weighted, draw):
     (expected,) = torch.autograd.grad(total, w)
     found = lanes.gradient(w.detach().numpy(), n, list(top) if weighted else None)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-10)
+    losses = lanes.loss(w.detach().numpy(), n, list(top) if weighted else None)
+    assert losses.shape == (11,)
+    np.testing.assert_allclose(losses.sum(), total.item(), rtol=1e-13, atol=1e-12)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_no_runs_have_no_losses(plain, monkeypatch):
+    if plain:
+        monkeypatch.setenv("NNFLOW_PLAIN", "1")
+    none = np.empty((0, 3, 2))
+    assert lanes.loss(none, 2).shape == (0,)
+    assert lanes.gradient(none, 2).shape == (0, 3, 2)
