@@ -16,10 +16,8 @@ from nnflow.base.compiled import (
     LANES,
     Compiled,
     choose,
-    into_lanes,
     load_row,
     magnitude,
-    out_of_lanes,
     square_root,
     store_row,
 )
@@ -27,6 +25,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
+from nnflow.base.side_by_side import descending, side_by_side
 from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
@@ -44,6 +43,7 @@ from nnflow.interfaces import (
     Analysis,
     Block,
     Dataset,
+    Descent,
     Enclosure,
     Figure,
     Initializer,
@@ -140,6 +140,7 @@ __all__ = [
     "ConvexSet",
     "Damping",
     "Dataset",
+    "Descent",
     "Enclosure",
     "Figure",
     "Halfspaces",
@@ -162,10 +163,10 @@ __all__ = [
     "choose",
     "complete_list",
     "density",
+    "descending",
     "find_critical",
     "flag_mask",
     "hookimpl",
-    "into_lanes",
     "levenberg_marquardt_step",
     "library",
     "load_row",
@@ -175,10 +176,10 @@ __all__ = [
     "newton_step",
     "of_families",
     "open",
-    "out_of_lanes",
     "prove",
     "sealed",
     "share",
+    "side_by_side",
     "square_root",
     "store_row",
     "torch",

@@ -11,9 +11,10 @@ import hashlib
 import importlib
 import os
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -62,13 +63,21 @@ class Compiled:
     plain: the same in NumPy, called where numba is missing; default: the function itself, as for
     arithmetic that takes numbers and arrays alike. For the same bits it has to take each sum in
     the order of the loops, run by run.
+    parts: further `Compiled` that the function calls, by the names that it knows them by, besides
+    those of its module.
 
     Numbers behave as in NumPy: 1/0 is inf.
     """
 
-    def __init__(self, function: Callable[..., Any], plain: Callable[..., Any] | None = None):
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        plain: Callable[..., Any] | None = None,
+        parts: Mapping[str, Compiled] = MappingProxyType({}),
+    ):
         self.function = function
         self.plain = plain or function
+        self.parts = parts
         self.__doc__ = function.__doc__
         self.__name__ = function.__name__
         self.__module__ = function.__module__
@@ -92,9 +101,10 @@ class Compiled:
             function.__defaults__,
             function.__closure__,
         )
-        # numba imports the module of what it kept, and one of a plugin may be gone by then
+        # numba imports the module of what it kept, and one of a plugin may be gone by then; what
+        # has the same name it takes for the same
         with_parts.__module__ = __name__
-        with_parts.__qualname__ = function.__qualname__
+        with_parts.__name__ = with_parts.__qualname__ = self._name()
         folder = self._folder()
         if folder is None:
             return numba.njit(error_model="numpy")(with_parts)
@@ -104,10 +114,17 @@ class Compiled:
         finally:
             numba.config.CACHE_DIR = before
 
+    def _name(self) -> str:
+        """The function's name, with a hash that tells it from all others."""
+        parts = [part._name() for part in self.parts.values()]
+        told = "\0".join([self.__module__, self.function.__qualname__, *parts])
+        return f"{self.__name__}_{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
     def _parts(self) -> Iterator[tuple[str, Compiled | Instruction]]:
         """The compiled functions that this one calls, by the names that it knows them by."""
+        known = {**self.function.__globals__, **self.parts}
         for name in self.function.__code__.co_names:
-            part = self.function.__globals__.get(name)
+            part = known.get(name)
             if isinstance(part, Compiled | Instruction):
                 yield name, part
 
@@ -178,23 +195,3 @@ store_row = Instruction(
     _into_row,
     "Write a vector, or a number LANES times, to a row: store_row(array, row, value).",
 )
-
-
-def _into_lanes(w, start, here):
-    """Copy runs from `start` on, w (run, number), to the lanes of `here`, (number, LANES); where
-    fewer than LANES are left, the last one again."""
-    for lane in range(LANES):
-        run = min(start + lane, len(w) - 1)
-        for place in range(len(here)):
-            here[place, lane] = w[run, place]
-
-
-def _out_of_lanes(here, start, w):
-    """Copy the lanes of `here`, (number, LANES), to runs of w, (run, number), from `start` on."""
-    for lane in range(min(LANES, len(w) - start)):
-        for place in range(len(here)):
-            w[start + lane, place] = here[place, lane]
-
-
-into_lanes = Compiled(_into_lanes)
-out_of_lanes = Compiled(_out_of_lanes)

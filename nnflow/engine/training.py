@@ -33,6 +33,9 @@ CHUNK_BYTES = 64 * 2**20
 """Memory that the data would take if each run of the longer chunk had a copy of its own: what a
 network computes from its data is a few times as much."""
 
+STEPS_TOGETHER = 1000
+"""Most steps between two looks of Python's at signals: half a second at k = n = 20."""
+
 BASIN_TRIGGER = 4e-3
 """The basin test, which costs several Hessians, is first tried on a run when B‖∇L‖ falls
 below this; it can hold where B‖∇L‖ < 2λ², and λ = 0.045 is already steep."""
@@ -174,8 +177,9 @@ def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: in
         part = _part(objective, chunk)
         weights, memory = at.weights[chunk], {name: v[chunk] for name, v in at.state.items()}
         mover = with_settings(optimizer, {name: v[chunk] for name, v in at.varied.items()})
-        for _ in range(steps):
-            weights, memory = mover.step(part, weights, memory)
+        for begun in range(0, steps, STEPS_TOGETHER):
+            count = min(STEPS_TOGETHER, steps - begun)
+            weights, memory = mover.steps(part, weights, memory, count)
         moved.append(weights)
         memories.append(memory)
     at.weights = torch.cat(moved)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnflow.interfaces.plugin import Plugin
@@ -12,6 +13,23 @@ if TYPE_CHECKING:
     from nnflow.interfaces.protocols import ObjectiveView
 
 State = dict[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Many steps that a model may take at once, where it knows how:
+
+        V⁺ = βV + α∇L(W),  W⁺ = W − V⁺,  or with `ahead` V⁺ = βV + α∇L(W − βV).
+
+    steps: how many. rate: α, (run, 1). velocity: V, (run, weight); None: W⁺ = W − α∇L(W) alone.
+    momentum: β, a number or (run, 1).
+    """
+
+    steps: int
+    rate: torch.Tensor
+    velocity: torch.Tensor | None = None
+    momentum: float | torch.Tensor = 0.0
+    ahead: bool = False
 
 
 class Optimizer(Plugin):
@@ -67,6 +85,15 @@ class Optimizer(Plugin):
     ) -> tuple[torch.Tensor, State]:
         """Weights and state after one step; the arguments are left as they are."""
         raise NotImplementedError
+
+    def steps(
+        self, objective: ObjectiveView, weights: torch.Tensor, state: State, count: int
+    ) -> tuple[torch.Tensor, State]:
+        """The same after `count` steps, bit for bit. What is given here takes one after another; an
+        optimizer may ask `objective.descend` for all of them."""
+        for _ in range(count):
+            weights, state = self.step(objective, weights, state)
+        return weights, state
 
 
 class Standing(Optimizer):

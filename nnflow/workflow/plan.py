@@ -274,8 +274,9 @@ class Plan:
 
     def compiles(self, stage: str, study: str) -> bool:
         """Does a job of the stage use plugins with functions that are compiled on first use?"""
-        modules = code_files(stage, self._plugins(stage, study))
-        loaded = (vars(sys.modules[name]) for name in modules if name in sys.modules)
+        files = code_files(stage, self._plugins(stage, study))
+        modules = (name for name in files if not name.startswith("nnflow.") and name in sys.modules)
+        loaded = (vars(sys.modules[name]) for name in modules)
         return any(isinstance(part, Compiled) for names in loaded for part in names.values())
 
     def _plugins(self, stage: str, study: str) -> list[Plugin]:

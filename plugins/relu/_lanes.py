@@ -12,15 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnflow import (
-    LANES,
-    Compiled,
-    into_lanes,
-    load_row,
-    out_of_lanes,
-    square_root,
-    store_row,
-)
+from nnflow import LANES, Compiled, descending, load_row, side_by_side, square_root, store_row
 
 from ._arccos import supplement
 
@@ -33,7 +25,7 @@ def loss(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.ndarra
 
     w: (run, neuron, input), float64. top: (neuron,), a = b; None: 1.
     """
-    return _loss(*_flat(w, k, top))
+    return _loss(_flat(w), 1, _tops(w.shape[1], k, top))[:, 0]
 
 
 def gradient(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.ndarray:
@@ -44,20 +36,32 @@ def gradient(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.nd
 
     with θ_ii = 0 (Safran & Shamir 2018, Section 4); the rest as in `loss`.
     """
-    return _gradient(*_flat(w, k, top)).reshape(w.shape)
+    weights = _flat(w)
+    return _gradient(weights, weights.shape[1], _tops(w.shape[1], k, top)).reshape(w.shape)
 
 
-def _flat(w, k, top):
-    """(run, weight), and the top weights of students and teachers."""
-    students = np.ones(w.shape[1]) if top is None else np.asarray(top, dtype=np.float64)
-    teachers = np.ones(k) if top is None else students
-    return w.reshape(len(w), w.shape[1] * w.shape[2]), students, teachers
+def descend(w, velocity, rate, momentum, ahead, steps, n, k, top=None) -> bool:
+    """Many steps, in place: see nnflow.descending. w, velocity: (run, neuron·input)."""
+    return _descend(w, velocity, rate, momentum, ahead, steps, _tops(n, k, top))
 
 
-# LANES networks: rows are a network's weights, neuron by neuron
+def _flat(w):
+    """(run, weight), in one piece, as each layout in memory is compiled for by itself."""
+    return np.ascontiguousarray(w).reshape(len(w), w.shape[1] * w.shape[2])
 
 
-def _block_gradient(w, top, teachers, found):
+def _tops(n, k, top):
+    """Top weights of students and teachers."""
+    if top is None:
+        return np.ones(n), np.ones(k)
+    given = np.asarray(top, dtype=np.float64)
+    return given, given
+
+
+# Of LANES networks: the rows of w are a network's weights, neuron by neuron
+
+
+def _block_gradient(w, found, top, teachers):
     """∇E J of LANES networks. w, found: (neuron·input, LANES)."""
     n, k = len(top), len(teachers)
     d = len(w) // n
@@ -108,7 +112,7 @@ def _block_gradient(w, top, teachers, found):
 block_gradient = Compiled(_block_gradient)
 
 
-def _block_loss(w, top, teachers, found):
+def _block_loss(w, found, top, teachers):
     """E J of LANES networks. found: (1, LANES)."""
     n, k = len(top), len(teachers)
     d = len(w) // n
@@ -151,33 +155,11 @@ _own_loss = Compiled(_constant)
 block_loss = Compiled(_block_loss)
 
 
-# Many networks, LANES at a time
-
-
-def _lane_gradient(w, top, teachers):
-    runs, size = w.shape
-    here, found, out = np.empty((size, LANES)), np.empty((size, LANES)), np.empty((runs, size))
-    for start in range(0, runs, LANES):
-        into_lanes(w, start, here)
-        block_gradient(here, top, teachers, found)
-        out_of_lanes(found, start, out)
-    return out
-
-
-def _lane_loss(w, top, teachers):
-    runs, size = w.shape
-    here, found, out = np.empty((size, LANES)), np.empty((1, LANES)), np.empty((runs, 1))
-    for start in range(0, runs, LANES):
-        into_lanes(w, start, here)
-        block_loss(here, top, teachers, found)
-        out_of_lanes(found, start, out)
-    return out[:, 0]
-
-
 # The same in NumPy, all networks at once
 
 
-def _array_gradient(flat, top, teachers):
+def _array_gradient(flat, numbers, tops):
+    top, teachers = tops
     n, k = len(top), len(teachers)
     w = _neurons(flat, n)
     with np.errstate(all="ignore"):
@@ -200,7 +182,8 @@ def _array_gradient(flat, top, teachers):
     return np.ascontiguousarray(found.reshape(flat.shape[::-1]).T)
 
 
-def _array_loss(flat, top, teachers):
+def _array_loss(flat, numbers, tops):
+    top, teachers = tops
     n, k = len(top), len(teachers)
     w = _neurons(flat, n)
     with np.errstate(all="ignore"):
@@ -219,7 +202,7 @@ def _array_loss(flat, top, teachers):
         for i in range(n):
             among = among + squares[i] * (math.pi / 2 * top[i] * top[i])
             among = among + (_summed(pairs[i, :i], 0) * top[i] if i else 0.0)
-        return (among - _summed(across, 0)) / (2 * math.pi) + _constant(teachers)
+        return ((among - _summed(across, 0)) / (2 * math.pi) + _constant(teachers))[:, None]
 
 
 def _neurons(w, n):
@@ -235,5 +218,6 @@ def _summed(terms, axis):
     return total
 
 
-_gradient = Compiled(_lane_gradient, _array_gradient)
-_loss = Compiled(_lane_loss, _array_loss)
+_gradient = side_by_side(block_gradient, _array_gradient)
+_loss = side_by_side(block_loss, _array_loss)
+_descend = descending(block_gradient)

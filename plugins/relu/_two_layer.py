@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from nnflow import Model, torch
 
 from . import _lanes
@@ -49,6 +51,20 @@ class TwoLayerRelu(Model):
             return {"w": torch.from_numpy(_lanes.gradient(w.numpy(), self.k, self.top))}
         top = None if self.top is None else self._tops(w)[0]
         return {"w": orthonormal_gradient(w, self.k, top)}
+
+    def descend(self, weights, data, descent):
+        if not _in_lanes(weights):
+            return None
+        velocity = descent.velocity
+        speed = np.empty((0, 0)) if velocity is None else velocity.numpy().copy()
+        runs, moved = len(weights), weights.numpy().copy()
+        momentum = torch.as_tensor(descent.momentum, dtype=weights.dtype).expand(runs, 1)
+        rate, momentum = (x.reshape(runs).numpy().copy() for x in (descent.rate, momentum))
+        steps = (rate, momentum, descent.ahead, descent.steps)
+        if not _lanes.descend(moved, speed, *steps, self.n, self.k, self.top):
+            return None
+        speed = None if velocity is None else torch.from_numpy(speed)
+        return torch.from_numpy(moved), speed
 
     def hessian(self, weights, data):
         w = weights["w"]

@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import flint
@@ -12,7 +13,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from students import objective, random_weights
 
+from nnflow.interfaces import Descent
 from nnflow.interfaces.registry import registry
 
 registry()
@@ -155,3 +158,24 @@ def test_no_runs_have_no_losses(plain, monkeypatch):
     none = np.empty((0, 3, 2))
     assert lanes.loss(none, 2).shape == (0,)
     assert lanes.gradient(none, 2).shape == (0, 3, 2)
+
+
+@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov"])
+def test_many_steps_at_once_have_the_bits_of_single_ones(name, monkeypatch):
+    optimizer = registry().get("optimizers", name)(rate=0.1)
+    problem, weights = objective(5, 6, 11), random_weights(5, 6, 11)
+    start = optimizer.start(weights, torch.linspace(0.5, 1, 11, dtype=torch.float64))
+    before = weights.clone()
+    assert problem.descend(weights, Descent(1, start["rate"])) is not None
+    together, state = optimizer.steps(problem, weights, start, 30)
+    monkeypatch.setenv("NNFLOW_PLAIN", "1")
+    assert problem.descend(weights, Descent(1, start["rate"])) is None
+    alone, expected = optimizer.steps(problem, weights, start, 30)
+    assert torch.equal(together, alone) and torch.equal(weights, before)
+    assert all(torch.equal(state[part], expected[part]) for part in expected)
+
+
+def test_unit_vectors_take_steps_on_their_sphere():
+    problem = objective(3, 3, 2, norms="unit")
+    problem = replace(problem, manifold=problem.model.manifold())
+    assert problem.descend(random_weights(3, 3, 2), Descent(1, torch.ones(2, 1))) is None
