@@ -7,17 +7,10 @@ import math
 from nnflow import Compiled, choose, magnitude, square_root
 
 
-def _supplement(cosine):
-    """π−θ and sin θ of cos θ, which is cut off at ±1.
-
-    θ = sin θ · Q(cos θ) for 0 ≤ cos θ ≤ 1, with Q(y) = arccos(y)/√(1−y²) as a polynomial in 2y − 1
-    of degree 20 through its values at Chebyshev's nodes (error 4·10⁻¹⁷ Q; Q's nearest singularity
-    is y = −1), for cos θ < 0 by π−θ. sin θ = √((1 − |cos θ|)(1 + |cos θ|)).
-    """
-    size = magnitude(cosine)
-    size = choose(size > 1.0, 1.0, size)
-    sine = square_root((1.0 - size) * (1.0 + size))
-    t = size + size - 1.0
+def _quotient(cosine):
+    """Q(y) = arccos(y)/√(1−y²) for 0 ≤ y ≤ 1, as a polynomial in 2y − 1 of degree 20 through its
+    values at Chebyshev's nodes (error 4·10⁻¹⁷ Q; its nearest singularity is y = −1)."""
+    t = cosine + cosine - 1.0
     p = 1.155596335517553e-10
     p = p * t - 3.5494026622357296e-10
     p = p * t + 4.847870212537191e-10
@@ -39,8 +32,21 @@ def _supplement(cosine):
     p = p * t + 0.06973319205204817
     p = p * t - 0.2636001412812842
     p = p * t + 1.2091995761561452
-    angle = sine * p
+    return p
+
+
+def _supplement(cosine):
+    """π−θ and sin θ of cos θ, which is cut off at ±1.
+
+    θ = sin θ · Q(cos θ) for cos θ ≥ 0, and π−θ = sin θ · Q(−cos θ) for cos θ < 0. sin θ =
+    √((1 − |cos θ|)(1 + |cos θ|)).
+    """
+    size = magnitude(cosine)
+    size = choose(size > 1.0, 1.0, size)
+    sine = square_root((1.0 - size) * (1.0 + size))
+    angle = sine * quotient(size)
     return choose(cosine < 0.0, angle, math.pi - angle), sine
 
 
+quotient = Compiled(_quotient)
 supplement = Compiled(_supplement)

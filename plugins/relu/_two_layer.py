@@ -8,7 +8,7 @@ import numpy as np
 
 from nnflow import Model, torch
 
-from . import _lanes
+from . import _lanes, _loops
 from ._population import hessian, orthonormal_gradient, orthonormal_loss
 
 
@@ -35,7 +35,7 @@ class TwoLayerRelu(Model):
 
     def loss(self, weights, data):
         w = weights["w"]
-        if _in_lanes(w):
+        if _compiled(w):
             return torch.from_numpy(_lanes.loss(w.numpy(), self.k, self.top))
         return orthonormal_loss(w, self.k, *self._tops(w))
 
@@ -47,13 +47,13 @@ class TwoLayerRelu(Model):
 
     def gradient(self, weights, data):
         w = weights["w"].detach()
-        if _in_lanes(w):
+        if _compiled(w):
             return {"w": torch.from_numpy(_lanes.gradient(w.numpy(), self.k, self.top))}
         top = None if self.top is None else self._tops(w)[0]
         return {"w": orthonormal_gradient(w, self.k, top)}
 
     def descend(self, weights, data, descent):
-        if not _in_lanes(weights):
+        if not _compiled(weights):
             return None
         velocity = descent.velocity
         speed = np.empty((0, 0)) if velocity is None else velocity.numpy().copy()
@@ -68,6 +68,8 @@ class TwoLayerRelu(Model):
 
     def hessian(self, weights, data):
         w = weights["w"]
+        if _compiled(w) and (found := _loops.hessian(w.numpy(), self.k, self.top)) is not None:
+            return torch.from_numpy(found)
         teachers = torch.eye(self.d, dtype=w.dtype, device=w.device)[: self.k]
         top = None if self.top is None else self._tops(w)[0]
         return hessian(w, teachers, top, torch)
@@ -135,7 +137,7 @@ class TwoLayerRelu(Model):
         return top, top
 
 
-def _in_lanes(w):
+def _compiled(w):
     """Are these numbers that compiled code takes, and no variables to differentiate in?"""
     return w.device.type == "cpu" and w.dtype == torch.float64 and not w.requires_grad
 
