@@ -138,11 +138,11 @@ class Compiled:
         notices a change of the function's own file, but not one of a file that it calls."""
         sources = b"\0".join(Path(file).read_bytes() for file in sorted(self._files()))
         chosen = os.environ.get("NUMBA_CACHE_DIR")
-        base = Path(chosen) if chosen else FOLDER.expanduser()
-        folder = base / hashlib.sha256(sources).hexdigest()[:16]
         try:
+            base = Path(chosen) if chosen else FOLDER.expanduser()
+            folder = base / hashlib.sha256(sources).hexdigest()[:16]
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
+        except (OSError, RuntimeError):  # no home, or none to write to
             return None
         return folder if os.access(folder, os.W_OK) else None
 

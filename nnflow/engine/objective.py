@@ -144,7 +144,8 @@ class Objective:
         self, weights: torch.Tensor, descent: Descent
     ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
         """Weights and velocity after the steps of a descent, where the model takes many at once."""
-        if self.manifold is not None or self.constraints is not None or self.buffers:
+        bound = self.manifold is not None or self.constraints is not None or self.buffers
+        if bound or weights.device.type != "cpu" or weights.dtype != torch.float64:
             return None
         return self.model.descend(weights, self.data, descent)
 

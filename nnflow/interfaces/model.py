@@ -101,8 +101,8 @@ class Model(Plugin):
         self, weights: torch.Tensor, data: Data, descent: Descent
     ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
         """Flat weights (run, weight) and velocity after the steps of a descent, with the bits of
-        single steps, the arguments left as they are; None: steps are taken one by one. Never asked
-        for where there are a manifold, constraints or buffers."""
+        single steps, the arguments left as they are; None: steps are taken one by one. Asked for in
+        float64 on a processor alone, and where there is no manifold, constraint or buffer."""
         return None
 
     def hessian(self, weights: Weights, data: Data) -> torch.Tensor | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from nnflow.interfaces.protocols import ObjectiveView
@@ -30,6 +31,29 @@ class Descent:
     velocity: torch.Tensor | None = None
     momentum: float | torch.Tensor = 0.0
     ahead: bool = False
+
+    def arrays(
+        self, weights: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Copies for compiled code to move in place: weights and velocity, (run, weight), the
+        velocity of no runs where there is none; then rate and momentum, (run,)."""
+        import numpy as np
+        import torch
+
+        runs = len(weights)
+        speed = np.empty((0, 0)) if self.velocity is None else self.velocity.numpy().copy()
+        momentum = torch.as_tensor(self.momentum, dtype=weights.dtype).expand(runs, 1)
+        rate, momentum = (one.reshape(runs).numpy().copy() for one in (self.rate, momentum))
+        return weights.numpy().copy(), speed, rate, momentum
+
+    def result(
+        self, moved: np.ndarray, speed: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What `Model.descend` gives, of such arrays."""
+        import torch
+
+        velocity = None if self.velocity is None else torch.from_numpy(speed)
+        return torch.from_numpy(moved), velocity
 
 
 class Optimizer(Plugin):

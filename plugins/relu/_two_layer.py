@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from nnflow import Model, torch
 
 from . import _lanes, _loops
@@ -53,18 +51,10 @@ class TwoLayerRelu(Model):
         return {"w": orthonormal_gradient(w, self.k, top)}
 
     def descend(self, weights, data, descent):
-        if not _compiled(weights):
-            return None
-        velocity = descent.velocity
-        speed = np.empty((0, 0)) if velocity is None else velocity.numpy().copy()
-        runs, moved = len(weights), weights.numpy().copy()
-        momentum = torch.as_tensor(descent.momentum, dtype=weights.dtype).expand(runs, 1)
-        rate, momentum = (x.reshape(runs).numpy().copy() for x in (descent.rate, momentum))
-        steps = (rate, momentum, descent.ahead, descent.steps)
-        if not _lanes.descend(moved, speed, *steps, self.n, self.k, self.top):
-            return None
-        speed = None if velocity is None else torch.from_numpy(speed)
-        return torch.from_numpy(moved), speed
+        moved, speed, rate, momentum = descent.arrays(weights)
+        how = (rate, momentum, descent.ahead, descent.steps)
+        done = _lanes.descend(moved, speed, *how, self.n, self.k, self.top)
+        return descent.result(moved, speed) if done else None
 
     def hessian(self, weights, data):
         w = weights["w"]

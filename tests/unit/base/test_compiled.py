@@ -66,6 +66,15 @@ def test_nothing_is_kept_where_nothing_can_be_written(tmp_path, monkeypatch):
     assert out[2] == 1.5 + 1 / 3
 
 
+def test_nothing_is_kept_without_a_home(monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert Compiled(_sums)._folder() is None
+
+
 def test_numba_is_not_imported_before_it_is_needed():
     code = "import sys, nnflow; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
