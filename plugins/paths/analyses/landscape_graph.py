@@ -27,6 +27,7 @@ from .._ways import proved_ways
 
 PARTS = ("minimum", "saddle")
 """Nodes and edges of the graph, and what each is to be proved."""
+PLURAL = {"minimum": "minima", "saddle": "saddles"}
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -44,9 +45,10 @@ class LandscapeGraph(Analysis):
     An edge's height is the loss of a saddle that was found. It bounds the barrier between its
     minima from above, as a lower pass may have been missed: nothing here tells that all saddles
     were found. `minimum_loss` (configuration, minimum), `edge` (configuration, saddle, side) and
-    `saddle_loss` (configuration, saddle) are the graph; `graphml` (configuration, text) is it as a
-    text. `pass_saddle` (configuration, minimum) is the saddle over which a family drains into the
-    lowest one on its lowest way, which `drains_directly` tells to be one descent.
+    `saddle_loss` (configuration, saddle) are the graph, with `minimum_weights` and
+    `saddle_weights`; `graphml` (configuration, text) is it as a text. `pass_saddle` (configuration,
+    minimum) is the saddle over which a family drains into the lowest one on its lowest way, which
+    `drains_directly` tells to be one descent.
 
     Where the model gives an enclosure, minima and saddles are proved in ball arithmetic: each lies
     alone in a box, is a strict minimum or has index 1, and has a loss between `_loss_low` and
@@ -207,6 +209,10 @@ def _dataset(graph, proofs, joined):
         "graphml": ("text", [document], {"long_name": "GraphML"}),
     }  # fmt: skip
     for part in PARTS:
+        text = f"weights of the {PLURAL[part]}, flat in the order of the model's"
+        variables[f"{part}_weights"] = (
+            (part, "weight"), graph[f"{part}_weights"], {"long_name": text}
+        )  # fmt: skip
         variables[f"{part}_loss"] = (part, graph[f"{part}_loss"], {"long_name": "loss"})
         for end in ("low", "high"):
             variables[f"{part}_loss_{end}"] = (
@@ -214,7 +220,9 @@ def _dataset(graph, proofs, joined):
                 proofs[part][f"loss_{end}"],
                 {"long_name": f"proved {'lower' if end == 'low' else 'upper'} bound of the loss"},
             )
-    return xr.Dataset(variables, {part: np.arange(len(graph[f"{part}_loss"])) for part in PARTS})
+    places = {part: np.arange(len(graph[f"{part}_loss"])) for part in PARTS}
+    places["weight"] = np.arange(graph["minimum_weights"].shape[1])
+    return xr.Dataset(variables, places)
 
 
 def _roles(proofs, part: str) -> np.ndarray:

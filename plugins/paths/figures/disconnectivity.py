@@ -11,6 +11,9 @@ from nnflow import Figure
 from ...general.figures._names import configuration_name
 from .._graph import merges
 
+NAMES = {"mueller brown": "Müller and Brown"}
+"""Proper names of models, by their words."""
+
 
 class Disconnectivity(Figure):
     """Families of minima (lower ends of the lines, at their loss) and the lowest saddle found at
@@ -34,16 +37,16 @@ class Disconnectivity(Figure):
         for number, label in enumerate(labels):
             part = found.sel(configuration=label)
             _tree(axes[0, number], part)
-            axes[0, number].set_title(
-                f"({chr(ord('a') + number)}) {configuration_name(label)}", fontsize=8
-            )
+            name = configuration_name(label).removeprefix("model = ")
+            name = NAMES.get(name, name)
+            axes[0, number].set_title(f"({chr(ord('a') + number)}) {name}", fontsize=8)
         axes[0, 0].set_ylabel("loss")
         spurious, joined = (int((found[name] - 1).sum()) for name in ("minima", "joined"))
         ways = found["way_proved"].values[np.isfinite(found["saddle_loss"].values)]
         how = "by proved ways over" if (ways == 1).all() else "over"
         figure.suptitle(
             f"{joined} of {spurious} families above the lowest one are joined to it"
-            f" {how} saddles that were found", fontsize=8,
+            f"{' ' if width > 6 else chr(10)}{how} saddles that were found", fontsize=8,
         )  # fmt: skip
         return figure
 
@@ -69,7 +72,11 @@ def _tree(axis, part) -> None:
             axis.plot([x_from, x_from, x], [y_from, level, level], style, color="C0", lw=1.2)
         top[a | b] = (x, level)
         axis.annotate(
-            f"≤ {_at_most(level)}", (x, level), (3, 3), textcoords="offset points", fontsize=6.5
+            f"≤ {_at_most(level)}".replace("-", "−"),
+            (x, level),
+            (3, 3),
+            textcoords="offset points",
+            fontsize=6.5,
         )
     for node in order:
         axis.plot(place[node], heights[node], "o", color="C1", ms=3.5, zorder=3)

@@ -255,10 +255,13 @@ def test_a_maximum_or_a_saddle_of_index_two_is_neither():
 
 
 def test_a_model_without_an_enclosure_gets_no_certificates():
-    results = around("mueller_brown", np.array([[-0.558, 1.442]]), 2e-4)
+    results = around("rippled_bowl", np.array([[0.6]]), 0.05)
     found = analysis("landscape_graph", starts=4).compute(results)
     assert found["minima"] >= 1
+    assert found["saddles"] >= 1
     assert np.isnan(found["proved_minima"])
+    assert np.isnan(found["way_proved"]).all()
+    assert np.isfinite(found["barrier"])
     assert "certificate" not in found.dims
 
 
