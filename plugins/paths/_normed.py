@@ -66,9 +66,7 @@ def repaired(loss, one: Network, other: Network, t: np.ndarray) -> tuple[np.ndar
     """The same with the statistics that all samples make at each point."""
     way = np.outer(1 - t, one.weights) + np.outer(t, other.weights)
     averaged = _averaged(loss, one, other, t)
-    renewed = [
-        own.keeping(own.statistics(point)) for own, point in zip(averaged, way, strict=True)
-    ]
+    renewed = [own.keeping(own.statistics(point)) for own, point in zip(averaged, way, strict=True)]
     return _joined(renewed, way)
 
 

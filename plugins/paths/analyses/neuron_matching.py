@@ -13,6 +13,7 @@ from nnflow import Analysis, Table, UserError, mean, share
 from .._matching import lengths
 from .._normed import Network, image, networks, repaired, straight
 from .._pairs import barrier, disjoint_pairs
+from .._width_slope import width_slope
 
 SINGLE = 50
 """Samples whose losses are held against each other, one by one, before and after permuting."""
@@ -53,6 +54,9 @@ class NeuronMatching(Analysis):
         "barrier_repaired": "the same after matching, with the statistics of batch norms renewed",
         "repair_fall": "mean fall of the barrier by that, pair by pair",
         "drop_repaired": "mean drop of the accuracy on held-out samples on that path",
+        "slope_before": "slope of log barrier on log width over networks of as many hidden layers",
+        "slope_after": "the same after matching",
+        "slope_repaired": "the same with the statistics of batch norms renewed",
         "distance_before": "mean distance of the pair, relative to the root of ‖A‖² + ‖B‖²",
         "distance_after": "the same after matching",
         "permutation_error": "largest change of any sample's loss by permuting neurons",
@@ -68,6 +72,8 @@ class NeuronMatching(Analysis):
             found = self._pairs(results, configuration, trained, t)
             table.row(configuration, **_row(configuration.settings.model, found, t))
             curves.append(found)
+        for configuration, slopes in _slopes(results.configurations, curves, t):
+            table.row(configuration, **slopes)
         paths = PATHS[: max(len(found["loss"]) for found in curves)]
         axes = ("configuration", "path", "pair", "t")
         return table.dataset().assign(
@@ -158,6 +164,25 @@ def _row(model, found: dict[str, np.ndarray], t: np.ndarray) -> dict:
         "repair_fall": mean(barriers[1] - barriers[2]),
         "drop_repaired": mean(drops[2]),
     }
+
+
+def _slopes(configurations, curves: list[dict], t: np.ndarray):
+    """Each configuration with the slopes over all that have as many hidden layers."""
+    models = [configuration.settings.model for configuration in configurations]
+    layers = np.array([len(model.interchangeable()) for model in models])
+    widths = np.array([min(lengths(model).values()) for model in models])
+    for number, configuration in enumerate(configurations):
+        alike = np.flatnonzero(layers == layers[number])
+        yield (
+            configuration,
+            {
+                f"slope_{ending}": width_slope(
+                    widths[alike], [barrier(curves[i]["loss"][path], t) for i in alike]
+                )
+                for path, ending in enumerate(("before", "after", "repaired"))
+                if all(len(curves[i]["loss"]) > path for i in alike)
+            },
+        )
 
 
 def _stacked(parts: list[np.ndarray]) -> np.ndarray:

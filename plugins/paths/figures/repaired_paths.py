@@ -50,8 +50,9 @@ def _ways(axis, widest) -> None:
         axis.plot(t, losses.T, lw=0.4, alpha=0.6, **style)
         middle = losses.mean(axis=0)
         axis.plot(t, middle, lw=1.6, **style)
+        half = len(t) // 2
         axis.annotate(
-            name, (t[len(t) // 2], losses[:, len(t) // 2].max()), (0, 4), textcoords="offset points",
+            name, (t[half], losses[:, half].max()), (0, 4), textcoords="offset points",
             color=look["color"], fontsize=7, ha="center",
         )  # fmt: skip
     axis.set(xlabel="place on the way", ylabel="loss", xlim=(0, 1), xticks=(0, 0.5, 1))

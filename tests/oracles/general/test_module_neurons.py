@@ -3,23 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from networks import CHANNELS
 from test_torch_module import CASES, model, problem
 
 from nnflow.base.errors import UserError
 from nnflow.checks.contract_tests import check_model
 from nnflow.engine.landscape import Landscape
-
-CHANNELS = {
-    "stream": {
-        "stem.weight": 0, "stem.bias": 0, "blocks.0.first.weight": 1, "blocks.0.second.weight": 0,
-        "head.weight": 1,
-    },
-    "hidden": {
-        "blocks.0.first.weight": 0, "blocks.0.norm.weight": 0, "blocks.0.norm.bias": 0,
-        "blocks.0.norm.running_mean": 0, "blocks.0.norm.running_var": 0,
-        "blocks.0.second.weight": 1,
-    },
-}  # fmt: skip
 
 
 def without(axis, name):

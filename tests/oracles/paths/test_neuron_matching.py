@@ -7,7 +7,7 @@ import pytest
 import torch
 import xarray as xr
 from handmade import Between, Handmade, assert_columns
-from networks import problem
+from networks import CHANNELS, problem
 from studies import module
 
 from nnflow.base.errors import UserError
@@ -115,6 +115,9 @@ def test_columns_of_neuron_matching():
             "drop_after": [(Between(0, 1e-12), *only)],
             "barrier_repaired": [np.nan],
             "repair_fall": [np.nan],
+            "slope_before": [(np.nan, np.nan, np.nan)],
+            "slope_after": [(np.nan, np.nan, np.nan)],
+            "slope_repaired": [np.nan],
             "drop_repaired": [np.nan],
             "distance_before": [(distance, *only)],
             "distance_after": [(Between(0, 1e-12), *only)],
@@ -128,21 +131,22 @@ def test_columns_of_neuron_matching():
 def normed(**neurons):
     """Two networks with a batch norm, the second an image of the first under a permutation; the
     model, its landscape and both as `_normed.Network`."""
-    from test_module_neurons import CHANNELS
-    from test_torch_module import CASES
-    from test_torch_module import model as torch_model
-
-    settings, data = CASES["resnet"]
-    made = torch_model(**settings, mode="train", neurons={**CHANNELS, **neurons})
+    made = registry().get("models", "torch_module")(
+        target="user_nets:SmallResNet",
+        loss="cross_entropy",
+        mode="train",
+        neurons={**CHANNELS, **neurons},
+    )
+    random = torch.Generator().manual_seed(0)
+    inputs = torch.randn(7, 1, 6, 6, generator=random, dtype=torch.float64)
+    data = {"inputs": inputs, "targets": torch.arange(7) % 3}
     first = {name: torch.as_tensor(part) for name, part in made.initial(STREAMS).items()}
     objective = Objective(
         made, data, STREAMS, buffers={name: first[name][:1] for name in made.buffers()}
     )
     turned = {axis: np.roll(np.arange(3), 1) for axis in CHANNELS}
     image = {name: part[:1] for name, part in made.permuted(first, turned).items()}
-    rows = {
-        name: np.concatenate([first[name][:1], image[name], first[name][1:]]) for name in first
-    }
+    rows = {name: np.concatenate([first[name][:1], image[name], first[name][1:]]) for name in first}
     trained = xr.Dataset(
         {
             name: (("run", *(f"{name}{i}" for i in range(part.ndim - 1))), part)
@@ -167,7 +171,7 @@ def test_batch_norms_move_with_their_neurons_and_are_renewed():
     # networks 2 and 3 of the dataset differ; at the ends statistics are the networks' own
     np.testing.assert_allclose(ways[1, 1, [0, -1]], ways[2, 1, [0, -1]], rtol=1e-12)
     assert (np.abs(ways[1, 1, 1:-1] - ways[2, 1, 1:-1]) > 1e-6).all()
-    one, _, other, last = module("_normed").networks(loss, results.configurations[0], trained)
+    _, _, other, last = module("_normed").networks(loss, results.configurations[0], trained)
     matched, _ = module("_normed").image(model, other, last)
     middle = (other.weights + matched.weights) / 2
     at_middle = {
@@ -182,6 +186,36 @@ def test_batch_norms_move_with_their_neurons_and_are_renewed():
         assert float(found[f"barrier_{name}"][0]) == pytest.approx(value)
     assert float(found["repair_fall"][0]) == pytest.approx(barriers[1] - barriers[2])
     assert np.isnan(float(found["drop_repaired"][0]))
+
+
+def test_slopes_are_over_networks_of_as_many_layers():
+    mlp = registry().get("models", "mlp")
+    shapes = {"a": [5, 4, 3], "b": [5, 8, 3], "c": [5, 4, 8, 3], "d": [5, 16, 9, 3]}
+    configurations = Handmade(
+        {
+            name: {"model": mlp(widths=widths, activation="relu", loss_function="squared")}
+            for name, widths in shapes.items()
+        },
+        {},
+    ).configurations
+    t = np.array([0.0, 0.5, 1.0])
+
+    def curves(before, after):
+        heights = np.array([[before, before], [after, after]])
+        return {"loss": np.stack([0 * heights, heights, 0 * heights], axis=-1)}
+
+    found = [curves(8, 8), curves(4, 2), curves(8, 1), curves(8, 9)]
+    slopes = dict(
+        (each.label, values)
+        for each, values in module("neuron_matching")._slopes(configurations, found, t)
+    )
+    assert slopes["a"] == slopes["b"]
+    assert slopes["c"] == slopes["d"]
+    assert slopes["a"]["slope_before"][0] == pytest.approx(-1)
+    assert slopes["a"]["slope_after"][0] == pytest.approx(-2)
+    assert slopes["c"]["slope_before"][0] == pytest.approx(0)
+    assert slopes["c"]["slope_after"][0] == pytest.approx(np.log(9) / np.log(9 / 4))
+    assert "slope_repaired" not in slopes["a"]
 
 
 def test_a_run_without_an_end_takes_its_buffers_with_it():
