@@ -209,7 +209,8 @@ def _directions(loss, model, name, points, center, stream):
 
 
 def _said(text: str, units: str) -> dict[str, str]:
-    return {"long_name": text, "units": units}
+    # CF knows no unit of weights
+    return {"long_name": text, "units": "1"} | ({} if units == "1" else {"comment": units})
 
 
 def _way(results, configuration, run: int) -> np.ndarray:
