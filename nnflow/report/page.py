@@ -25,6 +25,8 @@ from nnflow.workflow.plan import Plan
 from nnflow.workflow.state import duration
 
 TEMPLATE = "page.html.j2"
+SCRIPTS = ("page.js", "descend.js", "drawing.js", "members.js", "boxes.js")
+"""In the order in which they stand in the page."""
 CARDS = 6
 """Findings on the first screen."""
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
@@ -102,7 +104,7 @@ def page(
         meanings=MEANINGS,
         rows=rows,
         style=_part("page.css"),
-        script=_part("page.js") + _part("descend.js"),
+        script=Markup().join(map(_part, SCRIPTS)),
     )  # fmt: skip
 
 

@@ -101,6 +101,7 @@ def test_columns_of_a_network_joined_to_itself(pair):
             # curve and chain are trained, and the adjustment is a ridge regression
             found = number if stays else Between(0, np.inf)
             expected[f"{way}_{measure}"] = [(found, *only)]
+        expected[f"{way}_slope"] = [(np.nan, np.nan, np.nan)]  # one width
     expected |= {
         "arc_gain": [(Between(-1, 0), *only)],
         "matched_gain": [(Between(0, 1), *only)],
