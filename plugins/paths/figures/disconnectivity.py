@@ -11,7 +11,7 @@ from nnflow import Figure
 from ...general.figures._names import configuration_name
 from .._graph import merges
 
-NAMES = {"mueller brown": "Müller and Brown"}
+NAMES = {"himmelblau": "Himmelblau", "mueller brown": "Müller and Brown"}
 """Proper names of models, by their words."""
 
 
