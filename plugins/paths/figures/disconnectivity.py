@@ -11,12 +11,16 @@ from nnflow import Figure
 from ...general.figures._names import configuration_name
 from .._graph import merges
 
+NAMES = {"mueller brown": "Müller and Brown"}
+"""Proper names of models, by their words."""
+
 
 class Disconnectivity(Figure):
     """Families of minima (lower ends of the lines, at their loss) and the lowest saddle found at
     which they become connected (where lines meet). Heights of saddles are upper bounds (≤) of
-    barriers, and upper ends of proved intervals where the model gives enclosures. After
-    Becker & Karplus 1997 and Wales, Miller & Walsh 1998, Fig. 1."""
+    barriers, and upper ends of proved intervals where the model gives enclosures. Dashed: which
+    minima the saddle joins is computed, not proved. After Becker & Karplus 1997 and Wales, Miller &
+    Walsh 1998, Fig. 1."""
 
     needs = ("landscape_graph",)
 
@@ -33,14 +37,16 @@ class Disconnectivity(Figure):
         for number, label in enumerate(labels):
             part = found.sel(configuration=label)
             _tree(axes[0, number], part)
-            axes[0, number].set_title(
-                f"({chr(ord('a') + number)}) {configuration_name(label)}", fontsize=8
-            )
+            name = configuration_name(label).removeprefix("model = ")
+            name = NAMES.get(name, name)
+            axes[0, number].set_title(f"({chr(ord('a') + number)}) {name}", fontsize=8)
         axes[0, 0].set_ylabel("loss")
         spurious, joined = (int((found[name] - 1).sum()) for name in ("minima", "joined"))
+        ways = found["way_proved"].values[np.isfinite(found["saddle_loss"].values)]
+        how = "by proved ways over" if (ways == 1).all() else "over"
         figure.suptitle(
             f"{joined} of {spurious} families above the lowest one are joined to it"
-            " over saddles that were found", fontsize=8,
+            f"{' ' if width > 6 else chr(10)}{how} saddles that were found", fontsize=8,
         )  # fmt: skip
         return figure
 
@@ -52,6 +58,8 @@ def _tree(axis, part) -> None:
     upper = part["saddle_loss_high"].values
     levels = np.where(np.isfinite(upper), upper, levels)
     known = np.isfinite(levels)
+    joined = (part["way_proved"].values == 1).all(axis=1)
+    held = set(levels[known & joined])
     steps = merges(heights, edges[known].astype(int), levels[known])
     order = _order(heights, steps)
     place = {node: number for number, node in enumerate(order)}
@@ -59,11 +67,16 @@ def _tree(axis, part) -> None:
     for level, a, b in steps:
         (xa, ya), (xb, yb) = top[a], top[b]
         x = (xa + xb) / 2
+        style = "-" if level in held else "--"
         for x_from, y_from in ((xa, ya), (xb, yb)):
-            axis.plot([x_from, x_from, x], [y_from, level, level], color="C0", lw=1.2)
+            axis.plot([x_from, x_from, x], [y_from, level, level], style, color="C0", lw=1.2)
         top[a | b] = (x, level)
         axis.annotate(
-            f"≤ {_at_most(level)}", (x, level), (3, 3), textcoords="offset points", fontsize=6.5
+            f"≤ {_at_most(level)}".replace("-", "−"),
+            (x, level),
+            (3, 3),
+            textcoords="offset points",
+            fontsize=6.5,
         )
     for node in order:
         axis.plot(place[node], heights[node], "o", color="C1", ms=3.5, zorder=3)
