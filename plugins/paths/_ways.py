@@ -55,13 +55,15 @@ def is_image(model, end: np.ndarray, bounds: dict, node: np.ndarray, said: dict)
     the model declares? It is where the image of one lies in the box of the other, in which there is
     one only. The canonical forms are images by exact moves of entries."""
     one, other = (_canonical(model, point) for point in (end, node))
-    gap = float(np.abs(one - other).max()) * (1 + EXACT)
+    gap = float(np.abs(one - other).max())
     boxes = ((bounds, said), (said, bounds))
-    return any(gap + inside["distance"] <= around["radius"] for inside, around in boxes)
+    return any(
+        (gap + inside["distance"]) * (1 + EXACT) <= around["radius"] for inside, around in boxes
+    )
 
 
 EXACT = 2.0**-50
-"""Rounding of a difference of two numbers, generously."""
+"""Rounding of a sum of three numbers, generously."""
 
 
 def proof_of(said: dict):

@@ -118,7 +118,11 @@ BOXES = xr.Dataset(
     },
     attrs={"interactive": "boxes"},
 )  # fmt: skip
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><circle r="9"/></svg>'
+# ink on white, as drawings of matplotlib are
+SVG = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">'
+    b'<rect width="40" height="30" fill="#ffffff"/><circle r="9"/></svg>'
+)
 
 # 400 pixels at 7874 per metre, which are 200 per inch: two inches, as a browser counts 192
 PNG = (

@@ -5,11 +5,13 @@ them those that two small studies can't show: size, and figures on first screens
 """
 
 import csv
+import io
 import os
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from two_studies import BOXES, two_studies
 
 from nnflow.base import store
@@ -23,6 +25,8 @@ CHROMIUM = next(
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")
 
 SCREENS = {"desk": (1400, 900), "phone": (390, 844)}
+MOST_LEGIBLE = 7
+"""Contrast of text that WCAG 2.2 asks for at level AAA."""
 GIVEN = os.environ.get("NNFLOW_REPORT", "")
 LARGEST = 8_000_000
 """Bytes of a report."""
@@ -170,6 +174,64 @@ def test_the_first_figure_of_a_study_is_on_its_first_screen(opened, screen):
             box = page.locator(f"#{view} figure").first.bounding_box()
             tops[view] = box["y"] + page.evaluate("scrollY")
     assert tops and {view: top for view, top in tops.items() if top > SCREENS[screen][1]} == {}
+
+
+def luminance(colour) -> float:
+    """Of a colour of sRGB, 0 to 1 (WCAG 2.2, relative luminance)."""
+    parts = [part / 255 for part in colour[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def ground_and_ink(image) -> tuple[float, float]:
+    """The luminance of the colour that most of a picture on the screen has, and of its darkest."""
+    pixels = Image.open(io.BytesIO(image.screenshot())).convert("RGB")
+    found = pixels.getcolors(pixels.width * pixels.height)
+    return luminance(max(found)[1]), min(luminance(colour) for _, colour in found)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_figures_lie_on_dimmed_paper_in_the_dark(opened, screen):
+    """Drawings are in dark ink, and some have no ground of their own. What they lie on is as bright
+    as paper by daylight, darker in the dark, where white would glare, and bright enough to be
+    read."""
+    page = opened(screen=screen)
+    study = page.eval_on_selector_all(".view:has(figure img)", "all => all.map(one => one.id)")[0]
+    grounds = {}
+    for scheme in ("light", "dark"):
+        for switched in (False, True):
+            # the button turns what the system asks for into the other
+            system = {"light": "dark", "dark": "light"}[scheme] if switched else scheme
+            page = opened(study, screen, system)
+            if switched:
+                page.click("#theme")
+            figure = page.locator(f"#{study} figure img").first
+            grounds[scheme, switched, "study"] = ground_and_ink(figure)
+            figure.click()
+            grounds[scheme, switched, "enlarged"] = ground_and_ink(page.locator("#box img"))
+            page.keyboard.press("Escape")
+            go(page, "top")
+            for where in ("hero", "thumb"):
+                image = page.locator(f"#top .{where} img").first
+                image.scroll_into_view_if_needed()
+                grounds[scheme, switched, where] = ground_and_ink(image)
+    for (scheme, *where), (ground, ink) in grounds.items():
+        assert (ground + 0.05) / (ink + 0.05) >= MOST_LEGIBLE, (scheme, where, ground, ink)
+        assert ground > 0.95 if scheme == "light" else 0.6 < ground < 0.8, (scheme, where, ground)
+
+
+@pytest.mark.parametrize(("screen", "scheme"), [("desk", "light"), ("phone", "dark")])
+def test_an_enlarged_figure_is_large_and_breaks_no_rule_of_accessibility(opened, screen, scheme):
+    page = opened(screen=screen, scheme=scheme)
+    study = page.eval_on_selector_all(".view:has(figure img)", "all => all.map(one => one.id)")[0]
+    go(page, study)
+    page.locator(f"#{study} a.zoom").first.click()
+    # on a phone it is larger than the screen and moved by a finger
+    assert page.locator("#box img").bounding_box()["width"] > 600
+    box, mat = page.locator("#box").bounding_box(), page.locator("#box .mat").bounding_box()
+    assert box["x"] < mat["x"] and mat["x"] + mat["width"] < box["x"] + box["width"]
+    found = axe.Axe().run(page, context="#box").response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
 
 def shown(page) -> list[str]:
