@@ -9,7 +9,7 @@ import numpy as np
 from nnflow import torch
 
 from ..general._flat import named_weights
-from ._refined import polished
+from ._refined import descent_lines, polished
 
 PUSH = 1e-3
 """How far from a saddle descents begin, in weights."""
@@ -44,9 +44,7 @@ def representatives(model, loss, weights: np.ndarray, within: float) -> np.ndarr
 def descents(loss, saddles: np.ndarray, rate: float, steps: int) -> list[list[np.ndarray]]:
     """Gradient descents from both sides of saddles: for each saddle two lines (point, weight), from
     the saddle itself over points at least SPACING apart to the end, which is polished."""
-    _, vectors = np.linalg.eigh(loss.hessian(saddles))
-    push = PUSH * vectors[:, :, 0]
-    weights = np.stack([saddles + push, saddles - push], axis=1).reshape(-1, saddles.shape[1])
+    weights = _pushed(loss, saddles)
     lines = [[saddles[row // 2], weights[row].copy()] for row in range(len(weights))]
     last, going = weights.copy(), np.arange(len(weights))
     for _ in range(steps):
@@ -60,8 +58,27 @@ def descents(loss, saddles: np.ndarray, rate: float, steps: int) -> list[list[np
         if not len(going):
             break
     ends = polished(loss, weights)
-    whole = [np.array([*line, end]) for line, end in zip(lines, ends, strict=True)]
-    return [whole[row : row + 2] for row in range(0, len(whole), 2)]
+    return _pairs([np.array([*line, end]) for line, end in zip(lines, ends, strict=True)])
+
+
+def steepest(loss, saddles: np.ndarray, steps: int) -> list[list[np.ndarray]]:
+    """The same by `descent_lines`. A line that did not come to rest ends at the saddle."""
+    found = descent_lines(loss, _pushed(loss, saddles), steps)
+    lines = [np.vstack([saddles[row // 2], line]) for row, line in enumerate(found)]
+    for line in lines:
+        line[-1] = np.where(np.isnan(line[-1]), line[0], line[-1])
+    return _pairs(lines)
+
+
+def _pushed(loss, saddles: np.ndarray) -> np.ndarray:
+    """Two points beside each saddle, along its lowest mode, one after the other."""
+    _, vectors = np.linalg.eigh(loss.hessian(saddles))
+    push = PUSH * vectors[:, :, 0]
+    return np.stack([saddles + push, saddles - push], axis=1).reshape(-1, saddles.shape[1])
+
+
+def _pairs(lines: list) -> list[list]:
+    return [lines[row : row + 2] for row in range(0, len(lines), 2)]
 
 
 def merges(heights: np.ndarray, edges: np.ndarray, levels: np.ndarray):

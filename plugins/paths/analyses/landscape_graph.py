@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
@@ -21,6 +21,7 @@ from .._graph import (
     invariants,
     merges,
     representatives,
+    steepest,
 )
 from .._refined import followed, inertia
 from .._ways import proved_ways
@@ -40,7 +41,8 @@ class LandscapeGraph(Analysis):
 
     From every minimum `starts` points at the distance `distance`, in directions drawn among the
     `modes` lowest eigenvectors, follow the lowest mode uphill. Descents are gradient descent at the
-    rate of the study's optimizer; minima that only they reach become nodes too.
+    rate of the study's optimizer, or steepest descent in exact steps of quadratic models, which
+    flat minima need; minima that only they reach become nodes too.
 
     An edge's height is the loss of a saddle that was found. It bounds the barrier between its
     minima from above, as a lower pass may have been missed: nothing here tells that all saddles
@@ -89,6 +91,8 @@ class LandscapeGraph(Analysis):
     """Distance from the minimum at which a search begins."""
     steps: PositiveInt = 200
     """Most steps of a search."""
+    descents: Literal["gradient_descent", "quadratic_steps"] = "gradient_descent"
+    """How minima are reached from a saddle."""
     descent_steps: PositiveInt = 20_000
     """Most steps of a descent."""
     within: PositiveFloat = 1e-6
@@ -133,7 +137,7 @@ class LandscapeGraph(Analysis):
         index, nullity = inertia(loss, found)
         saddles = found[(index == 1) & (nullity == 0)]
         saddles = saddles[representatives(model, loss, saddles, self.within)]
-        lines = descents(loss, saddles, configuration.settings.optimizer.rate, self.descent_steps)
+        lines = self._lines(loss, saddles, configuration)
         ends = np.array([[line[-1] for line in pair] for pair in lines])
         ends = ends.reshape(len(saddles), 2, minima.shape[1])
         reached = ends.reshape(-1, minima.shape[1])
@@ -157,6 +161,11 @@ class LandscapeGraph(Analysis):
                 loss.gradient(np.concatenate([nodes, saddles])), axis=1
             ).max(),
         }
+
+    def _lines(self, loss, saddles, configuration):
+        if self.descents == "quadratic_steps":
+            return steepest(loss, saddles, self.descent_steps)
+        return descents(loss, saddles, configuration.settings.optimizer.rate, self.descent_steps)
 
     def _begun(self, loss, minima, streams) -> np.ndarray:
         _, vectors = np.linalg.eigh(loss.hessian(minima))

@@ -299,6 +299,31 @@ def test_heights_on_labels_are_rounded_up():
     assert at_most(0.5) == "0.5"
 
 
+def test_descents_by_quadratic_steps_end_at_the_same_minima():
+    """Those that have no time end at the saddle, and their saddles are left out."""
+    _, loss = surface("mueller_brown")
+    saddles = refined.polished(loss, np.array([[-0.822, 0.624], [0.212, 0.293]]))
+    slow = graph.descents(loss, saddles, 2e-4, 20_000)
+    fast = graph.steepest(loss, saddles, 400)
+    for one, other in zip(slow, fast, strict=True):
+        for line, other_line in zip(one, other, strict=True):
+            np.testing.assert_allclose(line[-1], other_line[-1], atol=1e-9)
+            assert (other_line[0] == line[0]).all()
+            steps = np.linalg.norm(np.diff(other_line[1:-1], axis=0), axis=1)
+            assert steps.max() < refined.FLOW * (1 + 1e-9)
+            assert (np.diff(loss.loss(other_line)) <= 1e-9).all()
+    for saddle, pair in zip(saddles, graph.steepest(loss, saddles, 1), strict=True):
+        assert all((line[-1] == saddle).all() for line in pair)
+    results = around("himmelblau", np.array(MINIMA), 0.004)
+    settings = {"starts": 12, "descents": "quadratic_steps"}
+    found = analysis("landscape_graph", **settings).compute(results)
+    assert found["left_out"] == 0
+    assert found["proved_edges"] == found["saddles"] >= 2
+    none = analysis("landscape_graph", **settings, descent_steps=1).compute(results)
+    assert none["saddles"] == 0
+    assert none["left_out"] == found["saddles"]
+
+
 def test_images_of_the_global_minimum_are_one_node():
     """72 permuted copies of the teacher would be 72 minima; modulo the symmetry they are one."""
     rng = np.random.default_rng(0)
