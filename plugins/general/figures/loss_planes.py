@@ -69,7 +69,7 @@ class LossPlanes(Figure):
             colors.ax.yaxis.label.set_size(7)
         error = float(planes["plane_curvature_error"].max())
         figure.suptitle(f"Curvatures at the center agree with the Hessian to {short(error)}")
-        note(figure, "+: where L and curvatures are taken", "in brackets: by the Hessian")
+        note(figure, "L at +", "x, y: curvature there (by the Hessian)")
         return figure
 
     @staticmethod
@@ -127,7 +127,7 @@ def _panel(axis, plane, name: str, scale) -> None:
     _scale_bar(axis, np.ptp(x), norm)
     axis.tick_params(labelsize=7, pad=1, length=2)
     lines = [
-        f"curvature {letter}: {short(measured)} ({short(exact)})"
+        f"{letter}: {short(measured)} ({short(exact)})"
         for letter, measured, exact in zip(
             "xy", plane["measured_curvature"].values, plane["curvature"].values, strict=True
         )
