@@ -9,6 +9,7 @@ import nnflow
 from nnflow import Figure
 
 from ._names import configuration_name
+from ._page import ink
 from .loss_planes import TITLES, short
 
 LOOKS = (("x", {"color": "C0", "ls": "-"}), ("y", {"color": "C1", "ls": "--"}))
@@ -94,7 +95,7 @@ def _panel(axis, plane) -> None:
         end = -1 if place == 0 else 0
         axis.annotate(
             letter, (at[end], loss[end]), (-1 if end else 1, 4), textcoords="offset points",
-            ha="right" if end else "left", va="bottom", fontsize=7, color=look["color"],
+            ha="right" if end else "left", va="bottom", fontsize=7, color=ink(look["color"]),
         )  # fmt: skip
     axis.axvline(0, color="0.7", lw=0.6, zorder=0)
     axis.tick_params(labelsize=7, pad=1, length=2)

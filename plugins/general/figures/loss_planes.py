@@ -9,6 +9,7 @@ import nnflow
 from nnflow import Figure
 
 from ._names import configuration_name
+from ._page import note
 
 FLOOR = 1e-4
 """Losses below this part of the row's largest are drawn as that: logarithms know no 0."""
@@ -68,6 +69,7 @@ class LossPlanes(Figure):
             colors.ax.yaxis.label.set_size(7)
         error = float(planes["plane_curvature_error"].max())
         figure.suptitle(f"Curvatures at the center agree with the Hessian to {short(error)}")
+        note(figure, "L at +", "x, y: curvature there (by the Hessian)")
         return figure
 
     @staticmethod

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import ink
+
 LOOKS = {
     "as_trained": ("before", "as trained", {"color": "C1", "marker": "s", "ls": "--"}),
     "matched": ("after", "matched", {"color": "C0", "marker": "o", "ls": "-"}),
@@ -53,7 +55,7 @@ def _ways(axis, widest) -> None:
         half = len(t) // 2
         axis.annotate(
             name, (t[half], losses[:, half].max()), (0, 4), textcoords="offset points",
-            color=look["color"], fontsize=7, ha="center",
+            color=ink(look["color"]), fontsize=7, ha="center",
         )  # fmt: skip
     axis.set(xlabel="place on the way", ylabel="loss", xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.set_ylim(bottom=0)
@@ -69,7 +71,7 @@ def _barriers(axis, found) -> None:
         axis.errorbar(width, value, bars, ms=3.5, lw=1, capsize=2, **look)
         axis.annotate(
             name, (width[-1], value[-1]), (6, 0), textcoords="offset points", va="center",
-            color=look["color"], fontsize=7,
+            color=ink(look["color"]), fontsize=7,
         )  # fmt: skip
         lowest = min(lowest, value.min())
     axis.set(xscale="log", yscale="log", xlabel="width", ylabel="barrier of the loss")
