@@ -15,6 +15,7 @@ import netCDF4
 import numpy as np
 
 from nnflow.base import store
+from nnflow.base.conventions import variable_attributes
 from nnflow.base.errors import UserError
 
 RUN = "run"
@@ -130,7 +131,7 @@ def _add_column(target: netCDF4.Dataset, name: str, column: Column) -> None:
     variable = target.createVariable(
         name, column.values.dtype, (RUN,), fill_value=False, **store.PACKED
     )
-    variable.setncatts(column.attributes)
+    variable.setncatts(variable_attributes(name, column.values.dtype, column.attributes))
     variable[...] = column.values
 
 

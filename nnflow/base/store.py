@@ -20,11 +20,15 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from nnflow.base.conventions import CONVENTIONS, variable_attributes
 from nnflow.base.errors import UserError
 
 ENGINE = "netcdf4"
 # packs in two thirds of the time of level 4, for files larger by 3 to 5 %
 PACKED = {"zlib": True, "complevel": 1, "shuffle": True}
+
+AXIS: dict[str, Any] = {"_FillValue": None}
+"""Encoding of the values along a dimension, of which CF allows none to be missing."""
 
 
 @contextmanager
@@ -75,12 +79,16 @@ GROUPS = (
 
 
 def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> None:
-    """Write the datasets of a study's configurations to one file.
+    """Write the datasets of a study's configurations to one file, each variable with the attributes
+    that CF asks for.
 
     datasets: by configuration label. attributes: of the file; mappings are stored as JSON.
     """
+    datasets = {label: _told(dataset) for label, dataset in datasets.items()}
     encoding = {
-        f"/{label}" if len(datasets) > 1 else "/": {name: _encoding(v) for name, v in d.items()}
+        f"/{label}" if len(datasets) > 1 else "/": {
+            name: AXIS if name in d.sizes else _encoding(v) for name, v in d.variables.items()
+        }
         for label, d in datasets.items()
     }
     if len(datasets) == 1:
@@ -95,14 +103,21 @@ def write(path: Path, datasets: Mapping[str, xr.Dataset], attributes: Mapping[st
 
 def root_attributes(attributes: Mapping[str, Any], labels: Sequence[str]) -> dict[str, str]:
     """Attributes of a file with these configurations: texts as they are, anything else as JSON."""
-    told = {
+    told = {"Conventions": CONVENTIONS} | {
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in attributes.items()
     }
     return told if len(labels) == 1 else {"comment": GROUPS.format(label=[*labels, ""][0]), **told}
 
 
-def _encoding(variable: xr.DataArray) -> dict[str, Any]:
+def _told(dataset: xr.Dataset) -> xr.Dataset:
+    dataset = dataset.copy()
+    for name, variable in dataset.variables.items():
+        variable.attrs = variable_attributes(str(name), variable.dtype, variable.attrs)
+    return dataset
+
+
+def _encoding(variable: xr.Variable) -> dict[str, Any]:
     if variable.ndim == 0 or variable.dtype.kind in "OUS":
         return {}
     fill = {"_FillValue": None} if variable.dtype.kind in "iub" else {}

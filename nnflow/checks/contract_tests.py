@@ -246,17 +246,19 @@ def _model_symmetry(objective, weights, loss) -> Findings:
 
 def _model_order(objective, weights, loss) -> Findings:
     model = objective.model
+    shapes = {**model.shapes(), **model.buffers()}
     lengths = {
         axis: length
         for name, axes in model.dimensions().items()
-        for axis, length in zip(axes, model.shapes()[name], strict=True)
+        for axis, length in zip(axes, shapes[name], strict=True)
     }
     for axis in model.interchangeable():
         if axis not in lengths:
             yield Finding(f"interchangeable: {axis} is an axis of a weight", False)
             continue
-        moved = flatten(model.permuted(objective.named(weights), {axis: turned(lengths[axis])}))
-        error = _error(objective.loss(moved), loss)
+        moved = model.permuted(objective.named(weights), {axis: turned(lengths[axis])})
+        with torch.no_grad():
+            error = _error(model.loss(moved, objective.data), loss)
         yield _close(f"interchangeable: the same loss, {axis}", error, ROUNDING)
 
 

@@ -47,7 +47,7 @@ def variables(axes: tuple[str, ...], nodes: np.ndarray, weights: np.ndarray) -> 
     where = (*axes, "probe", "node")
     probes, count = nodes.shape[-2:]
     return {
-        NODE: (where, nodes, {"long_name": "node of the spectral density", "units": "eigenvalue"}),
+        NODE: (where, nodes, {"long_name": "node of the spectral density", "units": "1"}),
         WEIGHT: (where, weights, {"long_name": "share of eigenvalues at the node", "units": "1"}),
         "probe": ("probe", np.arange(probes), {"long_name": "number of the random vector"}),
         "node": ("node", np.arange(count), {"long_name": "number of the node, from below"}),

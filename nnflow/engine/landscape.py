@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -152,6 +153,20 @@ class Landscape:
         are no data."""
         _ = self._objective.samples
         return Landscape(self._objective.among(torch.as_tensor(samples)))
+
+    def statistics(self, point: np.ndarray) -> dict[str, np.ndarray] | None:
+        """The buffers of one network, (weight,), as the data make them: means and variances of
+        what enters its batch norms, each (*shape); None where no buffer describes the data."""
+        named = self._objective.named(torch.as_tensor(point)[None])
+        with torch.no_grad():
+            found = self._objective.model.statistics(named, self._objective.data)
+        return found and {name: values[0].cpu().numpy() for name, values in found.items()}
+
+    def keeping(self, buffers: Mapping[str, np.ndarray]) -> Landscape:
+        """The loss that reads these buffers, each (*shape), at all points."""
+        own = {name: torch.as_tensor(values)[None] for name, values in buffers.items()}
+        objective = self._objective.keeping(own)
+        return Landscape(replace(objective, model=objective.model.reading()))
 
     @property
     def samples(self) -> int | None:

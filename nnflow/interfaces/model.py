@@ -73,6 +73,16 @@ class Model(Plugin):
         the weights in all datasets, and given with them to every method."""
         return {}
 
+    def statistics(self, weights: Weights, data: Data) -> dict[str, torch.Tensor] | None:
+        """The buffers as the data make them at W, {name: (run, *shape)}: means and variances of
+        what enters a batch norm, say; None: no buffer describes the data."""
+        return None
+
+    def reading(self) -> Model:
+        """The model whose loss reads those buffers, where this one's takes the statistics of the
+        samples at hand; by default the model itself."""
+        return self
+
     def shared(self) -> dict[str, str]:
         """{further name: name among `shapes` or `buffers`} of weights that go by several names in
         files that others have written."""
@@ -155,16 +165,18 @@ class Model(Plugin):
 
     def interchangeable(self) -> tuple[str, ...]:
         """Names among `dimensions` of axes whose entries, such as hidden neurons, may be put into
-        another order: in all weights that have the axis at once, which leaves L as it is."""
+        another order: in all weights and buffers that have the axis at once, which leaves L as it
+        is."""
         return ()
 
     def permuted(self, weights: Mapping[str, T], orders: Mapping[str, np.ndarray]) -> dict[str, T]:
-        """The weights, tensors or arrays (run, *shape), with the entries of axes in another order:
-        orders {axis: places}, entry i is the one that was at places[i]."""
+        """The weights, and buffers where they are given, tensors or arrays (run, *shape), with the
+        entries of axes in another order: orders {axis: places}, entry i is the one that was at
+        places[i]."""
         moved = dict(weights)
         for name, axes in self.dimensions().items():
             for place, axis in enumerate(axes, start=1):
-                if axis in orders:
+                if axis in orders and name in moved:
                     moved[name] = moved[name][(slice(None),) * place + (orders[axis],)]
         return moved
 

@@ -25,6 +25,8 @@ from nnflow.workflow.plan import Plan
 from nnflow.workflow.state import duration
 
 TEMPLATE = "page.html.j2"
+SCRIPTS = ("page.js", "descend.js", "drawing.js", "members.js", "boxes.js")
+"""In the order in which they stand in the page."""
 CARDS = 6
 """Findings on the first screen."""
 WORDS = {verdict: verdict.replace("_", " ") for verdict in VERDICTS}
@@ -74,6 +76,7 @@ def page(
     environment.filters |= {"typeset": typeset, "duration": duration, "trusted": Markup}
     groups = _groups(sections)
     ordered = [section for group in groups for section in group.sections]
+    hero = next((section for section in sections if section.headline), None)
     commit = git_commit()
     return environment.get_template(TEMPLATE).render(
         scale=plan.scale,
@@ -83,8 +86,8 @@ def page(
         packages=package_versions(),
         groups=groups,
         sections=ordered,
-        hero=next((section for section in sections if section.headline), None),
-        cards=_cards(groups),
+        hero=hero,
+        cards=_cards(groups, hero),
         missing=missing,
         totals=counts(sections),
         corrected=[one for section in ordered for one in rows.corrected(section.statements)],
@@ -102,7 +105,7 @@ def page(
         meanings=MEANINGS,
         rows=rows,
         style=_part("page.css"),
-        script=_part("page.js") + _part("descend.js"),
+        script=Markup().join(map(_part, SCRIPTS)),
     )  # fmt: skip
 
 
@@ -131,14 +134,15 @@ def _groups(sections: Sequence[Section]) -> list[Group]:
     ]
 
 
-def _cards(groups: Iterable[Group]) -> list[tuple[Group, Section]]:
-    """The studies that speak for their subjects, as far as they are here and found something."""
-    return [
-        (group, section)
-        for group in groups
-        for section in group.sections
-        if section.name == group.first and section.findings
-    ][:CARDS]
+def _cards(groups: Iterable[Group], hero: Section | None) -> list[tuple[Group, Section]]:
+    """A study that speaks for each subject that has one to speak for it: that one, or where it is
+    not here, the first that found something. The hero speaks already."""
+    cards = []
+    for group in groups:
+        found = [one for one in group.sections if one.findings and one is not hero]
+        found.sort(key=lambda one: one.name != group.first)
+        cards += [(group, one) for one in found[:1] if group.first]
+    return cards[:CARDS]
 
 
 def _worst_first(sections: Iterable[Section]) -> list[Statement]:

@@ -15,11 +15,11 @@ from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.notation import with_interval
 from nnflow.report import settings as words
+from nnflow.report.interactive import Interactive, interactives
 from nnflow.report.pictures import Picture, picture
 from nnflow.report.provenance import Provenance, provenance
 from nnflow.report.rows import Statement, read_rows, statements
 from nnflow.report.tables import Table, tables
-from nnflow.report.terrain import Terrain, terrains
 from nnflow.study.claims import Row
 from nnflow.study.findings import fields, filled
 from nnflow.study.results import dataset_path
@@ -55,7 +55,7 @@ class Section:
     rows: tuple[Row, ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
-    terrains: tuple[Terrain, ...]
+    interactives: tuple[Interactive, ...]
     timings: tuple[dict[str, Any], ...]
     provenance: Provenance
 
@@ -135,7 +135,7 @@ def section(plan: Plan, study: Study, folder: Path) -> Section:
         tuple(rows),
         tuple(tables(summary)),
         tuple(picture(here, name, plugin) for name, plugin in chosen.figures.items()),
-        tuple(terrains(study, here)),
+        tuple(interactives(study, here)),
         tuple(_timing(name, entry) for name, entry in times.items() if name in chosen.analyses),
         provenance(here),
     )

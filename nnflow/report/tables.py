@@ -81,12 +81,14 @@ def columns(summary: xr.Dataset) -> list[Column]:
 
 def _column(head: str, values: xr.DataArray, cells: Iterable[str]) -> Column:
     units = values.attrs.get("units", "")
-    return Column(
-        head.replace("_", " "),
-        "" if units == "1" else units,
-        values.attrs.get("long_name", ""),
-        tuple(cells),
-    )
+    shown = "" if units == "1" else units
+    return Column(head.replace("_", " "), shown, _meaning(values), tuple(cells))
+
+
+def _meaning(values: xr.DataArray) -> str:
+    """What is said of a column; "" where its file has but the name in words."""
+    said = values.attrs.get("long_name", "")
+    return "" if said == str(values.name).replace("_", " ") else said
 
 
 def _measured(summary: xr.Dataset, name: str) -> Column:
@@ -107,7 +109,7 @@ def _range(summary: xr.Dataset, name: str) -> Column:
     low, high = summary[f"{name}_low"], summary[f"{name}_high"]
     pairs = zip(low.values, high.values, strict=True)
     column = _column(name, low, [span(float(a), float(b)) for a, b in pairs])
-    both = [values.attrs.get("long_name", "") for values in (low, high)]
+    both = [_meaning(values) for values in (low, high)]
     meaning = " to ".join(dict.fromkeys(filter(None, both)))
     return Column(column.head, column.units, meaning, column.cells)
 

@@ -3,48 +3,25 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
-from nnflow.base import store
 from nnflow.study.types import Configuration, Study
 
-MARK = {"interactive": "descent"}
-"""The attribute of a dataset that is shown so. Its variables are `first` (configuration,
-first_place), `second` (configuration, second_place) and `loss` (configuration, second_place,
-first_place)."""
 SIDE = 101
 """Most points of a side that the page holds."""
 
 
-@dataclass(frozen=True)
-class Terrain:
-    """A study's losses: JSON of the configurations for the script, each with the ends of its
-    window, the optimizer's rate (null where it has none) and the losses in base64 of float32."""
+def terrain(study: Study, dataset: xr.Dataset) -> list[dict[str, Any]]:
+    """Of each configuration the ends of its window, the optimizer's rate (None where it has none)
+    and the losses in base64 of float32.
 
-    analysis: str
-    labels: tuple[str, ...]
-    data: str
-
-
-def terrains(study: Study, folder: Path) -> Iterator[Terrain]:
-    """Of the analyses whose datasets are marked so."""
-    for name in study.settings.analyses:
-        file = folder / "analyses" / f"{name}.nc"
-        if MARK.items() <= store.attributes(file).items():
-            yield _terrain(study, name, store.read(file)[""])
-
-
-def _terrain(study: Study, name: str, dataset: xr.Dataset) -> Terrain:
-    shown = [_of(one, dataset.sel(configuration=one.label)) for one in study.configurations]
-    labels = tuple(one.label for one in study.configurations)
-    return Terrain(name, labels, json.dumps(shown, separators=(",", ":")))
+    dataset: `first` (configuration, first_place), `second` (configuration, second_place) and `loss`
+    (configuration, second_place, first_place).
+    """
+    return [_of(one, dataset.sel(configuration=one.label)) for one in study.configurations]
 
 
 def _of(configuration: Configuration, part: xr.Dataset) -> dict[str, Any]:

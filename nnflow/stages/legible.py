@@ -1,5 +1,5 @@
-"""What a reader of a printed page would object to in a figure: its width, small type, texts that
-lie over one another."""
+"""What a reader of a printed page would object to in a figure: its width, small or pale type, texts
+that lie over one another."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.axis
 import matplotlib.figure
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.mathtext import MathTextParser
 from matplotlib.text import Text
 
@@ -17,6 +18,10 @@ WIDTHS = (3.3, 5.0, 6.75)
 """Inches: a column of a journal, one and a half, and both."""
 SMALLEST = 6.0
 """Points: the smallest type that is read without effort on paper."""
+PALEST = 4.5
+"""Contrast of text and paper that WCAG 2.2, 1.4.3, asks of small type."""
+FOR_DARK = 1.5
+"""Type with less contrast than this is meant for a dark ground, such as a cell of a map."""
 SLACK = 0.5
 """Points that the boxes of two texts may share: a box is larger than its glyphs."""
 ROOT = ord("√")
@@ -36,6 +41,9 @@ def complaints(figure: matplotlib.figure.Figure) -> list[str]:
         size = smallest_type(text)
         if size < SMALLEST - 0.01:
             said.append(f"{_quoted(text)} has type of {size:.1f} pt")
+        strength = contrast(text.get_color(), figure.get_facecolor())
+        if FOR_DARK < strength < PALEST - 0.01:
+            said.append(f"{_quoted(text)} has a contrast of {strength:.1f}, less than {PALEST:g}")
     page = figure.bbox.padded(1)
     for name, box in boxes:
         if not (page.contains(box.x0, box.y0) and page.contains(box.x1, box.y1)):
@@ -47,6 +55,18 @@ def complaints(figure: matplotlib.figure.Figure) -> list[str]:
         if min(across, up) > slack:
             said.append(f"{one} lies over {other}")
     return said
+
+
+def contrast(one: Any, other: Any) -> float:
+    """The contrast of two colours of Matplotlib, 1 to 21: (L₁ + 0.05)/(L₂ + 0.05) with their
+    relative luminances L₁ ≥ L₂ (WCAG 2.2)."""
+    low, high = sorted(_luminance(to_rgb(color)) for color in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(color: tuple[float, float, float]) -> float:
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in color]
+    return sum(weight * p for weight, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def smallest_type(text: Text) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+import nnflow
 from nnflow.base.checkpoint import key
 from nnflow.base.errors import UserError
 from nnflow.base.progress import Reporter
@@ -76,13 +77,30 @@ def open_job(
         results,
         folder,
         gpus,
-        {"study": study, "scale": scale, "provenance": provenance},
+        {
+            "study": study,
+            "scale": scale,
+            **_origin(stage, loaded),
+            "provenance": provenance,
+        },
         reporter,
         key(plan.settings(stage, study), depends, sorted(package_versions().items())),
         checkpoint_interval(config),
         partial(landscape_of, folder),
         partial(check_fresh, plan),
     )
+
+
+def _origin(stage: str, study: Study) -> dict[str, str]:
+    """CF's attributes on where a dataset comes from: the same whenever and wherever it is made."""
+    by = f"nnflow {nnflow.__version__}"
+    told = {
+        "source": f"{by}: computed from the study {study.name}",
+        "history": f"{by}: stage {stage} of the study {study.name} at {study.scale} scale;"
+        " settings, code and versions are in the attribute provenance",
+    }
+    references = " ".join(study.settings.source.split())
+    return {**told, "references": references} if references else told
 
 
 def open_results(

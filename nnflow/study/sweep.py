@@ -96,13 +96,16 @@ def short(key: str, parameters: dict[str, Any]) -> str:
 def label(parameters: dict[str, Any]) -> str:
     """A configuration's name, `k=6,n=6`, from letters that paths and netCDF groups bear; 1 and
     1.0 are one number. A plugin with its settings is called by its name alone:
-    `optimizer=newton`. What varies within a configuration does not name it."""
+    `optimizer=newton`; other mappings by all they say: `settings=width-8`. What varies within a
+    configuration does not name it."""
 
     def text(value: Any) -> str:
         if isinstance(value, list):
             return "-".join(text(item) for item in value)
         if isinstance(value, dict) and "name" in value:
             return text(value["name"])
+        if isinstance(value, dict):
+            return "-".join(f"{key}-{text(item)}" for key, item in value.items())
         return _UNSAFE.sub("-", str(one_spelling(value)))
 
     named = {key: value for key, value in parameters.items() if key != "vary"}

@@ -12,10 +12,11 @@ GAIN = 1e-12
 
 def lengths(model) -> dict[str, int]:
     """How many entries each axis has that the model declares interchangeable."""
+    shapes = {**model.shapes(), **model.buffers()}
     return {
         axis: length
         for name, axes in model.dimensions().items()
-        for axis, length in zip(axes, model.shapes()[name], strict=True)
+        for axis, length in zip(axes, shapes[name], strict=True)
         if axis in model.interchangeable()
     }
 
@@ -61,7 +62,7 @@ def _gains(model, one: dict, other: dict, orders: dict, axis: str) -> np.ndarray
     gains = 0.0
     for name, axes in model.dimensions().items():
         for place, of_weight in enumerate(axes):
-            if of_weight == axis:
+            if of_weight == axis and name in one:
                 rows = [
                     np.moveaxis(part[name], place, 0).reshape(len(orders[axis]), -1)
                     for part in (one, moved)

@@ -16,6 +16,18 @@ ACTIVATIONS = {
     "gelu": torch.nn.GELU,
     "relu": torch.nn.ReLU,
 }
+CHANNELS = {
+    "stream": {
+        "stem.weight": 0, "stem.bias": 0, "blocks.0.first.weight": 1, "blocks.0.second.weight": 0,
+        "head.weight": 1,
+    },
+    "hidden": {
+        "blocks.0.first.weight": 0, "blocks.0.norm.weight": 0, "blocks.0.norm.bias": 0,
+        "blocks.0.norm.running_mean": 0, "blocks.0.norm.running_var": 0,
+        "blocks.0.second.weight": 1,
+    },
+}  # fmt: skip
+"""The interchangeable channels of `user_nets.SmallResNet`."""
 RUNS, SAMPLES = 3, 25
 WIDTHS = [5, 4, 6, 3]
 

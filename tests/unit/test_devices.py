@@ -49,7 +49,13 @@ def objectives(model, arrays, held=None):
     streams = Streams(0, "device", np.arange(RUNS), "train")
     data = {name: torch.as_tensor(array) for name, array in arrays.items()}
     away = {name: there(array) for name, array in data.items()}
-    return tuple(Objective(model, part, streams, None, held) for part in (data, away))
+    first = model.initial(streams) if model.buffers() else {}
+    buffers = {name: torch.as_tensor(first[name]) for name in model.buffers()}
+    moved = {name: there(values) for name, values in buffers.items()}
+    return tuple(
+        Objective(model, part, streams, None, held, buffers=own)
+        for part, own in ((data, buffers), (away, moved))
+    )
 
 
 def weights_of(model):

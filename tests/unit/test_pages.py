@@ -1,6 +1,8 @@
 """The commands that README.md, docs/ and config/README.md show are real, options included."""
 
 import ast
+import contextlib
+import io
 import re
 import shlex
 import textwrap
@@ -11,12 +13,13 @@ import typer
 from typer.core import TyperGroup
 
 from nnflow.cli import app
+from nnflow.workflow.config import KEYS
 
-PAGES = ("README.md", "config/README.md", "docs/*.md")
+PAGES = ("README.md", "config/README.md", "docs/**/*.md")
 FENCE = re.compile(r"^ *```[^\n`]*\n(.*?)^ *```", re.M | re.S)
 INDENTED = re.compile(r"(?:^ {4,}\S.*\n)+", re.M)
 INLINE = re.compile(r"`([^`]+)`")
-COMMAND = re.compile(r"(?:[A-Z_]+=\S+ |time )*((?:nnflow|make|python3?) (?![=:]).*)")
+COMMAND = re.compile(r"(?:[A-Z_]+=\S+ |time )*((?:nnflow|make|python3?|snakemake) (?![=:]).*)")
 USAGE_ERROR = typer.BadParameter.__base__
 """What a parser raises; typer exports no other name of it."""
 DERIVED = {"--set", "--as"}
@@ -24,7 +27,7 @@ DERIVED = {"--set", "--as"}
 
 
 def words(line: str) -> list[list[str]]:
-    """The commands of a line of shell that are nnflow's, make's or Python's."""
+    """The commands of a line of shell that are nnflow's, make's, Python's or Snakemake's."""
     parts = (part.strip() for part in re.split(r"&&|\||;", line))
     found = [match[1] for part in parts if (match := COMMAND.fullmatch(part))]
     return [shlex.split(command, comments=True) for command in found]
@@ -54,7 +57,33 @@ def of_snakemake() -> set[str]:
     return set(get_argument_parser()._option_string_actions)
 
 
-def wrong_nnflow(arguments: list[str], whole: bool) -> str | None:
+def wrong_snakemake(root: Path, arguments: list[str]) -> str | None:
+    """What Snakemake's own parser says; a profile has to be one of the repository's (NAME is a
+    place for one), and --config to name keys of config.yaml."""
+    from snakemake.cli import parse_args, parse_config
+    from snakemake.exceptions import CliException
+
+    unknown = options(arguments) - of_snakemake()
+    if unknown:  # which the parser would take for abbreviations
+        return f"Snakemake has no {', '.join(sorted(unknown))}"
+    profiles = root / "workflow/profiles"
+    words = ["slurm" if word == "NAME" else word for word in arguments]
+    for at, word in enumerate(words[:-1], 1):
+        if word == "--profile":
+            words[at] = str(profiles / words[at])
+            if not Path(words[at]).is_dir():
+                return f"workflow/profiles has no {arguments[at]}"
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            _, parsed = parse_args(words)
+        unknown = {*parse_config(parsed.config)} - {*KEYS}
+    except (SystemExit, ValueError, CliException) as error:
+        return said.getvalue() or str(error)
+    return f"config.yaml has no {', '.join(sorted(unknown))}" if unknown else None
+
+
+def wrong_nnflow(root: Path, arguments: list[str], whole: bool) -> str | None:
     """What the command line's own parser says; STAGE, KIND and N are places for a word."""
     if {"STAGE", "KIND"} & set(arguments):
         return None
@@ -70,8 +99,9 @@ def wrong_nnflow(arguments: list[str], whole: bool) -> str | None:
         bare = type(error).__name__ in ("MissingParameter", "NoArgsIsHelpError")
         return None if bare and not whole else error.format_message()
     if command.name == "run":
-        unknown = options(context.params["arguments"] or []) - DERIVED - of_snakemake()
-        return f"Snakemake has no {', '.join(sorted(unknown))}" if unknown else None
+        given = context.params["arguments"] or []
+        own = {at + step for at, word in enumerate(given) if word in DERIVED for step in (0, 1)}
+        return wrong_snakemake(root, [word for at, word in enumerate(given) if at not in own])
     return None
 
 
@@ -90,7 +120,7 @@ def wrong_make(root: Path, arguments: list[str]) -> str | None:
 def wrong_python(root: Path, arguments: list[str]) -> str | None:
     """A module or script of the repository that is absent, does nothing, or has not the option."""
     if arguments[:2] == ["-m", "nnflow"]:
-        return wrong_nnflow(arguments[2:], False)
+        return wrong_nnflow(root, arguments[2:], False)
     if arguments[0] == "-m" and arguments[1].startswith("nnflow."):
         file, rest = root / f"{arguments[1].replace('.', '/')}.py", arguments[2:]
     elif arguments[0].startswith(("benchmarks/", "tests/")):
@@ -110,7 +140,9 @@ def wrong_python(root: Path, arguments: list[str]) -> str | None:
 def wrong(root: Path, command: list[str], whole: bool = True) -> str | None:
     program, *arguments = command
     if program == "nnflow":
-        return wrong_nnflow(arguments, whole)
+        return wrong_nnflow(root, arguments, whole)
+    if program == "snakemake":
+        return wrong_snakemake(root, arguments)
     return (wrong_make if program == "make" else wrong_python)(root, arguments)
 
 
@@ -140,10 +172,12 @@ def test_commands_are_found_where_pages_have_them(root):
         An indented one:
 
             time make venv && source .venv/bin/activate
+            snakemake --cores 2
         """)
     assert commands(page) == [
         (["nnflow", "run", "a", "--cores", "2"], True),
         (["make", "venv"], True),
+        (["snakemake", "--cores", "2"], True),
         (["nnflow", "list"], False),
         (["python", "benchmarks/scaling.py"], False),
     ]
@@ -152,7 +186,7 @@ def test_commands_are_found_where_pages_have_them(root):
         for file in pages(root)
         for command, _ in commands(file.read_text(encoding="utf-8"))
     }
-    assert programs == {"nnflow", "make", "python"}
+    assert programs == {"nnflow", "make", "python", "snakemake"}
 
 
 @pytest.mark.parametrize(
@@ -163,6 +197,14 @@ def test_commands_are_found_where_pages_have_them(root):
         ("nnflow new modell double_well", "No such command"),
         ("nnflow publish himmelblau --into x", "No such option"),
         ("nnflow run himmelblau --core 2 --cors 3", "Snakemake has no --core, --cors"),
+        ("nnflow run himmelblau --profile slrum", "workflow/profiles has no slrum"),
+        ("snakemake --cors 2", "Snakemake has no --cors"),
+        ("snakemake --cores two", "--cores, -c"),
+        ("snakemake --profile slrum --dry-run", "workflow/profiles has no slrum"),
+        ("snakemake --cores 2 --config study=himmelblau", "config.yaml has no study"),
+        ("snakemake --config studies himmelblau", "name=value"),
+        ("snakemake --quiet everything", "argument --quiet"),
+        ("snakemake --set-resources train", "not enough values"),
         ("make figure", "no figure"),
         ("make mutants COUNTS=3", "no COUNTS"),
         ("python -m nnflow.checks.manuals", "no file"),
@@ -177,6 +219,7 @@ def test_a_command_that_is_not_real_is_told(root, command, reason):
 def test_commands_with_everything_they_need_pass(root):
     for line in (
         "nnflow run a --set optimizer.rate=.1 --as b --cores 2 --slurm-array-jobs train",
+        "snakemake --profile NAME --config scale=paper studies=himmelblau",
         "make mutants COUNT=3",
         "python -m nnflow.checks.site --keep results",
     ):

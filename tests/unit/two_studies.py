@@ -69,7 +69,60 @@ BOWL = xr.Dataset(
     {"configuration": ["runs=10", "runs=20"]},
     {"interactive": "descent"},
 )
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30"><circle r="9"/></svg>'
+# a family of three widths, which turns from saddles into a minimum, and one of two, all turned
+FAMILIES = xr.Dataset(
+    {
+        "family": ("configuration", ["one: S_(k−1) × S_1"] * 3 + ["all: S_k"] * 2),
+        "loss": ("configuration", [0.04, 0.03, 0.02, 0.1, 0.2]),
+        "eigenvalue": (
+            ("configuration", "mode"),
+            [[-0.2, 0.5, 2.0], [-0.1, 0.5, 3.0], [0.1, 0.5, 4.0], [0.1, 2.0, np.nan],
+             [0.2, 30.0, np.nan]],
+        ),
+        "multiplicity": (
+            ("configuration", "mode"),
+            [[1, 5, 3], [2, 10, 4], [4, 20, 1], [8, 1, np.nan], [9990, 10, np.nan]],
+        ),
+        "block_size": (("configuration", "block"), [[2, 1], [3, 1], [4, 1], [0, 3], [0, 100]]),
+        "own": (
+            ("configuration", "block"),
+            [[0.9, -0.5], [0.95, -0.6], [0.96875, -0.75], [np.nan, -0.9], [np.nan, -0.99]],
+        ),
+        "between": (
+            ("configuration", "block", "input_block"),
+            [[[-0.1, 0.3], [0.2, np.nan]]] * 3 + [[[np.nan, np.nan], [np.nan, 0.02]]] * 2,
+        ),
+    },
+    {
+        "width": ("configuration", [3, 4, 5, 3, 100]),
+        "kind": ("configuration", ["saddle", "saddle", "minimum", "minimum", "minimum"]),
+        "block": ["aligned", "turned"],
+    },
+    {"interactive": "families"},
+)  # fmt: skip
+# eight boxes of a proof from 0 to 1/2, and two of another; the first is not bounded above
+EDGES = np.arange(9) / 16
+BOXES = xr.Dataset(
+    {
+        "low": ("box", np.append(EDGES[:-1], [0.0, 0.1]),
+                {"symbol": "s", "also": "k", "also_power": -2.0}),
+        "high": ("box", np.append(EDGES[1:], [0.1, 0.2])),
+        "of_family": ("box", ["one_turned"] * 8 + ["two_turned"] * 2),
+        "gap_low": ("box", np.append(1 - EDGES[1:], [0.1, 0.2]), {"long_name": "at least this"}),
+        "gap_high": ("box", np.append([np.inf, *(1 - EDGES[1:-1])], [0.3, 0.4]),
+                     {"long_name": "at most this"}),
+        "loss_low": ("box", np.full(10, 0.25)),
+        "loss_high": ("box", np.full(10, 0.5)),
+        "radius": ("box", np.arange(1, 11) * 1e-5, {"long_name": "half-width of the tube"}),
+        "number": ("box", np.arange(10)),
+    },
+    attrs={"interactive": "boxes"},
+)  # fmt: skip
+# ink on white, as drawings of matplotlib are
+SVG = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" width="40" height="30">'
+    b'<rect width="40" height="30" fill="#ffffff"/><circle r="9"/></svg>'
+)
 
 # 400 pixels at 7874 per metre, which are 200 per inch: two inches, as a browser counts 192
 PNG = (
@@ -116,7 +169,8 @@ def _write_results(plan: Plan, name: str) -> None:
     store.write(folder / "summary.nc", {"": summary}, {"title": "summary"})
     rows = judge(name, plan.loaded[name].settings.claims, summary)
     store.write_text(folder / "claims.csv", to_csv(rows))
-    store.write(folder / "analyses/thing.nc", {"": BOWL}, {})
+    shown = FAMILIES if name == "valleys" else BOWL
+    store.write(folder / "analyses/thing.nc", {"": shown}, {})
     (folder / "figures").mkdir()
     (folder / "figures" / "thing.svg").write_bytes(SVG)
     (folder / "figures" / "thing.png").write_bytes(PNG)

@@ -8,9 +8,7 @@ import subprocess
 import sys
 
 import pytest
-
-COPIED = ("nnflow", "snakemake_logger_plugin_nnflow", "plugins", "workflow", "config")
-FILES = ("Snakefile", "environment.yml", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+from container import context
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +16,9 @@ def installed(root, tmp_path_factory):
     """Runs nnflow from a wheel, in a folder that knows nothing of the repository."""
     folder = tmp_path_factory.mktemp("wheel")
     source, site = folder / "source", folder / "site"
-    for name in COPIED:
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(root / name, source / name, ignore=ignored)
-    for name in FILES:
-        shutil.copy(root / name, source / name)
+    for path in context(root):  # what a container has, too
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / path, source / path)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--target", str(site)]
     subprocess.run([*pip, *options, str(source)], check=True, capture_output=True)

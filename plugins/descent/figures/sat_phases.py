@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure, share
 
+from ...general.figures._page import ink
+
 LINES = ("-", "--", ":")
 NAMES = {
     "frank_wolfe": "successive linearization",
@@ -61,7 +63,7 @@ def _satisfiable(axis, thresholds) -> None:
         at = np.flatnonzero(middle > 0.78 - 0.16 * number)[-1]
         axis.annotate(
             f"$n = {size}$", (ratio[at], middle[at]), (1.2, middle[at]), va="center",
-            fontsize=7, color=f"C{number}",
+            fontsize=7, color=ink(f"C{number}"),
             arrowprops={"arrowstyle": "-", "lw": 0.5, "color": f"C{number}"},
         )  # fmt: skip
     axis.set_xlim(0.8, 7)

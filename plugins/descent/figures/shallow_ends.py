@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import ink
 from .._panels import WIDE, beside, lettered
 
 TARGETS = {"absolute": "$|x|$", "identity": "$x$", "step": "sign $x$", "sine": r"$\sin \pi x$"}
@@ -79,7 +80,7 @@ def _functions(axis, found) -> None:
         axis.plot(x, values, LINES.get(str(name), ":"), color=f"C{number}", lw=1.3)
         if str(name) in PLACES:
             across, up, side = PLACES[str(name)]
-            beside(axis, across, up, str(name), ha=side, va="center", color=f"C{number}")
+            beside(axis, across, up, str(name), ha=side, va="center", color=ink(f"C{number}"))
     axis.set(xlabel="$x$", ylabel="output", ylim=(-0.05, 1.3))
 
 

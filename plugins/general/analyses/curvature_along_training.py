@@ -85,7 +85,7 @@ class CurvatureAlongTraining(Analysis):
                 traces[:, row, place] = one.estimate, one.low, one.high
             results.progress(place + 1, len(steps), f"steps · {configuration.label}")
         limit = _limits(configuration, len(ways))
-        units = {"units": "loss per squared weight"}
+        units = {"units": "1", "comment": "loss per squared weight"}
         of = "Hessian" if scaled is None else "preconditioned Hessian"
         variables = {
             "eigenvalue": (

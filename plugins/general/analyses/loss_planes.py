@@ -47,8 +47,9 @@ class LossPlanes(Analysis):
     ‖W‖/10,000, is held against vᵀ∇²L v. Where activations have kinks the two differ, as the step
     meets kinks that the second derivative does not see: then the number is a report, not a check.
     The loss is the model's own (batch norm and dropout are in the mode in which it is trained). The
-    sampling error at W is the standard error of the mean over ten groups of samples. Losses that
-    are not finite stay so.
+    sampling error is the standard error of the mean over ten groups of samples: at W, and along the
+    two lines through W on which x or y alone moves (`line_loss`, `line_error`). Losses that are not
+    finite stay so.
 
     Beside each plane stands its merge tree: `basin_place`, `basin_birth`, `basin_death` and
     `basin_parent` of the BASINS most persistent basins of its grid, the deepest first. A grid does
@@ -159,6 +160,8 @@ class LossPlanes(Analysis):
                     facts.get("share", np.nan),
                     _said("share of the trajectory's squared distances in the plane", "1"),
                 ),
+                **_lines(loss, center, (first, second), sides),
+                "center_loss": ((), loss.loss(center)[0], _said("loss at the center", LOSS)),
                 "sampling_error": (
                     (),
                     _sampling_error(loss, center),
@@ -206,7 +209,8 @@ def _directions(loss, model, name, points, center, stream):
 
 
 def _said(text: str, units: str) -> dict[str, str]:
-    return {"long_name": text, "units": units}
+    # CF knows no unit of weights
+    return {"long_name": text, "units": "1"} | ({} if units == "1" else {"comment": units})
 
 
 def _way(results, configuration, run: int) -> np.ndarray:
@@ -235,11 +239,37 @@ def _curvatures(loss, center, directions, norm) -> tuple[np.ndarray, np.ndarray]
 
 def _sampling_error(loss, center) -> float:
     """Standard error of the loss at the center; NaN where there are too few samples or none."""
+    return float(_sampling_errors(loss, center[None])[0])
+
+
+def _sampling_errors(loss, points: np.ndarray) -> np.ndarray:
+    """Standard errors of the losses at points (point, weight); NaN as above."""
     if (loss.samples or 0) < 2 * GROUPS:
-        return np.nan
+        return np.full(len(points), np.nan)
     groups = np.array_split(np.arange(loss.samples), GROUPS)
-    means = np.concatenate([loss.among(group).loss(center[None]) for group in groups])
-    return float(means.std(ddof=1) / np.sqrt(GROUPS))
+    means = np.stack([loss.among(group).loss(points) for group in groups])
+    with np.errstate(invalid="ignore"):  # losses that are not finite have no error
+        return means.std(axis=0, ddof=1) / np.sqrt(GROUPS)
+
+
+def _lines(loss, center, directions, sides) -> dict:
+    """Losses and their standard errors along both directions, (direction, line_place)."""
+    points = np.concatenate(
+        [center + np.outer(side, v) for side, v in zip(sides, directions, strict=True)]
+    )
+    axes = ("direction", "line_place")
+    return {
+        "line_loss": (
+            axes,
+            loss.loss(points).reshape(2, -1),
+            _said("loss on the lines through the center along x and y", LOSS),
+        ),
+        "line_error": (
+            axes,
+            _sampling_errors(loss, points).reshape(2, -1),
+            _said("standard error of the loss there, from samples", LOSS),
+        ),
+    }
 
 
 def _tree(values: np.ndarray, sides) -> dict:

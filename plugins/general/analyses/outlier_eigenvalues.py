@@ -113,7 +113,7 @@ def outliers(highest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _dataset(steps, highest, wrong, nodes, weights):
     import xarray as xr
 
-    units = {"units": "loss per squared weight"}
+    units = {"units": "1", "comment": "loss per squared weight"}
     axes = ("run", "time")
     return xr.Dataset(
         {

@@ -6,6 +6,8 @@ NARROW, HALF, WIDE = 3.3, 5.0, 6.75
 """Widths of a figure in inches: one column of a journal, one and a half, both."""
 STRIP = 0.16
 """Inches below a figure for a note."""
+PALE = 0.48
+"""Brightness from which on a colour is too pale for words."""
 GREY = "0.35"
 """Of words that are no data."""
 
@@ -40,9 +42,19 @@ def at_ends(axis, ends, x: float = 1.0, gap: float = 0.06, **style) -> None:
     for height, text, color in sorted(heights):
         place = max(height, place + gap)
         axis.text(
-            x + 0.015, place, text, color=color, va="center", transform=axis.transAxes,
+            x + 0.015, place, text, color=ink(color), va="center", transform=axis.transAxes,
             **{"fontsize": 7, **style},
         )  # fmt: skip
+
+
+def ink(color):
+    """A colour of lines for words beside them: the pale ones of the palette as dark as small type
+    has to be."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = to_rgb(color)
+    pale = 0.3 * red + 0.6 * green + 0.1 * blue > PALE
+    return (0.65 * red, 0.65 * green, 0.65 * blue) if pale else color
 
 
 def note(figure, *parts: str) -> None:

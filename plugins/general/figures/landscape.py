@@ -114,7 +114,8 @@ def _told(titles: list[str], counts: list[dict[str, int]]) -> str:
         said.append((title, ", ".join(each) or "no critical point"))
     if len({text for _, text in said}) == 1:
         return f"Runs reach {said[0][1]}" + (" in every panel" if len(said) > 1 else "")
-    return "Reached: " + "; ".join(f"{title}: {text}" for title, text in said)
+    told = "; ".join(f"{title} reaches {text}" for title, text in said)
+    return told[:1].upper() + told[1:]
 
 
 def _contours(axis, grid, floor: bool) -> None:

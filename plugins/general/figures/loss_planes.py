@@ -9,9 +9,14 @@ import nnflow
 from nnflow import Figure
 
 from ._names import configuration_name
+from ._page import note
 
 FLOOR = 1e-4
 """Losses below this part of the row's largest are drawn as that: logarithms know no 0."""
+BARS = tuple(digit * 10.0**power for power in range(-4, 3) for digit in (1, 2, 5))
+"""Lengths of scale bars, in ‖W‖."""
+BAR_ROOM = 0.45
+"""The largest part of a panel's width that a scale bar takes."""
 LEVELS = 9
 """Level lines over the range of a row."""
 TITLES = {
@@ -27,9 +32,9 @@ TITLES = {
 class LossPlanes(Figure):
     """Loss on planes of weight space, one row per configuration; light is low, in logarithmic
     steps, and what is not finite is hatched. Axes are distances in weights, and ‖W‖ the norm
-    of those at the cross, by which networks compare. Below each panel: curvature at W along both
-    axes as measured by finite differences of the loss, and in brackets vᵀ∇²L v. After Li et al.
-    2018, Fig. 1 and 9."""
+    of those at the cross, by which networks compare; the scale bar is a part of it. Below each
+    panel: L(W) with its standard error over samples, and curvature at W along both axes as measured
+    by finite differences of the loss, in brackets vᵀ∇²L v. After Li et al. 2018, Fig. 1 and 9."""
 
     needs = ("loss_planes",)
 
@@ -63,7 +68,8 @@ class LossPlanes(Figure):
             colors.ax.tick_params(labelsize=7)
             colors.ax.yaxis.label.set_size(7)
         error = float(planes["plane_curvature_error"].max())
-        figure.suptitle(f"Curvatures at the center agree with the Hessian to {_short(error)}")
+        figure.suptitle(f"Curvatures at the center agree with the Hessian to {short(error)}")
+        note(figure, "L at +", "x, y: curvature there (by the Hessian)")
         return figure
 
     @staticmethod
@@ -75,7 +81,7 @@ class LossPlanes(Figure):
         title = "through three points" if name == "runs" else TITLES[name].replace("\n", " ")
         axis.set_title(f"Loss on a plane: {title}", fontsize=9)
         measured, exact = plane["measured_curvature"].values, plane["curvature"].values
-        pairs = [f"{_short(m)} ({_short(e)})" for m, e in zip(measured, exact, strict=True)]
+        pairs = [f"{short(m)} ({short(e)})" for m, e in zip(measured, exact, strict=True)]
         axis.set_xlabel(
             f"distance (‖W‖ = {float(plane['norm']):.3g})\ncurvature measured (by the Hessian):"
             f" along x {pairs[0]}, along y {pairs[1]}",
@@ -118,17 +124,46 @@ def _panel(axis, plane, name: str, scale) -> None:
             transform=axis.transAxes,
         )  # fmt: skip
     norm = float(plane["norm"])
+    _scale_bar(axis, np.ptp(x), norm)
     axis.tick_params(labelsize=7, pad=1, length=2)
     lines = [
-        f"{letter}: {_short(measured)} ({_short(exact)})"
+        f"{letter}: {short(measured)} ({short(exact)})"
         for letter, measured, exact in zip(
             "xy", plane["measured_curvature"].values, plane["curvature"].values, strict=True
         )
     ]
-    axis.set_xlabel("\n".join([f"distance (‖W‖ = {norm:.3g})", *lines]), fontsize=7)
+    at_center = f"L = {_with_error(float(plane['center_loss']), float(plane['sampling_error']))}"
+    axis.set_xlabel("\n".join([f"distance (‖W‖ = {norm:.3g})", at_center, *lines]), fontsize=7)
 
 
-def _short(number: float) -> str:
+def _scale_bar(axis, extent: float, norm: float) -> None:
+    """A bar in the upper left corner whose length is a round part of ‖W‖."""
+    if norm == 0:
+        return
+    fitting = [part for part in BARS if part * norm <= BAR_ROOM * extent]
+    if not fitting:
+        return
+    length = max(fitting) * norm / extent
+    place = {"transform": axis.transAxes, "solid_capstyle": "butt"}
+    for color, width in (("w", 3.5), ("k", 1.5)):  # dark on light, whatever lies below
+        axis.plot([0.04, 0.04 + length], [0.94, 0.94], color=color, lw=width, **place)
+    axis.text(
+        0.04, 0.91, f"{max(fitting):g} ‖W‖", fontsize=6.5, transform=axis.transAxes, va="top",
+        bbox={"facecolor": "w", "edgecolor": "none", "pad": 0.5, "alpha": 0.8},
+    )  # fmt: skip
+
+
+def _with_error(number: float, error: float) -> str:
+    """A number and its standard error; alone where there is none."""
+    if not np.isfinite(error) or error == 0:
+        return short(number)
+    digits = max(0, 1 - int(np.floor(np.log10(error))))
+    if digits > 5:
+        return f"{short(number)} ± {short(float(f'{error:.2g}'))}"
+    return f"{number:.{digits}f} ± {error:.{digits}f}".replace("-", "−")
+
+
+def short(number: float) -> str:
     """Three digits, with powers of ten typeset."""
     if number == 0 or 1e-3 <= abs(number) < 1e4:
         return f"{number:.3g}".replace("-", "−")

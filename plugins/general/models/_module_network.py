@@ -8,7 +8,7 @@ from typing import Any
 
 from nnflow import Loss, UserError, torch
 
-from ._module_parts import settled
+from ._module_parts import normalizing, renewing, settled
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,17 @@ class Network:
             return self.function_loss(outputs, data["targets"])
         return self._one_number(outputs, "forward, which gives the loss as no `loss` is named,")
 
+    def statistics(self, named, data):
+        """{name: numbers} of the buffers of one run as the data, all samples at once, make them;
+        None where no layer keeps statistics."""
+        layers = normalizing(self.module)
+        if not layers:
+            return None
+        state = {name: v.clone() if name in self.kept else v for name, v in named.items()}
+        with renewing(layers):
+            self._in_place(state, data)
+        return {name: state[name] for name in self.kept}
+
     def priced_outputs(self, named, data):
         """What the loss is a function of, of one run."""
         outputs = self._called(named, data, True)
@@ -84,12 +95,15 @@ class Network:
 
     def _called(self, named, data, careful):
         copied = set(self.kept) if careful else set()
-        state = {n: v.clone() if n in copied else v for n, v in named.items()}
+        return self._in_place({n: v.clone() if n in copied else v for n, v in named.items()}, data)
+
+    def _in_place(self, state, data):
+        """What forward gives; it may change the buffers of the state."""
         names = self.arguments
         if names is None:
             names = [name for name in data if not name.startswith("test_")]
         given = tuple(data[name] for name in names)
-        with settled(named[self.trained[0]].dtype):
+        with settled(state[self.trained[0]].dtype):
             return torch.func.functional_call(self.module, state, given)
 
     def _with_output_axis(self, outputs, data):

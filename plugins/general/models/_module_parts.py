@@ -83,6 +83,31 @@ def random_layers(module) -> list[str]:
     ]
 
 
+def normalizing(module) -> list:
+    """The batch norms that keep running statistics."""
+    return [
+        part
+        for part in module.modules()
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.track_running_stats
+    ]
+
+
+@contextmanager
+def renewing(layers) -> Iterator[None]:
+    """These batch norms put the statistics of the samples at hand in place of their own, whole;
+    every other layer stays in its mode, so that dropout does not disturb them."""
+    before = [(layer.training, layer.momentum) for layer in layers]
+    for layer in layers:
+        layer.train()
+        layer.momentum = 1.0
+    try:
+        yield
+    finally:
+        for layer, (training, momentum) in zip(layers, before, strict=True):
+            layer.train(training)
+            layer.momentum = momentum
+
+
 def _check_type(path, what, tensor, whole) -> None:
     if tensor.is_floating_point():
         if tensor.dtype not in (torch.float32, torch.float64):

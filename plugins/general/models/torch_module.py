@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, PositiveInt, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, PrivateAttr, field_validator
 
 import nnflow
 from nnflow import Composed, Loss, Minibatch, Model, UserError, torch
 
 from .._import_path import ImportPath, call, load, source_files
 from ._module_network import Network
+from ._module_neurons import AxisName, named_axes
 from ._module_parts import checked, kept, settled, shared, trained
 from ._module_trial import Trial, trial
 
@@ -52,6 +54,10 @@ class TorchModule(Model):
     frozen: list[str] = []
     """Weights that stay what they are, by name or pattern (`backbone.*`), beside those that the
     module freezes itself."""
+    neurons: dict[AxisName, dict[str, NonNegativeInt]] = {}
+    """Axes whose entries, hidden neurons or channels, may change places together: for each, under
+    a name of your own, the weights and buffers that have it and which of their axes it is, such as
+    `{hidden: {first.weight: 0, first.bias: 0, second.weight: 1}}`."""
     chunk: PositiveInt | None = None
     """Runs that are evaluated at once; null: as many as 256 MB allow. 1: one at a time, so that a
     run's last bits do not depend on its companions. What torch can't evaluate at once (recurrent
@@ -137,6 +143,35 @@ class TorchModule(Model):
 
     def buffers(self):
         return {name: tuple(values.shape) for name, values in kept(self.network.module).items()}
+
+    def dimensions(self):
+        return named_axes(self.target, self.neurons, {**self.shapes(), **self.buffers()})
+
+    def interchangeable(self):
+        return tuple(self.neurons)
+
+    def statistics(self, weights, data):
+        """Those of all samples at once, as after one pass with momentum 1 (REPAIR's way with batch
+        norms: Jordan et al. 2023)."""
+        runs = range(len(weights[self.network.trained[0]]))
+        found = [self.network.statistics(_run(weights, r), _run_data(data, r)) for r in runs]
+        if found[0] is None:
+            return None
+        return {name: torch.stack([run[name] for run in found]) for name in found[0]}
+
+    def reading(self):
+        return self if self.mode == "eval" else self._in_eval
+
+    @cached_property
+    def _in_eval(self):
+        """The same module in the other mode, built once."""
+        other = self.model_copy(update={"mode": "eval"})
+        for cached in ("network", "_tried"):
+            other.__dict__.pop(cached, None)
+        if self._ready is not None:
+            module = copy.deepcopy(self._ready.module).eval()
+            other._ready = replace(self._ready, module=module)
+        return other
 
     def shared(self):
         """{further name: the name in `shapes` or `buffers`} of numbers that go by several names."""

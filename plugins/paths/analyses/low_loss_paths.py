@@ -13,6 +13,7 @@ from nnflow import Analysis, Table, UserError, mean, torch
 from .._along import Way, measured
 from .._neurons import arc, balanced, flat_network, linear, neurons, spread
 from .._pairs import disjoint_pairs, ends, matched
+from .._width_slope import width_slope
 
 WAYS = {
     "linear": "straight",
@@ -81,12 +82,17 @@ class LowLossPaths(Analysis):
             for way in self.ways
             for measure, text in MEASURES.items()
         }
+        slopes = {
+            f"{way}_slope": f"slope of log highest loss on log width, {WAYS[way]} path"
+            for way in self.ways
+        }
         return {
             "pairs": "pairs of runs, none in two of them",
             "width": "hidden neurons",
             "ends_train": "mean accuracy of the ends on training samples",
             "ends_test": "mean accuracy of the ends on held-out samples",
             **worst,
+            **slopes,
             "arc_gain": "lowest training accuracy, arc less straight, pair by pair",
             "matched_gain": "the same after matching, straight less arc",
             "spread_linear": "covariance of neurons at the middle over that at the ends, straight",
@@ -97,6 +103,7 @@ class LowLossPaths(Analysis):
 
     def compute(self, results):
         table, t, spreads = Table(results, self.columns), np.linspace(0, 1, self.points), []
+        widths, highest = [], []
         for configuration, trained in results.each("training"):
             model = configuration.settings.model
             if len(model.widths) != 3:
@@ -109,6 +116,11 @@ class LowLossPaths(Analysis):
             )
             table.row(configuration, width=model.widths[1], **_row(found, self.ways))
             spreads.append(np.mean(found["spread"], axis=0))
+            widths.append(model.widths[1])
+            highest.append(np.array(found["worst"])[:, :, 0])
+        for place, way in enumerate(self.ways):
+            slope = width_slope(widths, [values[:, place] for values in highest])
+            table.everywhere(**{f"{way}_slope": slope})
         return table.dataset().assign(
             spread=(
                 ("configuration", "joined", "t"),

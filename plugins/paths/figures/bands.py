@@ -8,6 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import ink
+
 LOOKS = {
     "straight": {"color": "C1", "ls": "--", "marker": "s"},
     "band": {"color": "C0", "ls": "-", "marker": "o"},
@@ -70,7 +72,7 @@ def _ways(axis, part, first: bool) -> None:
             place = len(middle) // 2
             axis.annotate(
                 way, (part["place"].values[place], middle[place]), (0, 8), fontsize=7,
-                textcoords="offset points", color=look["color"], ha="center",
+                textcoords="offset points", color=ink(look["color"]), ha="center",
             )  # fmt: skip
     axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.set_xlabel("place on the way", fontsize=8)

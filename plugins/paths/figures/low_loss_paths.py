@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import ink
+
 NAMES = {
     "linear": "straight",
     "arc_zero": "arc about 0",
@@ -85,7 +87,7 @@ def _spreads(axis, part) -> None:
         axis.plot(t, values, color=color, ls=style, lw=1.3)
         axis.annotate(
             label, (t[middle], values[middle]), (0, OFFSETS.get(name, 3)),
-            textcoords="offset points", ha="center", fontsize=7, color=color,
+            textcoords="offset points", ha="center", fontsize=7, color=ink(color),
         )  # fmt: skip
     axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.set_ylim(0, 1.7)

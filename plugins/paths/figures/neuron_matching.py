@@ -8,6 +8,8 @@ from pydantic import NonNegativeInt
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import ink
+
 LOOKS = (
     ("as trained", {"color": "C1", "marker": "s", "ls": "--"}),
     ("matched", {"color": "C0", "marker": "o", "ls": "-"}),
@@ -58,7 +60,7 @@ def _ways(axis, widest) -> None:
         axis.plot(t, middle, lw=1.5, **style)
         axis.annotate(
             name, (t[len(t) // 2], middle[len(t) // 2]), (0, 6), textcoords="offset points",
-            color=look["color"], fontsize=7, ha="center",
+            color=ink(look["color"]), fontsize=7, ha="center",
         )  # fmt: skip
     axis.set(xlabel="place on the way", ylabel="loss", xlim=(0, 1), xticks=(0, 0.5, 1))
     axis.set_ylim(bottom=0)
@@ -73,7 +75,7 @@ def _barriers(axis, part) -> None:
         axis.errorbar(width, value, bars, ms=3.5, lw=1, capsize=2, **look)
         axis.annotate(
             name, (width[-2], value[-2]), (6, 5), textcoords="offset points",
-            color=look["color"], fontsize=7,
+            color=ink(look["color"]), fontsize=7,
         )  # fmt: skip
     axis.set(xscale="log", xlabel="hidden neurons", ylabel="barrier of the loss")
     axis.set_ylim(bottom=0)

@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import ink
 from .._panels import titled
 
 TEXT = {"textcoords": "offset points", "fontsize": 7}
@@ -38,7 +39,9 @@ class MeanField(Figure):
         mixtures.set_ylim(low, high + 0.12 * (high - low))
         mixtures.set(xlabel="$s$", ylabel="loss − chord", xlim=(0, 1))
         inside = {"xycoords": "axes fraction", "fontsize": 7}
-        mixtures.annotate("lines of weights (dashed)", (0.03, 0.98), color="C1", va="top", **inside)
+        mixtures.annotate(
+            "lines of weights (dashed)", (0.03, 0.98), color=ink("C1"), va="top", **inside
+        )
         mixtures.annotate("mixtures (solid)", (0.03, 0.05), color="C0", **inside)
         self._pairs(pairs, results["mean_field_pairs"].isel(activation=0))
         titles = "Convex in the law, not in the weights", "Functions meet sooner than neurons"

@@ -240,3 +240,31 @@ def test_two_weights_are_a_plane():
     model = registry().get("models", "himmelblau")()
     parts = flat.named_weights(model, np.array([[3.0, 2.0]]))
     assert parts["w"].tolist() == [[3.0, 2.0]]
+
+
+def test_lines_through_the_center_have_the_error_of_ten_groups_of_samples():
+    objective, weights = problem()
+    found = planes(objective, weights, planes=["random"], size=5).isel(configuration=0, plane=0)
+    loss, center = Landscape(objective), weights[0].numpy()
+    assert float(found["center_loss"]) == pytest.approx(loss.loss(center)[0], rel=1e-14)
+    middle = found["line_loss"].values[:, 2]
+    np.testing.assert_allclose(middle, float(found["center_loss"]), rtol=1e-13)
+    # the plane's own rows through the center
+    np.testing.assert_allclose(found["line_loss"].values[0], found["loss"].values[2], rtol=1e-12)
+    np.testing.assert_allclose(found["line_loss"].values[1], found["loss"].values[:, 2], rtol=1e-12)
+    assert abs(found["line_loss"].values[0] - found["line_loss"].values[1])[[0, -1]].min() > 1e-6
+    groups = np.array_split(np.arange(25), 10)
+    means = [loss.among(group).loss(center)[0] for group in groups]
+    expected = np.std(means, ddof=1) / np.sqrt(10)
+    np.testing.assert_allclose(found["line_error"].values[:, 2], expected, rtol=1e-10)
+    assert float(found["sampling_error"]) == pytest.approx(expected, rel=1e-10)
+
+
+def test_without_samples_lines_have_no_error():
+    model = registry().get("models", "himmelblau")()
+    streams = Streams(0, "all", np.arange(1), "analyze")
+    objective = Objective(model, {}, streams)
+    weights = torch.tensor([[3.0, 2.0]], dtype=torch.float64)
+    found = planes(objective, weights, planes=["random"], size=3)
+    assert np.isnan(found["line_error"].values).all()
+    assert np.isfinite(found["line_loss"].values).all()

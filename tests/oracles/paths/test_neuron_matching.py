@@ -7,13 +7,17 @@ import pytest
 import torch
 import xarray as xr
 from handmade import Between, Handmade, assert_columns
-from networks import problem
+from networks import CHANNELS, problem
 from studies import module
 
+from nnflow.base.errors import UserError
+from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
+from nnflow.engine.objective import Objective
 from nnflow.interfaces.registry import registry
 
 matching, pairs, flat = module("_matching"), module("_pairs"), module("_flat")
+STREAMS = Streams(0, "all", np.arange(3), "initialize")
 
 
 def network(weights, model, run):
@@ -109,6 +113,12 @@ def test_columns_of_neuron_matching():
             "share_lowered": [(1.0, 0.005, 1.0)],
             "drop_before": [(Between(0, 1), *only)],
             "drop_after": [(Between(0, 1e-12), *only)],
+            "barrier_repaired": [np.nan],
+            "repair_fall": [np.nan],
+            "slope_before": [(np.nan, np.nan, np.nan)],
+            "slope_after": [(np.nan, np.nan, np.nan)],
+            "slope_repaired": [np.nan],
+            "drop_repaired": [np.nan],
             "distance_before": [(distance, *only)],
             "distance_after": [(Between(0, 1e-12), *only)],
             "permutation_error": [Between(0, 1e-12)],
@@ -116,3 +126,126 @@ def test_columns_of_neuron_matching():
         },
     )
     assert dataset["loss"].shape == (1, 2, 1, 5)
+
+
+def normed(**neurons):
+    """Two networks with a batch norm, the second an image of the first under a permutation; the
+    model, its landscape and both as `_normed.Network`."""
+    made = registry().get("models", "torch_module")(
+        target="user_nets:SmallResNet",
+        loss="cross_entropy",
+        mode="train",
+        neurons={**CHANNELS, **neurons},
+    )
+    random = torch.Generator().manual_seed(0)
+    inputs = torch.randn(7, 1, 6, 6, generator=random, dtype=torch.float64)
+    data = {"inputs": inputs, "targets": torch.arange(7) % 3}
+    first = {name: torch.as_tensor(part) for name, part in made.initial(STREAMS).items()}
+    objective = Objective(
+        made, data, STREAMS, buffers={name: first[name][:1] for name in made.buffers()}
+    )
+    turned = {axis: np.roll(np.arange(3), 1) for axis in CHANNELS}
+    image = {name: part[:1] for name, part in made.permuted(first, turned).items()}
+    rows = {name: np.concatenate([first[name][:1], image[name], first[name][1:]]) for name in first}
+    trained = xr.Dataset(
+        {
+            name: (("run", *(f"{name}{i}" for i in range(part.ndim - 1))), part)
+            for name, part in rows.items()
+        }
+    )
+    return made, Landscape(objective), trained
+
+
+def test_batch_norms_move_with_their_neurons_and_are_renewed():
+    model, loss, trained = normed()
+    results = Handmade({"all": {"model": model}}, {"training": {"all": trained}})
+    results.objective = lambda configuration, run: loss
+    found = registry().get("analyses", "neuron_matching")(points=5).compute(results)
+    assert found["path"].values.tolist() == ["as_trained", "matched", "repaired"]
+    ways = found["loss"].values[0]
+    # the image is the first network again: constant on both matched paths, whichever statistics
+    assert np.ptp(ways[1, 0]) < 1e-12
+    assert np.ptp(ways[2, 0]) < 1e-12
+    assert np.ptp(ways[0, 0]) > 1e-3
+    assert float(found["permutation_error"][0]) < 1e-12
+    # networks 2 and 3 of the dataset differ; at the ends statistics are the networks' own
+    np.testing.assert_allclose(ways[1, 1, [0, -1]], ways[2, 1, [0, -1]], rtol=1e-12)
+    assert (np.abs(ways[1, 1, 1:-1] - ways[2, 1, 1:-1]) > 1e-6).all()
+    _, _, other, last = module("_normed").networks(loss, results.configurations[0], trained)
+    matched, _ = module("_normed").image(model, other, last)
+    middle = (other.weights + matched.weights) / 2
+    at_middle = {
+        "averaged": {n: (v + matched.buffers[n]) / 2 for n, v in other.buffers.items()},
+        "renewed": loss.statistics(middle),
+    }
+    for row, name in ((1, "averaged"), (2, "renewed")):
+        expected = loss.keeping(at_middle[name]).loss(middle)[0]
+        assert ways[row, 1, 2] == pytest.approx(expected, rel=1e-12)
+    barriers = [pairs.barrier(ways[row], found["t"].values).mean() for row in range(3)]
+    for name, value in zip(("before", "after", "repaired"), barriers, strict=True):
+        assert float(found[f"barrier_{name}"][0]) == pytest.approx(value)
+    assert float(found["repair_fall"][0]) == pytest.approx(barriers[1] - barriers[2])
+    assert np.isnan(float(found["drop_repaired"][0]))
+
+
+def test_slopes_are_over_networks_of_as_many_layers():
+    mlp = registry().get("models", "mlp")
+    shapes = {"a": [5, 4, 3], "b": [5, 8, 3], "c": [5, 4, 8, 3], "d": [5, 16, 9, 3]}
+    configurations = Handmade(
+        {
+            name: {"model": mlp(widths=widths, activation="relu", loss_function="squared")}
+            for name, widths in shapes.items()
+        },
+        {},
+    ).configurations
+    t = np.array([0.0, 0.5, 1.0])
+
+    def curves(before, after):
+        heights = np.array([[before, before], [after, after]])
+        return {"loss": np.stack([0 * heights, heights, 0 * heights], axis=-1)}
+
+    found = [curves(8, 8), curves(4, 2), curves(8, 1), curves(8, 9)]
+    slopes = dict(
+        (each.label, values)
+        for each, values in module("neuron_matching")._slopes(configurations, found, t)
+    )
+    assert slopes["a"] == slopes["b"]
+    assert slopes["c"] == slopes["d"]
+    assert slopes["a"]["slope_before"][0] == pytest.approx(-1)
+    assert slopes["a"]["slope_after"][0] == pytest.approx(-2)
+    assert slopes["c"]["slope_before"][0] == pytest.approx(0)
+    assert slopes["c"]["slope_after"][0] == pytest.approx(np.log(9) / np.log(9 / 4))
+    assert "slope_repaired" not in slopes["a"]
+
+
+def test_a_run_without_an_end_takes_its_buffers_with_it():
+    model, loss, trained = normed()
+    trained["stem.bias"][1] = np.nan
+    results = Handmade({"all": {"model": model}}, {"training": {"all": trained}})
+    ends = module("_normed").networks(loss, results.configurations[0], trained)
+    assert len(ends) == 3
+    weights = np.concatenate([trained[name].values[2].ravel() for name in model.shapes()])
+    np.testing.assert_array_equal(ends[1].weights, weights)
+    statistics = loss.statistics(weights)
+    for name, values in ends[1].buffers.items():
+        np.testing.assert_array_equal(values, statistics[name])
+
+
+def test_in_eval_mode_the_buffers_are_the_runs_own():
+    model, loss, trained = normed()
+    still = model.reading()
+    configurations = Handmade({"all": {"model": still}}, {}).configurations
+    ends = module("_normed").networks(loss, configurations[0], trained)
+    name = "blocks.0.norm.running_var"
+    for run, end in enumerate(ends):
+        np.testing.assert_array_equal(end.buffers[name], trained[name].values[run])
+
+
+def test_a_declaration_that_is_wrong_is_refused():
+    wrong = {"blocks.0.first.weight": 0, "blocks.0.second.weight": 1}  # without the norm
+    model, loss, trained = normed(hidden=wrong)
+    trained["blocks.0.norm.bias"][:] = [0.1, -0.3, 0.7]  # moved by training
+    results = Handmade({"all": {"model": model}}, {"training": {"all": trained}})
+    results.objective = lambda configuration, run: loss
+    with pytest.raises(UserError, match="declares stream, hidden interchangeable, but another"):
+        registry().get("analyses", "neuron_matching")(points=5).compute(results)

@@ -18,6 +18,7 @@ from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
 from nnflow.proofs.certificates import check_file, sealed
 from nnflow.proofs.proof import prove
+from nnflow.report.interactive import interactives
 from nnflow.study.loading import load_study, study_file
 
 DUALS, FAMILIES, POINT, BLOCKS, BOXES, SCALED = (
@@ -406,6 +407,13 @@ def test_the_study_proves_and_its_file_is_checked(tmp_path, monkeypatch):
     (dataset,) = store.read(path).values()
     first = dataset.isel(certificate=dataset["of_family"].values == "one_turned")
     assert first["low"][0] == 0 and Fraction(float(first["high"][-1])) ** 2 * 6 >= 1
+
+    # what a reader of the report looks into
+    (shown,) = interactives(study, job.folder)
+    told = json.loads(shown.data)
+    assert shown.kind == "boxes" and (told["symbol"], told["also"], told["power"]) == ("s", "k", -2)
+    assert [band["name"] for band in told["bands"]] == ["eigenvalue", "loss"]
+    assert told["families"][0]["count"] == first.sizes["certificate"]
 
     def altered(change, seal=True):
         changed = change(dataset.copy(deep=True))

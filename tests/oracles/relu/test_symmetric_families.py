@@ -14,6 +14,7 @@ from studies import AGREE, complete, module, verdicts
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
+from nnflow.report.members import members
 from nnflow.study.loading import load_study, study_file
 
 
@@ -165,6 +166,32 @@ def test_spectra_and_kinds_are_those_of_the_whole_network(done, label):
     k = problem.model.k
     norms = w.reshape(k, k).norm(dim=1).sum()
     assert float(at["norm_surplus"]) == pytest.approx(float(norms) - k, abs=1e-12)
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_blocks_put_together_are_the_weight_matrix(done, label):
+    """Those that a reader of the report follows from width to width."""
+    at = done.read["symmetric_families"].sel(configuration=label)
+    sizes = at["block_size"].values
+    assert at["block"].values.tolist() == ["aligned", "turned"]
+    assert int(at["width"]) == sizes.sum() and str(at["kind"].values) == str(
+        at["whole_kind"].values
+    )
+    of = np.repeat([0, 1], sizes)
+    built = at["between"].values[of[:, None], of]
+    np.fill_diagonal(built, at["own"].values[of])
+    _, w = whole(done, label)
+    np.testing.assert_array_equal(built, w.reshape(len(of), len(of)).numpy())
+
+
+def test_the_report_lets_a_reader_follow_the_families(done):
+    told = members(done.study, done.read["symmetric_families"])
+    names = done.read["symmetric_families"]["family"].values.tolist()
+    assert {one["name"] for one in told["families"]} == set(names)
+    assert sum(len(one["members"]) for one in told["families"]) == len(names)
+    second = next(one for one in told["families"] if one["name"].startswith("type II"))
+    kinds = {one["width"]: one["kind"] for one in second["members"]}
+    assert (kinds[5], kinds[6]) == ("saddle", "minimum")
 
 
 @pytest.mark.parametrize("label", LABELS)

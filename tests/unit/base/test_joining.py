@@ -66,7 +66,7 @@ def test_configurations_are_groups_in_their_order(tmp_path):
     assert found["b"].attrs == {}
     assert "invariant" not in found["a"] and "number" not in found["a"].sizes
     np.testing.assert_array_equal(found["a"]["family"], np.arange(50))
-    assert found["a"]["family"].attrs == {"long_name": "family"}
+    assert found["a"]["family"].attrs == {"long_name": "family", "units": "1"}
     np.testing.assert_array_equal(found["b"]["steps"], np.arange(50))
     columns = dict(rows(pieces, ("steps", "kind")))
     np.testing.assert_array_equal(columns["a"]["steps"].values, np.arange(50))

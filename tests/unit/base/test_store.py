@@ -60,7 +60,7 @@ def test_several_points_are_groups(tmp_path):
         assert read[label].attrs["title"] == "test"
     with xr.open_datatree(path) as tree:
         comment = tree.attrs.pop("comment")
-        assert tree.attrs == {"study": "s"}
+        assert tree.attrs == {"study": "s", "Conventions": "CF-1.11"}
         assert set(tree.children) == set(points)
     # whoever opens it as one dataset finds no variable, and is told what to do
     with xr.open_dataset(path) as root:
@@ -74,6 +74,35 @@ def test_points_keep_their_order(tmp_path):
     labels = ["k=10", "k=6", "k=8"]
     store.write(path, {label: dataset() for label in labels}, {})
     assert list(store.read(path)) == labels
+
+
+def test_variables_say_what_they_are(tmp_path):
+    """As CF asks: what is given stays, what is missing is the name in words, and 1 for numbers."""
+    path = tmp_path / "one.nc"
+    given = xr.Dataset(
+        {
+            "angle_of_turn": ("place", [0.5, np.nan], {"units": "rad", "long_name": "angle"}),
+            "times_seen": ("place", [1, 2]),
+            "is_there": ("place", [True, False]),
+            "why_not": ("place", ["", "far"]),
+        },
+        {"place": [0.25, 0.75]},
+    )
+    store.write(path, {"all": given}, {})
+    with xr.open_dataset(path) as found:
+        told = {name: (v.attrs["long_name"], v.attrs.get("units")) for name, v in
+                found.variables.items()}  # fmt: skip
+        assert found["angle_of_turn"].encoding["_FillValue"] != 0
+        assert "_FillValue" not in found["place"].encoding
+    assert told == {
+        "angle_of_turn": ("angle", "rad"),
+        "times_seen": ("times seen", "1"),
+        "is_there": ("is there", "1"),
+        "why_not": ("why not", None),
+        "place": ("place", "1"),
+    }
+    # what was handed in is not changed
+    assert given["times_seen"].attrs == {}
 
 
 def test_text_coordinates(tmp_path):

@@ -5,13 +5,16 @@ them those that two small studies can't show: size, and figures on first screens
 """
 
 import csv
+import io
 import os
 import shutil
 from pathlib import Path
 
 import pytest
-from two_studies import two_studies
+from PIL import Image
+from two_studies import BOXES, two_studies
 
+from nnflow.base import store
 from nnflow.stages.report import report
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -22,9 +25,12 @@ CHROMIUM = next(
 pytestmark = pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")
 
 SCREENS = {"desk": (1400, 900), "phone": (390, 844)}
+MOST_LEGIBLE = 7
+"""Contrast of text that WCAG 2.2 asks for at level AAA."""
 GIVEN = os.environ.get("NNFLOW_REPORT", "")
 LARGEST = 8_000_000
 """Bytes of a report."""
+KNOWN = pytest.mark.skipif(bool(GIVEN), reason="it plays with numbers that are known")
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +42,14 @@ def browser():
 
 
 @pytest.fixture
-def file(tmp_path, plugins) -> Path:
+def file(tmp_path, plugins, request) -> Path:
+    """The report of two studies; with the parameter "boxes" one of them has boxes of a proof, where
+    it has families else."""
     if GIVEN:
         return Path(GIVEN).resolve()
     plan = two_studies(tmp_path, plugins)
+    if getattr(request, "param", "") == "boxes":
+        store.write(plan.results / "quick/valleys/analyses/thing.nc", {"": BOXES}, {})
     report(plan)
     return plan.results / "quick/report.html"
 
@@ -85,6 +95,12 @@ def go(page, view: str) -> None:
     )
 
 
+both_plays = pytest.mark.parametrize(
+    "file", ["families"] if GIVEN else ["families", "boxes"], indirect=True
+)
+
+
+@both_plays
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)
 def test_no_view_breaks_a_rule_of_accessibility(opened, screen, scheme):
@@ -92,6 +108,10 @@ def test_no_view_breaks_a_rule_of_accessibility(opened, screen, scheme):
     # of a large report the views of each kind, as each takes seconds
     for view in names if len(names) < 20 else [*names[:3], *names[-2:]]:
         page = opened(view, screen, scheme)
+        # what is played with is drawn when it is first seen
+        for play in page.locator(".view.on .play").all():
+            play.scroll_into_view_if_needed()
+            playwright.expect(play.locator("output, .view-words").first).not_to_be_empty()
         # what is not shown would be looked through, too
         page.evaluate("document.querySelectorAll('.view:not(.on)').forEach(one => one.remove())")
         page.eval_on_selector_all(
@@ -103,6 +123,7 @@ def test_no_view_breaks_a_rule_of_accessibility(opened, screen, scheme):
         page.close()
 
 
+@both_plays
 @pytest.mark.parametrize("screen", SCREENS)
 def test_nothing_is_wider_than_the_page(opened, screen):
     page = opened(screen=screen)
@@ -153,6 +174,64 @@ def test_the_first_figure_of_a_study_is_on_its_first_screen(opened, screen):
             box = page.locator(f"#{view} figure").first.bounding_box()
             tops[view] = box["y"] + page.evaluate("scrollY")
     assert tops and {view: top for view, top in tops.items() if top > SCREENS[screen][1]} == {}
+
+
+def luminance(colour) -> float:
+    """Of a colour of sRGB, 0 to 1 (WCAG 2.2, relative luminance)."""
+    parts = [part / 255 for part in colour[:3]]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def ground_and_ink(image) -> tuple[float, float]:
+    """The luminance of the colour that most of a picture on the screen has, and of its darkest."""
+    pixels = Image.open(io.BytesIO(image.screenshot())).convert("RGB")
+    found = pixels.getcolors(pixels.width * pixels.height)
+    return luminance(max(found)[1]), min(luminance(colour) for _, colour in found)
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_figures_lie_on_dimmed_paper_in_the_dark(opened, screen):
+    """Drawings are in dark ink, and some have no ground of their own. What they lie on is as bright
+    as paper by daylight, darker in the dark, where white would glare, and bright enough to be
+    read."""
+    page = opened(screen=screen)
+    study = page.eval_on_selector_all(".view:has(figure img)", "all => all.map(one => one.id)")[0]
+    grounds = {}
+    for scheme in ("light", "dark"):
+        for switched in (False, True):
+            # the button turns what the system asks for into the other
+            system = {"light": "dark", "dark": "light"}[scheme] if switched else scheme
+            page = opened(study, screen, system)
+            if switched:
+                page.click("#theme")
+            figure = page.locator(f"#{study} figure img").first
+            grounds[scheme, switched, "study"] = ground_and_ink(figure)
+            figure.click()
+            grounds[scheme, switched, "enlarged"] = ground_and_ink(page.locator("#box img"))
+            page.keyboard.press("Escape")
+            go(page, "top")
+            for where in ("hero", "thumb"):
+                image = page.locator(f"#top .{where} img").first
+                image.scroll_into_view_if_needed()
+                grounds[scheme, switched, where] = ground_and_ink(image)
+    for (scheme, *where), (ground, ink) in grounds.items():
+        assert (ground + 0.05) / (ink + 0.05) >= MOST_LEGIBLE, (scheme, where, ground, ink)
+        assert ground > 0.95 if scheme == "light" else 0.6 < ground < 0.8, (scheme, where, ground)
+
+
+@pytest.mark.parametrize(("screen", "scheme"), [("desk", "light"), ("phone", "dark")])
+def test_an_enlarged_figure_is_large_and_breaks_no_rule_of_accessibility(opened, screen, scheme):
+    page = opened(screen=screen, scheme=scheme)
+    study = page.eval_on_selector_all(".view:has(figure img)", "all => all.map(one => one.id)")[0]
+    go(page, study)
+    page.locator(f"#{study} a.zoom").first.click()
+    # on a phone it is larger than the screen and moved by a finger
+    assert page.locator("#box img").bounding_box()["width"] > 600
+    box, mat = page.locator("#box").bounding_box(), page.locator("#box .mat").bounding_box()
+    assert box["x"] < mat["x"] and mat["x"] + mat["width"] < box["x"] + box["width"]
+    found = axe.Axe().run(page, context="#box").response["violations"]
+    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
 
 def shown(page) -> list[str]:
@@ -272,7 +351,7 @@ def test_it_is_printed(opened, tmp_path):
     assert len(page.pdf(format="A4")) > 5000
 
 
-@pytest.mark.skipif(bool(GIVEN), reason="it clicks into a bowl that is known")
+@KNOWN
 def test_a_click_descends_the_loss(opened):
     """½(w₁² + 4w₂²) on [−2, 2]²: 41 points in each direction, so that the rate is begun with
     4.1/(40·8.25): the gradient at a corner, by one-sided differences, is (1.95, 7.8)."""
@@ -297,6 +376,121 @@ def test_a_click_descends_the_loss(opened):
     playwright.expect(said).to_contain_text("To the right")
 
 
-@pytest.mark.skipif(bool(GIVEN), reason="it clicks into a bowl that is known")
+def drawn(play):
+    """Part of a page, on the screen and drawn."""
+    play.scroll_into_view_if_needed()
+    playwright.expect(play.locator("svg").first.locator("rect").first).to_be_attached()
+    return play
+
+
+@KNOWN
+def test_a_family_is_followed_from_width_to_width(opened):
+    play = drawn(opened("valleys").locator("#valleys .members"))
+    said, slider = play.locator("[role=status]"), play.locator("input")
+    # it begins at the first minimum
+    playwright.expect(play.locator("output")).to_have_text("k = 5")
+    assert said.inner_text() == (
+        "one: S₍ₖ₋₁₎ × S₁ at k = 5: minimum, loss 0.02, lowest eigenvalue 0.1;"
+        " none of 25 eigenvalues is negative."
+    )
+    assert play.locator("tbody").inner_text().split() == [
+        "aligned", "4", "0.9688", "−0.1", "0.3", "turned", "1", "−0.75", "0.2", "–",
+    ]  # fmt: skip
+    negative = play.locator(".spectrum rect[style]")
+    assert negative.count() == 0
+    # 16 + 1 entries of the neurons, the two blocks beside, and edges
+    assert play.locator(".weights rect:not(.edge):not(pattern rect)").count() == 19
+    slider.focus()
+    slider.press("ArrowLeft")
+    playwright.expect(said).to_contain_text("at k = 4: saddle, loss 0.03")
+    playwright.expect(said).to_contain_text("2 of 16 eigenvalues are negative")
+    assert negative.count() == 1
+    # a click on a curve chooses, too; there the saddles are hollow
+    assert play.locator(".loss .hollow").count() == 2
+    play.locator(".loss circle").first.click()
+    playwright.expect(play.locator("output")).to_have_text("k = 3")
+    assert slider.get_attribute("aria-valuetext") == "k = 3"
+    play.locator("select").select_option(index=1)
+    playwright.expect(said).to_contain_text("all: Sₖ at k = 3: minimum, loss 0.1")
+    slider.fill("1")
+    playwright.expect(said).to_contain_text("none of 10000 eigenvalues is negative")
+    assert "of 100 neurons 16 are drawn" in play.locator(".weights").text_content()
+
+
+def ends(play) -> str:
+    return play.locator(".view-words").inner_text()
+
+
+@KNOWN
+@pytest.mark.parametrize("file", ["boxes"], indirect=True)
+def test_a_proof_is_zoomed_into_by_buttons_keys_and_wheel(opened):
+    page = opened("valleys")
+    play = drawn(page.locator("#valleys .boxes"))
+    whole = "8 of 8 boxes: 0 ≤ s ≤ 0.5, so that k is 4 to ∞."
+    playwright.expect(play.locator(".view-words")).to_have_text(whole)
+    press = {name: play.locator(f"[data-do={name}]") for name in ("in", "out", "left", "all")}
+    press["in"].click()
+    assert ends(play) == "4 of 8 boxes: 0.125 ≤ s ≤ 0.375, so that k is 7.11111 to 64."
+    press["left"].click()
+    assert ends(play).startswith("4 of 8 boxes: 0.0625 ≤ s ≤ 0.3125")
+    press["out"].click()
+    assert ends(play) == whole
+    # by keys, where the picture has the focus; nothing goes beyond the ends
+    window = play.locator(".window")
+    window.focus()
+    for key, begins in (
+        ("+", "0.125 ≤ s ≤ 0.375"), ("ArrowRight", "0.1875 ≤ s ≤ 0.4375"),
+        ("ArrowRight", "0.25 ≤ s ≤ 0.5"), ("ArrowRight", "0.25 ≤ s ≤ 0.5"), ("0", "0 ≤ s ≤ 0.5"),
+    ):  # fmt: skip
+        page.keyboard.press(key)
+        assert begins in ends(play), key
+    # the wheel scrolls the page unless the picture has the focus
+    box = play.locator("svg").bounding_box()
+    page.mouse.move(box["x"] + 58, box["y"] + 150)
+    page.mouse.wheel(0, -200)
+    playwright.expect(play.locator(".view-words")).to_contain_text("0 ≤ s ≤ 0.25")
+    press["all"].click()  # and has the focus
+    page.mouse.move(box["x"] + 58, box["y"] + 150)
+    page.mouse.wheel(0, -200)
+    page.wait_for_timeout(100)
+    assert ends(play) == whole
+
+
+@KNOWN
+@pytest.mark.parametrize("file", ["boxes"], indirect=True)
+def test_a_box_tells_what_is_proved_on_it(opened):
+    page = opened("valleys")
+    play = drawn(page.locator("#valleys .boxes"))
+    said = play.locator("[role=status]")
+    assert said.inner_text() == ""
+    play.locator("[data-do=next]").click()
+    assert said.inner_text().splitlines() == [
+        "Box 1: 0 ≤ s ≤ 0.0625, so that k is 256 to ∞.",
+        "0.937 at least this",  # 0.9375, and a lower bound is rounded down
+        "∞ at most this",
+        "0.25 loss low",
+        "0.5 loss high",
+        "10⁻⁵ half-width of the tube",
+    ]
+    box = play.locator("svg").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 12, box["y"] + 150)
+    assert said.inner_text().startswith("Box 8: 0.4375 ≤ s ≤ 0.5, so that k is 4 to 5.22449.")
+    assert "0.563 at most this" in said.inner_text()  # 0.5625
+    assert play.locator("rect.chosen").count() == 1
+    page.keyboard.press("p")
+    assert said.inner_text().startswith("Box 7")
+    play.locator("select.family").select_option("two turned")
+    assert said.inner_text() == "" and ends(play).startswith("2 of 2 boxes: 0 ≤ s ≤ 0.2")
+    heights = "all => all.map(one => Number(one.getAttribute('height')))"
+    assert play.locator("rect.box").count() == 2
+    play.locator("select.band").select_option("loss")
+    same = page.eval_on_selector_all("#valleys .boxes rect.box", heights)
+    assert len(same) == 2 and same[0] == pytest.approx(same[1]) and same[0] > 50
+
+
+@KNOWN
 def test_without_script_nothing_asks_to_be_clicked(opened):
-    assert not opened("ridges", script=False).locator("#ridges .terrain").is_visible()
+    page = opened("ridges", script=False)
+    assert page.locator(".play").count() == 2
+    assert not any(play.is_visible() for play in page.locator(".play").all())
+    assert page.locator("#ridges figure img").first.is_visible()

@@ -51,5 +51,20 @@ def test_the_ends_of_an_interval_stand_with_its_number():
     assert one.rows[0][0] == ("share", "", "share of runs")
 
 
+def test_a_name_in_words_is_no_meaning():
+    data = xr.Dataset(
+        {
+            "gap_low": ("configuration", [1.0], {"long_name": "gap low"}),
+            "gap_high": ("configuration", [2.0], {"long_name": "the upper end"}),
+            "mean_loss": ("configuration", [1.0], {"long_name": "mean loss"}),
+        },
+        {"configuration": ["all"]},
+    )
+    (one,) = tables(data)
+    assert [head for head, _ in one.rows] == [
+        ("gap", "", "the upper end"), ("mean loss", "", ""),
+    ]  # fmt: skip
+
+
 def test_a_summary_without_columns_has_no_table():
     assert tables(summary(0, 3)) == []

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from nnflow.stages.draw import set_style
-from nnflow.stages.legible import complaints, smallest_type
+from nnflow.stages.legible import complaints, contrast, smallest_type
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,24 @@ def test_small_type_and_small_exponents():
     axis.text(1.2, 1.2, "$x^2$", fontsize=6.5)
     axis.text(1.5, 1.5, r"$\sqrt{2}$", fontsize=7)
     assert said(made) == ["'small' has type of 5.5 pt", "'$x^2$' has type of 5.6 pt"]
+
+
+@pytest.mark.parametrize(
+    ("color", "said_of_it"),
+    [("0.46", []), ("0.47", ["'word' has a contrast of 4.4, less than 4.5"]), ("white", []),
+     ("C0", []), ("C1", ["'word' has a contrast of 2.1, less than 4.5"])],
+)  # fmt: skip
+def test_pale_type(color, said_of_it):
+    """0.46 is grey 117, whose contrast to white is 4.61, 0.47 is 120 with 4.42. White type is for
+    dark cells."""
+    made, axis = figure()
+    axis.text(1.2, 1.8, "word", color=color)
+    assert said(made) == said_of_it
+
+
+def test_contrast_is_that_of_the_guidelines():
+    assert contrast("black", "white") == contrast("white", "black") == pytest.approx(21)
+    assert contrast("#777777", "white") == pytest.approx(4.48, abs=0.005)  # WebAIM's example
 
 
 def test_the_size_of_exponents_is_measured():

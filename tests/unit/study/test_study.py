@@ -173,6 +173,10 @@ def test_a_list_of_mappings_lists_the_points(file):
     assert [configuration.settings.runs for configuration in study.configurations] == [5, 7]
 
 
+def test_a_swept_mapping_is_called_by_what_it_says():
+    assert label({"model.settings": {"width": 8, "bias": False}}) == "settings=width-8-bias-False"
+
+
 def test_a_swept_plugin_keeps_its_whole_key_in_the_label(file):
     study = load(file, changed(optimizer=None, sweep=[{"optimizer.name": "jumps"}]))
     assert study.configurations[0].label == "optimizer.name=jumps"

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import ink
+
 PLACES = {
     "samples": ("knots at samples", (4, -12), "left"),
     "midpoints": ("knots half-way", (-6, 6), "right"),
@@ -37,7 +39,7 @@ class Memorization(Figure):
             words, shift, side = PLACES[knots]
             left.annotate(
                 words, (sizes[middle], np.median(at["error"][middle])), xytext=shift, ha=side,
-                textcoords="offset points", fontsize=7, color=f"C{place}",
+                textcoords="offset points", fontsize=7, color=ink(f"C{place}"),
             )  # fmt: skip
         left.text(0.03, 0.95, "dashed: condition × rounding", transform=left.transAxes, fontsize=7)
         left.set_xscale("log")

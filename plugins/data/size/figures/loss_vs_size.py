@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import ink
+
 TABLE_1 = {25: 0.7616, 50: 0.6861, 100: 0.5983, 250: 0.5302, 500: 0.4081}
 """Correlations of Choromanska et al. 2015 by the size of the hidden layer, on MNIST 10 × 10."""
 
@@ -94,7 +96,7 @@ def _against_size(
         return
     axis.annotate(
         text, (sizes[0], value[0]), place, textcoords="offset points", fontsize=7,
-        color=bars[0].get_color(),
+        color=ink(bars[0].get_color()),
     )  # fmt: skip
 
 

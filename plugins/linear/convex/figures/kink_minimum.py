@@ -55,7 +55,7 @@ class KinkMinimum(Figure):
         right.set_yscale("symlog", linthresh=LINEAR)
         right.margins(x=0.08)
         right.set_yticks([-1e-2, -1e-4, -1e-6, 0, 1e-6, 1e-4, 1e-2, 1])
-        bottom = right.get_ylim()[0]
+        bottom = min(10 * right.dataLim.ymin, -LINEAR)  # room below the lowest mark
         right.axhspan(bottom, 0, color="0.92", lw=0, zorder=-1)
         right.set_ylim(bottom=bottom)
         beside(right, found["radius"].values[0], 0.3 * bottom, "the loss falls")

@@ -8,7 +8,7 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ....general.figures._page import HALF, WIDE, beside, lettered, note
+from ....general.figures._page import HALF, WIDE, at_ends, lettered, note
 
 DOTS = 24
 """Simulated times that are shown in each panel."""
@@ -100,12 +100,14 @@ def _panel(axis, configuration, trained, exact) -> None:
         color = ("C0", "C3", "C1", "C2")[mode % 4]
         axis.plot(line, np.append(way[mode], values[mode]), color=color, lw=1)
         axis.plot(time[shown], found[shown, mode], "o", ms=3, color=color)
-        if not falling:
-            beside(axis, last, values[mode], f"s = {values[mode]:g}", ha="right", va="bottom")
     if falling:
+        # the start itself lies left of a logarithmic axis, and far above
+        seen = np.interp(time[1] / 2, exact["solution_time"].values[0], way[0])
         axis.set(xscale="log", yscale="log", xlim=(time[1] / 2, last))
+        axis.set_ylim(0.7 * min(values), 1.5 * seen)
     else:
         axis.set(xlim=(0, last), ylim=(None, 1.12 * max(values)))
+    at_ends(axis, [(value, f"s = {value:g}", "0.2") for value in values])
     axis.set(xlabel="time")
 
 

@@ -7,7 +7,10 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ....general.figures._page import WIDE, beside, lettered, note
+from ....general.figures._page import WIDE, at_ends, beside, lettered, note
+
+LOWEST = 1e-6
+"""The smallest weight that is shown."""
 
 
 class ModeTails(Figure):
@@ -33,6 +36,7 @@ class ModeTails(Figure):
         figure, axes = plt.subplots(1, 2, figsize=(WIDE, 2.9), sharex=True, sharey=True)
         worst = 0.0
         for axis, target in zip(axes, self.targets, strict=True):
+            ends = []
             for number, depth in enumerate(self.depths):
                 if depth not in first:
                     continue
@@ -46,12 +50,15 @@ class ModeTails(Figure):
                 if power:
                     slope = np.diff(np.log(weight[-2:]))[0] / np.diff(np.log(time[-2:]))[0]
                     worst = max(worst, abs(-power * slope - 1))
-                seen = np.flatnonzero((weight > 2e-6) & (weight < 0.9))
-                if seen.size:
-                    place = seen[int((0.9, 0.72, 0.5, 0.12)[number % 4] * (seen.size - 1))]
-                    text = f"K = {depth}" + _law(depth, target)
-                    beside(axis, time[place], 1.25 * weight[place], text, va="bottom", ha="center")
-            axis.set(xscale="log", yscale="log", xlabel="time t", ylim=(1e-6, 4))
+                text = f"K = {depth}{_law(depth, target)}"
+                if weight[-1] > LOWEST:
+                    ends.append((weight[-1], text, "0.2"))
+                else:  # it leaves the panel on its way
+                    place = np.flatnonzero(weight > 30 * LOWEST)[-1]
+                    beside(axis, time[place], weight[place], f"{text}  ", va="center", ha="right")
+            axis.set(xscale="log", yscale="log", xlabel="time t", ylim=(LOWEST, 4))
+            axis.set_xlim(time[time > 0][0] / 2, time[-1])
+            at_ends(axis, ends)
         axes[0].set_ylabel("weight w")
         lettered(axes, *(f"r = {target:g}".replace("-", "−") for target in self.targets))
         figure.suptitle(f"The last exponents are those of the laws within {100 * worst:.1g} %")

@@ -72,10 +72,11 @@ def _scatter(axis, results) -> tuple[int, int]:
     ticks = (0.5, 1, 2, 5, 10)
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    axis.set(xlabel="max‖V‖", ylabel="loss − infimum", ylim=(-2e-3 * (len(shown) + 2), 300 * top))
+    axis.set(xlabel="max‖V‖", ylabel="loss − infimum", ylim=(-2e-3 * (len(shown) + 2), 3 * top))
     decades = [10.0**n for n in range(-2, 3) if 10.0**n <= 2 * top]
     axis.set_yticks([0, *decades], ["0", *(f"$10^{{{n - 2}}}$" for n in range(len(decades)))])
-    axis.legend(loc="upper left", fontsize=7, handletextpad=0.1)
+    key = axis.legend(loc="lower right", fontsize=7, handletextpad=0.1, frameon=True, framealpha=1)
+    key.get_frame().set_linewidth(0)
     return near, above
 
 

@@ -15,6 +15,8 @@ from .._teacher import at_teacher
 
 FLOOR = 1e-12
 """Losses below are drawn at this one: rounding."""
+ROOM = 0.12
+"""Of the height of a panel, below the curves, for words."""
 MOST_COLUMNS = 4
 """Panels in a row, unless there are more K."""
 ENDS = {"ends at w*": ("C0", "-"), "ends at an image": ("C3", "--"), "elsewhere": ("0.5", ":")}
@@ -71,6 +73,8 @@ class NoisyCurves(Figure):
             axis.tick_params(labelbottom=True)
             axis.set_xticks([0, 10, 100, 1000], ["0", "10", "100", "1000"])
             axis.minorticks_off()
+        low, high = axes[0, 0].get_ylim()
+        axes[0, 0].set_ylim(low / (high / low) ** ROOM, high)
         for row in axes:
             row[0].set_ylabel("loss")
         figure.supxlabel("step (linear up to 10)")

@@ -96,7 +96,7 @@ def _path(axis, k: int, at, trained, color: str) -> None:
     saddle = float(at["saddle"])
     axis.plot(saddle, saddle, "X", color=color, ms=7)
     axis.plot([saddle, 1], [saddle, 0], color=color, lw=0.7, ls=":")
-    beside(axis, saddle + 0.02, saddle + 0.015, f"K = {k}", va="bottom")
+    beside(axis, saddle - 0.03, saddle + 0.01, f"K = {k}", ha="right")
 
 
 def _name(axis, step, error, k: int, color: str) -> None:

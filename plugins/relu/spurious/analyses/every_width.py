@@ -131,6 +131,8 @@ class EveryWidth(Analysis):
                    {"long_name": text, "units": "1"})
             for name, text in texts.items()
         }  # fmt: skip
+        # the report lets a reader look into the boxes, and also reads s as k
+        variables["low"][2].update(symbol="s", also="k", also_power=-2.0)
         names = np.array([box.name for box in boxes], dtype=str)
         variables["of_family"] = (axis, names, {"long_name": "the family that the box is about"})
         curve = {
@@ -150,7 +152,7 @@ class EveryWidth(Analysis):
         coordinates = {"family": list(self.families), "end": ["low", "high"]}
         described = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         dataset = columns.assign(variables).assign_coords(coordinates)
-        return nnflow.sealed(dataset.assign_attrs(analysis=described))
+        return nnflow.sealed(dataset.assign_attrs(analysis=described, interactive="boxes"))
 
     def check(self, dataset: xr.Dataset) -> Iterator[tuple[str, bool, str]]:
         """Prove every box again, that those of each family cover all k from the stated one on

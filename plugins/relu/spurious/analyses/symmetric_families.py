@@ -101,7 +101,9 @@ class SymmetricFamilies(Analysis):
             spectra.append(spectrum)
         for configuration, limits in self._limits(members):
             table.row(configuration, **limits)
-        return table.dataset().assign(_arrays(spectra))
+        columns = table.dataset().assign(_arrays(spectra))
+        # the report lets a reader follow a family from width to width
+        return _with_blocks(columns, members).assign_attrs(interactive="families")
 
     def _limits(self, members: list[Member]) -> Iterator[tuple]:
         """(configuration, columns) of the limits, at the largest k of each family."""
@@ -254,6 +256,27 @@ def _arrays(spectra: list[Spectrum]) -> dict:
         )
         for name, text in texts.items()
     }
+
+
+def _with_blocks(columns, members: list[Member]):
+    """The columns with the weight matrices block by block, and what a reader of them asks for."""
+    entry = {letter: columns[letter].values for letter in "abcdef"}
+    width = np.array([one.k for one in members])
+    turned = np.array([one.configuration.settings.model.turned for one in members])
+    blocks, pairs = ("configuration", "block"), ("configuration", "block", "input_block")
+    own = np.stack([entry["a"], entry["e"]], axis=-1)
+    between = np.stack([entry[letter] for letter in "bcdf"], axis=-1).reshape(-1, 2, 2)
+    sizes = np.stack([width - turned, turned], axis=-1)
+    text = "weight of a neuron of the block at another input, of input_block"
+    return columns.assign(
+        block_size=(blocks, sizes, {"long_name": "neurons of the block"}),
+        own=(blocks, own, {"long_name": "weight of a neuron at its own input"}),
+        between=(pairs, between, {"long_name": text}),
+    ).assign_coords(
+        width=("configuration", width, {"long_name": "neurons k"}),
+        kind=("configuration", columns["whole_kind"].values, {"long_name": "kind, as whole_kind"}),
+        block=("block", ["aligned", "turned"], {"long_name": "how neurons lie to their teachers"}),
+    )
 
 
 @nnflow.hookimpl

@@ -59,12 +59,12 @@ class Census(Figure):
         figure.colorbar(
             image, ax=axes, label="turned neurons t", aspect=30, ticks=range(1, most + 1)
         ).minorticks_off()
-        figure.legend(handles=_key(cases), loc="outside lower center", ncols=3)
+        figure.legend(handles=_key(cases), loc="outside lower center", ncols=2)
         total = cases.sizes["case"]
         minima = int(flag_mask(cases["kind"], "minimum").sum())
         figure.suptitle(
-            f"Runs end at {counted(total, 'family', 'families')} above the global minimum,"
-            f" {minima} of them minima"
+            f"Above the global minimum runs end at {counted(total, 'family', 'families')},"
+            f" {'all' if minima == total else minima} spurious minima"
         )
         known = f"{names[0]} · " if len(panels) == 1 else ""
         note(figure, f"{known}areas grow with the share of the runs")
@@ -81,7 +81,11 @@ def _key(cases) -> list:
         for name, marker in MARKERS.items()
         if name in kinds
     ]
-    looks = {"solved, others lean": "-", "solved, others do not": "--", "solved, t = k": ":"}
+    looks = {
+        "solved, the others lean on the turned": "-",
+        "solved, the others do not": "--",
+        "solved, all are turned": ":",
+    }
     lines = [
         Line2D([], [], color="0.6", ls=dashes, lw=0.9, label=text) for text, dashes in looks.items()
     ]

@@ -37,7 +37,8 @@ class TwoReluFigure(Figure):
             f"{round(float(spurious)) or 'None'} of {runs:,} runs of two ReLU neurons"
             f" {'ends' if spurious < 0.5 else 'end'} in a spurious minimum"
         )
-        note(figure, "(b): exact 99 % intervals")
+        fewest = int(summary["runs"].min())
+        note(figure, f"(b): at least {fewest:,} runs a point", "exact 99 % intervals")
         return figure
 
 
@@ -72,18 +73,14 @@ def _landscape(axis, circles) -> None:
 def _shares(axis, results, summary) -> None:
     rows = np.arange(summary.sizes["configuration"])[::-1]
     share, low, high = (summary[f"straight_share{end}"].values for end in ("", "_low", "_high"))
-    axis.axvline(0.5, color="0.6", lw=0.8, ls="--", zorder=0)
+    axis.plot([0.5, 0.5], [-0.6, len(rows) - 0.4], "--", color="0.6", lw=0.8, zorder=0)
     axis.errorbar(share, rows, xerr=[share - low, high - share], fmt="o", color="C0", capsize=2.5)
-    names = [
-        f"{_named(configuration)}\n{runs:,} runs"
-        for configuration, runs in zip(results.configurations, summary["runs"].values, strict=True)
-    ]
-    axis.set_yticks(rows, names, fontsize=7)
+    axis.set_yticks(rows, [_named(one) for one in results.configurations], fontsize=7)
     bounds = summary["spurious_bound"].values
     if np.isfinite(bounds).any():
         worst = percent(float(np.nanmax(bounds)))
         text = f"spurious ends: below {worst}\nin every row (99 %)"
-        beside(axis, 0.04, len(rows) - 0.05, text, va="bottom")
+        beside(axis, 0.5, len(rows) - 0.05, text, va="bottom", ha="center")
     axis.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.9))
     axis.set_xlabel("share of runs not swapped")
 
