@@ -23,8 +23,7 @@ from nnflow.study.stage_settings import Stop, Trace
 
 CHUNK_WEIGHTS = 2**15
 """Weights advanced together on a CPU: a quarter of a megabyte, so that a step's half-dozen
-intermediate arrays stay in the cache of one core. A step of 1000 runs at k = n = 10 and 20
-costs 2.5 and 7.6 ms; with half as much 10 % more, with 2¹⁷ up to 30 % more at k = 10."""
+intermediate arrays stay in the cache of one core."""
 CHUNK_WITH_SAMPLES = 2**17
 """The same where the loss is a mean over samples: what a step computes from them leaves the cache
 anyway, and fewer calls serve more runs. Measured by benchmarks/ensembles.py: a step of `sgd` on
