@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import inspect
 import io
 import re
@@ -23,14 +24,17 @@ zoomed."""
 FAR_TOO_LARGE = 5 * LARGEST_SVG
 """Bytes from which on squeezing a drawing is not tried."""
 _COORDINATES = re.compile(rb'(?<= )(d|x|y|x1|x2|y1|y2|points)="([^"]*)"')
+_TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
 _DIGITS = re.compile(rb"(\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its name, caption, the image as a data URL, and its size in CSS pixels."""
+    """A figure: its name, what it says above itself, its caption, the image as a data URL, and its
+    size in CSS pixels."""
 
     name: str
+    title: str
     caption: str
     image: str
     width: int | None
@@ -52,12 +56,19 @@ def picture(folder: Path, name: str, plugin: Any) -> Picture:
     width, height = _size(png)
     return Picture(
         name,
+        _title(svg) or f"Figure {name.replace('_', ' ')}",
         plugin.caption or " ".join(doc.split("\n\n")[0].split()),
         _smallest(svg, png),
         width,
         height,
         tuple(plugin.needs),
     )
+
+
+def _title(svg: bytes) -> str:
+    """What a drawing says of itself; "" where it says nothing."""
+    found = _TITLE.search(svg)
+    return html.unescape(" ".join(found[1].decode().split())) if found else ""
 
 
 def _smallest(svg: bytes, png: bytes) -> str:

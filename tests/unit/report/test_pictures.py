@@ -54,6 +54,24 @@ def test_a_drawing_of_few_lines_stays_lines_and_keeps_its_words(drawn):
     assert (found.width, found.height, found.caption) == (317, 192, "Two lines.")
 
 
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ("", "Figure of things"),
+        ("<title>2 of 3 runs &lt; &amp;\n end</title>", "2 of 3 runs < & end"),
+    ],
+)
+def test_a_picture_is_told_by_what_it_says_above_itself(drawn, head, title):
+    folder = drawn(1)
+    file, png = (folder / f"figures/thing.{ending}" for ending in ("svg", "png"))
+    text = file.read_text(encoding="utf-8")
+    assert "<title>" not in text
+    named = folder / "figures/of_things.svg"
+    named.write_text(text.replace("<metadata>", f"{head}<metadata>", 1), encoding="utf-8")
+    png.rename(named.with_suffix(".png"))
+    assert picture(folder, "of_things", Thing()).title == title
+
+
 def test_a_drawing_of_many_lines_becomes_pixels_that_look_alike(drawn):
     folder = drawn(60)
     found = picture(folder, "thing", Thing())
