@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nnflow.base.errors import UserError
-from nnflow.report.pictures import LARGEST_SVG, picture, squeezed
+from nnflow.report.pictures import LARGEST_SVG, NOT_SEEN, picture, squeezed
 
 
 class Thing:
@@ -83,6 +83,26 @@ def test_a_drawing_of_many_lines_becomes_pixels_that_look_alike(drawn):
     difference = np.abs(np.asarray(shown, float) - np.asarray(given, float))
     assert difference.mean() < 2 and np.asarray(shown)[0, 0].min() == 255
     assert len(found.image) < len((folder / "figures/thing.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("shades", "channels", "kept"), [(2, 1, (2, 2)), (100, 1, (33, 64)), (250, 3, (129, 256))]
+)
+def test_a_picture_keeps_as_many_colours_as_it_needs(tmp_path, shades, channels, kept):
+    """100 greys are as good as 64 to the eye; any colours at random are not."""
+    ramp = np.linspace(0, 250, shades).round().astype(np.uint8)
+    noise = np.random.default_rng(0).choice(ramp, (60, 80, channels))
+    image = Image.fromarray(np.broadcast_to(noise, (60, 80, 3)).copy())
+    (tmp_path / "figures").mkdir()
+    image.save(tmp_path / "figures/thing.png", dpi=(200, 200))
+    (tmp_path / "figures/thing.svg").write_text("<svg>" + "<g/>" * 200_000 + "</svg>")
+    head, _, content = picture(tmp_path, "thing", Thing()).image.partition(",")
+    shown = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+    assert head == "data:image/webp;base64"
+    assert kept[0] <= len(shown.getcolors()) <= kept[1]
+    if channels == 1:
+        change = np.asarray(shown, float) - np.asarray(image, float)
+        assert np.sqrt(np.mean(change**2)) <= NOT_SEEN
 
 
 def test_coordinates_are_rounded_and_transforms_are_not():
