@@ -94,6 +94,20 @@ def lowest_pair(enclosure, center, radius, **options):
     return _later("nnflow.proofs.proof").lowest_pair(enclosure, center, radius, **options)
 
 
+def prove_way(enclosure, corners, start, end, **options):
+    """Is the loss proved to stay at or below a saddle's on each segment of a broken line to a
+    minimum? corners: (corner, weight), the first and the last beside critical points of which
+    `start` and `end` are the proofs. A Way: corners, level, obstacle ("": proved). Raises
+    ValueError for corners of another shape; nnflow/proofs/ways.py derives the bounds."""
+    return _later("nnflow.proofs.ways").prove_way(enclosure, corners, start, end, **options)
+
+
+def find_way(enclosure, trajectory, start, end, **options):
+    """A proved way from a saddle to a minimum along a trajectory (point, weight), such as that of a
+    descent, with few of its points as corners: a Way, whose obstacle says why if there is none."""
+    return _later("nnflow.proofs.ways").find_way(enclosure, trajectory, start, end, **options)
+
+
 def weakened(proof):
     """A Proof stated a little weaker, so that it is proved again on another machine."""
     return _later("nnflow.proofs.proof").weakened(proof)
@@ -111,9 +125,11 @@ def _later(module):
 
 
 def __getattr__(name):
-    """`nnflow.Landscape`, which takes torch, on first use."""
+    """`nnflow.Landscape` and `nnflow.Proof`, which take long to import, on first use."""
     if name == "Landscape":
         return _later("nnflow.stages.notebook").Landscape
+    if name == "Proof":
+        return _later("nnflow.proofs.proof").Proof
     raise AttributeError(f"module 'nnflow' has no attribute {name!r}")
 
 
@@ -139,6 +155,7 @@ __all__ = [
     "Minibatch",
     "Model",
     "Optimizer",
+    "Proof",
     "Settings",
     "Simplex",
     "Spheres",
@@ -149,6 +166,7 @@ __all__ = [
     "complete_list",
     "density",
     "find_critical",
+    "find_way",
     "flag_mask",
     "hookimpl",
     "levenberg_marquardt_step",
@@ -159,6 +177,7 @@ __all__ = [
     "of_families",
     "open",
     "prove",
+    "prove_way",
     "sealed",
     "share",
     "torch",

@@ -24,9 +24,13 @@ FIRST_RADIUS = 0.25
 power of two near the distances of critical points. Smaller ones cost more boxes, no proof."""
 HALVINGS = 20
 NEWTON_STEPS = 30
+FAR = 4.0
+"""Widths of a box that Newton's method may go away from it."""
 CLOSE = 1e-9
 """Gradients below this are where Newton's method has arrived. What counts is the proof that
 follows; a point that is missed leaves undecided boxes."""
+SINGULAR = float(np.log(np.finfo(float).tiny))
+"""Logarithm of a determinant below which a matrix is not inverted."""
 Box = tuple[np.ndarray, np.ndarray]
 """Lower and upper ends, (weight,) float64 each."""
 
@@ -34,8 +38,9 @@ Box = tuple[np.ndarray, np.ndarray]
 @dataclass
 class CompleteList:
     """points: (weight,) each; proofs: in the box of half-width `radius` around each point lies
-    exactly one critical point. excluded: boxes proved to hold none. covered: boxes inside one of a
-    critical point. undecided: the rest. Complete where there is none."""
+    exactly one critical point, at which eigenvalues and loss are between the bounds. excluded:
+    boxes proved to hold none. covered: boxes inside one of a critical point. undecided: the rest.
+    Complete where there is none."""
 
     points: list[np.ndarray] = field(default_factory=list)
     proofs: list[Proof] = field(default_factory=list)
@@ -105,7 +110,7 @@ def excluded(enclosure: Enclosure, box: Box) -> bool:
     if _away_from_zero(at_center + hessian * offset):
         return True
     guess = middle(hessian)
-    if not np.isfinite(guess).all() or abs(np.linalg.det(guess)) < np.finfo(float).tiny:
+    if not np.isfinite(guess).all() or np.linalg.slogdet(guess)[1] < SINGULAR:
         return False
     inverse = exact(np.linalg.inv(guess))
     return _away_from_zero(inverse * at_center + (inverse * hessian) * offset)
@@ -124,19 +129,27 @@ def _new_point(
 ) -> bool:
     """Add the critical point that Newton's method finds from the middle, if it is new and proved to
     be the only one near it. True: the box lies there."""
-    point = _newton(enclosure, (low + high) / 2)
-    if point is None or ((point < 2 * low - high) | (point > 2 * high - low)).any():
+    point = _newton(enclosure, low, high)
+    if point is None or _outside(point, low, high, 1):
         return False
     radius = FIRST_RADIUS
     for _ in range(HALVINGS):
         if _disjoint(found, point, radius):
             proof = prove(enclosure, point, radius, precision)
             if not proof.obstacle and proof.distance <= radius:
+                here = prove(enclosure, point, precision=precision)
                 found.points.append(point)
-                found.proofs.append(proof)
+                found.proofs.append(_sharper(here, proof))
                 return _known(found, low, high)
         radius /= 2
     return False
+
+
+def _sharper(here: Proof, proof: Proof) -> Proof:
+    """The proof of a wide box, with the bounds of a narrow one of the same center where that is
+    proved to hold the critical point, too: it is the same one then."""
+    same = not here.obstacle and here.distance <= here.radius <= proof.radius
+    return replace(here, radius=proof.radius) if same else proof
 
 
 def _disjoint(found: CompleteList, point: np.ndarray, radius: float) -> bool:
@@ -147,9 +160,13 @@ def _disjoint(found: CompleteList, point: np.ndarray, radius: float) -> bool:
     )
 
 
-def _newton(enclosure: Enclosure, point: np.ndarray) -> np.ndarray | None:
-    """A critical point near `point`, in floating point: a guess; None: there is none at hand."""
+def _newton(enclosure: Enclosure, low: np.ndarray, high: np.ndarray) -> np.ndarray | None:
+    """A critical point near the middle of the box, in floating point: a guess; None: there is none
+    at hand, or Newton's method has gone far from the box."""
+    point = (low + high) / 2
     for _ in range(NEWTON_STEPS):
+        if _outside(point, low, high, FAR):
+            return None
         gradient = middle(enclosure.gradient(_point(point)))[:, 0]
         if not np.isfinite(gradient).all():
             return None
@@ -160,6 +177,12 @@ def _newton(enclosure: Enclosure, point: np.ndarray) -> np.ndarray | None:
         except np.linalg.LinAlgError:
             return None
     return None
+
+
+def _outside(point: np.ndarray, low: np.ndarray, high: np.ndarray, widths: float) -> bool:
+    """Is the point farther outside of the box than that many of its widths?"""
+    room = widths * (high - low)
+    return bool(((point < low - room) | (point > high + room)).any())
 
 
 def _halves(low: np.ndarray, high: np.ndarray) -> list[Box]:

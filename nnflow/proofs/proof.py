@@ -107,6 +107,16 @@ def lowest_pair(
         return first, _down(_proved_shift(lifted, near, float(values[1]) - slack))
 
 
+def lowest_bound(
+    enclosure: Enclosure, center: np.ndarray, radius: float, precision: int = 64
+) -> float:
+    """A lower bound of the lowest eigenvalue of the Hessian in the model's own weights, at each
+    point of the box of half-width `radius`; −∞ where none is proved. Above 0 the loss is convex on
+    the box, strictly."""
+    with flint.ctx.workprec(precision):
+        return _eigenvalue_bounds(enclosure.hessian(_box(center, radius)))[0]
+
+
 def weakened(proof: Proof) -> Proof:
     """The same, a little weaker (SLACK), so that another machine's guesses prove it too."""
     scale = max(abs(proof.min_eigenvalue_low), abs(proof.max_eigenvalue_low))

@@ -61,11 +61,17 @@ def followed(loss, weights: np.ndarray, steps: int) -> np.ndarray:
 
 
 def descended(loss, weights: np.ndarray, steps: int) -> np.ndarray:
-    """Points (point, weight) after steepest descent in steps of at most FLOW, each along the exact
-    descent of the quadratic model at its point (Page & McIver 1988), then polished where they came
-    to rest; the others are NaN. It takes flat and steep directions alike, where a fixed rate
-    would take 10⁴ steps."""
+    """The ends (point, weight) of `descent_lines`."""
+    return np.array([line[-1] for line in descent_lines(loss, weights, steps)])
+
+
+def descent_lines(loss, weights: np.ndarray, steps: int) -> list[np.ndarray]:
+    """From each point the line (step, weight) of a steepest descent in steps of at most FLOW, each
+    along the exact descent of the quadratic model at its point (Page & McIver 1988). Its end is
+    polished where it came to rest, and NaN elsewhere. It takes flat and steep directions alike,
+    where a fixed rate would take 10⁴ steps."""
     weights, going = weights.copy(), np.arange(len(weights))
+    lines = [[row.copy()] for row in weights]
     for _ in range(steps):
         gradient = loss.gradient(weights[going])
         far = np.linalg.norm(gradient, axis=1) >= CRITICAL
@@ -75,9 +81,11 @@ def descended(loss, weights: np.ndarray, steps: int) -> np.ndarray:
         values, vectors = np.linalg.eigh(loss.hessian(weights[going]))
         along = np.einsum("pij,pi->pj", vectors, gradient)
         weights[going] -= np.einsum("pij,pj->pi", vectors, _flow(values, along))
-    found = polished(loss, weights)
-    found[going] = np.nan
-    return found
+        for row in going:
+            lines[row].append(weights[row].copy())
+    ends = polished(loss, weights)
+    ends[going] = np.nan
+    return [np.array([*line, end]) for line, end in zip(lines, ends, strict=True)]
 
 
 def _flow(values: np.ndarray, along: np.ndarray) -> np.ndarray:

@@ -34,8 +34,6 @@ rule collect:
         f"{STUDY}/benchmarks/collect.tsv"
     wildcard_constraints:
         study=PLAN.pattern(judged=True),
-    group:
-        "gather_{study}"
     conda:
         "../../environment.yml"
     threads: 1
@@ -61,8 +59,6 @@ rule collect_training:
         f"{STUDY}/benchmarks/collect.tsv"
     wildcard_constraints:
         study=PLAN.pattern(judged=False),
-    group:
-        "gather_{study}"
     conda:
         "../../environment.yml"
     threads: 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from pydantic import PositiveFloat, PositiveInt
@@ -13,7 +13,7 @@ import nnflow
 from nnflow import Analysis, Streams, Table, flag_mask
 
 from ...general._flat import flat_weights
-from .._certified import certificates, certified, checked, role
+from .._certified import certificates, certified, checked, role, stated
 from .._graph import (
     descents,
     drains,
@@ -21,11 +21,14 @@ from .._graph import (
     invariants,
     merges,
     representatives,
+    steepest,
 )
 from .._refined import followed, inertia
+from .._ways import proved_ways
 
 PARTS = ("minimum", "saddle")
 """Nodes and edges of the graph, and what each is to be proved."""
+PLURAL = {"minimum": "minima", "saddle": "saddles"}
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -38,19 +41,25 @@ class LandscapeGraph(Analysis):
 
     From every minimum `starts` points at the distance `distance`, in directions drawn among the
     `modes` lowest eigenvectors, follow the lowest mode uphill. Descents are gradient descent at the
-    rate of the study's optimizer; minima that only they reach become nodes too.
+    rate of the study's optimizer, or steepest descent in exact steps of quadratic models, which
+    flat minima need; minima that only they reach become nodes too.
 
     An edge's height is the loss of a saddle that was found. It bounds the barrier between its
     minima from above, as a lower pass may have been missed: nothing here tells that all saddles
     were found. `minimum_loss` (configuration, minimum), `edge` (configuration, saddle, side) and
-    `saddle_loss` (configuration, saddle) are the graph; `graphml` (configuration, text) is it as a
-    text. `pass_saddle` (configuration, minimum) is the saddle over which a family drains into the
-    lowest one on its lowest way, which `drains_directly` tells to be one descent.
+    `saddle_loss` (configuration, saddle) are the graph, with `minimum_weights` and
+    `saddle_weights`; `graphml` (configuration, text) is it as a text. `pass_saddle` (configuration,
+    minimum) is the saddle over which a family drains into the lowest one on its lowest way, which
+    `drains_directly` tells to be one descent.
 
     Where the model gives an enclosure, minima and saddles are proved in ball arithmetic: each lies
     alone in a box, is a strict minimum or has index 1, and has a loss between `_loss_low` and
-    `_loss_high`. `nnflow certificate check` proves them again. Which minima the descents from a
-    saddle reach is computed in floating point.
+    `_loss_high`. `way_proved` (configuration, saddle, side) says of which edges the ways are
+    proved, too: broken lines along the descents, from the saddle to an image of the minimum, on
+    which the loss is never above the upper bound of the saddle's (nnflow/proofs/ways.py). With both
+    ways the barrier between the two minima is proved to be no higher. That the end of a way is an
+    image of the minimum rests on the canonical form that the model declares. `nnflow certificate
+    check` proves all of them again.
     """
 
     needs = ("critical_points", "objective")
@@ -62,11 +71,15 @@ class LandscapeGraph(Analysis):
         "lowest_edge": "lowest saddle of an edge between two families",
         "highest_merge": "height at which the last family joins the lowest one, at most",
         "barrier": "least rise to a saddle out of a family that is not the lowest, with the ends"
-        " of its proved interval",
+        " of its proved interval, if any; then of edges that are proved",
         "gradient_norm": "largest gradient norm at a node or saddle",
         "proved_minima": "families of minima that are proved to be strict minima",
         "proved_saddles": "families of saddles that are proved to have index 1",
         "unproved": "families of either that are not proved; none where nothing can be proved",
+        "proved_edges": "families of saddles that are proved to join the two minima of their edge",
+        "unproved_edges": "families of saddles that are not; none where nothing can be proved",
+        "left_out": "families of saddles of index 1 that are no edges, as one of their descents did"
+        " not end at a strict minimum",
         "height_width": "widest proved interval of the loss of a node or saddle",
     }
 
@@ -78,6 +91,8 @@ class LandscapeGraph(Analysis):
     """Distance from the minimum at which a search begins."""
     steps: PositiveInt = 200
     """Most steps of a search."""
+    descents: Literal["gradient_descent", "quadratic_steps"] = "gradient_descent"
+    """How minima are reached from a saddle."""
     descent_steps: PositiveInt = 20_000
     """Most steps of a descent."""
     within: PositiveFloat = 1e-6
@@ -93,10 +108,12 @@ class LandscapeGraph(Analysis):
             model = configuration.settings.model
             graph = self._graph(results, configuration, critical)
             proofs = {part: certificates(model, graph[f"{part}_weights"]) for part in PARTS}
-            table.row(configuration, **(_row(graph) | _proved(graph, proofs)))
-            parts.append(_dataset(graph, proofs))
+            ways = proved_ways(model, graph, proofs, stated, role)
+            joined = _joined(model, graph, ways)
+            table.row(configuration, **(_row(graph) | _proved(graph, proofs, joined)))
+            parts.append(_dataset(graph, proofs, joined))
             if model.enclosure() is not None:
-                sealed.append(_certified(configuration, graph, proofs))
+                sealed.append(_certified(configuration, graph, proofs, ways))
         dataset = table.joined(parts)
         if not sealed:
             return dataset
@@ -105,7 +122,7 @@ class LandscapeGraph(Analysis):
         return nnflow.sealed(found.assign_attrs(analysis=described))
 
     def check(self, dataset: xr.Dataset) -> Iterator[tuple[str, bool, str]]:
-        """Prove every minimum and saddle of the file again."""
+        """Prove every minimum, saddle and way of the file again."""
         return checked(dataset)
 
     def _graph(self, results, configuration, critical) -> dict[str, np.ndarray]:
@@ -120,7 +137,9 @@ class LandscapeGraph(Analysis):
         index, nullity = inertia(loss, found)
         saddles = found[(index == 1) & (nullity == 0)]
         saddles = saddles[representatives(model, loss, saddles, self.within)]
-        ends = descents(loss, saddles, configuration.settings.optimizer.rate, self.descent_steps)
+        lines = self._lines(loss, saddles, configuration)
+        ends = np.array([[line[-1] for line in pair] for pair in lines])
+        ends = ends.reshape(len(saddles), 2, minima.shape[1])
         reached = ends.reshape(-1, minima.shape[1])
         index, nullity = inertia(loss, reached)
         good = (index == 0) & (nullity == 0)
@@ -130,6 +149,8 @@ class LandscapeGraph(Analysis):
         nodes = nodes[representatives(model, loss, nodes, self.within)]
         edge = np.array([[_nearest(model, loss, nodes, end) for end in pair] for pair in ends])
         return {
+            "lines": [pair for pair, held in zip(lines, both, strict=True) if held],
+            "left_out": int((~both).sum()),
             "minimum_weights": nodes,
             "saddle_weights": saddles,
             "minimum_loss": loss.loss(nodes),
@@ -141,6 +162,11 @@ class LandscapeGraph(Analysis):
             ).max(),
         }
 
+    def _lines(self, loss, saddles, configuration):
+        if self.descents == "quadratic_steps":
+            return steepest(loss, saddles, self.descent_steps)
+        return descents(loss, saddles, configuration.settings.optimizer.rate, self.descent_steps)
+
     def _begun(self, loss, minima, streams) -> np.ndarray:
         _, vectors = np.linalg.eigh(loss.hessian(minima))
         modes = min(self.modes, minima.shape[1])
@@ -151,7 +177,16 @@ class LandscapeGraph(Analysis):
         return (minima[:, None] + self.distance * moved).reshape(-1, minima.shape[1])
 
 
-def _dataset(graph, proofs):
+def _joined(model, graph, ways) -> np.ndarray:
+    """Which ways are proved, (saddle, side) of 0 and 1; NaN where nothing can be."""
+    known = model.enclosure() is not None
+    joined = np.full(graph["edge"].shape, 0.0 if known else np.nan)
+    for way in ways:
+        joined[way.saddle, way.side] = 1
+    return joined
+
+
+def _dataset(graph, proofs, joined):
     """The graph of one configuration."""
     import xarray as xr
 
@@ -161,6 +196,8 @@ def _dataset(graph, proofs):
     direct = [
         saddle >= 0 and set(edges[saddle]) == {place, lowest} for place, saddle in enumerate(chosen)
     ]
+    both = None if np.isnan(joined).any() else joined.all(axis=1)
+    document = graphml(heights, edges, levels, proofs, both)
     text = "saddle of the lowest way to the lowest minimum; NaN: none found, or the lowest itself"
     variables = {
         "edge": (("saddle", "side"), edges.astype(float)),
@@ -172,9 +209,19 @@ def _dataset(graph, proofs):
             np.where(chosen < 0, np.nan, direct),
             {"long_name": "1: the two sides of that saddle are this minimum and the lowest one"},
         ),
-        "graphml": ("text", [graphml(heights, edges, levels, proofs)], {"long_name": "GraphML"}),
+        "way_proved": (
+            ("saddle", "side"),
+            joined,
+            {"long_name": "1: the way on this side is proved not to rise above the saddle; 0: it is"
+             " computed only; NaN: nothing can be proved"},
+        ),
+        "graphml": ("text", [document], {"long_name": "GraphML"}),
     }  # fmt: skip
     for part in PARTS:
+        text = f"weights of the {PLURAL[part]}, flat in the order of the model's"
+        variables[f"{part}_weights"] = (
+            (part, "weight"), graph[f"{part}_weights"], {"long_name": text}
+        )  # fmt: skip
         variables[f"{part}_loss"] = (part, graph[f"{part}_loss"], {"long_name": "loss"})
         for end in ("low", "high"):
             variables[f"{part}_loss_{end}"] = (
@@ -182,7 +229,9 @@ def _dataset(graph, proofs):
                 proofs[part][f"loss_{end}"],
                 {"long_name": f"proved {'lower' if end == 'low' else 'upper'} bound of the loss"},
             )
-    return xr.Dataset(variables, {part: np.arange(len(graph[f"{part}_loss"])) for part in PARTS})
+    places = {part: np.arange(len(graph[f"{part}_loss"])) for part in PARTS}
+    places["weight"] = np.arange(graph["minimum_weights"].shape[1])
+    return xr.Dataset(variables, places)
 
 
 def _roles(proofs, part: str) -> np.ndarray:
@@ -192,25 +241,28 @@ def _roles(proofs, part: str) -> np.ndarray:
     return np.array([role(row) == part for row in rows], dtype=bool)
 
 
-def _proved(graph, proofs) -> dict:
+def _proved(graph, proofs, joined) -> dict:
     """The columns of proofs; none where the model gives no enclosure."""
     if not np.isfinite(proofs["minimum"]["radius"]).any():
         return {}
     held = [_roles(proofs, part) for part in PARTS]
     widths = [found["loss_high"] - found["loss_low"] for found in proofs.values()]
-    minima, saddles, edges = proofs["minimum"], proofs["saddle"], graph["edge"]
-    low = _barrier(minima["loss_high"], edges, saddles["loss_low"])
-    high = _barrier(minima["loss_low"], edges, saddles["loss_high"])
+    minima, saddles, both = proofs["minimum"], proofs["saddle"], joined.all(axis=1)
+    edges, levels = graph["edge"][both], graph["saddle_loss"][both]
+    low = _barrier(minima["loss_high"], edges, saddles["loss_low"][both])
+    high = _barrier(minima["loss_low"], edges, saddles["loss_high"][both])
     return {
         "proved_minima": int(held[0].sum()),
         "proved_saddles": int(held[1].sum()),
+        "proved_edges": int(both.sum()),
+        "unproved_edges": int((~both).sum()),
         "unproved": int((~np.concatenate(held)).sum()),
         "height_width": float(np.concatenate(widths).max()),
-        "barrier": (_barrier(graph["minimum_loss"], edges, graph["saddle_loss"]), low, high),
+        "barrier": (_barrier(graph["minimum_loss"], edges, levels), low, high),
     }
 
 
-def _certified(configuration, graph, proofs):
+def _certified(configuration, graph, proofs, ways):
     """The certificates of what is proved."""
     held = {part: np.flatnonzero(_roles(proofs, part)) for part in PARTS}
     points = {part: graph[f"{part}_weights"][rows] for part, rows in held.items()}
@@ -218,7 +270,7 @@ def _certified(configuration, graph, proofs):
         part: {name: values[rows] for name, values in proofs[part].items()}
         for part, rows in held.items()
     }
-    return certified(configuration, points, held, found)
+    return certified(configuration, points, held, found, ways)
 
 
 def _nearest(model, loss, nodes, end) -> int:
@@ -253,6 +305,7 @@ def _row(graph) -> dict:
         "minima": len(heights),
         "saddles": len(levels),
         "copies": graph["copies"],
+        "left_out": graph["left_out"],
         "joined": len(group),
         "lowest_edge": float(levels[apart].min()) if apart.any() else np.nan,
         "highest_merge": with_lowest[-1][0] if with_lowest else np.nan,

@@ -37,11 +37,18 @@ class MuellerBrown(PlaneModel):
         second = (values * (slopes_y**2 + 2 * c)).sum(1)
         return torch.stack([first, mixed, mixed, second], dim=1).unflatten(1, (2, 2))
 
+    def enclosure(self):
+        from ._mueller_brown_enclosure import MuellerBrownEnclosure  # python-flint is for proofs
+
+        return MuellerBrownEnclosure(zip(*ROWS, strict=True))
+
+
+ROWS = (HEIGHT, SQUARE_X, PRODUCT, SQUARE_Y, CENTER_X, CENTER_Y)
+
 
 def _terms(w):
     """The four terms, the factors of their derivatives, and the coefficients of the squares."""
-    rows = (HEIGHT, SQUARE_X, PRODUCT, SQUARE_Y, CENTER_X, CENTER_Y)
-    height, a, b, c, x0, y0 = (torch.as_tensor(row, dtype=w.dtype).to(w.device) for row in rows)
+    height, a, b, c, x0, y0 = (torch.as_tensor(row, dtype=w.dtype).to(w.device) for row in ROWS)
     x, y = w[:, :1] - x0, w[:, 1:] - y0
     values = height * torch.exp(a * x**2 + b * x * y + c * y**2)
     return values, 2 * a * x + b * y, b * x + 2 * c * y, a, b, c

@@ -117,6 +117,7 @@ def test_columns_of_two_time_displacement():
     plugin = analysis("two_time_displacement", waiting=[4, 8, 16], lag=8)
     found = assert_columns(plugin, results, expected)
     assert found["curve"].sizes == {"configuration": 1, "waiting": 3, "lag": 40}
+    assert found["lag"].values[[0, -1]] == pytest.approx([1, trained["kept_step"].values[-1]])
     assert slowing < 1 < growth
 
 

@@ -96,6 +96,19 @@ def test_the_inflection_is_none_of_the_minima():
     assert parts.inflection(x).min() == pytest.approx(parts.inflection(-1.0), abs=1e-8)
 
 
+def test_steps_until_cosine_is_left_are_counted_from_none():
+    parts = module("no_minimum")
+    start = np.array([1.5, 0.9, 0.01, -0.01])
+    steps = parts.leaving(start)
+    assert steps[0] == 0
+    for count, y in zip(steps, start, strict=True):
+        for _ in range(count):
+            assert abs(y) < 1
+            y += parts.RATE * np.sin(y)
+        assert abs(y) >= 1
+    assert steps[2] == steps[3] > steps[1] > 0
+
+
 def test_columns_of_no_minimum():
     expected = {
         "inflection_share": [share(50, 50)],

@@ -299,3 +299,16 @@ def test_hessians_of_no_runs():
     # the spectra of a point of which no run reached a critical point
     objective = Objective(network(depth=2, values=(1, 1)), {}, Streams(0, "all", [], "train"))
     assert objective.hessian(torch.empty(0, 8, dtype=torch.float64)).shape == (0, 8, 8)
+
+
+@pytest.mark.parametrize(("depth", "holds"), [(5, False), (6, True)])
+def test_the_bound_is_stated_from_three_times_the_spread_of_logarithms_on(depth, holds):
+    """diag(e², 1) has the spread 2: the theorem speaks of six factors and more."""
+    registry()
+    from nnflow_plugins.linear.residual.analyses import identity_factors
+
+    norm, error, bound = identity_factors._measured(np.diag([np.exp(2.0), 1.0]), depth, "test")
+    told = 2 * (np.sqrt(np.pi) + np.sqrt(6)) ** 2 / depth if holds else np.inf
+    assert bound == pytest.approx(told)
+    assert norm < bound
+    assert error < 1e-12

@@ -529,6 +529,26 @@ def test_columns_of_product_lemma():
     assert_columns(analysis("product_lemma"), results, expected)
 
 
+def test_ends_of_three_layers_are_judged_by_the_whole_product():
+    """W = (I, I, A): the gradient is that at A, not at the product of the first two."""
+    model = plugin(
+        "models", "linear_network_convex_loss", widths=(2, 2, 2, 2), loss_function="squared"
+    )
+    inputs, targets = model.samples()
+    whole = np.array([[1.0, 2.0], [-1.0, 0.5]])
+    critical = xr.Dataset(
+        {
+            **matrices([np.eye(2)], [np.eye(2)], [whole]),
+            "loss": ("run", [1.0]),
+            "index": ("run", [0]),
+            "kind": flags(["degenerate"], KINDS),
+        }
+    )
+    found = module("product_lemma")._ends(model, critical, 1e-8)
+    slope = (inputs @ whole.T - targets).T @ inputs / len(inputs)
+    assert found["level_product_gradient"] == pytest.approx(np.linalg.norm(slope), rel=1e-12)
+
+
 def test_perturbations_keep_the_product_of_their_own_layers_only():
     """W₁ = diag(1, 0) leaves u = e₂, which diag(0, 1) does not."""
     lemma = module("product_lemma")

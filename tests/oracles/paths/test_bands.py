@@ -174,3 +174,13 @@ def test_the_study_of_known_saddles(root, tmp_path):
     done = complete(study, tmp_path)
     assert set(verdicts(done).values()) <= AGREE
     assert_drawn(done.folder, study.settings.figures)
+
+
+def test_drawn_networks_of_relu_are_those_of_relu():
+    """One neuron is off at the sample (0, 0), as its sum is −1 there."""
+    plugin = analysis("xor_swaps", activation="relu", draws=1)
+    w, b = np.array([[[1.0, 0.0], [0.0, 2.0]]]), np.array([[-1.0, 0.5]])
+    c, c0 = np.array([[3.0, -1.0]]), np.array([0.25])
+    inputs = module("xor_swaps").INPUTS
+    expected = [3 * max(x - 1, 0) - max(2 * y + 0.5, 0) + 0.25 for x, y in inputs]
+    np.testing.assert_allclose(plugin._outputs(w, b, c, c0)[0], expected, atol=1e-15)

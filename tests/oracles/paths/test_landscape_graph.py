@@ -1,6 +1,7 @@
 """The graph of Himmelblau's function, which is known, and of points that a symmetry repeats."""
 
 import sys
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -21,6 +22,10 @@ from nnflow.proofs.certificates import check_file
 graph, refined = module("_graph"), module("_refined")
 KINDS = ("minimum", "saddle", "maximum", "degenerate", "nonsmooth", "not_critical")
 MINIMA = [[3.0, 2.0], [3.584428, -1.848127], [-3.779310, -3.283186], [-2.805118, 3.131313]]
+
+SPURIOUS = np.full((6, 6), -0.050413) + np.diag([1.037117] * 5 + [-0.551102])
+SPURIOUS[:5, 5], SPURIOUS[5, :5] = 0.308011, 0.224516
+"""The spurious minimum of six ReLU neurons, L = 0.0250806."""
 
 
 def surface(name, **settings):
@@ -53,6 +58,9 @@ def test_the_graph_of_himmelblau():
     assert found["copies"] == 0
     assert found["lowest_edge"] == pytest.approx(13.311926, abs=1e-6)
     assert found["gradient_norm"] < 1e-9
+    assert found["proved_edges"] == found["saddles"]
+    assert found["unproved_edges"] == found["left_out"] == 0
+    assert (found["way_proved"] == 1).all()
     edges = found["edge"].values[0]
     assert (edges[:, 0] != edges[:, 1]).all()
     document = ElementTree.fromstring(str(found["graphml"].values[0, 0]))
@@ -80,6 +88,69 @@ def test_minima_and_saddles_are_proved(proved):
     assert float(proved["minimum_loss_low"][0, 0]) < 0 < float(proved["minimum_loss_high"][0, 0])
 
 
+def test_edges_are_proved(proved):
+    """Both ways from each saddle, whichever image of the minimum they end at."""
+    assert proved["proved_edges"] == proved["saddles"] >= 1
+    assert proved["unproved_edges"] == 0
+    assert (proved["way_proved"] == 1).all()
+    ways = proved.isel(certificate=proved["stands_for"].values == "way")
+    assert ways.sizes["certificate"] == 2 * int(proved["saddles"].item())
+    assert sorted(set(ways["from_side"].values)) == [0, 1]
+    points = proved.isel(certificate=proved["stands_for"].values != "way")
+    assert np.isnan(points["corners"]).all()
+    assert 'key="edge_proved">true' in str(proved["graphml"].values[0, 0])
+
+
+def test_an_edge_that_can_not_be_proved_says_so(monkeypatch):
+    """Where the second way of each saddle is not found, no edge is proved, and no barrier."""
+    tried = []
+
+    def find_way(enclosure, line, start, end):
+        tried.append(line)
+        return SimpleNamespace(corners=line, obstacle="hidden" if len(tried) % 2 == 0 else "")
+
+    monkeypatch.setattr(nnflow, "find_way", find_way)
+    found = analysis("landscape_graph", starts=12, within=1e-9).compute(
+        around("himmelblau", np.array(MINIMA), 0.004)
+    )
+    saddles = int(found["saddles"].item())
+    assert len(tried) == 2 * saddles
+    assert found["proved_edges"] == 0
+    assert found["unproved_edges"] == saddles
+    assert found["way_proved"].values[0].tolist() == [[1, 0]] * saddles
+    assert found["proved_saddles"] == saddles
+    assert np.isnan(found["barrier"])
+    assert 'key="edge_proved">false' in str(found["graphml"].values[0, 0])
+
+
+def test_which_points_are_images():
+    """Where all students and all teachers are put into another order; and only where the image lies
+    in the box."""
+    model, _ = surface("relu_teacher_student", k=4, n=4)
+    is_image = module("_ways").is_image
+    node = np.diag([1.0, 0.9, 0.8, 0.7])
+    node[0, 1] = 0.05
+    order = np.random.default_rng(0).permutation(4)
+    end = node[order][:, order[::-1]]
+
+    def image(end, bounds, said):
+        """(distance, radius) of the end and of the node."""
+        bounds, said = ({"distance": d, "radius": r} for d, r in (bounds, said))
+        return is_image(model, end.ravel(), bounds, node.ravel(), said)
+
+    small, wide = (1e-14, 1e-12), (2e-12, 8e-12)
+    assert image(end, small, small)
+    assert image(end, wide, small)
+    assert image(end, small, wide)
+    assert not image(end, (2e-12, 1e-15), small)
+    off = end.copy()
+    off[0, 0] += 1.5e-12
+    assert not image(off, small, small)
+    assert image(off, wide, small)
+    assert image(off, small, wide)
+    assert not image(end.T + 0.1 * end, wide, wide)
+
+
 def test_certificates_are_proved_again_from_the_file(proved, tmp_path):
     path = tmp_path / "landscape_graph.nc"
     store.write(path, {"": proved}, {})
@@ -92,9 +163,16 @@ def test_certificates_are_proved_again_from_the_file(proved, tmp_path):
     assert any(outcome.proved is False for outcome in check_file(path))
 
 
+def checked(dataset, tmp_path):
+    """What a check says of the dataset when it is sealed again."""
+    path = tmp_path / "landscape_graph.nc"
+    store.write(path, {"": nnflow.sealed(dataset.drop_vars("checksum"))}, {})
+    return list(check_file(path))
+
+
 @pytest.mark.parametrize("how", ["a saddle as a minimum", "a good bound", "another place"])
 def test_a_sealed_lie_is_found(proved, tmp_path, how):
-    lie = proved.drop_vars("checksum").copy(deep=True)
+    lie = proved.isel(certificate=proved["stands_for"].values != "way").copy(deep=True)
     last = {"certificate": -1}
     if how == "a saddle as a minimum":
         lie["stands_for"][last] = "minimum"
@@ -102,11 +180,68 @@ def test_a_sealed_lie_is_found(proved, tmp_path, how):
         lie["second_low"][last] = lie["second_low"][last] + 0.01
     else:
         lie["center"].values[-1] += 1e-6
-    path = tmp_path / "landscape_graph.nc"
-    store.write(path, {"": nnflow.sealed(lie)}, {})
-    outcomes = list(check_file(path))
+    outcomes = checked(lie, tmp_path)
     assert outcomes[-1].proved is False
     assert all(outcome.proved for outcome in outcomes[:-1])
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [
+        ("a moved corner", "not proved to stay below"),
+        ("a lower saddle", "not proved"),
+        ("another start", "does not begin"),
+        ("another end", "does not end"),
+        ("an end elsewhere", "is not proved again"),
+        ("another minimum", "has no certificate"),
+        ("a far minimum", "an image"),
+        ("no saddle", "has no certificate"),
+    ],
+)
+def test_a_sealed_lie_about_a_way_is_found(proved, tmp_path, how, reason):
+    """Only of the certificate that lies, or of those that rest on it."""
+    lie = proved.copy(deep=True)
+    row = int(np.flatnonzero(lie["stands_for"].values == "way")[0])
+    saddle = int(np.flatnonzero(lie["stands_for"].values == "saddle")[0])
+    corners = lie["corners"].values
+    count = int(np.isfinite(corners[row, :, 0]).sum())
+    rests = {row}
+    if how == "a moved corner":
+        corners[row, count // 2, 7] += 0.8
+    elif how == "a lower saddle":
+        lie["loss_high"].values[saddle] -= 1e-4
+        number = lie["number"].values[saddle]
+        same = (lie["stands_for"].values == "way") & (lie["number"].values == number)
+        rests = {saddle, *np.flatnonzero(same)}
+    elif how == "another start":
+        corners[row, 0, 0] += 1e-13
+    elif how == "another end":
+        corners[row, count - 1, 0] += 1e-15
+    elif how == "an end elsewhere":
+        lie["center"].values[row, 0] += 1e-3
+    elif how == "another minimum":
+        lie["reaches"].values[row] = 9
+    elif how == "a far minimum":
+        # a second certificate, in all truth, of a minimum that is no image of the way's end
+        other = lie.isel(certificate=[row]).copy(deep=True)
+        other["stands_for"][:] = "minimum"
+        other["number"][:] = 7
+        model = registry().get("models", "relu_teacher_student")(k=6, n=6)
+        _, loss = surface("relu_teacher_student", k=6, n=6)
+        spurious = refined.polished(loss, SPURIOUS.reshape(1, 36))[0]
+        for name, value in module("_certified").stated(model.enclosure(), spurious).items():
+            other[name][:] = value
+        other["center"].values[0] = spurious
+        lie["reaches"].values[row] = 7
+        lie = xr.concat([lie, other], "certificate", data_vars="minimal")
+    else:
+        lie = lie.isel(certificate=[i for i in range(lie.sizes["certificate"]) if i != saddle])
+        row -= 1
+        same = (lie["stands_for"].values == "way") & (lie["number"].values == 0)
+        rests = set(np.flatnonzero(same))
+    outcomes = checked(lie, tmp_path)
+    assert {i for i, outcome in enumerate(outcomes) if not outcome.proved} == rests
+    assert reason in outcomes[row].text
 
 
 def test_a_maximum_or_a_saddle_of_index_two_is_neither():
@@ -120,10 +255,13 @@ def test_a_maximum_or_a_saddle_of_index_two_is_neither():
 
 
 def test_a_model_without_an_enclosure_gets_no_certificates():
-    results = around("mueller_brown", np.array([[-0.558, 1.442]]), 2e-4)
+    results = around("rippled_bowl", np.array([[0.6]]), 0.05)
     found = analysis("landscape_graph", starts=4).compute(results)
     assert found["minima"] >= 1
+    assert found["saddles"] >= 1
     assert np.isnan(found["proved_minima"])
+    assert np.isnan(found["way_proved"]).all()
+    assert np.isfinite(found["barrier"])
     assert "certificate" not in found.dims
 
 
@@ -159,6 +297,31 @@ def test_heights_on_labels_are_rounded_up():
     for level in np.random.default_rng(0).uniform(1e-5, 1, 1000):
         assert level <= float(at_most(level)) <= level * 1.001
     assert at_most(0.5) == "0.5"
+
+
+def test_descents_by_quadratic_steps_end_at_the_same_minima():
+    """Those that have no time end at the saddle, and their saddles are left out."""
+    _, loss = surface("mueller_brown")
+    saddles = refined.polished(loss, np.array([[-0.822, 0.624], [0.212, 0.293]]))
+    slow = graph.descents(loss, saddles, 2e-4, 20_000)
+    fast = graph.steepest(loss, saddles, 400)
+    for one, other in zip(slow, fast, strict=True):
+        for line, other_line in zip(one, other, strict=True):
+            np.testing.assert_allclose(line[-1], other_line[-1], atol=1e-9)
+            assert (other_line[0] == line[0]).all()
+            steps = np.linalg.norm(np.diff(other_line[1:-1], axis=0), axis=1)
+            assert steps.max() < refined.FLOW * (1 + 1e-9)
+            assert (np.diff(loss.loss(other_line)) <= 1e-9).all()
+    for saddle, pair in zip(saddles, graph.steepest(loss, saddles, 1), strict=True):
+        assert all((line[-1] == saddle).all() for line in pair)
+    results = around("himmelblau", np.array(MINIMA), 0.004)
+    settings = {"starts": 12, "descents": "quadratic_steps"}
+    found = analysis("landscape_graph", **settings).compute(results)
+    assert found["left_out"] == 0
+    assert found["proved_edges"] == found["saddles"] >= 2
+    none = analysis("landscape_graph", **settings, descent_steps=1).compute(results)
+    assert none["saddles"] == 0
+    assert none["left_out"] == found["saddles"]
 
 
 def test_images_of_the_global_minimum_are_one_node():
@@ -199,6 +362,9 @@ def test_columns_of_a_graph_without_saddles():
             "proved_minima": [1],
             "proved_saddles": [0],
             "unproved": [0],
+            "proved_edges": [0],
+            "unproved_edges": [0],
+            "left_out": [0],
             "height_width": [pytest.approx(0, abs=1e-8)],
         },
     )
@@ -212,13 +378,14 @@ def test_columns_count_from_the_lowest_minimum():
             "edge": np.array([[0, 2], [1, 1]]),
             "saddle_loss": np.array([0.5, 0.1]),
             "copies": 4,
+            "left_out": 2,
             "gradient_norm": 1e-9,
         }
     )
     assert found.pop("barrier") == pytest.approx(0.2)
     assert np.isnan(found.pop("highest_merge"))
     assert found == {
-        "minima": 3, "saddles": 2, "copies": 4, "joined": 1, "lowest_edge": 0.5,
+        "minima": 3, "saddles": 2, "copies": 4, "left_out": 2, "joined": 1, "lowest_edge": 0.5,
         "gradient_norm": 1e-9,
     }  # fmt: skip
 
@@ -239,5 +406,12 @@ def test_following_the_lowest_mode_leads_up_to_the_saddle():
     assert nullity.tolist() == [0, 0]
     known = np.array([-72.248940, -40.664843])
     assert (np.abs(loss.loss(found)[:, None] - known).min(axis=1) < 1e-6).all()
-    ends = graph.descents(loss, found, 2e-4, 20_000).reshape(-1, 2)
+    lines = graph.descents(loss, found, 2e-4, 20_000)
+    assert [len(pair) for pair in lines] == [2, 2]
+    for saddle, pair in zip(found, lines, strict=True):
+        for line in pair:
+            assert (line[0] == saddle).all()
+            assert (np.diff(loss.loss(line)) <= 1e-9).all()
+            assert np.linalg.norm(np.diff(line, axis=0), axis=1)[1:-1].min() > graph.SPACING
+    ends = np.array([[line[-1] for line in pair] for pair in lines]).reshape(-1, 2)
     assert refined.inertia(loss, ends)[0].tolist() == [0] * 4

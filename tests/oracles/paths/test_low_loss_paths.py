@@ -199,3 +199,14 @@ def test_columns_of_gaussian_squeeze():
             "curve_error": [Between(0, 5)],
         },
     )
+
+
+@pytest.mark.parametrize("shape", ["_bezier", "_chain"])
+def test_trained_curves_are_mixtures_that_begin_and_end_at_the_networks(shape):
+    t = np.linspace(0, 1, 9)
+    parts = np.array(getattr(module("low_loss_paths"), shape)(t))
+    np.testing.assert_allclose(parts.sum(axis=0), 1, atol=1e-15)
+    assert (parts >= 0).all()
+    np.testing.assert_array_equal(parts[:, [0, -1]], [[1, 0], [0, 0], [0, 1]])
+    np.testing.assert_allclose(parts, parts[::-1, ::-1], atol=1e-15)
+    assert parts[1, 4] == (0.5 if shape == "_bezier" else 1)

@@ -124,6 +124,18 @@ def test_a_loss_that_is_not_convex_is_seen(monkeypatch):
     assert found["convexity_exceptions"].item() > 0
 
 
+def test_an_error_of_the_gap_is_relative_to_the_chord(monkeypatch):
+    """A squared loss that is too large by a hundredth makes the gap so, too."""
+    losses = module("mean_field_mixtures").LOSSES
+    monkeypatch.setitem(losses, "squared", lambda f, y: 1.01 * ((f - y) ** 2).mean(axis=-1))
+    found = analysis("mean_field_mixtures", activation="tanh", pairs=20, steps=10).compute(
+        Handmade()
+    )
+    chord = found["chord"].values
+    expected = (0.01 / 1.01 * (chord - found["mixture"].values) / chord).max()
+    assert found["gap_error"].item() == pytest.approx(expected, rel=1e-9)
+
+
 def test_columns_of_mean_field_pairs():
     plugin = analysis("mean_field_pairs", activations=["tanh", "relu"], widths=[30, 120],
                       inputs=[1], pairs=16, steps=30)  # fmt: skip

@@ -98,8 +98,8 @@ def complaint(tmp_path, text):
     [
         (
             "himmelblau",
-            "mueller_brown",
-            "certify: the model 'mueller_brown' gives no enclosure",
+            "rippled_bowl",
+            "certify: the model 'rippled_bowl' gives no enclosure",
         ),
         ("certify: {}", "certify: {mots: 3}", "certify.mots: unknown key (did you mean 'most'?)"),
         ("certify: {}", "certify: {precision: 3}", "certify.precision"),
