@@ -57,7 +57,11 @@ class MomentumNetwork(Figure):
             fontsize=9,
         )
         lettered(axes)
-        note(figure, "lines: border of stability at the minimum of small steps", "white: did not converge")
+        note(
+            figure,
+            "lines: border of stability at the minimum of small steps",
+            "white: did not converge",
+        )
         return figure
 
 
