@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import inspect
 import io
 import re
@@ -15,22 +16,28 @@ from nnflow.base.errors import UserError
 
 INCH = 0.0254
 """Metres."""
-COLOURS = 256
-"""Colours that a raster image keeps: drawings have fewer, but for the shades of their edges."""
-LARGEST_SVG = 60_000
+COLOURS = (64, 128, 256)
+"""Numbers of colours that a raster image may keep: drawings have few, but for shades of edges; maps
+need more."""
+NOT_SEEN = 2.0
+"""Root mean square of the change of red, green or blue, of 255, up to which fewer colours do."""
+LARGEST_SVG = 30_000
 """Bytes up to which a drawing stays lines, even where pixels would take fewer: it is sharp when
 zoomed."""
 FAR_TOO_LARGE = 5 * LARGEST_SVG
 """Bytes from which on squeezing a drawing is not tried."""
 _COORDINATES = re.compile(rb'(?<= )(d|x|y|x1|x2|y1|y2|points)="([^"]*)"')
+_TITLE = re.compile(rb"<title>(.*?)</title>", re.DOTALL)
 _DIGITS = re.compile(rb"(\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: its name, caption, the image as a data URL, and its size in CSS pixels."""
+    """A figure: its name, what it says above itself, its caption, the image as a data URL, and its
+    size in CSS pixels."""
 
     name: str
+    title: str
     caption: str
     image: str
     width: int | None
@@ -52,12 +59,19 @@ def picture(folder: Path, name: str, plugin: Any) -> Picture:
     width, height = _size(png)
     return Picture(
         name,
+        _title(svg) or f"Figure {name.replace('_', ' ')}",
         plugin.caption or " ".join(doc.split("\n\n")[0].split()),
         _smallest(svg, png),
         width,
         height,
         tuple(plugin.needs),
     )
+
+
+def _title(svg: bytes) -> str:
+    """What a drawing says of itself; "" where it says nothing."""
+    found = _TITLE.search(svg)
+    return html.unescape(" ".join(found[1].decode().split())) if found else ""
 
 
 def _smallest(svg: bytes, png: bytes) -> str:
@@ -90,15 +104,19 @@ def squeezed(svg: bytes) -> bytes:
 def _pixels(png: bytes) -> tuple[str, bytes]:
     """("webp", bytes) of an image with few colours, without loss from there on; the image itself
     where Pillow can't read it."""
-    from PIL import Image
+    from PIL import Image, ImageChops, ImageStat
 
     try:
         image = Image.open(io.BytesIO(png)).convert("RGB")
     except OSError:
         return "png", png
-    few = image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    for number in COLOURS:
+        few = image.quantize(number, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        few = few.convert("RGB")
+        if max(ImageStat.Stat(ImageChops.difference(few, image)).rms) <= NOT_SEEN:
+            break
     buffer = io.BytesIO()
-    few.convert("RGB").save(buffer, "webp", lossless=True, quality=50, method=2)
+    few.save(buffer, "webp", lossless=True, quality=50, method=2)
     return min(("webp", buffer.getvalue()), ("png", png), key=lambda pair: len(pair[1]))
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import note
+from .._panels import WIDE, lettered
 from .._recursions import BORDERS
 from ..analyses.momentum_network import METHODS
 
@@ -45,10 +46,9 @@ class MomentumNetwork(Figure):
             axis.plot(border, beta, color="white", lw=2.6)
             axis.plot(border, beta, color="black", lw=1.2)
             axis.set(xscale="log", xlim=(rate[0], rate[-1]), ylim=(0, beta[-1]))
-            axis.set_title(TITLES[method], fontsize=8)
+            share = float(part["converged_share"])
+            axis.set_title(f"{TITLES[method]}\n{share:.0%} converge", fontsize=8)
             axis.set_xlabel(r"rate $\alpha$")
-            shares = float(part["converged_share"])
-            beside(axis, 0.05, 0.05, f"{shares:.0%} converge", transform=axis.transAxes)
         figure.colorbar(image, ax=axes, label="loss at the end", aspect=30, pad=0.01)
         axes[0].set_ylabel(r"momentum $\beta$")
         count = int(np.prod([found.sizes["rate"], found.sizes["momentum"]]))
@@ -57,6 +57,11 @@ class MomentumNetwork(Figure):
             fontsize=9,
         )
         lettered(axes)
+        note(
+            figure,
+            "lines: border of stability at the minimum of small steps",
+            "white: did not converge",
+        )
         return figure
 
 

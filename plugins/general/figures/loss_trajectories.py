@@ -10,7 +10,7 @@ from nnflow import Figure, flag_mask
 
 from ._families import selected_configurations
 from ._names import configuration_name
-from ._page import HALF, beside, counted, note
+from ._page import HALF, at_ends, beside, counted, note
 
 GLOBAL, MINIMUM, OTHER = "global", "spurious minimum", "neither"
 STYLES = {
@@ -60,6 +60,10 @@ class LossTrajectories(Figure):
         spurious, runs = int(groups[MINIMUM].sum()), ends.sizes["run"]
         losses = ends["loss"].values[groups[MINIMUM]]
         levels = np.unique(np.round(losses[np.isfinite(losses)], 4))
+        if 0 < len(levels) < 4:
+            found = [int((np.round(losses, 4) == level).sum()) for level in levels]
+            at_ends(axis, [(level, f"{level:g}: {counted(n, 'run')}", "C3")
+                           for level, n in zip(levels, found, strict=True)])  # fmt: skip
         few = ", ".join(f"{level:g}" for level in levels) if 0 < len(levels) < 4 else ""
         figure.suptitle(
             f"{configuration_name(label)}: {spurious} of {runs} runs end above"

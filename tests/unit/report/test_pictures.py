@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nnflow.base.errors import UserError
-from nnflow.report.pictures import LARGEST_SVG, picture, squeezed
+from nnflow.report.pictures import LARGEST_SVG, NOT_SEEN, picture, squeezed
 
 
 class Thing:
@@ -54,6 +54,24 @@ def test_a_drawing_of_few_lines_stays_lines_and_keeps_its_words(drawn):
     assert (found.width, found.height, found.caption) == (317, 192, "Two lines.")
 
 
+@pytest.mark.parametrize(
+    ("head", "title"),
+    [
+        ("", "Figure of things"),
+        ("<title>2 of 3 runs &lt; &amp;\n end</title>", "2 of 3 runs < & end"),
+    ],
+)
+def test_a_picture_is_told_by_what_it_says_above_itself(drawn, head, title):
+    folder = drawn(1)
+    file, png = (folder / f"figures/thing.{ending}" for ending in ("svg", "png"))
+    text = file.read_text(encoding="utf-8")
+    assert "<title>" not in text
+    named = folder / "figures/of_things.svg"
+    named.write_text(text.replace("<metadata>", f"{head}<metadata>", 1), encoding="utf-8")
+    png.rename(named.with_suffix(".png"))
+    assert picture(folder, "of_things", Thing()).title == title
+
+
 def test_a_drawing_of_many_lines_becomes_pixels_that_look_alike(drawn):
     folder = drawn(60)
     found = picture(folder, "thing", Thing())
@@ -65,6 +83,26 @@ def test_a_drawing_of_many_lines_becomes_pixels_that_look_alike(drawn):
     difference = np.abs(np.asarray(shown, float) - np.asarray(given, float))
     assert difference.mean() < 2 and np.asarray(shown)[0, 0].min() == 255
     assert len(found.image) < len((folder / "figures/thing.png").read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("shades", "channels", "kept"), [(2, 1, (2, 2)), (100, 1, (33, 64)), (250, 3, (129, 256))]
+)
+def test_a_picture_keeps_as_many_colours_as_it_needs(tmp_path, shades, channels, kept):
+    """100 greys are as good as 64 to the eye; any colours at random are not."""
+    ramp = np.linspace(0, 250, shades).round().astype(np.uint8)
+    noise = np.random.default_rng(0).choice(ramp, (60, 80, channels))
+    image = Image.fromarray(np.broadcast_to(noise, (60, 80, 3)).copy())
+    (tmp_path / "figures").mkdir()
+    image.save(tmp_path / "figures/thing.png", dpi=(200, 200))
+    (tmp_path / "figures/thing.svg").write_text("<svg>" + "<g/>" * 200_000 + "</svg>")
+    head, _, content = picture(tmp_path, "thing", Thing()).image.partition(",")
+    shown = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
+    assert head == "data:image/webp;base64"
+    assert kept[0] <= len(shown.getcolors()) <= kept[1]
+    if channels == 1:
+        change = np.asarray(shown, float) - np.asarray(image, float)
+        assert np.sqrt(np.mean(change**2)) <= NOT_SEEN
 
 
 def test_coordinates_are_rounded_and_transforms_are_not():

@@ -23,5 +23,5 @@ def curves(axis, found, place: int, unit: float = 1.0) -> None:
             mfc="none", markevery=3, color=f"C{number}", label=f"$t_w$ = {_plain(wait * unit)}",
         )  # fmt: skip
     axis.set(xscale="log", yscale="log")
-    axis.legend(fontsize=7, loc="lower right", frameon=False)
+    axis.legend(fontsize=7, loc="best", frameon=False)
     axis.tick_params(labelsize=7)
