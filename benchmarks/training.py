@@ -4,9 +4,10 @@
     python benchmarks/training.py --rows all | 10,10 17,18 …
 
 Prints the time of one gradient-descent step of 1000 runs of `relu_teacher_student` at
-k = n = 10 and 20, and, with --whole-way, the time from first weights to classified
-points at k = n = 10. With --rows it prints instead what rows of `spurious_minima` cost at paper
-scale, in seconds of the processor, which other processes disturb less than the clock.
+k = n = 6, 10 and 20, what a step of few runs costs, and, with --whole-way, the time from first
+weights to classified points at k = n = 10. With --rows it prints instead what rows of
+`spurious_minima` cost at paper scale. Times are those of the processor, which other processes
+disturb less than the clock.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,12 @@ from nnflow.study.stage_settings import Stop, Trace
 RATE = 0.1
 STOP_NORM = 1e-9 / (2 * math.pi)
 PUBLISHED_STEPS = 200_000
+TOGETHER = 50
+"""Steps between two looks at the stop rules, as in spurious_minima."""
+ROUNDS = 15
+"""Rounds in which all contenders take their turn; medians are those of their times."""
+SLOW = 1.0
+"""Seconds of a call above which a contender takes part in two rounds only."""
 STUDY = Path(__file__).parents[1] / "config" / "studies" / "relu" / "spurious_minima.yaml"
 
 
@@ -91,7 +98,8 @@ def peers(objective: Objective, weights: torch.Tensor, k: int) -> dict[str, Call
             network - RATE * gradient(network)
 
     contenders = {
-        "nnflow": lambda: _advance(objective, gd, at, 1),
+        "nnflow, 50 steps at once": lambda: _advance(objective, gd, at, TOGETHER),
+        "nnflow, step by step": lambda: _advance(objective, gd, at, 1),
         "NumPy, batched": lambda: array - RATE * numpy_gradient(array),
         "torch.func vmap(grad)": lambda: cube - RATE * vmapped(cube),
         "Python loop over runs": loop,
@@ -127,34 +135,67 @@ def jax_step(array: np.ndarray) -> Callable[[], object] | None:
     return lambda: step(on_device).block_until_ready()
 
 
-def best_time(function: Callable[[], object], repeats: int) -> float:
-    """Median seconds of `repeats` calls after one that is not counted."""
-    function()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return float(np.median(times))
+def side_by_side(contenders: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median seconds of the processor that a call of each takes; all of them in turn, so that other
+    work on the machine meets all alike. Their first calls are not counted."""
+    times = {name: [] for name in contenders}
+    for call in contenders.values():
+        call()
+    slow = {name for name, call in contenders.items() if seconds(call) > SLOW}
+    for turn in range(ROUNDS):
+        for name, call in contenders.items():
+            if turn < 2 or name not in slow:
+                times[name].append(seconds(call))
+    return {name: float(np.median(taken)) for name, taken in times.items()}
 
 
-def steps_table(runs: int) -> Table:
-    """Milliseconds per step of every contender at k = n = 10 and 20."""
-    table = Table(title=f"One gradient-descent step of {runs} runs, ms")
-    for heading in ("", "k=n=10", "k=n=20"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    columns = []
-    for k in (10, 20):
-        objective, weights = first_weights(runs, k)
-        contenders = peers(objective, weights, k)
-        columns.append(
-            {
-                name: 1e3 * best_time(step, 2 if "loop" in name else 40)
-                for name, step in contenders.items()
-            }
-        )
+def seconds(call: Callable[[], object]) -> float:
+    began = time.process_time()
+    call()
+    return time.process_time() - began
+
+
+def steps_table(runs: int, sizes: tuple[int, ...] = (6, 10, 20)) -> Table:
+    """Milliseconds per step of every contender, and the share of batched NumPy's."""
+    table = Table(title=f"One gradient-descent step of {runs} runs, ms of the processor")
+    columns = [_step_times(runs, k) for k in sizes]
+    table.add_column("")
+    for k in sizes:
+        table.add_column(f"k=n={k}", justify="right")
+        table.add_column("of NumPy", justify="right")
     for name in columns[0]:
-        table.add_row(name, *(f"{column[name]:.2f}" for column in columns))
+        cells = []
+        for times in columns:
+            cells += [f"{1e3 * times[name]:.3f}", f"{times[name] / times['NumPy, batched']:.2f}"]
+        table.add_row(name, *cells)
+    return table
+
+
+def _step_times(runs: int, k: int, names: Collection[str] = ()) -> dict[str, float]:
+    """Seconds of a step by contender; names: of those that are timed, all where it is empty."""
+    objective, weights = first_weights(runs, k)
+    contenders = peers(objective, weights, k)
+    chosen = names or contenders
+    times = side_by_side({name: contenders[name] for name in chosen})
+    return {name: t / TOGETHER if "at once" in name else t for name, t in times.items()}
+
+
+def tail_table() -> Table:
+    """Microseconds of a run and step where few runs are left."""
+    table = Table(title="The last runs, µs of the processor for a run and step")
+    for heading in (
+        "runs",
+        *(f"{kind}, k=n={k}" for k in (10, 20) for kind in ("nnflow", "NumPy")),
+    ):
+        table.add_column(heading, justify="right")
+    for runs in (1, 4, 12, 100):
+        cells = []
+        for k in (10, 20):
+            names = ("nnflow, 50 steps at once", "NumPy, batched")
+            times = _step_times(runs, k, names)
+            taken = (times[name] for name in names)
+            cells += [f"{1e6 * t / runs:.2f}" for t in taken]
+        table.add_row(str(runs), *cells)
     return table
 
 
@@ -170,12 +211,12 @@ def nnflow_whole_way(runs: int, k: int) -> dict[str, float]:
         steps=PUBLISHED_STEPS,
         check_every=50,
     )
-    began = time.perf_counter()
+    began = time.process_time()
     outcome = train(objective, gd, weights, stop, Trace())
-    trained = time.perf_counter()
+    trained = time.process_time()
     polished, lowest = classified(objective, outcome.weights)
     loss = objective.loss(polished).numpy()
-    ended = time.perf_counter()
+    ended = time.process_time()
     return {
         "train": trained - began,
         "classify": ended - trained,
@@ -228,7 +269,7 @@ def numpy_whole_way(runs: int, k: int, leave: bool) -> dict[str, float]:
     """The same by plain gradient descent in NumPy under the published stop rule; with
     `leave`, runs that have met it are no longer computed."""
     objective, weights = first_weights(runs, k)
-    began = time.perf_counter()
+    began = time.process_time()
     w = weights.numpy().reshape(runs, k, k).copy()
     running, steps = np.arange(runs), np.zeros(runs)
     for step in range(1, PUBLISHED_STEPS + 1):
@@ -245,11 +286,11 @@ def numpy_whole_way(runs: int, k: int, leave: bool) -> dict[str, float]:
             steps[~finished] = step
         if len(running) == 0 or finished.all():
             break
-    trained = time.perf_counter()
+    trained = time.process_time()
     ends = torch.from_numpy(w.reshape(runs, -1))
     lowest = np.linalg.eigvalsh(objective.hessian(ends).numpy())[:, 0]
     loss = objective.loss(ends).numpy()
-    ended = time.perf_counter()
+    ended = time.process_time()
     return {
         "train": trained - began,
         "classify": ended - trained,
@@ -292,6 +333,7 @@ def main() -> None:
         console.print(rows_table(arguments.runs, arguments.rows))
         return
     console.print(steps_table(arguments.runs))
+    console.print(tail_table())
     if arguments.whole_way:
         console.print(whole_way_table(arguments.runs, 10))
 

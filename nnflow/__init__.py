@@ -12,10 +12,20 @@ import pathlib
 # run's numbers independent of its companions. It must be said before torch is imported.
 os.environ.setdefault("MKL_CBWR", "AVX2")
 
+from nnflow.base.compiled import (
+    LANES,
+    Compiled,
+    choose,
+    load_row,
+    magnitude,
+    square_root,
+    store_row,
+)
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
+from nnflow.base.side_by_side import descending, side_by_side
 from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
@@ -33,6 +43,7 @@ from nnflow.interfaces import (
     Analysis,
     Block,
     Dataset,
+    Descent,
     Enclosure,
     Figure,
     Initializer,
@@ -134,15 +145,18 @@ def __getattr__(name):
 
 
 __all__ = [
+    "LANES",
     "Activation",
     "Analysis",
     "Ball",
     "Block",
     "Box",
+    "Compiled",
     "Composed",
     "ConvexSet",
     "Damping",
     "Dataset",
+    "Descent",
     "Enclosure",
     "Figure",
     "Halfspaces",
@@ -163,15 +177,19 @@ __all__ = [
     "Streams",
     "Table",
     "UserError",
+    "choose",
     "complete_list",
     "density",
+    "descending",
     "find_critical",
     "find_way",
     "flag_mask",
     "hookimpl",
     "levenberg_marquardt_step",
     "library",
+    "load_row",
     "lowest_pair",
+    "magnitude",
     "mean",
     "newton_step",
     "of_families",
@@ -180,6 +198,9 @@ __all__ = [
     "prove_way",
     "sealed",
     "share",
+    "side_by_side",
+    "square_root",
+    "store_row",
     "torch",
     "trust_region_step",
     "weakened",

@@ -16,7 +16,7 @@ import torch
 
 from nnflow.base.streams import Streams
 from nnflow.engine.objective import Objective, automatic_gradient, automatic_hessian, flatten
-from nnflow.interfaces import Activation, Initializer, Loss, Model, Optimizer
+from nnflow.interfaces import Activation, Descent, Initializer, Loss, Model, Optimizer
 from nnflow.interfaces.constraints import Ball
 from nnflow.interfaces.model import Shapes, size
 
@@ -104,6 +104,7 @@ def check_model(model: Model, data: dict[str, torch.Tensor]) -> Findings:
     yield _shaped("gradient: shape", gradient, tuple(weights.shape))
     yield from _model_twice(objective, weights, loss, gradient)
     yield from _model_gradient(objective, weights, loss, gradient)
+    yield from _model_descent(objective, weights)
     yield from _model_hessian(objective, weights, gradient)
     yield from _model_bound(objective, weights)
     yield from _model_symmetry(objective, weights, loss)
@@ -149,6 +150,37 @@ def _model_gradient(objective, weights, loss, gradient) -> Findings:
         scale = 1 + float(gradient.norm(dim=1).max()) + float(loss.abs().max())
         errors.append(_error(slope / (2 * STEP), (gradient * direction).sum(1), scale))
     yield _close("gradient: against finite differences", max(errors), AGAINST_DIFFERENCES)
+
+
+def _model_descent(objective, weights) -> Findings:
+    """Many steps at once against one after another, with a rate and a momentum of each run."""
+    rate = torch.linspace(0.01, 0.05, len(weights), dtype=weights.dtype)[:, None]
+    momentum, velocity = 10 * rate, 0.1 * _normal(*weights.shape, draw=4)
+    for what, descent in (
+        ("plain", Descent(STEPS, rate)),
+        ("momentum", Descent(STEPS, rate, velocity, momentum)),
+        ("momentum ahead", Descent(STEPS, rate, velocity, momentum, ahead=True)),
+    ):
+        if (found := objective.descend(weights, descent)) is not None:
+            expected = one_by_one(objective, weights, descent)
+            matched = torch.equal(found[0], expected[0])
+            if descent.velocity is not None:
+                matched &= torch.equal(found[1], expected[1])
+            yield Finding(f"many steps at once, {what}: the bits of single steps", matched)
+
+
+def one_by_one(objective: Objective, weights: torch.Tensor, descent: Descent):
+    """Weights and velocity after the steps of a descent, taken one after another."""
+    velocity = descent.velocity
+    for _ in range(descent.steps):
+        if velocity is None:
+            weights = weights - descent.rate * objective.gradient(weights)
+            continue
+        drift = descent.momentum * velocity
+        at = weights - drift if descent.ahead else weights
+        velocity = drift + descent.rate * objective.gradient(at)
+        weights = weights - velocity
+    return weights, velocity
 
 
 def _model_hessian(objective, weights, gradient) -> Findings:
@@ -344,6 +376,9 @@ def check_optimizer(optimizer: Optimizer) -> Findings:
     yield Finding(
         "determinism", torch.equal(optimizer_steps(objective, optimizer, weights)[0], moved)
     )
+    first = optimizer.start(weights, torch.ones(len(weights), dtype=weights.dtype))
+    together = optimizer.steps(objective, weights, first, STEPS)[0]
+    yield Finding("many steps at once: the bits of single steps", torch.equal(together, moved))
     halves = [np.arange(0, RUNS // 2), np.arange(RUNS // 2, RUNS)]
     parts = [optimizer_steps(objective.take(rows), optimizer, weights[rows])[0] for rows in halves]
     yield same("batch against its halves", torch.cat(parts), moved)

@@ -17,7 +17,12 @@ from nnflow.interfaces import KINDS, Plugin
 ESCAPED = re.compile(r"([*<_|\[\]$])")
 TYPE = re.compile(r" <[^>]*>")
 REQUIRED = "[required]"
-NO_TEXT = MappingProxyType({"torch": "The module `torch`, imported on first use."})
+NO_TEXT = MappingProxyType(
+    {
+        "LANES": "How many float64 numbers a vector of a compiled function holds.",
+        "torch": "The module `torch`, imported on first use.",
+    }
+)
 """What is said of names that have no docstring of their own."""
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nnflow.base.compiled import LANES
 from nnflow.engine.basin import basin_margin
 from nnflow.engine.objective import Objective
 from nnflow.engine.outcome import RUNNING, STATUS, STOPPED_BY, Outcome, Position, with_settings
@@ -22,8 +23,7 @@ from nnflow.study.stage_settings import Stop, Trace
 
 CHUNK_WEIGHTS = 2**15
 """Weights advanced together on a CPU: a quarter of a megabyte, so that a step's half-dozen
-intermediate arrays stay in the cache of one core. A step of 1000 runs at k = n = 10 and 20
-costs 2.5 and 7.6 ms; with half as much 10 % more, with 2¹⁷ up to 30 % more at k = 10."""
+intermediate arrays stay in the cache of one core."""
 CHUNK_WITH_SAMPLES = 2**17
 """The same where the loss is a mean over samples: what a step computes from them leaves the cache
 anyway, and fewer calls serve more runs. Measured by benchmarks/ensembles.py: a step of `sgd` on
@@ -31,6 +31,9 @@ digits takes .6 to .85 of the time that it takes with 2¹⁵ (docs/results/speed
 CHUNK_BYTES = 64 * 2**20
 """Memory that the data would take if each run of the longer chunk had a copy of its own: what a
 network computes from its data is a few times as much."""
+
+STEPS_TOGETHER = 1000
+"""Most steps between two looks of Python's at signals: half a second at k = n = 20."""
 
 BASIN_TRIGGER = 4e-3
 """The basin test, which costs several Hessians, is first tried on a run when B‖∇L‖ falls
@@ -149,10 +152,14 @@ def _chunks(objective: Objective, weights: torch.Tensor) -> list[slice]:
     """Slices of the runs that a processor advances fastest; all of them at once on an
     accelerator."""
     runs, size = weights.shape
-    length = max(1, CHUNK_WEIGHTS // size) if weights.device.type == "cpu" else runs
+    if weights.device.type != "cpu":
+        return [slice(0, runs)]
+    length = max(1, CHUNK_WEIGHTS // size)
     data = 8 * sum(array.numel() for array in objective.data.values())
     if data:
         length = max(length, min(CHUNK_WITH_SAMPLES // size, CHUNK_BYTES // data))
+    elif length > LANES:
+        length -= length % LANES  # no vector of a compiled gradient is left half empty
     return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
 
 
@@ -169,8 +176,9 @@ def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: in
         part = _part(objective, chunk)
         weights, memory = at.weights[chunk], {name: v[chunk] for name, v in at.state.items()}
         mover = with_settings(optimizer, {name: v[chunk] for name, v in at.varied.items()})
-        for _ in range(steps):
-            weights, memory = mover.step(part, weights, memory)
+        for begun in range(0, steps, STEPS_TOGETHER):
+            count = min(STEPS_TOGETHER, steps - begun)
+            weights, memory = mover.steps(part, weights, memory, count)
         moved.append(weights)
         memories.append(memory)
     at.weights = torch.cat(moved)

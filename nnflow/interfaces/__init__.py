@@ -8,7 +8,7 @@ from nnflow.interfaces.figure import Figure
 from nnflow.interfaces.initializer import Initializer, Start
 from nnflow.interfaces.loss import Loss
 from nnflow.interfaces.model import Model
-from nnflow.interfaces.optimizer import Optimizer
+from nnflow.interfaces.optimizer import Descent, Optimizer
 from nnflow.interfaces.plugin import Plugin
 
 KINDS: tuple[type[Plugin], ...] = (
@@ -22,4 +22,11 @@ KINDS: tuple[type[Plugin], ...] = (
     Figure,
 )
 
-__all__ = [kind.__name__ for kind in KINDS] + ["KINDS", "Block", "Enclosure", "Plugin", "Start"]
+__all__ = [kind.__name__ for kind in KINDS] + [
+    "KINDS",
+    "Block",
+    "Descent",
+    "Enclosure",
+    "Plugin",
+    "Start",
+]

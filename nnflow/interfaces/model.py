@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nnflow.interfaces.constraints import ConvexSet
     from nnflow.interfaces.kinks import Kinks
     from nnflow.interfaces.manifolds import Manifold
+    from nnflow.interfaces.optimizer import Descent
 
 T = TypeVar("T", bound=Any)
 Shapes = dict[str, tuple[int, ...]]
@@ -104,6 +105,14 @@ class Model(Plugin):
 
     def gradient(self, weights: Weights, data: Data) -> dict[str, torch.Tensor] | None:
         """∇L(W), each (run, *shape), in closed form; None: by automatic differentiation."""
+        return None
+
+    def descend(
+        self, weights: torch.Tensor, data: Data, descent: Descent
+    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """Flat weights (run, weight) and velocity after the steps of a descent, with the bits of
+        single steps, the arguments left as they are; None: steps are taken one by one. Asked for in
+        float64 on a processor alone, and where there is no manifold, constraint or buffer."""
         return None
 
     def hessian(self, weights: Weights, data: Data) -> torch.Tensor | None:

@@ -2,16 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from nnflow.interfaces.protocols import ObjectiveView
 
 State = dict[str, "torch.Tensor"]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Many steps that a model may take at once, where it knows how:
+
+        V⁺ = βV + α∇L(W),  W⁺ = W − V⁺,  or with `ahead` V⁺ = βV + α∇L(W − βV).
+
+    steps: how many. rate: α, (run, 1). velocity: V, (run, weight); None: W⁺ = W − α∇L(W) alone.
+    momentum: β, a number or (run, 1).
+    """
+
+    steps: int
+    rate: torch.Tensor
+    velocity: torch.Tensor | None = None
+    momentum: float | torch.Tensor = 0.0
+    ahead: bool = False
+
+    def arrays(
+        self, weights: torch.Tensor
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Copies for compiled code to move in place: weights and velocity, (run, weight), the
+        velocity of no runs where there is none; then rate and momentum, (run,)."""
+        import numpy as np
+        import torch
+
+        runs = len(weights)
+        speed = np.empty((0, 0)) if self.velocity is None else self.velocity.numpy().copy()
+        momentum = torch.as_tensor(self.momentum, dtype=weights.dtype).expand(runs, 1)
+        rate, momentum = (one.reshape(runs).numpy().copy() for one in (self.rate, momentum))
+        return weights.numpy().copy(), speed, rate, momentum
+
+    def result(
+        self, moved: np.ndarray, speed: np.ndarray
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """What `Model.descend` gives, of such arrays."""
+        import torch
+
+        velocity = None if self.velocity is None else torch.from_numpy(speed)
+        return torch.from_numpy(moved), velocity
 
 
 class Optimizer(Plugin):
@@ -67,6 +109,15 @@ class Optimizer(Plugin):
     ) -> tuple[torch.Tensor, State]:
         """Weights and state after one step; the arguments are left as they are."""
         raise NotImplementedError
+
+    def steps(
+        self, objective: ObjectiveView, weights: torch.Tensor, state: State, count: int
+    ) -> tuple[torch.Tensor, State]:
+        """The same after `count` steps, bit for bit. What is given here takes one after another; an
+        optimizer may ask `objective.descend` for all of them."""
+        for _ in range(count):
+            weights, state = self.step(objective, weights, state)
+        return weights, state
 
 
 class Standing(Optimizer):

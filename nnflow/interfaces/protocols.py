@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnflow.base.streams import Streams
+    from nnflow.interfaces.optimizer import Descent
 
 
 class ObjectiveView(Protocol):
@@ -25,6 +26,12 @@ class ObjectiveView(Protocol):
 
     def gradient(self, weights: torch.Tensor) -> torch.Tensor:
         """∇L, (run, weight)."""
+
+    def descend(
+        self, weights: torch.Tensor, descent: Descent
+    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+        """Weights and velocity after many steps; None where the model knows no way faster than
+        step by step."""
 
     def hessian(self, weights: torch.Tensor) -> torch.Tensor:
         """∇²L, (run, weight, weight)."""

@@ -39,6 +39,7 @@ READING_SETTINGS = {
 }
 PACKAGES = (
     "numpy", "scipy", "torch", "xarray", "netCDF4", "snakemake", "pydantic", "python-flint",
+    "numba",
 )  # fmt: skip
 TEMPLATES = {".j2", ".css", ".js"}
 """Endings of what a page is made from."""
@@ -208,8 +209,15 @@ def _walk(node: ast.AST) -> Iterable[ast.AST]:
 
 @cache
 def package_versions() -> dict[str, str]:
-    """Versions of the packages that results may depend on."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
+    """Versions of the packages that results may depend on; what compiles may be missing."""
+    return {name: _version(name) for name in PACKAGES}
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
 
 
 @cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, partial, wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nnflow.base.compiled import Compiled
 from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name
 from nnflow.interfaces import Initializer, Plugin
@@ -17,7 +19,7 @@ from nnflow.study.loading import STUDIES, load_study, study_file
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.config import CONFIG, checked_config, data_folder, read_config
-from nnflow.workflow.fingerprint import code_hash, content_hash, installed_packages
+from nnflow.workflow.fingerprint import code_files, code_hash, content_hash, installed_packages
 from nnflow.workflow.resources import Request, planned_size, resources_for
 
 T = TypeVar("T")
@@ -269,6 +271,13 @@ class Plan:
         landscape = stage in ("analyze", "draw") and self._evaluates(study, *PLUGINS[stage])
         modules = (LANDSCAPE,) if landscape else ()
         return code_hash(stage, self._plugins(stage, study), modules)
+
+    def compiles(self, stage: str, study: str) -> bool:
+        """Does a job of the stage use plugins with functions that are compiled on first use?"""
+        files = code_files(stage, self._plugins(stage, study))
+        modules = (name for name in files if not name.startswith("nnflow.") and name in sys.modules)
+        loaded = (vars(sys.modules[name]) for name in modules)
+        return any(isinstance(part, Compiled) for names in loaded for part in names.values())
 
     def _plugins(self, stage: str, study: str) -> list[Plugin]:
         """The plugins whose code a job of the stage runs."""

@@ -25,7 +25,8 @@ LIBRARIES_MB = {"initialize": 400, "collect": 400, "analyze": 2000, "summarize":
 """Megabytes without any data, of which an analysis may have plenty of its own; measured 85 to 270
 with xarray and netCDF, with matplotlib 250 to 320."""
 TORCH_MB = 900
-"""The same for all other stages; measured 310 to 330, and up to 670 with basin tests and data."""
+"""The same for all other stages; measured 310 to 330, 410 to 470 with compiled code, and up to 670
+with basin tests and data."""
 COPIES = 6
 """Copies of a run's weights: initial, current, moved, gradient, dataset, file."""
 READ_COPIES = 3

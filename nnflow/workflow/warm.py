@@ -221,10 +221,14 @@ def _read_ahead(words: list[str]) -> bool:
     stage, study = words[:2]
     for module in (*ALL, f"nnflow.stages.{stage}", *LIBRARIES[stage]):
         importlib.import_module(module)
+    from nnflow.base.compiled import prepare
     from nnflow.workflow.plan import Plan
 
     with contextlib.suppress(Exception):  # the job itself meets it, and tells it
-        Plan((study,)).code(stage, study)
+        plan = Plan((study,))
+        plan.code(stage, study)
+        if "torch" in LIBRARIES[stage] and plan.compiles(stage, study):
+            prepare()
     gc.collect()
     gc.freeze()  # so that no fork's collector touches, and so copies, what all share
     return len(list(TASKS.iterdir())) == 1

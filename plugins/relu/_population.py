@@ -2,8 +2,8 @@
 
 J = ½(Σ_j a_j σ(w_j·x) − Σ_k b_k σ(w*_k·x))² for one sample x ~ N(0, I), in expectation; N samples
 multiply all by N. `loss`, `gradient` and `hessian` are those of any teachers. Gradient descent asks
-for those of orthonormal teachers e_k a million times, which `orthonormal_loss` and
-`orthonormal_gradient` know in a tenth of the time. Top weights a and b are 1 unless they are given.
+for those of orthonormal teachers e_k a million times, which `orthonormal_loss` and `_lanes` know in
+a fraction of the time. Top weights a and b are 1 unless they are given.
 Arrays of neurons are (…, neuron, input); leading axes are batches. In balls: `_enclosure`.
 """
 
@@ -141,32 +141,32 @@ def orthonormal_loss(w, k, students, teachers):
     return among.sum((1, 2)) / (4 * math.pi) - across.sum((1, 2)) / (2 * math.pi) + constant
 
 
-def orthonormal_gradient(w, k, top=None, xp=np):
+def orthonormal_gradient(w, k, top=None):
     """∇E J for the teachers e_1 … e_k, in the shape of w:
 
     ∇_{w_i} = a_i [½a_i w_i + Σ_{j≠i} a_j g(w_i, w_j) − Σ_j b_j g(w_i, e_j)] with
     g(w, v) = (|v| sin θ w̄ + (π−θ)v)/2π (Safran & Shamir 2018, Section 4).
 
-    w: (run, neuron, input). top: (neuron,), a = b.
+    w: a tensor (run, neuron, input). top: (neuron,), a = b.
 
-    The hot loop, in NumPy or torch (xp): in place, with Σⱼ(π−θ)wⱼ split into πΣwⱼ − Σθwⱼ, and
-    sums over short rows as products, which are several times as fast.
+    For accelerators and single precision; a processor's is in `_lanes`. In place, with Σⱼ(π−θ)wⱼ
+    split into πΣwⱼ − Σθwⱼ, and sums over short rows as products.
     """
-    norm = xp.sqrt(xp.linalg.vecdot(w, w))[..., None]
+    norm = torch.sqrt(torch.linalg.vecdot(w, w))[..., None]
     unit = w / norm
     among = unit @ unit.mT
-    xp.clip(among, -1, 1, out=among)
+    torch.clip(among, -1, 1, out=among)
     n = w.shape[1]
     among.reshape(len(w), n * n)[:, :: n + 1] = 1
-    across = xp.clip(unit[..., :k], -1, 1)
-    angle, angle_to_teacher = xp.arccos(among), xp.arccos(across)
-    scaled, length, teachers, factor = w, norm, xp.ones_like(across[:1, :1]), 1 / (2 * math.pi)
+    across = torch.clip(unit[..., :k], -1, 1)
+    angle, angle_to_teacher = torch.arccos(among), torch.arccos(across)
+    scaled, length, teachers, factor = w, norm, torch.ones_like(across[:1, :1]), 1 / (2 * math.pi)
     if top is not None:
         scaled, length, teachers = top[:, None] * w, top[:, None] * norm, top[None, None]
         angle_to_teacher = angle_to_teacher * top
         factor = top[:, None] / (2 * math.pi)
-    radial = _sines_of(xp, among) @ length
-    radial -= xp.linalg.vecdot(_sines_of(xp, across), teachers)[..., None]
+    radial = _sines_of(among) @ length
+    radial -= torch.linalg.vecdot(_sines_of(across), teachers)[..., None]
     gradient = radial * unit
     gradient -= angle @ scaled
     gradient[..., :k] += angle_to_teacher
@@ -178,11 +178,11 @@ def orthonormal_gradient(w, k, top=None, xp=np):
     return gradient
 
 
-def _sines_of(xp, cosine):
+def _sines_of(cosine):
     """√(1 − cos²), in the memory of the cosines."""
     cosine *= cosine
-    xp.subtract(1, cosine, out=cosine)
-    return xp.sqrt(cosine, out=cosine)
+    torch.sub(1, cosine, out=cosine)
+    return torch.sqrt(cosine, out=cosine)
 
 
 def _polar(xp, w):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from nnflow import Model, torch
 
+from . import _lanes, _loops
 from ._population import hessian, orthonormal_gradient, orthonormal_loss
 
 
@@ -34,6 +33,8 @@ class TwoLayerRelu(Model):
 
     def loss(self, weights, data):
         w = weights["w"]
+        if _compiled(w):
+            return torch.from_numpy(_lanes.loss(w.numpy(), self.k, self.top))
         return orthonormal_loss(w, self.k, *self._tops(w))
 
     def outputs(self, weights, inputs):
@@ -44,16 +45,21 @@ class TwoLayerRelu(Model):
 
     def gradient(self, weights, data):
         w = weights["w"].detach()
+        if _compiled(w):
+            return {"w": torch.from_numpy(_lanes.gradient(w.numpy(), self.k, self.top))}
         top = None if self.top is None else self._tops(w)[0]
-        if w.device.type != "cpu":
-            return {"w": orthonormal_gradient(w, self.k, top, torch)}
-        # a call of NumPy's costs a third of torch's, which counts where few runs are left
-        top = None if top is None else top.numpy()
-        with np.errstate(all="ignore"):
-            return {"w": torch.from_numpy(orthonormal_gradient(w.numpy(), self.k, top))}
+        return {"w": orthonormal_gradient(w, self.k, top)}
+
+    def descend(self, weights, data, descent):
+        moved, speed, rate, momentum = descent.arrays(weights)
+        how = (rate, momentum, descent.ahead, descent.steps)
+        done = _lanes.descend(moved, speed, *how, self.n, self.k, self.top)
+        return descent.result(moved, speed) if done else None
 
     def hessian(self, weights, data):
         w = weights["w"]
+        if _compiled(w) and (found := _loops.hessian(w.numpy(), self.k, self.top)) is not None:
+            return torch.from_numpy(found)
         teachers = torch.eye(self.d, dtype=w.dtype, device=w.device)[: self.k]
         top = None if self.top is None else self._tops(w)[0]
         return hessian(w, teachers, top, torch)
@@ -119,6 +125,11 @@ class TwoLayerRelu(Model):
             return like.new_ones(self.n), like.new_ones(self.k)
         top = torch.as_tensor(self.top, dtype=like.dtype).to(like.device)
         return top, top
+
+
+def _compiled(w):
+    """Are these numbers that compiled code takes, and no variables to differentiate in?"""
+    return w.device.type == "cpu" and w.dtype == torch.float64 and not w.requires_grad
 
 
 VANISHED = 1e-6

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, PositiveFloat
 
-from nnflow import Optimizer, torch
+from nnflow import Descent, Optimizer, torch
 
 
 class Momentum(Optimizer):
@@ -18,6 +18,18 @@ class Momentum(Optimizer):
     """Momentum coefficient β."""
 
     varies = ("rate", "momentum")
+    ahead: ClassVar[bool | None] = None
+    """Is the gradient taken at W − βV? None: the steps are no `Descent`."""
 
     def start(self, weights, scale):
         return {"rate": self.rate * scale[:, None], "velocity": torch.zeros_like(weights)}
+
+    def steps(self, objective, weights, state, count):
+        if self.ahead is None:
+            return super().steps(objective, weights, state, count)
+        descent = Descent(count, state["rate"], state["velocity"], self.momentum, self.ahead)
+        together = objective.descend(weights, descent)
+        if together is None:
+            return super().steps(objective, weights, state, count)
+        moved, velocity = together
+        return moved, {**state, "velocity": velocity}

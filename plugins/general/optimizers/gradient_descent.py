@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import PositiveFloat
 
 import nnflow
-from nnflow import Optimizer
+from nnflow import Descent, Optimizer
 
 
 class GradientDescent(Optimizer):
@@ -29,6 +29,12 @@ class GradientDescent(Optimizer):
 
     def step(self, objective, weights, state):
         return weights - state["rate"] * objective.gradient(weights), state
+
+    def steps(self, objective, weights, state, count):
+        together = objective.descend(weights, Descent(count, state["rate"]))
+        if together is None:
+            return super().steps(objective, weights, state, count)
+        return together[0], state
 
 
 @nnflow.hookimpl

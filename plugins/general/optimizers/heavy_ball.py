@@ -14,6 +14,8 @@ class HeavyBall(Momentum):
     effective rate is α/(1 − β), the memory 1/(1 − β) steps.
     """
 
+    ahead = False
+
     def stable_curvature(self):
         return 2 * (1 + self.momentum) / self.rate
 

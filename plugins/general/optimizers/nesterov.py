@@ -15,6 +15,8 @@ class Nesterov(Momentum):
     αλ < 2(1 + β)/(1 + 2β).
     """
 
+    ahead = True
+
     def stable_curvature(self):
         return 2 * (1 + self.momentum) / (1 + 2 * self.momentum) / self.rate
 

@@ -116,17 +116,10 @@ def test_the_infimum_is_known_where_the_students_can_be_the_teachers(k, n, norms
 @given(SIZES, st.integers(0, 1000))
 @settings(max_examples=25)
 def test_the_gradient_on_a_device_is_the_one_of_the_processor(size, draw):
-    """The hot loop runs in NumPy on a processor, and by the same lines in torch elsewhere."""
+    """The hot loop is compiled for a processor, and runs in torch elsewhere."""
     k, n, more = size
     problem = objective(k, n, 3, inputs=k + more)
     weights = random_weights(k + more, n, 3, draw)
     hot = module("_population").orthonormal_gradient
-    by_torch = hot(weights.reshape(3, n, k + more), k, xp=torch).flatten(1)
+    by_torch = hot(weights.reshape(3, n, k + more), k).flatten(1)
     torch.testing.assert_close(by_torch, problem.gradient(weights), rtol=1e-12, atol=1e-14)
-
-
-def test_the_gradient_with_top_weights_is_the_same_in_torch():
-    top, weights = torch.tensor([2.0, -1.0, 0.5]).double(), normal(4, 9).reshape(4, 3, 3)
-    hot = module("_population").orthonormal_gradient
-    by_numpy = torch.from_numpy(hot(weights.numpy(), 3, top.numpy()))
-    torch.testing.assert_close(hot(weights, 3, top, torch), by_numpy, rtol=1e-12, atol=1e-14)

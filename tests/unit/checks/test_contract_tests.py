@@ -1,8 +1,11 @@
 """What plugins are tried at."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from nnflow.checks.contract_tests import RUNS, model_weights
+from nnflow.checks.contract_tests import RUNS, check_model, model_weights, one_by_one
+from nnflow.engine.objective import Objective
 from nnflow.interfaces import Model
 
 
@@ -21,3 +24,24 @@ def test_weights_of_a_matrix_shrink_with_its_inputs():
     np.testing.assert_allclose(bias.var(), 1, rtol=0.15)
     np.testing.assert_allclose(matrix.var(), 1 / 400, rtol=0.05)
     assert abs(np.corrcoef(bias.ravel(), matrix[:, :900].ravel())[0, 1]) < 0.1
+
+
+class Hasty(Model):
+    """½‖w‖², whose many steps at once are one too few."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        return (weights["w"] ** 2).sum(1) / 2
+
+    def descend(self, weights, data, descent):
+        fewer = replace(descent, steps=descent.steps - 1)
+        return one_by_one(Objective(self, {}, None), weights, fewer)
+
+
+def test_steps_that_are_not_those_of_single_ones_are_told():
+    told = {finding.check: finding.passed for finding in check_model(Hasty(), {})}
+    steps = {check: passed for check, passed in told.items() if check.startswith("many steps")}
+    assert len(steps) == 3 and not any(steps.values())
+    assert all(passed for check, passed in told.items() if check not in steps)

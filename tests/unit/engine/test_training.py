@@ -139,7 +139,7 @@ def test_networks_on_samples_are_advanced_in_longer_chunks(monkeypatch):
         return found[0].stop
 
     on_samples = replace(problem, data={"inputs": torch.ones(5, 4, dtype=torch.float64)})
-    assert longest(problem) == 10
+    assert longest(problem) == 8  # of 10, whole vectors
     assert longest(on_samples) == 50
     monkeypatch.setattr(training, "CHUNK_BYTES", 30 * 8 * 20)
     assert longest(on_samples) == 30
@@ -231,3 +231,23 @@ def test_preconditioners_are_kept_beside_the_weights_and_over_interruptions():
         np.testing.assert_array_equal(again.preconditioner, outcome.preconditioner)
     plain = train(objective, Descent(), initial, stop, trace)
     assert plain.preconditioner.size == 0
+
+
+class Counting(Descent):
+    """Descent that notes how many steps it is asked for at once."""
+
+    def steps(self, objective, weights, state, count):
+        asked.append(count)
+        return super().steps(objective, weights, state, count)
+
+
+asked = []
+
+
+def test_python_looks_at_signals_between_many_steps(monkeypatch):
+    monkeypatch.setattr(training, "STEPS_TOGETHER", 4)
+    objective, initial = relu(2, 2, 3)
+    stop = Stop(steps=10, check_every=10, gradient_norm=None)
+    asked.clear()
+    train(objective, Counting(), initial, stop, Trace(points_per_decade=None))
+    assert asked == [4, 4, 2]

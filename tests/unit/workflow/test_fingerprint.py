@@ -224,6 +224,23 @@ def test_versions_of_packages():
     assert set(versions) == set(fingerprint.PACKAGES)
 
 
+def test_a_missing_package_has_no_version(monkeypatch):
+    monkeypatch.setattr(fingerprint, "PACKAGES", ("numpy", "not-a-package-of-anyone"))
+    package_versions.cache_clear()
+    try:
+        assert package_versions()["not-a-package-of-anyone"] == "not installed"
+    finally:
+        package_versions.cache_clear()
+
+
+def test_what_kernels_are_compiled_with_counts():
+    """A model whose gradient is compiled is made again when the compiled instructions change."""
+    model = registry().get("models", "relu_teacher_student")(k=2, n=2)
+    files = code_files("train", [model])
+    assert {"nnflow.base.compiled", "nnflow.base.lanes"} <= set(files)
+    assert "nnflow_plugins.relu._lanes" in files
+
+
 def test_the_commit_of_no_repository_is_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))

@@ -140,3 +140,12 @@ def test_mistakes_in_the_configuration(studies, config, words):
         Plan.from_config(config)
     assert "\n" not in str(error.value)
     assert all(word in str(error.value) for word in words)
+
+
+def test_what_compiles_is_told_by_the_plugins_of_a_stage(studies):
+    relu = STUDY.replace("{name: himmelblau}", "{name: relu_teacher_student, k: 2, n: 2}")
+    (studies / "relu.yaml").write_text(relu, encoding="utf-8")
+    plan = Plan(("one", "relu"))
+    assert plan.compiles("train", "relu") and plan.compiles("classify", "relu")
+    assert not plan.compiles("train", "one")
+    assert not plan.compiles("collect", "relu")

@@ -1,0 +1,150 @@
+"""Compiled functions: what they give, where they are kept, and what they do without numba."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnflow.base.compiled as compiled
+from nnflow import LANES, Compiled, choose, load_row, magnitude, square_root, store_row
+
+
+def _halved(x):
+    return choose(x > 1.0, x / 2.0, x)
+
+
+halved = Compiled(_halved)
+
+
+def _sums(x, out):
+    for i in range(len(x)):
+        out[i] = halved(x[i]) + 1.0 / x[i]
+
+
+def _plain_sums(x, out):
+    with np.errstate(divide="ignore"):
+        out[:] = halved(x) + 1.0 / x
+
+
+sums = Compiled(_sums, _plain_sums)
+GIVEN = np.array([0.0, 0.7, 3.0, np.nan])
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_loops_and_arrays_give_the_same(plain, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    if plain:
+        monkeypatch.setenv(compiled.PLAIN, "1")
+    assert compiled.compiles() is not plain
+    out = np.empty(4)
+    sums(GIVEN, out)
+    np.testing.assert_array_equal(out, [np.inf, 0.7 + 1 / 0.7, 1.5 + 1 / 3, np.nan])
+
+
+def test_what_was_compiled_is_kept_by_the_state_of_its_source(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    fresh = Compiled(_sums, _plain_sums)
+    fresh(GIVEN, np.empty(4))
+    (folder,) = tmp_path.iterdir()
+    assert list(folder.rglob("*.nbi"))
+    beside = {str(Path(compiled.__file__).with_name(name)) for name in ("compiled.py", "lanes.py")}
+    assert fresh._files() == {__file__, *beside}
+    changed = tmp_path / "changed.py"
+    changed.write_text("another source")
+    monkeypatch.setattr(Compiled, "_files", lambda self: {str(changed)})
+    assert fresh._folder() != folder
+
+
+def test_nothing_is_kept_where_nothing_can_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))
+    out = np.empty(4)
+    Compiled(_sums)(GIVEN, out)
+    assert out[2] == 1.5 + 1 / 3
+
+
+def test_nothing_is_kept_without_a_home(monkeypatch):
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert Compiled(_sums)._folder() is None
+
+
+def test_numba_is_not_imported_before_it_is_needed():
+    code = "import sys, nnflow; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+
+
+def test_a_numba_that_cannot_be_imported_counts_as_missing(monkeypatch):
+    compiled._numba_works.cache_clear()
+    monkeypatch.setitem(sys.modules, "numba", None)
+    try:
+        assert not compiled.compiles()
+    finally:
+        compiled._numba_works.cache_clear()
+
+
+def _instructions(x, y, out):
+    a, b = load_row(x, 0), load_row(y, 0)
+    total = 0.0
+    for row in range(len(x)):
+        total += load_row(x, row)
+    store_row(out, 0, a + b)
+    store_row(out, 1, a - 2.0)
+    store_row(out, 2, 3.0 * b)
+    store_row(out, 3, a / b)
+    store_row(out, 4, square_root(magnitude(a)))
+    store_row(out, 5, choose(a < b, -a, b))
+    store_row(out, 6, choose(a > 0.0, a, 0.0))
+    store_row(out, 7, total)
+    store_row(out, 8, 1.0)
+    a -= b
+    a /= 3.0
+    a *= b
+    store_row(out, 9, a)
+
+
+instructions = Compiled(_instructions)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_vectors_do_what_numbers_do(plain, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    if plain:
+        monkeypatch.setenv(compiled.PLAIN, "1")
+    x, y = np.random.default_rng(0).standard_normal((2, 3, LANES))
+    x[0, :4], y[0, :4] = [0.0, -0.0, np.nan, np.inf], [0.0, 1.0, 1.0, np.inf]
+    out = np.empty((10, LANES))
+    with np.errstate(all="ignore"):
+        instructions(x, y, out)
+        a, b = x[0], y[0]
+        rows = [a + b, a - 2, 3 * b, a / b, np.sqrt(np.abs(a)), np.where(a < b, -a, b)]
+        rows += [np.where(a > 0, a, 0), 0 + x[0] + x[1] + x[2], np.ones(LANES), (a - b) / 3 * b]
+    np.testing.assert_array_equal(out, rows)
+
+
+def test_rows_of_other_arrays_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    from numba.core.errors import TypingError
+
+    x = np.zeros((3, LANES))
+    for wrong in (x.T.copy().T, x.astype(np.float32), x[0]):
+        with pytest.raises(TypingError, match="load_row"):
+            Compiled(_instructions).dispatcher(wrong, x, x)
+
+
+def test_what_compiles_is_ready_before_a_fork():
+    code = (
+        "import sys, nnflow.base.compiled as compiled; compiled.prepare();"
+        "from numba.core.registry import cpu_target;"
+        "sys.exit(cpu_target.target_context._defns == {})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0
+    without = {**os.environ, compiled.PLAIN: "1"}
+    code = "import sys, nnflow.base.compiled as c; c.prepare(); sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], env=without).returncode == 0
