@@ -21,6 +21,8 @@ MARKS = 3
 """Numbers that stand for a place: its parts along directions at random."""
 WALKED = 100
 """Most weights with which runs walk: each step takes a whole Hessian."""
+TOGETHER = 2**22
+"""Most numbers of the Hessians of walks that go on side by side."""
 STEPS = 200
 """Maximum number of steps of a walk; 20 to 60 are typical."""
 LONGEST, SHORTEST = 0.3, 1e-4
@@ -69,25 +71,28 @@ def marks(
 ) -> np.ndarray:
     """What is the same for runs that came to one place, (run, LANDMARKS, MARKS); NaN where a run
     did not arrive. nullity: (run,), dimension of each run's valley. critical_below: (run,)."""
-    random = np.random.default_rng(1)
-    found = []
-    for _ in range(LANDMARKS):
-        drawn = random.standard_normal((1 + MARKS, weights.shape[1]))
-        landmark, *directions = torch.as_tensor(drawn).to(weights)
-        place, arrived = walk(objective, weights, nullity, landmark, critical_below)
-        parts = place @ torch.stack(directions, dim=1) / weights.shape[1] ** 0.5
-        found.append(torch.where(arrived[:, None], parts, torch.nan))
-    return torch.stack(found, dim=1).cpu().numpy()
+    runs, size = weights.shape
+    drawn = np.random.default_rng(1).standard_normal((LANDMARKS, 1 + MARKS, size))
+    landmarks, directions = torch.as_tensor(drawn).to(weights).split([1, MARKS], dim=1)
+    run, goal = (index.ravel() for index in np.indices((runs, LANDMARKS)))
+    place, arrived = torch.empty(len(run), size).to(weights), torch.empty(len(run)).bool()
+    for rows in np.split(np.arange(len(run)), range(0, len(run), max(1, TOGETHER // size**2)))[1:]:
+        some, below = run[rows], critical_below[run[rows]]
+        part, at = objective.take(some), weights[some]
+        place[rows], arrived[rows] = walk(part, at, nullity[some], landmarks[goal[rows], 0], below)
+    parts = (directions[goal] @ place[..., None]).squeeze(-1) / size**0.5
+    found = torch.where(arrived.to(parts.device)[:, None], parts, torch.nan)
+    return found.reshape(runs, LANDMARKS, MARKS).cpu().numpy()
 
 
 def walk(
     objective: Objective,
     weights: torch.Tensor,
     nullity: np.ndarray,
-    landmark: torch.Tensor,
+    landmarks: torch.Tensor,
     critical_below: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The places nearest to a landmark (weight,) that runs walk to within their valleys,
+    """The places nearest to their landmarks (run, weight) that runs walk to within their valleys,
     (run, weight), and which have arrived, (run,).
 
     Gradient descent of the distance along the valley, with the step lengths of Barzilai & Borwein
@@ -103,7 +108,7 @@ def walk(
         values, vectors = torch.linalg.eigh(finite(part.hessian(here)))
         order = values.abs().argsort(dim=1).argsort(dim=1)
         flat = order < count[going, None].to(order)
-        way = landmark - here
+        way = landmarks[going] - here
         distance = torch.linalg.vector_norm(way, dim=1)
         pull = _along(way, vectors, flat)
         size = torch.linalg.vector_norm(pull, dim=1)
@@ -115,11 +120,12 @@ def walk(
         length = torch.minimum(factor[going] * size, reach)
         step = pull * (length / size.clamp_min(1e-300))[:, None]
         below = critical_below[going]
-        there, bent, still = _corrected(part, here + step, values, vectors, flat, below)
+        bend = BENT * length
+        there, bent, still = _corrected(part, here + step, values, vectors, flat, below, bend)
         good = (
             still
-            & (bent <= BENT * length)
-            & (torch.linalg.vector_norm(landmark - there, dim=1) <= distance)
+            & (bent <= bend)
+            & (torch.linalg.vector_norm(landmarks[going] - there, dim=1) <= distance)
             & ((part.loss(there) - part.loss(here)).abs() <= below)
         )
         arrived[going[done]] = True
@@ -138,15 +144,16 @@ def walk(
     return at, arrived
 
 
-def _corrected(objective, there, values, vectors, flat, below):
+def _corrected(objective, there, values, vectors, flat, below, bend):
     """Points moved across the valley until the gradient is below `below` (run,), how far that was,
-    (run,), and whether it is, (run,). By the curvature before the step."""
+    (run,), and whether it is, (run,). By the curvature before the step. Those that went farther
+    than `bend` (run,) are waited for no longer, as they are refused."""
     begun = there
     inverse = torch.where(flat, 0.0, 1 / torch.where(flat, 1.0, values))
     for _ in range(CORRECTIONS):
         gradient = objective.gradient(there)
         still = torch.linalg.vector_norm(gradient, dim=1) < below
-        if still.all():
+        if (still | (torch.linalg.vector_norm(there - begun, dim=1) > bend)).all():
             break
         across = vectors @ (inverse[..., None] * (vectors.mT @ gradient[..., None]))
         there = torch.where(still[:, None], there, there - across.squeeze(-1))

@@ -7,6 +7,7 @@ import pytest
 import torch
 from landscapes import objective_of
 
+from nnflow.engine import valleys
 from nnflow.engine.families import JOINED, NO_FAMILY, split_valleys
 from nnflow.engine.polish import polish
 from nnflow.engine.valleys import beside_valley, marks, walk
@@ -129,10 +130,24 @@ def test_walks_stay_in_the_valley_and_end_at_the_nearest_point():
     """On the unit circle the nearest point is the landmark's direction."""
     objective, weights, nullity, below = in_valleys("ring")
     landmark = torch.tensor([2.0, -1.0, 0.5], dtype=torch.float64)
-    place, arrived = walk(objective, weights, nullity, landmark, below)
+    place, arrived = walk(objective, weights, nullity, landmark.expand_as(weights), below)
     assert arrived.all()
     nearest = torch.tensor([2 / 5**0.5, -1 / 5**0.5, 0.5], dtype=torch.float64)
     torch.testing.assert_close(place, nearest.expand_as(place), rtol=0, atol=1e-7)
+
+
+def test_marks_do_not_depend_on_which_walks_go_side_by_side(monkeypatch):
+    """Each run walks to its own landmarks, in the order of the landmarks."""
+    objective, weights, nullity, below = in_valleys("ring")
+    whole = marks(objective, weights, nullity, below)
+    for together in (1, 9 * 3, 9 * 7):
+        monkeypatch.setattr(valleys, "TOGETHER", together)
+        np.testing.assert_allclose(
+            marks(objective, weights, nullity, below), whole, rtol=0, atol=1e-6
+        )
+    one = marks(objective.take(np.array([1])), weights[1:2], nullity[1:2], below[1:2])
+    np.testing.assert_allclose(one[0], whole[1], rtol=0, atol=1e-6)
+    assert np.ptp(whole, axis=1).min() > 1e-3  # of other landmarks other marks
 
 
 ONE, TWO, THREE, LOST = [1.0], [5.0], [9.0], [np.nan]
