@@ -203,10 +203,10 @@ def test_jobs_asked_for_and_got_what_the_rules_say(cluster, finished):
 
 
 def test_short_jobs_of_a_study_share_one_of_slurm(cluster, finished):
-    """Of each study: training.nc and critical_points.nc; all that follows."""
+    """Of each study: training.nc, critical_points.nc and spectra.nc; all that follows."""
     jobs = on_cluster(cluster, finished.slurm.folder)
     count = Counter(job["Comment"].split("_")[1] for job in jobs)
-    assert count == {"initialize": 2, "train": 5, "classify": 5, "collect": 2, "finish": 2}
+    assert count == {"initialize": 2, "train": 5, "classify": 5, "gather": 2, "finish": 2}
 
 
 def test_a_gpu_is_asked_for_and_handed_out(cluster, environment, tmp_path):

@@ -34,6 +34,8 @@ rule collect:
         f"{STUDY}/benchmarks/collect.tsv"
     wildcard_constraints:
         study=PLAN.pattern(judged=True),
+    group:
+        "gather_{study}"
     conda:
         "../../environment.yml"
     threads: 1
@@ -59,6 +61,8 @@ rule collect_training:
         f"{STUDY}/benchmarks/collect.tsv"
     wildcard_constraints:
         study=PLAN.pattern(judged=False),
+    group:
+        "gather_{study}"
     conda:
         "../../environment.yml"
     threads: 1

@@ -60,10 +60,9 @@ wildcard_constraints:
 
 
 # On a cluster, where a job costs half a minute of waiting, the short jobs of a study that
-# follow one another share one: `finish` is spectrum, analyze, summarize and draw; the report is
-# made where Snakemake runs. Training is never grouped: the memory and the GPUs of grouped jobs add
-# up. Nor is collect, which waits for all batches: at the end of each of them Snakemake looks
-# through all that a grouped job waits for, a time that grows with the square of the batches.
+# follow one another share one: `gather` is collect and spectrum, `finish` is analyze, summarize
+# and draw; the report is made where Snakemake runs. Training is never grouped: the memory and
+# the GPUs of grouped jobs add up.
 localrules:
     all,
     report,

@@ -8,7 +8,7 @@ rule spectrum:
     benchmark:
         f"{STUDY}/benchmarks/spectrum.tsv"
     group:
-        "finish_{study}"
+        "gather_{study}"
     conda:
         "../../environment.yml"
     threads: 1
