@@ -15,6 +15,8 @@ from pydantic import AfterValidator
 from nnflow import UserError
 
 STUDIES = Path("config/studies")
+BUILT_IN = Path(__file__).parents[2] / STUDIES
+"""The studies that come with nnflow, which a project elsewhere may run, too."""
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -111,16 +113,21 @@ def module_file(folder: Path, module: str) -> Path | None:
 def _folder(module: str) -> Path | None:
     """The folder that has a module of the user's own: the project's, or one with studies."""
     top = module.partition(".")[0]
-    subjects = sorted(folder for folder in STUDIES.rglob("*") if folder.is_dir())
-    found = [
-        folder.resolve()
-        for folder in (Path(), STUDIES, *subjects)
-        if module_file(folder, module) is not None
-    ]
+    found = _having(module, Path(), STUDIES) or _having(module, BUILT_IN)
     if len(found) > 1:
         both = " and ".join(str(folder) for folder in found[:2])
         raise ValueError(f"the module {top!r} is in {both}; rename one")
     return found[0] if found else None
+
+
+def _having(module: str, *folders: Path) -> list[Path]:
+    """Of these folders, and of those of subjects below the last one, those that have the module."""
+    subjects = sorted(folder for folder in folders[-1].rglob("*") if folder.is_dir())
+    return [
+        folder.resolve()
+        for folder in (*folders, *subjects)
+        if module_file(folder, module) is not None
+    ]
 
 
 def _forget_namesakes(folder: Path, module: str) -> None:

@@ -113,3 +113,9 @@ def test_the_model_of_a_module_that_is_there_reads_its_buffers_too():
     assert not other.network.module.training
     assert made.network.module.training
     assert other.reading() is other
+
+
+def test_the_module_of_a_built_in_study_is_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = model(target="normed_networks:Normed", loss="cross_entropy", settings={"width": 3})
+    assert made.shapes()["first.weight"] == (3, 64)
