@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..general._flat import named_weights
+from ..general._flat import flat_weights, named_weights
 from ._matching import matching, permuted
 
 
@@ -29,8 +29,7 @@ def networks(loss, configuration, dataset) -> list[Network]:
     """The ends of all runs that have one. The buffers are the run's own, or, where training takes
     the statistics of the samples at hand, those that all samples make of its end."""
     model, found = configuration.settings.model, []
-    parts = [dataset[name].values.astype(np.float64) for name in model.shapes()]
-    flat = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
+    flat = flat_weights(model, dataset).astype(np.float64)
     own = model.reading() is model
     for run in np.flatnonzero(np.isfinite(flat).all(axis=1)):
         buffers = {name: dataset[name].values[run] for name in model.buffers()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..general._flat import flat_weights, named_weights
-from ._matching import matching, permuted
+from ..general._flat import flat_weights
+from ._normed import Network, image
 
 
 def ends(configuration, dataset) -> np.ndarray:
@@ -22,13 +22,8 @@ def disjoint_pairs(runs: int) -> list[tuple[int, int]]:
 def matched(model, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, int]:
     """The other network (weight,) with its neurons in the order nearest to the first, and the
     rounds that the alternation took."""
-    parts = [
-        {name: part[0] for name, part in named_weights(model, flat[None]).items()}
-        for flat in (one, other)
-    ]
-    orders, rounds = matching(model, *parts)
-    moved = permuted(model, parts[1], orders)
-    return np.concatenate([moved[name].ravel() for name in model.shapes()]), rounds
+    moved, rounds = image(model, Network(one, {}), Network(other, {}))
+    return moved.weights, rounds
 
 
 def barrier(values: np.ndarray, t: np.ndarray) -> np.ndarray:
