@@ -128,6 +128,78 @@ def test_growth_on_either_side_of_its_bound_is_told_apart():
     assert found["bound_violations"] == 1
 
 
+def test_drift_is_of_every_layer_against_the_last():
+    """Of three layers: ‖W₂‖² − ‖W₃‖² drifts by 2. A run within rounding leaves no slope."""
+    norms = [[[1, 1, 1], [1, 3, 1]]]
+    other = xr.Dataset()
+    drifting = [
+        traces([0, 1], imbalance=[[[0.0], [a]], [[0], [b]]], squared_norm=norms * 2)
+        for a, b in ((1.0, 0.9e-12), (2.0, 2.0))
+    ]
+    results = handmade(
+        none=("m", FLOW, "i", {"training": other}),
+        slow=("m", descent(0.01), "i", {"training": drifting[0]}),
+        fast=("m", descent(0.02), "i", {"training": drifting[1]}),
+    )
+    expected = {
+        "drift": [NAN, 1, 2],
+        "norm_drift": [NAN, 2, 2],
+        "median_drift": [NAN, (1 + 0.9e-12) / 2, 2],
+        "drift_slope": [NAN, NAN, NAN],
+    }
+    assert_columns(analysis("linear_invariants"), results, expected)
+
+
+@pytest.mark.parametrize(("ends", "least"), [([2, 3], 2), ([3, 2], 2), ([4, 3], 3)])
+def test_constants_of_five_layers(ends, least):
+    """γ = 1 + ½, the excess of ‖W_1‖² over ‖W_5‖² is 3 or 0, ‖Y‖ = 3 and r = min(d_K, d_{K−1})."""
+    widths, size = [1, 1, 1, 1, *ends], ends[0] ** 2
+    entries = np.zeros((2, 3 + size))
+    entries[:, :3] = 1, -7, 0.5
+    entries[:, 3] = -2
+    norms = np.array([[5.0, 1, 1, 1, 2], [2, 2, 2, 2, 2]])
+    first, second = module("_boundedness").constants(widths, 3.0, entries, norms)
+    assert first == 2 / least**5
+    # (g + c)^{5/2} ≤ max(1, 2³)(1 + …): 1 + 2³·3⁴, and 2³ where it is larger
+    parts = [2 * 3 * (1 + 8 * 81), 2 * 3 * 8]
+    assert second == pytest.approx([10 * 1.5 / least**4 + part for part in parts])
+
+
+def test_the_loss_of_modes_begun_at_zero():
+    """Of (3, 2, 1) only the first is begun."""
+    model, critical = network([3, 3, 3], [3.0, 2.0, 1.0]), {"loss": np.array([2.5, 2.75, 2.4])}
+    critical = xr.Dataset({"loss": ("run", critical["loss"])})
+    assert module("linear_convergence")._manifold_error(model, [0.5], critical) == 0.25
+
+
+def of_growth(g, slope, later=0.0):
+    """One run of three 1 × 1 matrices, Y = 3 and strength u = 2, of which g = ‖W₃‖² grows with
+    this slope, 12 − 2‖Π‖²; after the start it is `later` off balance."""
+    squared = (12 - slope) / 2
+    return traces(
+        [0, 1],
+        squared_norm=[[[2, 2, 2], [2 + later, 2 - later, g]]],
+        imbalance=[[[0, 0], [later, later]]],
+        strength=[[[2], [2]]],
+        loss=[[0.5, (9 - 12 + squared) / 2]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "violations"), [(0.5e-12, 0), (1.5e-12, 1), (-0.5e-12, 0), (1e-3, 1)]
+)
+def test_growth_above_its_bound_by_more_than_rounding_is_a_violation(part, violations):
+    """C₀ = 2 and C₁ = 12 of the start: −2g³ + 12(1 + g²)."""
+    g = 6.1
+    bound = -2 * g**3 + 12 * (1 + g**2)
+    model = network([1, 1, 1, 1], [3.0])
+    trained = of_growth(g, bound * (1 + part), later=1.0)
+    found = module("linear_convergence")._bounded(model, trained)
+    assert found["bound_violations"] == violations
+    barrier = max(np.roots([-2, 12, 0, 12]).real)
+    assert found["norm_over_barrier"] == pytest.approx(g / barrier, rel=1e-9)
+
+
 def test_columns_of_linear_rate():
     """One 1 × 1 matrix after another: α = w₂² − w₁²; losses that fall as exp(−ρt). Of the balanced
     ones the third has the margin 1, and the fifth is 2.4·10⁻⁴ off balance, within 1/(256·2³·2) of
@@ -206,6 +278,119 @@ def test_alpha_counts_from_the_largest_eigenvalue_and_as_printed_from_the_smalle
     assert rate._printed_alphas([2, 2, 1], layers).tolist() == [[-4]]
 
 
+def test_the_rate_bounds_hold_for_runs_whose_every_alpha_is_positive():
+    """w = (1, √1.5, √3): α = ½ and 3/2, so that 2Πα = 3/2 and 2 min α = 1 lie below the rate 2, and
+    2 max α = 3 above. w = (1, √1.5, 1) has α = ½ and −½. Descent has no row."""
+    first = {
+        name: (("run", f"{name}_out", f"{name}_in"), np.reshape(values, (2, 1, 1)))
+        for name, values in (("w1", [1, 1]), ("w2", [1.5**0.5] * 2), ("w3", [3**0.5, 1]))
+    }
+    falls = {
+        "initialization": xr.Dataset(first),
+        "training": traces(np.arange(9), loss=np.exp(-2 * 0.5 * np.arange(9)) * np.ones((2, 1))),
+    }
+    model = network([1, 1, 1, 1], [2.0])
+    results = handmade(
+        steps=(model, descent(0.1), NORMAL, falls), flow=(model, FLOW, NORMAL, falls)
+    )
+    expected = {name: [NAN, NAN] for name in analysis("linear_rate").columns}
+    expected |= {
+        "rate_runs": [NAN, 1],
+        "rate_violations": [NAN, 0],
+        "rate_margin": [NAN, 4 / 3],
+        "slower_than_one": [NAN, 0],
+        "single_violations": [NAN, 0],
+        "printed_alpha": [NAN, 0.5],
+    }
+    assert_columns(analysis("linear_rate"), results, expected)
+
+
+def test_a_rate_at_twice_the_least_alpha_is_not_slower():
+    rate, alphas = np.array([1.0, 2.0, 0.9]), np.array([[0.5, 1.0], [0.5, 3.0], [0.5, 1.0]])
+    found = module("linear_rate")._row(rate, np.array([True, False, True]), alphas)
+    expected = {"rate_runs": 3, "rate_violations": 2, "rate_margin": 2 / 3, "slower_than_one": 1}
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("product", "imbalance", "counts"),
+    [
+        (0.512, 0.999, True),
+        (0.512, 1.001, False),
+        (3.5, 0.999, True),  # beyond Y, the margin is that of 0.5
+        (3.5, 1.001, False),
+        (4.1, 0.0, False),
+    ],
+)
+def test_a_margin_counts_where_the_start_is_balanced_enough(product, imbalance, counts):
+    """Y = 2 and w = (c, c, √(c² + d)), which are d off balance: c³ = 2 − margin or 2 + margin, and
+    d ≤ margin²/(256·3³·2^{4/3}). The loss falls as exp(−t)."""
+    margin = 2 - abs(product - 2)
+    allowed = margin**2 / (256 * 27 * 2 ** (4 / 3))
+    c = product ** (1 / 3)
+    layers = [np.reshape(w, (1, 1, 1)) for w in (c, c, math.sqrt(c**2 + imbalance * allowed))]
+    configuration = SimpleNamespace(
+        settings=SimpleNamespace(model=network([1, 1, 1, 1], [2.0]), optimizer=FLOW)
+    )
+    trained = traces(np.arange(9), loss=np.exp(-0.5 * np.arange(9))[None])
+    found = module("linear_rate")._margin_row(configuration, layers, trained)
+    if not counts:
+        assert found == {}
+    else:
+        assert (found["margin_runs"], found["margin_violations"]) == (1, margin ** (4 / 3) > 1)
+        assert found["rate_over_margin"] == pytest.approx(margin ** (-4 / 3), rel=1e-4)
+
+
+@pytest.mark.parametrize(("imbalance", "counts"), [(0.5e-14, True), (1.5e-14, False)])
+def test_rounding_is_no_imbalance(imbalance, counts):
+    """w₁w₂ = 1e-9 = margin, whose bound on the imbalance is below 1e-21. No margin: w = 0."""
+    configuration = SimpleNamespace(
+        settings=SimpleNamespace(model=network([1, 1, 1], [2.0]), optimizer=FLOW)
+    )
+    first = 10**-4.5
+    pair = [first, 0], [math.sqrt(first**2 + imbalance), 0]
+    layers = [np.reshape(values, (2, 1, 1)) for values in pair]
+    trained = traces([0, 1], loss=[[1, 0.5]] * 2)
+    found = module("linear_rate")._margin_row(configuration, layers, trained)
+    assert found.get("margin_runs", 0) == counts
+
+
+@pytest.mark.parametrize(
+    ("widths", "shrinking"),
+    [([2, 3, 2, 1], True), ([1, 2, 2, 3], True), ([2, 2, 3, 1], False), ([2, 1], False)],
+)
+def test_only_hidden_layers_have_to_shrink(widths, shrinking):
+    assert module("linear_rate")._shrinking(widths) is shrinking
+
+
+def test_alpha_is_zero_where_the_next_layer_is_wider():
+    layers = [np.array([[[2.0]]]), np.array([[[3.0], [4.0]]])]
+    assert module("linear_rate")._alphas([1, 1, 2], layers).tolist() == [[0]]
+
+
+def test_rates_are_means_until_the_loss_is_a_millionth():
+    """On a line through the logarithms; a loss of 0 and what comes after the end are no part."""
+    loss = [[1, 1e-3, 1e-9], [1, 1e-3, 0], [1, 1e-3, NAN]]
+    rates, _ = module("linear_rate")._rates(traces([0, 2, 4], loss=loss), 0.5, np.ones(3))
+    assert rates == pytest.approx([math.log(1e6) / 1.5, math.log(1e3), math.log(1e3)])
+
+
+@pytest.mark.parametrize(
+    ("least", "loss", "above"),
+    [
+        (1, math.exp(-1) * (1 + 0.5e-9), False),
+        (1, math.exp(-1) * (1 + 1.5e-9), True),
+        (1, math.exp(-1) * 1.5, True),
+        (50, 0.9e-20, False),  # exp(−50) = 1.9e-22
+        (50, 1.1e-20, True),
+    ],
+)
+def test_a_loss_above_its_bound_by_more_than_rounding_is_counted(least, loss, above):
+    part = module("linear_rate")
+    _, found = part._rates(traces([0, 2], loss=[[1, loss]]), 0.5, np.array([least]))
+    assert found.tolist() == [above]
+
+
 def test_columns_of_saxe_modes():
     """u = s e^{2st}/(e^{2st} − 1 + s/u₀) for two layers; the last strength is off by `error`."""
     model = network([1, 1, 1], [2.0])
@@ -223,18 +408,18 @@ def test_columns_of_saxe_modes():
     start = SimpleNamespace(name="balanced_layers", strengths=[1.0])
     still = SimpleNamespace(name="balanced_layers", strengths=[0.0])
     results = handmade(
+        still=(model, FLOW, still, solved(0.5, 0)),
         flow=(model, FLOW, start, solved(0.5, 0)),
         slow=(model, descent(0.01), start, solved(0.01, 0.001)),
         fast=(model, descent(0.02), start, solved(0.02, 0.003)),
-        still=(model, FLOW, still, solved(0.5, 0)),
         normal=(model, FLOW, NORMAL, solved(0.5, 0)),
     )
     slope = math.log(3) / math.log(2)
     near = 2 - u[-1]
     expected = {
-        "saxe_error": [Between(0, 1e-9), 0.001 - near, 0.003 - near, NAN, NAN],
-        "saxe_error_slope": [NAN, slope, slope, NAN, NAN],
-        "top_eigenvalue_ratio": [1.5, 1.5, 1.5, NAN, NAN],
+        "saxe_error": [NAN, Between(0, 1e-9), 0.001 - near, 0.003 - near, NAN],
+        "saxe_error_slope": [NAN, NAN, slope, slope, NAN],
+        "top_eigenvalue_ratio": [NAN, 1.5, 1.5, 1.5, NAN],
     }
     dataset = assert_columns(analysis("saxe_modes"), results, expected)
     assert dataset["solved"].values.tolist() == ["flow"]
@@ -253,6 +438,56 @@ def test_a_mode_that_is_late_is_off_by_its_speed():
     runs = np.array([[0.1, np.nan, np.nan, np.nan, 2.0], u, [0.1, *u[1:4], np.nan]])
     assert part._error(time, runs[:2], 0.1, 2.0, 3) == pytest.approx(expected)
     assert part._error(time, runs, 0.1, 2.0, 3) == 0.5
+
+
+def test_a_mode_begun_at_zero_has_no_solution():
+    model = network([2, 2, 2], [2.0, 1.0])
+    for strengths, modes in (
+        ([0.5, 0.25], [(0.5, 2), (0.25, 1)]),
+        ([0.5, 0.0], []),
+        ([0.5], []),
+    ):
+        start = SimpleNamespace(strengths=strengths)
+        settings = SimpleNamespace(initializer=start, model=model)
+        assert module("saxe_modes")._modes(settings) == modes
+
+
+def test_the_error_of_modes_is_that_of_the_worst_and_the_top_eigenvalue_that_of_the_first():
+    """Of three layers, with the strengths (3, 2): 3·3^{4/3}. The second mode ends 1/4 away."""
+    part, model = module("saxe_modes"), network([2, 2, 2, 2], [3.0, 2.0])
+    settings = SimpleNamespace(model=model, optimizer=FLOW)
+    trained = traces([0, 99], strength=[[[1.0, 1.0], [3.0, 2.25]]])
+    assert part._largest_error(settings, [(1.0, 3.0), (1.0, 2.0)], trained) == 0.25
+    critical = xr.Dataset({"max_eigenvalue": ("run", [1.0, 3.0])})
+    assert part._top_ratio(model, critical) == pytest.approx(2 / 3 ** (7 / 3))
+
+
+@pytest.mark.parametrize(
+    ("share", "compared"),
+    [(0.9e-3, False), (1.1e-3, True), (1 - 1.1e-6, True), (1 - 0.9e-6, False), (0.9, True)],
+)
+@pytest.mark.parametrize("layers", [2, 3])
+def test_time_is_compared_where_a_mode_moves(share, compared, layers):
+    """A mode that begins at ½ and goes to 2, ten late at one point: 10·K u^{2−2/K}(2 − u)."""
+    part, u = module("saxe_modes"), 0.5 + 1.5 * share
+    late = part.times(np.array([u]), 0.5, 2.0, layers)[0] + 10
+    found = part._error(np.array([0, late, 1e3]), np.array([[0.5, u, 2.0]]), 0.5, 2.0, layers)
+    expected = 10 * layers * u ** (2 - 2 / layers) * (2 - u)
+    assert found == (pytest.approx(expected, rel=1e-6) if compared else 0)
+
+
+def test_a_mode_that_begins_below_its_start_is_off_by_the_difference():
+    found = module("saxe_modes")._error(np.array([0, 9]), np.array([[0.25, 2.0]]), 0.5, 2.0, 2)
+    assert found == 0.25
+
+
+def test_the_exact_curve_goes_nearly_from_end_to_end():
+    """Of one layer: t = log((s − u₀)/(s − u))."""
+    time, u = module("saxe_modes")._curve(0.5, 2.0, 1)
+    shares = [1 / (1 + math.exp(12)), 1 / (1 + math.exp(-14))]
+    assert u[[0, -1]] == pytest.approx(0.5 + 1.5 * np.array(shares), rel=1e-12)
+    assert len(u) == 120
+    np.testing.assert_allclose(2 - 1.5 * np.exp(-time), u, rtol=1e-9)
 
 
 def test_columns_of_linear_reduction():

@@ -104,3 +104,28 @@ def test_the_formula_holds_of_any_matrices():
     others = e * v * a[:, 0, 0] + u * z * a[:, 1, 1] - e * z * a[:, 0, 1]
     np.testing.assert_array_equal(u * v * a[:, 1, 0], others)
     assert PROOF._identity()
+
+
+def test_coefficients_are_quotients_stated_a_billionth_larger():
+    """W_1 = (0, 0, z, v) and W_2 = (u, 0, e, 0) in a small box."""
+    for z, v, u, e in ((0, 1, 0.5, 0.25), (0.25, 0.5, 1, 0)):
+        found = PROOF._coefficient(np.array([0, 0, z, v, u, 0, e, 0]), 1e-15)
+        assert found / 0.5 - 1 == pytest.approx(1e-9, rel=1e-4)
+
+
+def test_no_coefficient_without_a_box():
+    flat = np.array(POINT, dtype=float).ravel()
+    assert PROOF._coefficient(flat, 0.0) == np.inf
+    flat[5] = np.inf  # an entry that no coefficient has
+    assert PROOF._coefficient(flat, 0.1) == np.inf
+
+
+def test_a_coefficient_of_1_is_enough():
+    flat = np.array(POINT, dtype=float).ravel()
+    assert PROOF._minimum(flat, 1.0) and not PROOF._minimum(flat, 1 + 1e-15)
+
+
+def test_one_point_is_a_file_and_is_told_with_its_box(found):
+    told = list(analysis("kink_proof", radius=0.125).check(found.isel(certificate=[0])))
+    assert all(proved for _, proved, _ in told) and len(told) == 4
+    assert "spurious minimum" in told[-1][2] and "0.125" in told[-1][2]

@@ -506,9 +506,9 @@ def test_columns_of_product_lemma():
         w1=(("run", "a", "b"), np.ones((1, 1, 2))), w2=(("run", "c", "a"), np.ones((1, 2, 1)))
     )
     models = {
+        "kinks": (model("absolute"), critical),
         "squared": (squared, critical),
         "thin": (model("squared", (2, 1, 2)), thin),
-        "kinks": (model("absolute"), critical),
     }
     classify = SimpleNamespace(global_within=1e-8)
     settings = {label: {"model": one, "classify": classify} for label, (one, _) in models.items()}
@@ -516,15 +516,15 @@ def test_columns_of_product_lemma():
     slope = np.linalg.norm(targets.T @ inputs) / len(inputs)
     thin_slope = (inputs @ np.ones((2, 2)) - targets).T @ inputs / len(inputs)
     expected = {
-        "level_points": [2, 1, NAN],
-        "level_product_gradient": [slope, np.linalg.norm(thin_slope), NAN],
-        "level_losses": [2, 1, NAN],
-        "saddles_off": [1, 0, NAN],
-        "product_change": [Between(0, 1e-14), NAN, NAN],
-        "zero_gradient": [0, NAN, NAN],
-        "perturbed_gradient": [Between(1e-4, 1), NAN, NAN],
-        "printed_order": [0, 0, NAN],
-        "mended_order": [1, 1, NAN],
+        "level_points": [NAN, 2, 1],
+        "level_product_gradient": [NAN, slope, np.linalg.norm(thin_slope)],
+        "level_losses": [NAN, 2, 1],
+        "saddles_off": [NAN, 1, 0],
+        "product_change": [NAN, Between(0, 1e-14), NAN],
+        "zero_gradient": [NAN, 0, NAN],
+        "perturbed_gradient": [NAN, Between(1e-4, 1), NAN],
+        "printed_order": [NAN, 0, 0],
+        "mended_order": [NAN, 1, 1],
     }
     assert_columns(analysis("product_lemma"), results, expected)
 
@@ -571,3 +571,140 @@ def test_a_bad_saddle_is_left_where_the_loss_falls_at_every_height(monkeypatch):
     monkeypatch.setattr(part, "_bad_saddles", lambda *_: np.array([0, 1]))
     found = part._curves(settings["model"], settings["initializer"], None, 1e-6)
     assert found["bad_saddles_left"] == 1
+
+
+# laurent_von_brecht at W₁ = diag(0, 1) and W₂ = diag(1, 0)
+POINT = np.array([0.0, 0, 0, 1, 1, 0, 0, 0])
+
+
+def around(rise, loss="absolute"):
+    model = plugin("models", "laurent_von_brecht", loss_function=loss)
+    return module("kink_minimum").Around(model, POINT, np.array(rise))
+
+
+def test_a_fall_by_more_than_rounding_is_a_descent():
+    counts = module("kink_minimum")._counts(around([[-2e-14, -0.5e-14, -1.5e-14, 0.0, 1.0]]))
+    assert counts == {"perturbations": 5, "descents": 2}
+
+
+def test_the_steepest_direction_is_that_of_the_largest_fall_for_the_distances_square():
+    """Falls of 4 at (0, 3), none at (0, 1), and of 8 at (−2, 0), under the second loss."""
+    part, shifts = module("kink_minimum"), np.array([[[0.0, 3], [0, 1], [-2, 0]]])
+    rises = [np.array([[-4.0, 0.5, 0]]), np.array([[0.0, 0.5, -8]])]
+    assert part._steepest(rises, shifts).tolist() == [-1, 0]
+    assert part._steepest(rises[:1], shifts).tolist() == [0, 1]
+    assert part._steepest([], shifts).tolist() == [0, 3]
+
+
+def test_the_slice_goes_half_a_unit_either_way(monkeypatch):
+    """Along (W₁)₁₁ the matrix gets an entry s, and the absolute error a part |s|."""
+    monkeypatch.setattr(module("kink_minimum"), "_steepest", lambda *_: np.eye(8)[0])
+    model = plugin("models", "laurent_von_brecht", loss_function="absolute")
+    critical = xr.Dataset(matrices([POINT[:4].reshape(2, 2)], [POINT[4:].reshape(2, 2)]))
+    results = Handmade({"one": {"model": model}}, {"critical_points": {"one": critical}})
+    plugin_ = analysis("kink_minimum", radii=[0.5, 0.25], samples=300)
+    found = plugin_.compute(results)
+    steps = found["slice_step"].values
+    np.testing.assert_allclose(steps, np.arange(-100, 101) / 200)
+    np.testing.assert_allclose(found["slice_rise"].values, [np.abs(steps)], atol=1e-15)
+    assert (found["least_rise"] < 0.7 * found["median_rise"]).all()
+    shifts = plugin_._shifts(1)
+    for end in (shifts.max(axis=(1, 2)), -shifts.min(axis=(1, 2))):
+        assert (end <= [0.5, 0.25]).all() and (end > [0.49, 0.245]).all()
+
+
+def test_the_bound_is_violated_by_more_than_rounding():
+    """A shift of (W₁)₁₁ by ¼: A₁₁ = ¼, and all coefficients are 0."""
+    shifts = np.zeros((1, 3, 8))
+    shifts[..., 0] = 0.25
+    rises = [[0.25 - 1.5e-14, 0.25 - 0.5e-14, 0.25]]
+    found = module("kink_minimum")._proof(around(rises), shifts)
+    assert found == {"bound_violations": 1, "identity_error": 0}
+
+
+def test_the_error_of_the_identity_is_the_largest():
+    """Rounding of large entries; there is none beside 0."""
+    shifts = np.zeros((1, 20, 8))
+    shifts[0, 1:] = 1e8 * np.sqrt(np.arange(2.0, 154)).reshape(19, 8)
+    assert module("kink_minimum")._proof(around([np.ones(20)]), shifts)["identity_error"] > 0
+
+
+def with_loss(widths, loss="squared"):
+    return plugin("models", "linear_network_convex_loss", widths=widths, loss_function=loss)
+
+
+def test_what_perturbations_change_is_measured_by_its_largest_entry(monkeypatch):
+    """The last layer times 3/2; of the gradients at and beside 0 the largest and the least."""
+    part = module("product_lemma")
+    monkeypatch.setattr(part, "perturbed", lambda layers, *_: [*layers[:-1], 1.5 * layers[-1]])
+    norms = iter([np.array([1.0, 3.0]), np.array([2.0, 4.0])])
+    monkeypatch.setattr(part, "_norms", lambda *_: next(norms))
+    streams = Streams(0, "all", np.arange(2), "test")
+    found = analysis("product_lemma", draws=2)._perturbed(with_loss((2, 2, 3, 2)), streams)
+    assert found["product_change"] == pytest.approx(0.5)
+    assert (found["zero_gradient"], found["perturbed_gradient"]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("widths", "wide"),
+    [((2, 2, 2), True), ((2, 3, 1, 2), False), ((3, 2, 2), False), ((1, 1), False)],
+)
+def test_perturbations_need_hidden_layers_as_wide_as_the_input(widths, wide):
+    streams = Streams(0, "all", np.arange(2), "test")
+    assert bool(analysis("product_lemma")._perturbed(with_loss(widths), streams)) is wide
+
+
+def test_the_kernel_is_that_of_the_product_and_is_last():
+    """(1, 0, 0) and (0, 1, 0) are in the range of W₁, and the perturbed direction is (0, 0, 1)."""
+    first = np.eye(3, 2)[None]
+    second = np.ones((1, 2, 3))
+    streams = Streams(0, "all", np.arange(1), "test")
+    kept = module("product_lemma").perturbed([first, second], 0.5, streams)
+    np.testing.assert_allclose(kept[1][0, :, :2], 1, atol=1e-15)
+    assert (np.abs(kept[1][0, :, 2] - 1) > 1e-3).all()
+    whole = analysis("product_lemma")._perturbed(with_loss((2, 3, 3, 2)), streams)
+    assert whole["product_change"] < 1e-13
+
+
+def test_the_norm_of_the_gradient_is_over_all_layers():
+    """Against differences of the loss."""
+    model, size = with_loss((2, 2, 2)), 1e-6
+    flat = np.arange(1.0, 9) / 4
+
+    def at(flat):
+        return [flat[:4].reshape(1, 2, 2), flat[4:].reshape(1, 2, 2)]
+
+    def loss(flat):
+        weights = dict(zip(("w1", "w2"), map(torch.as_tensor, at(flat)), strict=True))
+        return model.loss(weights, {}).item()
+
+    slopes = [(loss(flat + size * e) - loss(flat - size * e)) / (2 * size) for e in np.eye(8)]
+    found = module("product_lemma")._norms(model, at(flat))
+    assert found == pytest.approx([np.linalg.norm(slopes)], rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("factor", "offset", "agree"),
+    [
+        (1, 0, True),
+        (1 + 0.9e-9, 0, True),
+        (1 + 1.1e-9, 0, False),
+        (1, 0.9e-12, True),
+        (1, 1.1e-12, False),
+    ],
+)
+def test_gradients_agree_within_rounding(factor, offset, agree):
+    """Of Σ w₃w₂w₁: (w₃w₂, w₃w₁, w₂w₁) = (0, 0, 4) at (2, 2, 0)."""
+    model = SimpleNamespace(convex=lambda maps: maps.sum())
+    factors = [np.full((1, 1, 1), value) for value in (2.0, 2.0, 0.0)]
+    expected = [np.full((1, 1, 1), value) for value in (offset, 0.0, 4.0 * factor)]
+    found = module("product_lemma")._agree(model, factors, expected)
+    assert found == [agree or not offset, True, agree or factor == 1]
+
+
+def test_the_order_of_three_layers_shows_in_the_gradient():
+    """g(W_K⋯W_1) and its printed gradient, of square layers that do not commute."""
+    model = with_loss((2, 2, 2, 2))
+    layers = [np.array([m]) for m in ([[1.0, 2], [0, 1]], [[1, 0], [3, 1.0]], [[0, 1], [-1.0, 2]])]
+    found = module("product_lemma")._orders(model, layers)
+    assert found == {"printed_order": 0, "mended_order": 1}
