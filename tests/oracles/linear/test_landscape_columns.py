@@ -386,38 +386,43 @@ def test_columns_of_linear_critical_points():
     wrong["w2"].values[0], wrong["w3"].values[0] = np.eye(2), np.diag([1.0, 0])
     noisy = {**three, "initializer": three["initializer"].model_copy(update={"noise": 0.1})}
     normal = {**three, "initializer": SimpleNamespace(name="normal")}
-    settings = {"two": two, "three": three, "wrong": three, "noisy": noisy, "else": normal}
+    settings = {"noisy": noisy, "else": normal, "two": two, "three": three, "wrong": three}
     ends = {"two": at_two, "three": at_three, "wrong": wrong, "noisy": at_three, "else": at_three}
     small, none = Between(0, 1e-12), [NAN, NAN]
     # of the tampered configuration: the mean of loss over value, of the runs that miss a mode
     factor = 1 + 0.25 / 2.5 / 12
     expected = {
-        "patterns": [4, 13, 13, *none],
-        "largest_gradient": [1e-12, 1e-12, 1 + 1e-12, *none],
-        "critical_values": [4, 4, 4, *none],
-        "value_error": [small, small, 0.25, *none],
-        "value_factor": [1, 1, factor, *none],
-        "index_mismatches": [0, 0, 1, *none],
-        "nullity_mismatches": [0, 0, 1, *none],
-        "rank_mismatches": [0, 0, 1, *none],
-        "full_rank_points": [1, 1, 1, *none],
-        "full_rank_loss": [small, small, small, *none],
-        "wide_points": [3, 3, 4, *none],
-        "wide_points_level": [0, 0, 0, *none],
-        "bad_saddles": [0, 2, 1, *none],
+        "patterns": [*none, 4, 13, 13],
+        "largest_gradient": [*none, 1e-12, 1e-12, 1 + 1e-12],
+        "critical_values": [*none, 4, 4, 4],
+        "value_error": [*none, small, small, 0.25],
+        "value_factor": [*none, 1, 1, factor],
+        "index_mismatches": [*none, 0, 0, 1],
+        "nullity_mismatches": [*none, 0, 0, 1],
+        "rank_mismatches": [*none, 0, 0, 1],
+        "full_rank_points": [*none, 1, 1, 1],
+        "full_rank_loss": [*none, small, small, small],
+        "wide_points": [*none, 3, 3, 4],
+        "wide_points_level": [*none, 0, 0, 0],
+        "bad_saddles": [*none, 0, 2, 1],
         # with no mode kept or the first: all zero, or the last two or the first two of three
-        "ranked_points": [0, 6, 5, *none],
-        "ranked_points_steep": [0, 4, 4, *none],
-        "rule_mismatches": [0, 0, 0, *none],
-        "bad_saddles_left": [0, 2, 1, *none],
-        "curve_error": [NAN, Between(0, 1e-10), Between(0, 1e-10), *none],
-        "no_saddles": [0, 0, 0, *none],
-        "zero_spectrum_error": [small, small, small, *none],
+        "ranked_points": [*none, 0, 6, 5],
+        "ranked_points_steep": [*none, 0, 4, 4],
+        "rule_mismatches": [*none, 0, 0, 0],
+        "bad_saddles_left": [*none, 0, 2, 1],
+        "curve_error": [*none, NAN, Between(0, 1e-10), Between(0, 1e-10)],
+        "no_saddles": [*none, 0, 0, 0],
+        "zero_spectrum_error": [*none, small, small, small],
     }
     dataset = assert_columns(
         analysis("linear_critical_points"), Handmade(settings, {"critical_points": ends}), expected
     )
     assert dataset["where"].values.tolist() == ["two"] * 4 + ["three"] * 13 + ["wrong"] * 13
+
+
+def critical_part():
+    """The module of the analysis; an initializer has its name, too."""
+    return sys.modules[type(analysis("linear_critical_points")).__module__]
 
 
 def test_a_point_that_is_no_saddle_is_counted(monkeypatch):
@@ -435,7 +440,7 @@ def test_a_point_that_is_no_saddle_is_counted(monkeypatch):
     for one in ends.values():
         one["index"].values[:] = 0
     assert counted() == [1, 0]
-    part = sys.modules[type(analysis("linear_critical_points")).__module__]
+    part = critical_part()
     monkeypatch.setattr(part, "ROUNDING", 1e3)
     assert counted() == [2, 12]
 
@@ -561,16 +566,101 @@ def test_perturbations_keep_the_product_of_their_own_layers_only():
 
 
 def test_a_bad_saddle_is_left_where_the_loss_falls_at_every_height(monkeypatch):
-    """Of two curves one rises at the last height."""
-    part = sys.modules[type(analysis("linear_critical_points")).__module__]
+    """Of three curves one rises at the last height, and one stays level."""
+    part = critical_part()
     settings, _ = constructed([2, 2, 2, 2])
-    falling = [np.array([0.9, 0.8]) for _ in part.HEIGHTS]
-    falling[-1] = np.array([0.9, 1.1])
-    losses = iter([np.ones(2), *falling])
+    model, starts = settings["model"], settings["initializer"]
+    falling = [np.array([0.9, 0.8, 1.0]) for _ in part.HEIGHTS]
+    falling[-1] = np.array([0.9, 1.1, 1.0])
+    losses = iter([np.ones(3), *falling])
     monkeypatch.setattr(part, "_losses", lambda *_: next(losses))
-    monkeypatch.setattr(part, "_bad_saddles", lambda *_: np.array([0, 1]))
-    found = part._curves(settings["model"], settings["initializer"], None, 1e-6)
+    monkeypatch.setattr(part, "_bad_saddles", lambda *_: np.array([0, 1, 2]))
+    found = part._curves(model, starts, None, 1e-6)
     assert found["bad_saddles_left"] == 1
+    errors = []
+    for run, pattern in enumerate(starts.patterns(model.shapes())[:3]):
+        missed = max(s for mode, s in enumerate((2, 1)) if mode not in pattern.kept)
+        for height, loss in zip(part.HEIGHTS, falling, strict=True):
+            power = height ** len(pattern.zero)
+            errors.append(abs((1 - loss[run]) / (missed * power - power**2 / 2) - 1))
+    assert found["curve_error"] == pytest.approx(max(errors))
+
+
+def test_each_wrong_rank_is_a_mismatch():
+    found = {
+        "pattern": [0, 0, 1], "kept": [1, 1, 1], "extra": [1, 1, 1],
+        "rank_R": [1, 2, 1], "rank_Z": [2, 2, 3],
+        "index": [0, 1, 2], "predicted_index": [0, 1, 1],
+        "nullity": [3, 4, 5], "predicted_nullity": [1, 4, 1],
+    }  # fmt: skip
+    found = {name: np.array(values) for name, values in found.items()}
+    assert critical_part()._predicted(found) == {
+        "patterns": 2, "index_mismatches": 1, "nullity_mismatches": 2, "rank_mismatches": 2,
+    }  # fmt: skip
+
+
+def test_points_at_the_infimum_are_global_and_those_of_full_rank_have_that_of_the_least_width(
+    monkeypatch,
+):
+    """Of rank 2, 2 and 1 where the least of the widths is 2, and the infimum ½."""
+    part = critical_part()
+    model = SimpleNamespace(widths=[2, 3, 2], infimum=lambda: 0.5, y=None)
+    found = {
+        "pattern": np.array([5, 6, 7]), "index": np.array([0, 0, 0]), "kept": None,
+        "loss": np.array([0.5, 0.75, 0.5]), "rank_R": np.array([2, 2, 1]),
+        "rank_Z": np.array([2, 3, 2]), "keeps_top": np.array([True, True, True]),
+    }  # fmt: skip
+    assert part._bad_saddles(model, found, 1e-6).tolist() == [6]
+    assert part._by_rank(model, found) == {
+        "full_rank_points": 2, "full_rank_loss": 0.75, "wide_points": 1, "wide_points_level": 1,
+        "ranked_points": 0, "ranked_points_steep": 0,
+    }  # fmt: skip
+    monkeypatch.setattr(part, "matrices", lambda *_: None)
+    monkeypatch.setattr(part, "has_descent", lambda *_: np.ones(3, dtype=bool))
+    assert part._rule_mismatches(model, found, None) == 1
+
+
+def test_a_point_from_which_the_loss_never_rises_is_no_saddle(monkeypatch):
+    """Said to have no positive eigenvalue, and with a curve that does not count."""
+    part = critical_part()
+    monkeypatch.setattr(part, "ROUNDING", 1e3)
+    thin, ends = constructed([2, 1, 2])
+    ends["nullity"].values[:] = 4 - ends["index"].values
+    found = part._measured(thin["model"], thin["initializer"], ends)
+    assert part._no_saddles(thin["model"], thin["initializer"], found, ends, 1e-6) == 2
+    # and one configuration is enough
+    one = Handmade({"thin": thin}, {"critical_points": {"thin": ends}})
+    assert analysis("linear_critical_points").compute(one)["where"].values.tolist() == ["thin"] * 3
+
+
+def test_the_mirror_image_of_a_curve_has_one_layer_on_the_other_side(monkeypatch):
+    part, seen = critical_part(), []
+    monkeypatch.setattr(part, "_losses", lambda model, w: seen.append(w) or np.zeros(13))
+    settings, ends = constructed([2, 2, 2, 2])
+    found = part._measured(settings["model"], settings["initializer"], ends)
+    part._no_saddles(settings["model"], settings["initializer"], found, ends, 1e-6)
+    curve, level, mirrored, _ = seen
+    turned = 0
+    for run in range(13):
+        moved = [n for n in level if not np.array_equal(mirrored[n][run], curve[n][run])]
+        for name in moved:
+            both = mirrored[name][run] + curve[name][run]
+            np.testing.assert_allclose(both, 2 * level[name][run], atol=1e-15)
+        turned += len(moved)
+    assert turned == 12  # all but the pattern that keeps all modes
+
+
+def test_the_spectrum_at_zero():
+    """±s once for each of d₁ hidden neurons; with more matrices all are errors."""
+    part = critical_part()
+    for width in (1, 3):
+        assert part._zero_error(network([2, width, 2])) < 1e-14
+    shapes = dict.fromkeys(("w1", "w2", "w3"), (1, 1))
+    hessian = torch.diag(torch.tensor([0.0, 2.0, 0.0]))[None]
+    wrong = SimpleNamespace(
+        shapes=lambda: shapes, widths=[1, 1, 1, 1], hessian=lambda weights, data: hessian
+    )
+    assert part._zero_error(wrong) == 2
 
 
 # laurent_von_brecht at W₁ = diag(0, 1) and W₂ = diag(1, 0)
