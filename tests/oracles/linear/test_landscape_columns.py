@@ -86,6 +86,28 @@ def test_a_loss_of_0_without_rank_is_an_exception():
     assert analysis("linear_stationary")._row(network([2, 2, 2]), critical)["rank_exceptions"] == 1
 
 
+def test_one_layer_of_lower_rank_is_enough_and_a_single_layer_has_full_rank_behind_it():
+    """W = (I, diag(1, 0)) is degenerate. Of one layer r_R is the rank of the identity of d_y."""
+    critical = xr.Dataset(
+        {
+            **matrices([np.eye(2)], [np.diag([1.0, 0])]),
+            "loss": ("run", [2.0]),
+            "kind": flags(["saddle"], KINDS),
+        }
+    )
+    found = analysis("linear_stationary")._row(network([2, 2, 2]), critical)
+    assert (found["nondegenerate"], found["degenerate_not_global"]) == (0, 1)
+    critical = xr.Dataset(
+        {
+            **matrices([np.eye(3, 2)]),
+            "loss": ("run", [0.0]),
+            "kind": flags(["minimum"], KINDS),
+        }
+    )
+    found = analysis("linear_stationary")._row(network([2, 3]), critical)
+    assert (found["nondegenerate"], found["rank_exceptions"]) == (1, 0)
+
+
 def test_columns_of_linear_identities():
     settings = {
         "three": {"model": network([2, 3, 2, 2])},
