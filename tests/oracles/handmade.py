@@ -1,5 +1,6 @@
 """Results of studies that never ran: hand-made datasets, and the columns that come of them."""
 
+import inspect
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +23,7 @@ class Handmade:
         self.study = SimpleNamespace(file="study.yaml", settings=SimpleNamespace(seed=seed))
         self._datasets = datasets or {}
         self._done = {}
+        self.told = False
 
     def each(self, name):
         return [(one, self._datasets[name][one.label]) for one in self.configurations]
@@ -35,6 +37,7 @@ class Handmade:
         """Whole numbers that only grow, as a bar shows them."""
         assert all(isinstance(number, (int, np.integer)) for number in (done, total))
         assert self._done.get(detail, 0) <= done <= total
+        self.told = True
         self._done[detail] = done
 
 
@@ -57,6 +60,8 @@ def assert_columns(plugin, results, expected):
     configuration}, where an interval (value, low, high) stands for three columns. NaN is equal
     to NaN. The dataset."""
     dataset = plugin.compute(results)
+    if "results.progress(" in inspect.getsource(inspect.getmodule(type(plugin))):
+        assert results.told, "no progress is shown"
     columns = {name: dataset[name] for name in dataset if dataset[name].dims == ("configuration",)}
     assert set(plugin.columns) == set(expected)
     assert all(columns[name].attrs["long_name"] == plugin.columns[name] for name in expected)
