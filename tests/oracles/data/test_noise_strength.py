@@ -59,8 +59,8 @@ def test_columns_of_noise_strength():
         "noise_fall": [(10.4, pytest.approx(10.4), pytest.approx(10.4))],
         "noise_collapse": [(collapse, pytest.approx(collapse), pytest.approx(collapse))],
     }
-    plugin = analysis("noise_strength", waiting=[0 + 1, 4], lag=1)
-    plugin = plugin.model_copy(update={"waiting": [0, 4]})  # a wait of 0, for round numbers
+    plugin = analysis("noise_strength", waiting=[1, 2, 4], lag=1)
+    plugin = plugin.model_copy(update={"waiting": [0, 2, 4]})  # a wait of 0, for round numbers
     assert_columns(plugin, results_of(weights, steps), expected)
 
 
@@ -93,3 +93,13 @@ def test_too_few_kept_weights_are_refused():
 def test_time_averages():
     average = module("noise_strength")._average
     np.testing.assert_allclose(average(np.array([[0.0, 2, 2]]), np.array([0.0, 1, 3])), [5 / 3])
+
+
+def test_samples_that_fill_no_minibatch_are_left_out():
+    """Two minibatches of two of five samples."""
+    flat = np.ones((1, 1, 1))
+    results = results_of(flat, [1], minibatch=2, loss=Samples(np.array([1.0, 2, 4, 9, 7])))
+    plugin = analysis("noise_strength", waiting=[1, 2], lag=1)
+    found = plugin._noise(results, results.configurations[0], flat)
+    pairs = {(a - b) ** 2 / 8 for a in range(2, 17) for b in range(2, 17)}  # halves of sums
+    assert found.shape == (1, 1) and min(abs(found.item() - pair) for pair in pairs) < 1e-12

@@ -130,7 +130,8 @@ def test_columns_of_spin_glass():
 
 
 def test_columns_of_saddle_index():
-    """Starts that are critical already: they are found where they are, each once."""
+    """Starts that are critical already: they are found where they are, each once. A larger glass
+    than `most_spins` has none."""
     model, size = glass(8), 8
     problem = saddles.OnSphere(model)
     ends = _critical(problem, points(size, 40))
@@ -141,7 +142,10 @@ def test_columns_of_saddle_index():
     ]
     kept = torch.stack([ends[first], ends[second], ends[first]])[None]
     trained = xr.Dataset({"kept_spins": (("run", "kept_step", "spin"), kept.numpy())})
-    results = Handmade({"all": {"model": model}}, {"training": {"all": trained}})
+    results = Handmade(
+        {"large": {"model": glass(9)}, "all": {"model": model}},
+        {"training": {"large": trained, "all": trained}},
+    )
     shares = (eigenvalues[[first, second]] < 0).mean(axis=1)
     levels_there = energies(model, ends[[first, second]])
     away = shares - levels.negative_share(levels_there)
@@ -158,8 +162,14 @@ def test_columns_of_saddle_index():
         "index_below": [shares[below].max() if below.any() else np.nan],
         "minima_below": [(1, Between(0, 1), 1) if below.any() else (np.nan, np.nan, np.nan)],
     }
-    found = assert_columns(analysis("saddle_index"), results, expected)
-    assert sorted(found["point_energy"].values[0]) == pytest.approx(sorted(levels_there))
+    no = {"converged", "index_error", "index_bias", "correlation", "minima_below"}
+    expected = {
+        name: [(np.nan,) * 3 if name in no else np.nan, *values]
+        for name, values in expected.items()
+    }
+    found = assert_columns(analysis("saddle_index", most_spins=8), results, expected)
+    assert np.isnan(found["point_energy"].values[0]).all()
+    assert sorted(found["point_energy"].values[1]) == pytest.approx(sorted(levels_there))
 
 
 def _critical(problem, starts):

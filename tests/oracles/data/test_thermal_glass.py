@@ -109,10 +109,12 @@ def test_runs_of_two_disorders_have_two_noises():
 
 
 def test_columns_of_thermal_glass():
-    """Two disorders whose energies are −.3 and −.5 throughout, at T = 1."""
+    """Two disorders whose energies are −.3 and −.5 at T = 1, but 1.1 more at half of the time, 5,
+    which is one of the eleven times of the last half, and of nine from 4 to 8."""
     steps = np.arange(0, 201, 10)
     losses = np.sqrt(2) * np.array([[-0.3], [-0.5]]) * np.ones(len(steps))
     losses[:, :8] += 1  # before half of the duration of the equations
+    losses[:, 10] += 1.1 * np.sqrt(2)
     trained = xr.Dataset(
         {"trace_loss": (("run", "trace_step"), losses)},
         {"trace_step": steps, "disorder": ("run", [1.0, 2.0])},
@@ -135,16 +137,21 @@ def test_columns_of_thermal_glass():
         return (value, pytest.approx(value - error), pytest.approx(value + error))
 
     expected = {
-        "energy": [near(-0.4)],
+        "energy": [near(-0.3)],
         "late": [-0.5],
-        "above_late": [near(0.1)],
-        "away": [near(-0.4 - there)],
+        "above_late": [near(0.2)],
+        "away": [near(-0.4 + 1.1 / 9 - there)],
         "mean_field_last": [known(fine.energy[-1], coarse.energy[-1])],
         "mean_field_slowing": [known(*ratios)],
     }
     plugin = analysis("thermal_glass", step=0.05, duration=8, waiting=(1, 4), lag=2)
     found = assert_columns(plugin, results, expected)
     assert found["trace_time"].values[0] == pytest.approx(time)
+
+
+def test_the_error_of_the_equations_has_no_sign():
+    with_error = module("thermal_glass")._with_error
+    assert with_error(1.0, 1.5) == with_error(1.0, 0.5) == (1, 0.5, 1.5)
 
 
 def _at(dynamics, time):
