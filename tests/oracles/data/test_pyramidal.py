@@ -1,6 +1,7 @@
 """Pyramidal networks: the model, the counter-examples, the columns and the study."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -98,6 +99,53 @@ def test_columns_of_pyramid_bound():
         analysis("pyramid_bound"), Handmade({"all": {"model": model}}, datasets), expected
     )
     assert dataset["norm"].shape == (4,)
+
+
+def test_the_bound_of_lossy_ends_is_the_largest_of_the_first_layer(monkeypatch):
+    """Of three ends the last is not stationary; both layers are counted at starts and ends."""
+    part, asked = module("pyramid_bound"), []
+
+    def bound(model, points, layer):
+        asked.append((points.sizes["run"], layer))
+        levels = np.array([3.0, 5.0, 9.0][: points.sizes["run"]])
+        return SimpleNamespace(informative=2, violations=1, norm=levels + 1, bound=levels)
+
+    monkeypatch.setattr(part, "_bound", bound)
+    critical = xr.Dataset(
+        {
+            "loss": ("run", [1.0, 1e-11, 2.0]),
+            "kind": flags(["saddle", "minimum", "not_critical"], KINDS),
+        }
+    )
+    starts = critical.isel(run=[0])
+    datasets = {"initialization": {"all": starts}, "critical_points": {"all": critical}}
+    model = pyramid(widths=[2, 1, 2], samples=3)
+    found = analysis("pyramid_bound").compute(Handmade({"all": {"model": model}}, datasets))
+    assert (found["lossy"].item(), found["lossy_bound"].item()) == (2, 5)
+    assert (found["points"].item(), found["violations"].item()) == (8, 0.5)
+    assert sorted(asked) == [(1, 1), (1, 1), (1, 2), (3, 1), (3, 1), (3, 2)]
+    assert found["bound"].values.tolist() == [3, 3, 5, 9]
+
+
+def test_the_slope_of_tanh_keeps_its_digits():
+    """1/cosh², which is 4e^{−600} from 300 on."""
+    values = np.array([0.0, 1, -1, 20, 300.5, -400])
+    outputs, slopes = module("pyramid_bound")._tanh(values)
+    np.testing.assert_allclose(outputs[:4], np.tanh(values[:4]))
+    slope = 1 - np.tanh(1) ** 2
+    expected = [1, slope, slope, 4 * np.exp(-40), 4 * np.exp(-600), 4 * np.exp(-600)]
+    np.testing.assert_allclose(slopes, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("at", "ranks", "count"),
+    [((1, 0), True, 1), ((0, 0), True, 0), ((1, 1e-3), True, 0), ((1, 0), False, 0)],
+)
+def test_an_exception_has_a_loss_no_gradient_and_full_ranks(monkeypatch, at, ranks, count):
+    part = module("pyramid_bound")
+    monkeypatch.setattr(part, "evaluate", lambda case: at)
+    monkeypatch.setattr(part, "extended_ranks_are_full", lambda case: ranks)
+    assert part._exceptions() == count
 
 
 @pytest.fixture(scope="module")
