@@ -27,7 +27,7 @@ def trained(train, test, steps):
     return xr.Dataset(
         {
             "loss": ("run", train),
-            "steps": ("run", np.full(len(train), steps)),
+            "steps": ("run", np.full(len(train), steps) - (np.arange(len(train)) == 1)),
             "trace_test_loss": (
                 ("run", "trace_step"),
                 np.stack([np.ones(len(test)), test], axis=1),
@@ -100,21 +100,26 @@ def test_columns_of_end_index():
     )
     first = next(iter(model.shapes()))
     ends[first][1] *= -1
-    results = Handmade({"all": {"model": model}}, {"training": {"all": ends}})
+    large = model.model_copy(update={"widths": [3, 4, 2]})
+    results = Handmade(
+        {"large": {"model": large}, "all": {"model": model}},
+        {"training": {"large": ends, "all": ends}},
+    )
     results.objective = lambda configuration: Curved()
 
     def near(value):
         return (value, Between(-99, value), Between(value, 99))
 
+    nothing = (np.nan, np.nan, np.nan)
     expected = {
-        "networks": [2],
-        "index": [near((1 / 20 + 17 / 20) / 2)],
-        "highest_index": [17 / 20],
-        "negative": [near((2 / 20 + 17 / 20) / 2)],
-        "near_zero": [near(2 / 20)],
-        "gradient": [0.3],
+        "networks": [np.nan, 2],
+        "index": [nothing, near((1 / 20 + 17 / 20) / 2)],
+        "highest_index": [np.nan, 17 / 20],
+        "negative": [nothing, near((2 / 20 + 17 / 20) / 2)],
+        "near_zero": [nothing, near(2 / 20)],
+        "gradient": [np.nan, 0.3],
     }
-    assert_columns(analysis("end_index", runs=2), results, expected)
+    assert_columns(analysis("end_index", runs=2, most_weights=20), results, expected)
     few = analysis("end_index", most_weights=19).compute(results)
     assert np.isnan(few["index"].values).all()
 
