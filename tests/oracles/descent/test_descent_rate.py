@@ -95,6 +95,78 @@ def test_columns_of_descent_inequality():
     assert found["inequality_exceptions"] == 1 and found["sharpness"] < 1
 
 
+def test_columns_of_descent_inequality_of_another_curvature_and_rates():
+    """L = w² − ¼, M = 2, with αM = ½, 1, 2 and 2.5: c = 3/16 and 1/4 below 2. The fall is as
+    promised; Δ/c = 4 is the first squared gradient of the second run, whose next point is 0."""
+    n, rates = np.arange(8), np.array([0.25, 0.5, 1.0, 1.25])
+    w = (1 - 2 * rates[:, None]) ** n
+    trained = xr.Dataset(
+        {
+            "trace_step": n,
+            "trace_loss": (("run", "trace_step"), w**2 - 0.25),
+            "trace_gradient_norm": (("run", "trace_step"), np.abs(2 * w)),
+            "status": flags(["step_limit", "step_limit", "step_limit", "diverged"], STATUS),
+        },
+        {"rate": ("run", rates)},
+    )
+    model = SimpleNamespace(smoothness=lambda data: 2.0, lower_bound=lambda: -0.25)
+    parts = {"model": model, "dataset": None, "optimizer": SimpleNamespace(rate=0.5)}
+    expected = {
+        "smoothness": [2],
+        "inequality_exceptions": [share(0, 2)],
+        "sharpness": [1],
+        "bound_exceptions": [share(0, 2)],
+        "bound_ratio": [1],
+        "sum_exceptions": [share(0, 2)],
+        "stop_exceptions": [share(0, 2)],
+        "diverged_below": [share(0, 2)],
+        "diverged_above": [share(1, 2)],
+    }
+    results = Handmade({"all": parts}, {"training": {"all": trained}})
+    dataset = assert_columns(analysis("descent_inequality", points=3), results, expected)
+    # of the run whose αM is 1
+    assert dataset["point"].values.tolist() == [1, 3, 8]
+    assert dataset["least_gradient"].values.tolist() == [[1, 0, 0]]
+
+
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+@pytest.mark.parametrize(("part", "broken"), [(0.5e-13, 0), (2e-13, 1), (0.5, 1)])
+def test_an_exception_is_one_by_more_than_rounding(part, broken, scale):
+    """M = α = 1, c = ½: of the loss 1 a gradient 1 promises half; Δ/c = 2 bounds its square and
+    the sum of squares."""
+    tested, root = module("descent_inequality").tested, math.sqrt(scale)
+
+    def exceptions(losses, gradients):
+        one = np.array([losses]) * scale, np.array([gradients]) * root
+        found = tested(*one, np.array([1.0]), 1.0)
+        names = ("inequality_exceptions", "bound_exceptions", "sum_exceptions")
+        return [found[name][0] for name in names]
+
+    assert exceptions([1, 0.5 + part], [1, 0.0])[0] == broken
+    assert exceptions([1, 0.0], [math.sqrt(2 * (1 + part)), 0.0])[1] == broken
+    assert exceptions([1, 0.0], [1.0, math.sqrt(1 + 2 * part)])[2] == broken
+
+
+def test_a_ratio_of_rounding_is_no_sharpness():
+    """Promises of 1.5·10⁻⁷ and 0.9·10⁻⁷ of the first loss."""
+    for promised, sharpness in ((1.5e-7, 0.5), (0.9e-7, np.nan)):
+        losses, gradients = [[1, 1 - promised / 2]], [[math.sqrt(2 * promised), 0.0]]
+        found = module("descent_inequality").tested(
+            np.array(losses), np.array(gradients), np.array([1.0]), 1.0
+        )
+        assert found["sharpness"] == pytest.approx(sharpness, rel=1e-6, nan_ok=True)
+
+
+def test_each_accuracy_has_its_own_promise():
+    """M = ½, c = Δ = 1: |∇L|² < 10^{−½} is promised at the fourth point, and 1 at the second."""
+    part = module("descent_inequality")
+    np.testing.assert_allclose(part.ACCURACIES, 10 ** (np.arange(25) / 4 - 6))
+    least = np.array([[0.9, 0.4, 0.4, 0.3, 0.3], [0.9, 0.4, 0.4, 0.4, 0.3]])
+    assert part._late(least, np.ones(2), np.ones(2), 0.5).tolist() == [False, True]
+    assert part._late(least[:, :4], np.ones(2), np.ones(2), 0.5).tolist() == [False, True]
+    assert part._late(least[:, :3], np.ones(2), np.ones(2), 0.5).tolist() == [False, False]
+
+
 def test_late_and_large_gradients_are_seen():
     """A gradient that stays at its first value breaks the bound and the stop rule."""
     flat = np.full((1, 400), 1.0)
