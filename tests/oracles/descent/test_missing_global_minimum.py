@@ -125,6 +125,48 @@ def test_columns_of_no_minimum():
     assert_columns(plugin, Handmade({"all": {}}), expected)
 
 
+def test_starts_of_no_minimum_and_what_counts_as_reached(monkeypatch):
+    """All starts are moved to 1.9, 2.1, −½ and 0.3: αnx = x after 2 steps, and 0 ≤ x < 2 is near."""
+    parts, asked = module("no_minimum"), []
+    ends, drawn = np.array([1.9, 2.1, -0.5, 0.3]), np.array([[0, 0.5], [1, 0], [0.5, 1], [1, 1]])
+
+    def moved(x):
+        asked.append(x)
+        return (x - ends) / 0.5
+
+    monkeypatch.setattr(parts, "inflection_slope", moved)
+    monkeypatch.setattr(parts.Streams, "uniform", lambda self, count: drawn)
+    rated = []
+    monkeypatch.setattr(
+        parts, "_crossing", lambda start, rate: rated.append((rate, start)) or share(0, 1)
+    )
+    monkeypatch.setattr(parts, "_cube", lambda start: rated.append(("cube", start)) or share(0, 1))
+    found = analysis("no_minimum", runs=4, steps=2).compute(Handmade({"all": {}}))
+    np.testing.assert_allclose(asked[0], [0.1, 3, 1.55, 3])
+    assert found["inflection_share"].item() == 0.5
+    assert found["inflection_law"].item() == pytest.approx(0.9)
+    assert [name for name, _ in rated] == [0.3, 0.06, "cube"]
+    for (_, start), scale in zip(rated, (2.4, 2.4, 20 / 3), strict=True):
+        np.testing.assert_allclose(start, scale * drawn[:, 1])
+
+
+def test_the_path_and_the_curve_of_the_inflection():
+    found = analysis("no_minimum", runs=2, steps=2).compute(Handmade({"all": {}}))
+    path, grid = found["path"].values, found["grid"].values
+    assert len(path) == 61 and path[0] == 2.5
+    x = path[:-1]
+    np.testing.assert_allclose(path[1:], x - 0.5 * x**2 * (1 + x) / (1 + x**2))
+    np.testing.assert_allclose(grid, np.linspace(-2.2, 2.8, 201))
+    np.testing.assert_allclose(found["offset"], 10.0 ** -np.arange(4, 101, 4))
+
+
+def test_starts_that_stay_and_starts_that_leave():
+    """On cos y those from 1 on have left; x³ is left from above 1/(3α) = 10/3."""
+    parts = module("no_minimum")
+    assert parts.leaving(np.array([1.0, -1.0])).tolist() == [0, 0]
+    assert parts._cube(np.array([0.0, 3.3, 3.4, 6.0])) == share(0, 4)
+
+
 @pytest.mark.slow
 def test_the_study(root, tmp_path):
     study = load_study(study_file("missing_global_minimum", root / "config/studies"))

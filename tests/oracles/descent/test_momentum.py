@@ -132,6 +132,38 @@ def test_columns_of_momentum_network():
     np.testing.assert_array_equal(found["end_loss"].values, [[[1, np.nan], [3, 4]]])
 
 
+def test_the_least_loss_of_the_runs_at_a_setting_is_shown():
+    """Two runs at each; the highest of three eigenvalues counts."""
+    trained = xr.Dataset(
+        {
+            "status": flags(["converged", "converged", "step_limit", "converged"], STATUS),
+            "loss": ("run", [3.0, 1.0, 0.5, 2.0]),
+            "w": (("run", "weight"), np.arange(12.0).reshape(4, 3)),
+        },
+        {"rate": ("run", [1.0, 1, 2, 2]), "momentum": ("run", [0.5] * 4)},
+    )
+    optimizer = registry().get("optimizers", "heavy_ball")(rate=1)
+    results = Handmade({"all": {"optimizer": optimizer}}, {"training": {"all": trained}})
+    results.objective = lambda configuration: SimpleNamespace(
+        hessian=lambda points: points[:, :, None] * np.eye(3)
+    )
+    results.configurations[0].grid = Grid(
+        {"optimizer.rate": [1.0, 2.0], "optimizer.momentum": [0.5]}, 2
+    )
+    found = analysis("momentum_network").compute(results)
+    assert found["end_loss"].values.tolist() == [[[1], [2]]]
+    assert found["border_curvature"].item() == 2
+
+
+def test_a_border_is_exceeded_by_more_than_a_millionth():
+    part = module("momentum_network")
+    curvature = 2 * (1 + np.array([-0.5e-6, 0.5e-6, 1.5e-6]))
+    found = part.settled_below(
+        np.full(3, True), np.ones(3), np.zeros(3), curvature, lambda beta: 2 + beta
+    )
+    assert found["above_border"] == share(1, 3)
+
+
 @pytest.mark.slow
 def test_the_study(root, tmp_path):
     study = load_study(study_file("momentum", root / "config/studies"))

@@ -250,15 +250,108 @@ def test_columns_of_multilinear_ends():
     # along a line through 0, |x| + |y| grows in proportion to the distance
     along = dataset["along"].values
     np.testing.assert_allclose(along / np.abs(along[:, :1]), [[1, 0.5, 0, 0.5, 1]] * 6, atol=1e-12)
+    np.testing.assert_allclose(dataset["step"], [-0.4, -0.2, 0, 0.2, 0.4])
     assert dataset["plane"].values[2, 2] == 0 and (dataset["plane"].values[0] > 0.1).all()
+
+
+class Asked:
+    """A loss that writes down where it is asked for."""
+
+    def __init__(self, at):
+        self.at, self.points = at, []
+
+    def loss(self, points):
+        self.points.append(points)
+        return np.array([self.at(point) for point in np.atleast_2d(points)])
+
+    def plane(self, *given):
+        self.given = given
+        return np.zeros((len(given[3]), len(given[4])))
+
+
+WAYS = np.array([[0.6, 0.8, 0], [0, -1, 0], [0, 0.8, -0.6]])
+END = np.array([1.0, 2, 3])
+
+
+def test_kinks_are_tried_at_three_distances_all_of_which_have_to_be_lower():
+    part = analysis("multilinear_ends")
+    small = SimpleNamespace(settings=SimpleNamespace(classify=SimpleNamespace(critical_below=1e-9)))
+    falls = Asked(lambda point: 9 - np.abs(point - END).sum())
+    assert part._descents(small, falls, END[None], WAYS) == 1
+    for asked, far in zip(falls.points[::2], (1e-2, 1e-3, 1e-4), strict=True):
+        np.testing.assert_allclose(asked, END + far * WAYS, atol=1e-15)
+    turns = Asked(lambda point: -1.0 if 0 < np.abs(point - END).sum() < 5e-3 else 0.0)
+    assert part._descents(small, turns, END[None], WAYS) == 0
+
+
+def test_an_end_is_flat_where_the_loss_is_so_at_one_distance():
+    flat = module("multilinear_ends")._flat_around
+    bent = Asked(lambda point: np.abs(point - END).sum())
+    assert not flat(bent, END, WAYS)
+    for asked, near in zip(bent.points, 10.0 ** -np.arange(3, 11), strict=True):
+        np.testing.assert_allclose(asked, END + near * WAYS, atol=1e-15)
+    for spread, expected in ((1.9e-15, True), (2.1e-15, False)):
+        uneven = Asked(
+            lambda point, spread=spread: (
+                spread * (point[2] < 3) if 5e-7 < np.abs(point - END).max() < 5e-6 else point.sum()
+            )
+        )
+        assert flat(uneven, END, WAYS) is expected
+
+
+def test_the_picture_is_around_the_sharpest_kink():
+    """The least rises are 0.005 at the first end, where another one is 1, and 0.02 at the next; the
+    third is no kink."""
+    part, ends_ = analysis("multilinear_ends", size=3, reach=0.5), np.diag([0.0, 20, 40])
+
+    def at(point):
+        shift = point - ends_[int(np.rint(point.max() / 20))]
+        if point.max() < 10:
+            return 5 + (1 if shift[0] > 0 else 0.005)
+        return 1.02 if point.max() < 30 else 9.0
+
+    loss, kink = Asked(at), np.array([True, True, False])
+    along, plane = part._picture(loss, ends_, kink, np.array([5.0, 1, 0]), WAYS)
+    for asked, end in zip(loss.points[:2], ends_, strict=False):
+        np.testing.assert_allclose(asked, end + 0.01 * WAYS)
+    for asked, way in zip(loss.points[2:], WAYS, strict=True):
+        np.testing.assert_allclose(asked, ends_[1] + np.outer([-0.5, 0, 0.5], way), atol=1e-15)
+    assert along.shape == plane.shape == (3, 3)
+    center, first, second, *steps = loss.given
+    assert (
+        center.tolist() == [0, 20, 0] and [side.tolist() for side in steps] == [[-0.5, 0, 0.5]] * 2
+    )
+    span = np.stack([first, second])
+    np.testing.assert_allclose(span @ span.T, np.eye(2), atol=1e-15)
+    np.testing.assert_allclose(WAYS[:2] @ span.T @ span, WAYS[:2], atol=1e-15)
+
+
+def test_ways_have_length_1():
+    np.testing.assert_allclose(module("multilinear_ends")._unit(np.array([[3.0, 4]])), [[0.6, 0.8]])
+
+
+def test_minima_of_all_kinds_are_bad_by_more_than_a_thousandth():
+    critical = xr.Dataset(
+        {
+            "loss": ("run", [0.0, 0.9e-3, 1.1e-3, 1.1e-3, 1.1e-3, 2.0, 3.0]),
+            "clarke_residual": ("run", [0.5, 0.25, 0.0, 9.0, 9.0, 9.0, 9.0]),
+            "cells": ("run", [4, 6, 2, 9, 9, 9, 9]),
+        }
+    )
+    every = np.arange(7)
+    kinds = {"kink": every < 3, "flat": every == 3, "strict": every == 4, "clarke": every == 5}
+    found = module("multilinear_ends")._columns(critical, kinds)
+    assert found == {
+        "runs": 7, "strict": 1, "flat_share": share(1, 7), "kink_share": share(3, 7),
+        "clarke_share": share(1, 7), "open_share": share(1, 7), "residual_most": 0.5,
+        "cells_most": 6, "best_loss": 0, "bad_share": share(3, 7),
+    }  # fmt: skip
 
 
 def test_a_kink_from_which_the_loss_falls_is_told_by_trying():
     part = analysis("multilinear_ends", directions=30)
     ways = module("multilinear_ends")._unit(np.random.default_rng(0).standard_normal((30, 2)))
     parts, loss, _ = ends(absolute([1, -1]), [[0, 0]], ["nonsmooth"])
-    from types import SimpleNamespace
-
     one = SimpleNamespace(settings=SimpleNamespace(**parts))
     assert part._descents(one, loss, np.zeros((1, 2)), ways) == 1
     _, loss, _ = ends(absolute([1, 1]), [[0, 0]], ["nonsmooth"])
