@@ -126,7 +126,7 @@ def test_columns_of_no_minimum():
 
 
 def test_starts_of_no_minimum_and_what_counts_as_reached(monkeypatch):
-    """All starts are moved to 1.9, 2.1, −½ and 0.3: αnx = x after 2 steps, and 0 ≤ x < 2 is near."""
+    """All are moved to 1.9, 2.1, −½ and 0.3: αnx = x after 2 steps, and 0 ≤ x < 2 is near."""
     parts, asked = module("no_minimum"), []
     ends, drawn = np.array([1.9, 2.1, -0.5, 0.3]), np.array([[0, 0.5], [1, 0], [0.5, 1], [1, 1]])
 
