@@ -21,7 +21,7 @@ def test_dimensions_of_known_sets(plugin):
     powers of 3: to .1)."""
     line = np.zeros((512, 512), dtype=bool)
     line[200] = True
-    assert plugin.dimension(line).mean() == pytest.approx(1)
+    assert plugin.dimension(line).tolist() == [1] * 4  # sides of 4, 8, …, 64
     assert plugin.dimension(np.ones((512, 512), dtype=bool)).mean() == pytest.approx(2)
     carpet = np.ones((1, 1), dtype=bool)
     for _ in range(6):
@@ -41,10 +41,12 @@ def test_the_border_and_the_next_zoom(plugin):
     assert extent == ((48.0, 56.0), (80.0, 160.0))
 
 
-def test_the_network_is_trained_as_autograd_does(plugin):
-    """One setting, by torch's gradients; it must agree on both sides of the border."""
+def test_the_network_is_trained_as_autograd_does(plugin, monkeypatch):
+    """One setting, by torch's gradients, loss by loss, on both sides of the border."""
     import torch
 
+    seen, see = [], plugin.Losses.see
+    monkeypatch.setattr(plugin.Losses, "see", lambda self, x: seen.append(x) or see(self, x))
     network = plugin.Network(3)
     x = torch.as_tensor(network.inputs[0, :, :, 0])
     y = torch.as_tensor(network.targets[:, 0])
@@ -59,8 +61,10 @@ def test_the_network_is_trained_as_autograd_does(plugin):
             w = (w - rates[0] * grad_w).detach().requires_grad_()
             a = (a - rates[1] * grad_a).detach().requires_grad_()
         expected = np.mean(losses[-3:]) < losses[0]
+        seen.clear()
         found = network.trains(np.array([rates[0]]), np.array([rates[1]]), 30)
         assert found.tolist() == [expected]
+        np.testing.assert_allclose(np.ravel(seen)[:8], losses[:8], rtol=1e-9)
 
 
 def test_the_parabola_trains_where_its_eigenvalues_allow(plugin):
@@ -74,6 +78,66 @@ def test_the_parabola_trains_where_its_eigenvalues_allow(plugin):
         found = plugin.parabola_trains(*rates.T, 400)
     assert 20 < (radius < 1).sum() < 380
     assert (found == (radius < 1))[told].all()
+
+
+def test_the_losses_of_the_parabola(plugin, monkeypatch):
+    """½(x² + 0.4y²) + ½xy at (1, 1), and after a step of the rates ½ and 1: (¼, 0.1)."""
+    seen, see = [], plugin.Losses.see
+    monkeypatch.setattr(plugin.Losses, "see", lambda self, x: seen.append(x) or see(self, x))
+    plugin.parabola_trains(np.array([0.5]), np.array([1.0]), 2)
+    expected = [0.7 + 0.5, (0.25**2 + 0.4 * 0.1**2) / 2 + 0.5 * 0.25 * 0.1]
+    assert np.ravel(seen) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("losses", "fell"),
+    [
+        ([6.0] + [99.0] * 17 + [1.0, 9.0], True),  # the mean of the last tenth is 5
+        ([6.0] + [0.0] * 17 + [3.0, 9.0], False),  # and 6
+        ([6.0, 9, 9, 9, 5], True),
+        ([6.0, 0, 0, 0, 7], False),
+        ([6.0, 0, 0, 0, np.nan], False),
+    ],
+)
+def test_losses_fall_by_the_mean_of_the_last_tenth(plugin, losses, fell):
+    kept = plugin.Losses(len(losses))
+    for loss in losses:
+        kept.see(np.array([loss]))
+    assert kept.fell().tolist() == [fell]
+
+
+def test_settings_are_the_centres_of_the_cells_of_a_map(plugin):
+    """The first rate goes along rows; more settings than are trained together."""
+    size = 65
+    told = plugin.trained_map(
+        lambda first, second, steps: (first < 2) & (second > 0.5) & (steps == 7),
+        ((0.0, 6.5), (0.0, 65.0)), size, 7,
+    )  # fmt: skip
+    first, second = 0.05 + 0.1 * np.arange(size), 0.5 + np.arange(size)
+    np.testing.assert_array_equal(told, (first < 2) & (second[:, None] > 0.5))
+    assert told[:, 19].any() and not told[:, 20].any() and not told[0].any()
+
+
+def test_zooms_go_where_most_of_the_border_is(plugin, monkeypatch):
+    """A line in column 100 of 128 has the dimension 1, a chequerboard 2, one setting 0. The part of
+    the line is the seventh of eight along the first rate, that of the setting the fourth."""
+    line, setting = np.zeros((2, 128, 128), dtype=bool)
+    line[:, 100:], setting[10, 50] = True, True
+    board = np.indices((128, 128)).sum(axis=0) % 2 == 0
+    maps = iter([line, board, board, setting, board, board, board, board, board])
+    monkeypatch.setattr(plugin, "trained_map", lambda *_: next(maps))
+    found = analysis("training_border", size=128, zooms=3).compute(Handmade({"all": {}}))
+    names = ("least_dimension", "ripples_least", "finest", "settings")
+    assert [found[name].item() for name in names] == [1, 0, 1.5 / 8 / 128, 128**2]
+    means = [found[f"{name}_dimension"].item() for name in ("network", "ripples", "control")]
+    assert means == pytest.approx([5 / 3, 4 / 3, 2])
+    assert found["low"].values[..., 0].tolist() == [[0, 9, 9], [0, 1.125, 1.125], [0, 0, 0]]
+    assert found["high"].values[..., 0].tolist() == [
+        [12, 10.5, 9 + 1.5 / 8], [3, 1.5, 1.125 + 0.375 / 8], [3, 0.375, 0.375 / 8],
+    ]  # fmt: skip
+    assert (found["low"].values[..., 1] == 0).all()
+    ends = [[3, 3 / 8, 3 / 64], [6, 6 / 8, 6 / 64], [6, 6 / 8, 6 / 64]]
+    assert found["high"].values[..., 1].tolist() == ends
 
 
 def test_ripples_are_descended_as_autograd_does(plugin):
