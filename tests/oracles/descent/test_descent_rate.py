@@ -223,6 +223,79 @@ def test_columns_of_worst_cases():
     assert_columns(analysis("worst_cases", steps=3000), results, expected)
 
 
+def test_curves_of_worst_cases_are_those_of_the_formulas():
+    """10 steps: the lecture's bound is least, 2, at αM = 1; Huber function and parabola leave
+    1/(20h + 1) and (1 − h)²⁰, quadratics with κ = 10 the larger of |1 − h/10| and |1 − h|."""
+    found = analysis("worst_cases", steps=20).compute(Handmade({"a": {}}))
+    h = 0.4 + 0.01 * np.arange(159)
+    np.testing.assert_allclose(found["relative_rate"], h)
+    other = 2 / (10 * np.minimum(4 * h - h**2, 4 * h - h**3) + 2)
+    curves = [
+        1 / (h * (1 - h / 2)),
+        np.where(h <= math.sqrt(3), other, np.nan),
+        np.maximum(1 / (20 * h + 1), (1 - h) ** 20),
+        np.maximum(np.abs(1 - h / 10), np.abs(1 - h)) ** 20,
+    ]
+    for row, curve in zip(found["worst"].values, curves, strict=True):
+        np.testing.assert_allclose(row, curve / np.nanmin(curve), rtol=1e-9)
+    # the worst gradient of n points has the square 1/(2n − 1)
+    count = found["worst_count"].values
+    assert (count[0], count[-1], len(count)) == (1, 1000, len(set(np.geomspace(1, 1000, 40) // 1)))
+    np.testing.assert_allclose(found["envelope"], (2 * count - 1) ** -0.5, rtol=1e-9)
+    # descent on 1/x, M = 2
+    x, slopes = 1.0, []
+    for _ in range(20):
+        slopes.append(x**-2)
+        x += x**-2 / 2
+    count = found["count"].values
+    assert count.tolist() == list(range(1, 21))
+    np.testing.assert_allclose(found["power_gradient"].sel(power=1), slopes, rtol=1e-12)
+
+
+def test_the_slowest_huber_function_is_descended_to_its_kink():
+    """Slope s = 1/√7 and N = 4, h = ¾: the loss there is s²/2, from ½ at first."""
+    gradient, loss = module("worst_cases").worst_convex(4, 0.75)
+    assert (gradient, loss) == pytest.approx((7**-0.5, 1 / 14), rel=1e-12)
+
+
+def test_errors_of_worst_cases_are_the_largest(monkeypatch):
+    """Each is wrong by a part of αM times the steps, which are 1 and 100 at most."""
+    worst, asked = module("worst_cases"), []
+
+    def exact(steps, h):
+        return 1 / (2 * steps * h + 1) * (1 + steps * h / 1000)
+
+    def convex(steps, h):
+        asked.append((steps, h))
+        return math.sqrt(exact(steps, h)), 0.0
+
+    monkeypatch.setattr(worst, "worst_convex", convex)
+    monkeypatch.setattr(worst, "worst_nonconvex", lambda steps, h: math.sqrt(
+        worst.nonconvex_formula(steps, h) * (1 + steps * h / 500)
+    ))  # fmt: skip
+    monkeypatch.setattr(worst, "convex_losses", lambda steps, h: (exact(steps, h), 0.0))
+    monkeypatch.setattr(
+        worst, "farthest_gradient", lambda steps, h: (1 + steps * h / 250) / (steps * h + 1)
+    )
+    found = worst._errors()
+    assert asked[:-1] == [(n, h) for n in (1, 2, 4, 10, 100) for h in (0.25, 0.5, 0.75, 1.0)]
+    assert found["convex_error"] == pytest.approx(0.1)
+    assert found["nonconvex_error"] == pytest.approx(0.2)
+    assert found["distance_error"] == pytest.approx(0.4)
+    assert found["convex_looseness"] == pytest.approx(201 / 101 / 1.1)
+    assert found["nonconvex_looseness"] == pytest.approx(302 / 202 / 1.2)
+    monkeypatch.setattr(worst, "farthest_gradient", lambda steps, h: 1 / (steps * h + 1))
+    assert worst._errors()["distance_error"] == pytest.approx(0.1)
+
+
+def test_slopes_are_those_of_the_last_factor_of_ten():
+    count = np.arange(1, 101)
+    values = np.where(count < 10, 1.0, (count / 10.0) ** -2)[:, None]
+    last = module("worst_cases").last_slopes
+    assert last(values) == pytest.approx([-2])
+    assert last(values[::3], count[::3]) == pytest.approx([-2])
+
+
 def test_no_huber_function_leaves_more_than_the_worst():
     """From x = R = 1, N = 4, h = ¾: over all slopes the largest end is that of the formula, and at
     its slope."""
