@@ -6,7 +6,7 @@ import flint
 import numpy as np
 import pytest
 import torch
-from handmade import Between, analysis, assert_columns
+from handmade import Between, Handmade, analysis, assert_columns
 from studies import module
 
 from nnflow.base import store
@@ -19,17 +19,11 @@ def plugin(kind, name, **settings):
     return registry().get(kind, name)(**settings)
 
 
-class Models:
+class Models(Handmade):
     """What the analysis reads of results: models by label."""
 
     def __init__(self, **models):
-        self.configurations = [
-            SimpleNamespace(label=label, settings=SimpleNamespace(model=model))
-            for label, model in models.items()
-        ]
-
-    def progress(self, done, total):
-        pass
+        super().__init__({label: {"model": model} for label, model in models.items()})
 
 
 def listed(half_width=6.0, **models):
