@@ -25,7 +25,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
-from nnflow.base.side_by_side import descending, side_by_side
+from nnflow.base.side_by_side import DescentArrays, descending, side_by_side
 from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
@@ -43,6 +43,7 @@ from nnflow.interfaces import (
     Analysis,
     Block,
     Dataset,
+    Descended,
     Descent,
     Enclosure,
     Figure,
@@ -156,7 +157,9 @@ __all__ = [
     "ConvexSet",
     "Damping",
     "Dataset",
+    "Descended",
     "Descent",
+    "DescentArrays",
     "Enclosure",
     "Figure",
     "Halfspaces",

@@ -7,11 +7,25 @@ LANES networks, that read the weights w, (weight, LANES), and write `found`, (nu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnflow.base.compiled import LANES, Compiled, load_row, store_row
+from nnflow.base.compiled import LANES, Compiled, choose, load_row, magnitude, store_row
+
+
+class DescentArrays(NamedTuple):
+    """A descent as compiled code takes it: weights and velocity, (run, weight), the velocity of no
+    runs where there is none; steps left, rate, momentum and quiet norms, (run,), the norms of no
+    runs where none waits."""
+
+    weights: np.ndarray
+    velocity: np.ndarray
+    left: np.ndarray
+    rate: np.ndarray
+    momentum: np.ndarray
+    ahead: bool
+    quiet: np.ndarray
 
 
 def side_by_side(block: Compiled, plain: Callable[..., Any]) -> Compiled:
@@ -23,14 +37,22 @@ def side_by_side(block: Compiled, plain: Callable[..., Any]) -> Compiled:
     return Compiled(_over_runs, plain, {"block": block})
 
 
-def descending(block: Compiled) -> Compiled:
+def descending(block: Compiled) -> Callable[[DescentArrays, tuple[Any, ...]], bool]:
     """Many steps of gradient descent of all runs, by a block that is the gradient of LANES: a
-    function (w, velocity, rate, momentum, ahead, steps, parameters) that moves w and the velocity,
-    both (run, weight), in place. rate, momentum: (run,). ahead: is the gradient taken at W − βV?
-    A velocity of no runs is none, and then W⁺ = W − α∇L(W). It has the bits of single steps (see
-    `Descent`), and True for a result; where nothing is compiled it moves nothing: False.
+    function (arrays, parameters) that moves weights and velocity in place and counts down the steps
+    that are left. It has the bits of single steps (see `Descent`), and True for a result; where
+    nothing is compiled it moves nothing: False.
     """
-    return Compiled(_steps, _no_steps, {"block": block})
+    together = Compiled(_steps, _no_steps, {"block": block})
+    each = Compiled(_steps_of_each, _no_steps, {"block": block})
+
+    def descend(arrays: DescentArrays, parameters: tuple[Any, ...]) -> bool:
+        w, velocity, left, rate, momentum, ahead, quiet = arrays
+        if len(quiet) > 0:
+            return each(w, left, rate, quiet, parameters)
+        return together(w, velocity, left, rate, momentum, ahead, parameters)
+
+    return descend
 
 
 def _into_lanes(w, start, here):
@@ -61,7 +83,7 @@ def _over_runs(w, numbers, parameters):
     return out
 
 
-def _steps(w, velocity, rate, momentum, ahead, steps, parameters):
+def _steps(w, velocity, left, rate, momentum, ahead, parameters):
     runs, size = w.shape
     here, found = np.empty((size, LANES)), np.empty((size, LANES))
     speed, place = np.empty((size, LANES)), np.empty((size, LANES))
@@ -70,6 +92,7 @@ def _steps(w, velocity, rate, momentum, ahead, steps, parameters):
         into_lanes(w, start, here)
         into_lanes(rate.reshape(-1, 1), start, rates)
         alpha = load_row(rates, 0)
+        steps = left[start]
         if len(velocity) == 0:
             for _ in range(steps):
                 block(here, found, *parameters)  # noqa: F821
@@ -94,8 +117,47 @@ def _steps(w, velocity, rate, momentum, ahead, steps, parameters):
                     store_row(here, x, load_row(here, x) - faster)
             out_of_lanes(speed, start, velocity)
         out_of_lanes(here, start, w)
+    left[:] = 0
     return True
 
 
-def _no_steps(w, velocity, rate, momentum, ahead, steps, parameters):
+def _steps_of_each(w, left, rate, quiet, parameters):
+    runs, size = w.shape
+    here, found = np.empty((size, LANES)), np.empty((size, LANES))
+    rates, limits = np.empty((1, LANES)), np.empty((1, LANES))
+    counts, going = np.empty((1, LANES)), np.empty((1, LANES))
+    for start in range(0, runs, LANES):
+        into_lanes(w, start, here)
+        into_lanes(rate.reshape(-1, 1), start, rates)
+        into_lanes(quiet.reshape(-1, 1), start, limits)
+        for lane in range(LANES):
+            counts[0, lane] = left[min(start + lane, runs - 1)]
+            going[0, lane] = 1.0 if counts[0, lane] > 0 else 0.0
+        alpha = load_row(rates, 0)
+        limit = load_row(limits, 0)
+        limit = limit * magnitude(limit) * ROUNDED
+        while going.any():
+            block(here, found, *parameters)  # noqa: F821
+            square = load_row(found, 0) * load_row(found, 0)
+            for x in range(1, size):
+                square += load_row(found, x) * load_row(found, x)
+            none = load_row(going, 0) * 0.0
+            moves = choose(square > limit, load_row(going, 0), none)
+            count = load_row(counts, 0) - moves
+            store_row(counts, 0, count)
+            store_row(going, 0, choose(count > 0.0, moves, none))
+            for x in range(size):
+                moved = load_row(here, x) - alpha * load_row(found, x)
+                store_row(here, x, choose(moves > 0.0, moved, load_row(here, x)))
+        out_of_lanes(here, start, w)
+        for lane in range(min(LANES, runs - start)):
+            left[start + lane] = int(counts[0, lane])
+    return True
+
+
+ROUNDED = 1 + 1e-9
+"""Squares of norms above a limit by less than rounding errors count as below it."""
+
+
+def _no_steps(*arrays):
     return False

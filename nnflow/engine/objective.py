@@ -20,7 +20,7 @@ from nnflow.interfaces.manifolds import Manifold
 from nnflow.interfaces.model import Data, Minibatch, Model, size
 
 if TYPE_CHECKING:
-    from nnflow.interfaces.optimizer import Descent
+    from nnflow.interfaces.optimizer import Descended, Descent
     from nnflow.study.types import RunSlice, Study
 
 HESSIAN_BYTES = 256 * 2**20
@@ -140,9 +140,7 @@ class Objective:
         gradient = self._gradient(weights)
         return gradient if self.manifold is None else self.manifold.project(weights, gradient)
 
-    def descend(
-        self, weights: torch.Tensor, descent: Descent
-    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    def descend(self, weights: torch.Tensor, descent: Descent) -> Descended | None:
         """Weights and velocity after the steps of a descent, where the model takes many at once."""
         bound = self.manifold is not None or self.constraints is not None or self.buffers
         if bound or weights.device.type != "cpu" or weights.dtype != torch.float64:

@@ -8,7 +8,7 @@ from nnflow.interfaces.figure import Figure
 from nnflow.interfaces.initializer import Initializer, Start
 from nnflow.interfaces.loss import Loss
 from nnflow.interfaces.model import Model
-from nnflow.interfaces.optimizer import Descent, Optimizer
+from nnflow.interfaces.optimizer import Descended, Descent, Optimizer
 from nnflow.interfaces.plugin import Plugin
 
 KINDS: tuple[type[Plugin], ...] = (
@@ -25,6 +25,7 @@ KINDS: tuple[type[Plugin], ...] = (
 __all__ = [kind.__name__ for kind in KINDS] + [
     "KINDS",
     "Block",
+    "Descended",
     "Descent",
     "Enclosure",
     "Plugin",

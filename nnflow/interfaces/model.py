@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nnflow.interfaces.constraints import ConvexSet
     from nnflow.interfaces.kinks import Kinks
     from nnflow.interfaces.manifolds import Manifold
-    from nnflow.interfaces.optimizer import Descent
+    from nnflow.interfaces.optimizer import Descended, Descent
 
 T = TypeVar("T", bound=Any)
 Shapes = dict[str, tuple[int, ...]]
@@ -107,9 +107,7 @@ class Model(Plugin):
         """∇L(W), each (run, *shape), in closed form; None: by automatic differentiation."""
         return None
 
-    def descend(
-        self, weights: torch.Tensor, data: Data, descent: Descent
-    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    def descend(self, weights: torch.Tensor, data: Data, descent: Descent) -> Descended | None:
         """Flat weights (run, weight) and velocity after the steps of a descent, with the bits of
         single steps, the arguments left as they are; None: steps are taken one by one. Asked for in
         float64 on a processor alone, and where there is no manifold, constraint or buffer."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from nnflow.base.side_by_side import DescentArrays
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -22,38 +23,56 @@ class Descent:
 
         V⁺ = βV + α∇L(W),  W⁺ = W − V⁺,  or with `ahead` V⁺ = βV + α∇L(W − βV).
 
-    steps: how many. rate: α, (run, 1). velocity: V, (run, weight); None: W⁺ = W − α∇L(W) alone.
-    momentum: β, a number or (run, 1).
+    steps: how many, a number or (run,). rate: α, (run, 1). velocity: V, (run, weight); None:
+    W⁺ = W − α∇L(W) alone. momentum: β, a number or (run, 1). quiet: gradient norms, (run, 1), at
+    and below which a run waits instead of its next step. A run may wait where its norm is higher by
+    rounding errors. None: no run waits. Steps of each run and quiet norms go without a velocity.
     """
 
-    steps: int
+    steps: int | torch.Tensor
     rate: torch.Tensor
     velocity: torch.Tensor | None = None
     momentum: float | torch.Tensor = 0.0
     ahead: bool = False
+    quiet: torch.Tensor | None = None
 
-    def arrays(
-        self, weights: torch.Tensor
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Copies for compiled code to move in place: weights and velocity, (run, weight), the
-        velocity of no runs where there is none; then rate and momentum, (run,)."""
+    def arrays(self, weights: torch.Tensor) -> DescentArrays:
+        """Copies for compiled code to move in place."""
         import numpy as np
         import torch
 
-        runs = len(weights)
-        speed = np.empty((0, 0)) if self.velocity is None else self.velocity.numpy().copy()
-        momentum = torch.as_tensor(self.momentum, dtype=weights.dtype).expand(runs, 1)
-        rate, momentum = (one.reshape(runs).numpy().copy() for one in (self.rate, momentum))
-        return weights.numpy().copy(), speed, rate, momentum
+        def by_run(value: Any, dtype: torch.dtype = weights.dtype) -> np.ndarray:
+            value = torch.as_tensor(value, dtype=dtype)
+            return value.reshape(-1).expand(len(weights)).numpy().copy()
 
-    def result(
-        self, moved: np.ndarray, speed: np.ndarray
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        none, quiet = np.empty((0, 0)), self.quiet
+        if quiet is None and isinstance(self.steps, torch.Tensor):
+            quiet = -torch.ones_like(self.rate)
+        return DescentArrays(
+            weights=weights.numpy().copy(),
+            velocity=none if self.velocity is None else self.velocity.numpy().copy(),
+            left=by_run(self.steps, torch.int64),
+            rate=by_run(self.rate),
+            momentum=by_run(self.momentum),
+            ahead=self.ahead,
+            quiet=np.empty(0) if quiet is None else by_run(quiet),
+        )
+
+    def result(self, arrays: DescentArrays) -> Descended:
         """What `Model.descend` gives, of such arrays."""
         import torch
 
-        velocity = None if self.velocity is None else torch.from_numpy(speed)
-        return torch.from_numpy(moved), velocity
+        velocity = None if self.velocity is None else torch.from_numpy(arrays.velocity)
+        return Descended(torch.from_numpy(arrays.weights), velocity, torch.from_numpy(arrays.left))
+
+
+class Descended(NamedTuple):
+    """Weights and velocity after a descent, and the steps that each run has left, (run,), as it
+    waits."""
+
+    weights: torch.Tensor
+    velocity: torch.Tensor | None
+    left: torch.Tensor
 
 
 class Optimizer(Plugin):

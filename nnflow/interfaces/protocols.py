@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from nnflow.base.streams import Streams
-    from nnflow.interfaces.optimizer import Descent
+    from nnflow.interfaces.optimizer import Descended, Descent
 
 
 class ObjectiveView(Protocol):
@@ -27,9 +27,7 @@ class ObjectiveView(Protocol):
     def gradient(self, weights: torch.Tensor) -> torch.Tensor:
         """∇L, (run, weight)."""
 
-    def descend(
-        self, weights: torch.Tensor, descent: Descent
-    ) -> tuple[torch.Tensor, torch.Tensor | None] | None:
+    def descend(self, weights: torch.Tensor, descent: Descent) -> Descended | None:
         """Weights and velocity after many steps; None where the model knows no way faster than
         step by step."""
 

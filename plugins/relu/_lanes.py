@@ -40,9 +40,9 @@ def gradient(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.nd
     return _gradient(weights, weights.shape[1], _tops(w.shape[1], k, top)).reshape(w.shape)
 
 
-def descend(w, velocity, rate, momentum, ahead, steps, n, k, top=None) -> bool:
-    """Many steps, in place: see nnflow.descending. w, velocity: (run, neuron·input)."""
-    return _descend(w, velocity, rate, momentum, ahead, steps, _tops(n, k, top))
+def descend(arrays, n, k, top=None) -> bool:
+    """Many steps, in place: see nnflow.descending. arrays: nnflow.DescentArrays."""
+    return _descend(arrays, _tops(n, k, top))
 
 
 def _flat(w):

@@ -51,10 +51,9 @@ class TwoLayerRelu(Model):
         return {"w": orthonormal_gradient(w, self.k, top)}
 
     def descend(self, weights, data, descent):
-        moved, speed, rate, momentum = descent.arrays(weights)
-        how = (rate, momentum, descent.ahead, descent.steps)
-        done = _lanes.descend(moved, speed, *how, self.n, self.k, self.top)
-        return descent.result(moved, speed) if done else None
+        arrays = descent.arrays(weights)
+        done = _lanes.descend(arrays, self.n, self.k, self.top)
+        return descent.result(arrays) if done else None
 
     def hessian(self, weights, data):
         w = weights["w"]

@@ -31,5 +31,4 @@ class Momentum(Optimizer):
         together = objective.descend(weights, descent)
         if together is None:
             return super().steps(objective, weights, state, count)
-        moved, velocity = together
-        return moved, {**state, "velocity": velocity}
+        return together.weights, {**state, "velocity": together.velocity}

@@ -34,7 +34,7 @@ class GradientDescent(Optimizer):
         together = objective.descend(weights, Descent(count, state["rate"]))
         if together is None:
             return super().steps(objective, weights, state, count)
-        return together[0], state
+        return together.weights, state
 
 
 @nnflow.hookimpl

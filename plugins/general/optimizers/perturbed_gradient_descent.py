@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pydantic import PositiveFloat, PositiveInt, model_validator
 
 import nnflow
-from nnflow import Optimizer, torch
+from nnflow import Descent, Optimizer, torch
 
 from .._ball import in_ball
 
@@ -130,7 +130,44 @@ class PerturbedGradientDescent(Optimizer):
             waiting = waiting & ~(due & stayed)
         moved = weights - state["rate"] * gradient
         moved = torch.where(waiting[:, None], moved, state["anchor"])
-        return moved, {**state, "step": now + 1, "returned": ~waiting}
+        step = torch.where(state["returned"], now, now + 1)
+        return moved, {**state, "step": step, "returned": ~waiting}
+
+    def steps(self, objective, weights, state, count):
+        """Between noise and verdict, and until its gradient is small, a run descends."""
+        left = torch.where(state["returned"], 0, count)
+        while left.any():
+            descent = self._descent(weights, state, left)
+            together = objective.descend(weights, descent)
+            if together is None:
+                return super().steps(objective, weights, state, count)
+            taken = descent.steps - together.left
+            weights, left = together.weights, left - taken
+            state = {**state, "step": state["step"] + taken}
+            if not left.any():
+                break
+            stepped = self.step(objective, weights, state)
+            weights, state = _chosen(left > 0, stepped, (weights, state))
+            left = torch.where(state["returned"], 0, (left - 1).clamp(min=0))
+        return weights, state
+
+    def _descent(self, weights, state, left):
+        """The steps until a verdict is due, or until noise may be."""
+        parameters = self.parameters(weights.shape[1])
+        due = state["noise_step"] + parameters.waiting_time - state["step"]
+        watched = (due < 0)[:, None]
+        quiet = torch.where(watched, parameters.gradient_threshold, -1.0)
+        steps = torch.where(due < 0, left, torch.minimum(left, due))
+        return Descent(steps, state["rate"], quiet=quiet.to(weights.dtype))
+
+
+def _chosen(rows, yes, no):
+    """Weights and state of the first where `rows` holds, else of the second."""
+
+    def chosen(one, other):
+        return torch.where(rows.reshape(-1, *[1] * (one.dim() - 1)), one, other)
+
+    return chosen(yes[0], no[0]), {name: chosen(yes[1][name], no[1][name]) for name in no[1]}
 
 
 def _anchored(objective, weights, state, noisy):

@@ -181,19 +181,39 @@ def test_no_runs_have_no_losses(plain, monkeypatch):
     assert lanes.gradient(none, 2).shape == (0, 3, 2)
 
 
-@pytest.mark.parametrize("name", ["gradient_descent", "heavy_ball", "nesterov"])
-def test_many_steps_at_once_have_the_bits_of_single_ones(name, monkeypatch):
-    optimizer = registry().get("optimizers", name)(rate=0.1)
+PERTURBED = {
+    "radius": 0.01,
+    "gradient_threshold": 0.7,
+    "loss_threshold": 0.05,
+    "waiting_time": 7,
+}
+
+
+@pytest.mark.parametrize(
+    "name, more",
+    [
+        ("gradient_descent", {}),
+        ("heavy_ball", {}),
+        ("nesterov", {}),
+        ("perturbed_gradient_descent", PERTURBED),
+    ],
+)
+def test_many_steps_at_once_have_the_bits_of_single_ones(name, more, monkeypatch):
+    optimizer = registry().get("optimizers", name)(rate=0.1, **more)
     problem, weights = objective(5, 6, 11), random_weights(5, 6, 11)
     start = optimizer.start(weights, torch.linspace(0.5, 1, 11, dtype=torch.float64))
     before = weights.clone()
     assert problem.descend(weights, Descent(1, start["rate"])) is not None
-    together, state = optimizer.steps(problem, weights, start, 30)
+    together, state = weights, start
+    for _ in range(10):  # some verdicts are due just where a call begins
+        together, state = optimizer.steps(problem, together, state, 3)
     monkeypatch.setenv("NNFLOW_PLAIN", "1")
     assert problem.descend(weights, Descent(1, start["rate"])) is None
     alone, expected = optimizer.steps(problem, weights, start, 30)
     assert torch.equal(together, alone) and torch.equal(weights, before)
     assert all(torch.equal(state[part], expected[part]) for part in expected)
+    if more:  # some runs were moved by noise twice, and some have returned
+        assert 0 < state["returned"].sum() < 11 and (state["noise_step"] > 15).any()
 
 
 def test_unit_vectors_take_steps_on_their_sphere():

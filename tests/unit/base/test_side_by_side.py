@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnflow.base.compiled as compiled
-from nnflow import LANES, Compiled, descending, load_row, side_by_side, store_row
+from nnflow import LANES, Compiled, DescentArrays, descending, load_row, side_by_side, store_row
 
 
 def _scaled(w, found, factor, shift):
@@ -26,6 +26,7 @@ def plain(w, numbers, parameters):
 
 FACTOR = np.array([1.0, -0.3, 2.0])
 PARAMETERS = (FACTOR, 0.25)
+SHRINKING = (np.array([1.0, 0.3, 2.0]), 0.25)
 
 
 @pytest.fixture(autouse=True)
@@ -68,8 +69,10 @@ def test_many_steps_have_the_bits_of_single_ones(runs, kind):
     given = None if kind == "plain" else velocity
     expected = moved(w, given, rate, momentum, kind == "ahead", 5)
     place, speed = w.copy(), np.empty((0, 0)) if given is None else velocity.copy()
-    descend = descending(scaled)
-    assert descend(place, speed, rate, momentum, kind == "ahead", 5, PARAMETERS)
+    left = np.full(runs, 5)
+    arrays = DescentArrays(place, speed, left, rate, momentum, kind == "ahead", np.empty(0))
+    assert descending(scaled)(arrays, PARAMETERS)
+    np.testing.assert_array_equal(left, 0)
     np.testing.assert_array_equal(place, expected[0])
     if given is not None:
         np.testing.assert_array_equal(speed, expected[1])
@@ -78,9 +81,45 @@ def test_many_steps_have_the_bits_of_single_ones(runs, kind):
 
 def test_nothing_moves_where_nothing_is_compiled(monkeypatch):
     monkeypatch.setenv(compiled.PLAIN, "1")
-    w, one = np.ones((1, 3)), np.ones(1)
-    assert not descending(scaled)(w, np.empty((0, 0)), one, one, False, 5, PARAMETERS)
+    w, one, left = np.ones((1, 3)), np.ones(1), np.full(1, 5)
+    for quiet in (np.empty(0), -one):
+        arrays = DescentArrays(w, np.empty((0, 0)), left, one, one, False, quiet)
+        assert not descending(scaled)(arrays, PARAMETERS)
     np.testing.assert_array_equal(w, 1)
+    np.testing.assert_array_equal(left, 5)
+
+
+def waited(w, rate, steps, quiet):
+    """Weights and steps left of one run that waits where its gradient is small."""
+    while steps and not np.linalg.norm(found := plain(w, 3, SHRINKING)) <= quiet:
+        w, steps = w - rate * found, steps - 1
+    return w, steps
+
+
+@pytest.mark.parametrize("runs", [0, 1, 2 * LANES + 3])
+def test_each_run_takes_its_steps_until_its_gradient_is_small(runs):
+    random = np.random.default_rng(runs)
+    w, rate = random.standard_normal((runs, 1, 3)), random.uniform(0.05, 0.2, runs)
+    steps, quiet = random.integers(0, 40, runs), random.choice([-1, 0, 0.5, 1, 2], runs)
+    place, left = w[:, 0].copy(), steps.copy()
+    none = np.empty((0, 0))
+    arrays = DescentArrays(place, none, left, rate, rate, False, quiet)
+    assert descending(scaled)(arrays, SHRINKING)
+    for run in range(runs):
+        expected, rest = waited(w[run], rate[run], steps[run], quiet[run])
+        np.testing.assert_array_equal(place[run], expected[0])
+        assert left[run] == rest
+    assert runs < 2 or (0 < np.count_nonzero(left) < runs)
+
+
+def test_a_norm_at_the_limit_is_quiet():
+    """The gradient is (3, 4, 0), and then .9 of it."""
+    w = np.array([[3.0, 4.0, 0.0]] * 4)
+    quiet, left = np.array([5 + 1e-7, 5, 5 - 1e-7, np.nan]), np.full(4, 1)
+    arrays = DescentArrays(w, np.empty((0, 0)), left, *[np.full(4, 0.1)] * 2, False, quiet)
+    assert descending(scaled)(arrays, (np.ones(3), 0.0))
+    np.testing.assert_array_equal(left, [1, 1, 0, 1])
+    np.testing.assert_allclose(w[:, 0], [3, 3, 2.7, 3], rtol=1e-15)
 
 
 def _doubled(w, found):
