@@ -6,6 +6,7 @@ import flint
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns
 from studies import module
 
@@ -173,3 +174,56 @@ def test_the_slack_of_bounds_is_of_their_size():
     """Whatever their signs."""
     proof = SimpleNamespace(min_eigenvalue_low=-3.0, loss_low=-2.0)
     assert module("complete_list")._slack(proof) == 6 * 2.0**-30
+
+
+SLACK = 6 * 2.0**-30
+"""Of the proof below."""
+HELD = {
+    "as it is": ({}, True),
+    "near": ({"center": [3.0015, 1.0]}, True),
+    "far": ({"center": [3.0, 1.0025]}, False),
+    "another kind": ({"proved_kind": "minimum"}, False),
+    "a lower end that is a little better": ({"loss_low": -2 + 0.5 * SLACK}, True),
+    "a lower end that is better": ({"loss_low": -2 + 1.5 * SLACK}, False),
+    "an upper end that is a little better": ({"loss_high": -1 - 0.5 * SLACK}, True),
+    "an upper end that is better": ({"loss_high": -1 - 1.5 * SLACK}, False),
+    "bounds that are worse": ({"loss_low": -9, "loss_high": 9}, True),
+}
+
+
+@pytest.mark.parametrize("case", HELD)
+def test_a_point_is_found_again_where_it_was_and_with_bounds_as_good(case):
+    changed, held = HELD[case]
+    proof = SimpleNamespace(
+        distance=1e-3, min_eigenvalue_low=-3.0, min_eigenvalue_high=-2.5, loss_low=-2.0,
+        loss_high=-1.0,
+    )  # fmt: skip
+    told = {"center": [3.0, 1.0], "proved_kind": "saddle", **vars(proof), **changed}
+    axes = {"center": ("weight", np.array(told.pop("center")))}
+    row = xr.Dataset({**axes, **{name: ((), value) for name, value in told.items()}})
+    listed = SimpleNamespace(
+        points=[np.array([0.0, 1.0]), np.array([3.0, 1.0])], proofs=[proof, proof]
+    )
+    found = module("complete_list")._held(row, "point 4", listed, ["saddle", "saddle"])
+    text = "saddle at [3.0, 1.0]" if held else "no such critical point is found again"
+    assert found == ("point 4", held, text)
+
+
+def test_a_list_is_whole_where_as_many_points_are_found_again(found, monkeypatch):
+    """Six of each model, where the file has six of two and one of a valley, of which alone it is
+    proved that there are none beyond."""
+    again = SimpleNamespace(points=[0] * 6, proofs=[], undecided=[], kinds=lambda infimum: [])
+    part = module("complete_list")
+    monkeypatch.setattr(part, "_held", lambda row, name, *_: (name, True, ""))
+    monkeypatch.setattr(
+        part.CompleteList, "_list", lambda self, model: (again, model.name == "toy_valley")
+    )
+    told = list(plugin("analyses", "complete_list", half_width=3.5).check(found))
+    assert [name for name, _, _ in told] == [
+        *(f"point {number}" for number in range(6)), "list of himmelblau",
+        "point 6", "list of toy_valley",
+        *(f"point {number}" for number in range(7, 13)), "list of relu_circle",
+    ]  # fmt: skip
+    assert told[7][1:] == (True, text)
+    text = "toy_valley: 1 critical points, and no other; 6 are found again"
+    assert told[8] == ("list of toy_valley", False, text)
