@@ -224,6 +224,7 @@ def test_a_list_is_whole_where_as_many_points_are_found_again(found, monkeypatch
         "point 6", "list of toy_valley",
         *(f"point {number}" for number in range(7, 13)), "list of relu_circle",
     ]  # fmt: skip
-    assert told[7][1:] == (True, text)
+    text = "himmelblau: 6 critical points with entries of modulus at most 3.5, and no other"
+    assert told[6][1:] == (True, text)
     text = "toy_valley: 1 critical points, and no other; 6 are found again"
     assert told[8] == ("list of toy_valley", False, text)

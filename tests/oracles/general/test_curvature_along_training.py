@@ -6,6 +6,7 @@ import torch
 import xarray as xr
 from handmade import Handmade, analysis, assert_columns
 from networks import problem
+from studies import module
 
 from nnflow import mean
 from nnflow.base.errors import UserError
@@ -194,6 +195,29 @@ def test_the_largest_residual_is_that_of_the_highest_eigenvalues():
     )
     found = analysis("curvature_along_training")._summary(part, None)
     assert found == {"runs": 1, "largest_residual": pytest.approx(0.15)}
+
+
+def test_a_run_reaches_its_limit_at_one_point_of_the_last_part():
+    """Of two runs that settle at ½ and 1.2, and at ½ and 0.98 limits; both begin beyond it."""
+    axes = ("run", "kept_step", "mode")
+    part = xr.Dataset(
+        {
+            "eigenvalue": (axes, np.array([[1.5, 0.5, 1.2], [1.5, 0.5, 0.98]])[..., None]),
+            "residual": (axes, np.zeros((2, 3, 1))),
+            "limit": ("run", [1.0, 1.0]),
+        },
+        {"kept_step": [0, 10, 20]},
+    )
+    traces = (("run", "trace_step"), [[4.0, 3, 2], [4, 3, 1]])
+    trained = xr.Dataset({"trace_loss": traces}, {"trace_step": [0, 10, 20]})
+    found = analysis("curvature_along_training")._summary(part, trained)
+    assert found["unreached"] == 1 and found["loss_ratio"] == 0.5
+    assert (found["settled_lowest"], found["settled_highest"]) == pytest.approx((0.74, 0.85))
+
+
+def test_means_are_over_the_runs_of_each_start():
+    by_start = module("curvature_along_training")._by_start
+    assert by_start(np.array([1.0, 2, 6]), np.array([0, 1, 0])).tolist() == [3.5, 2]
 
 
 def test_with_a_preconditioner_they_are_those_of_the_preconditioned_hessian():

@@ -80,6 +80,31 @@ def test_columns_of_local_minima_search():
     assert_columns(analysis("local_minima_search"), results, expected)
 
 
+def test_losses_decide_what_is_global_where_one_flag_is_unknown():
+    """Least 1; of a kink and of what is at the least loss a negative eigenvalue says nothing."""
+    critical = xr.Dataset(
+        {
+            "kind": flags(["minimum", "degenerate", "saddle", "saddle", "nonsmooth"], KINDS),
+            "is_global": flags(["no", "no", "unknown", "no", "no"], GLOBAL),
+            "index": ("run", [1, 0, 1, 2, 1]),
+            "nullity": ("run", [0, 1, 0, 0, 0]),
+            "loss": ("run", [1.0, 1.5, 2.0, 3.0, 4.0]),
+            "min_eigenvalue": ("run", [1.0, 0.0, -0.5, -0.25, NAN]),
+        }
+    )
+    results = Handmade(
+        {"all": {"classify": SimpleNamespace(global_within=1e-6)}},
+        {"critical_points": {"all": critical}},
+    )
+    names = ("at_infimum", "saddles", "suspects", "nonsmooth", "suspect_losses")
+    found = analysis("local_minima_search").compute(results)
+    assert [found[name].item() for name in names] == [1, 2, 1, 1, 1]
+    # known flags are taken as they are
+    critical["is_global"].values[2] = 0
+    found = analysis("local_minima_search").compute(results)
+    assert [found[name].item() for name in names] == [0, 3, 1, 1, 1]
+
+
 def test_columns_of_spectrum_ends():
     spectra = xr.Dataset(
         {
@@ -190,25 +215,36 @@ def test_columns_of_families():
         "model": SimpleNamespace(shapes=lambda: {"w": (2, 2)}),
         "classify": SimpleNamespace(family_within=1e-6),
     }
+    # two families, one of them global, of a model with another weight
+    two = {"model": SimpleNamespace(shapes=lambda: {"w": (2, 2), "v": (2,)})}
+    few = critical.isel(run=[0, 1, 2, 4])
     results = Handmade(
-        {"all": parts}, {"critical_points": {"all": critical}, "spectra": {"all": spectra}}
+        {"all": parts, "few": parts | two},
+        {
+            "critical_points": {"all": critical, "few": few},
+            "spectra": {"all": spectra, "few": spectra.isel(family=[0, 1])},
+        },
     )
     expected = {
-        "families": [3],
-        "family_spread": [1e-9],
-        "family_gap": [3.0],
-        "largest_residual": [1e-7],
+        "families": [3, 2],
+        "family_spread": [1e-9, 1e-9],
+        "family_gap": [3.0, NAN],
+        "largest_residual": [1e-7, 1e-7],
     }
     dataset = assert_columns(analysis("families"), results, expected)
-    assert dataset["share"].values.tolist() == [[0.4, 0.2, 0.2]]
+    assert dataset["share"].values[0].tolist() == [0.4, 0.2, 0.2]
     assert dataset["share_low"].values[0, 0] == share(2, 5)[1]
     assert dataset["share_high"].values[0, 0] == share(2, 5)[2]
-    assert dataset["min_eigenvalue"].values.tolist() == [[1.0, 3.0, -1.0]]
-    assert dataset["residual"].values.tolist() == [[1e-9, 1e-7, 0.0]]
-    assert dataset["blocks"].values.tolist() == [["2", "2", "1+1"]]
-    assert dataset["turned"].values.tolist() == [[0, 2, 1]]
-    assert dataset["number"].values.tolist() == [[0, 1, 2]]
-    assert dataset["count"].values.tolist() == [[2, 1, 1]]
+    assert dataset["min_eigenvalue"].values[0].tolist() == [1.0, 3.0, -1.0]
+    assert dataset["residual"].values[0].tolist() == [1e-9, 1e-7, 0.0]
+    assert dataset["blocks"].values[0].tolist() == ["2", "2", "1+1"]
+    assert dataset["turned"].values[0].tolist() == [0, 2, 1]
+    assert dataset["number"].values[0].tolist() == [0, 1, 2]
+    assert dataset["count"].values[0].tolist() == [2, 1, 1]
+    assert dataset["number"].values[1].tolist() == [0, 1, -1]
+    for name, words in (("kind", KINDS), ("is_global", GLOBAL)):
+        assert dataset[name].attrs["flag_meanings"] == words
+        assert dataset[name].attrs["long_name"]
 
 
 def test_columns_of_loss_grid():

@@ -1,5 +1,7 @@
 """Planes through networks against dense Hessians, closed forms and single losses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -207,6 +209,102 @@ def test_basins_less_deep_than_the_sampling_error_are_not_counted():
     assert depths(dataset.assign(sampling_error=("plane", [np.nan]))) == (3, 0.5)
 
 
+def test_sides_have_room_around_the_points_or_reach_from_the_only_one():
+    """A third of a tenth more on each side: 0.3·2 and 0.3·5."""
+    plugin = analysis("loss_planes", planes=["random"], size=3, reach=2.0)
+    sides = plugin._sides(np.array([[0.0, 0], [2, 4], [1, -1]]), 9.0)
+    np.testing.assert_allclose(sides, [[-0.6, 1, 2.6], [-2.5, 1.5, 5.5]])
+    np.testing.assert_allclose(plugin._sides(np.zeros((1, 2)), 9.0), [[-18, 0, 18]] * 2)
+
+
+@pytest.mark.parametrize(("norm", "step"), [(5.0, 5e-4), (0.0, 1e-4)])
+def test_curvatures_are_measured_at_five_points_a_ten_thousandth_of_the_norm_apart(norm, step):
+    """x⁴ + 3y² at (1, 2)."""
+    asked = []
+
+    class Quartic:
+        def loss(self, points):
+            asked.append(points)
+            return points[:, 0] ** 4 + 3 * points[:, 1] ** 2
+
+        def hessian_vector(self, center, vectors):
+            return vectors * [12 * center[0] ** 2, 6]
+
+    center = np.array([1.0, 2.0])
+    measured, exact = module("loss_planes")._curvatures(Quartic(), center, np.eye(2), norm)
+    assert exact.tolist() == [12, 6]
+    np.testing.assert_allclose(measured, exact, rtol=1e-5)
+    shifts = np.sort((asked[0] - center).sum(axis=1))
+    expected = np.sort(step * np.repeat(np.arange(-2, 3), 2))
+    np.testing.assert_allclose(shifts, expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(("samples", "known"), [(20, True), (19, False), (None, False)])
+def test_ten_groups_of_two_samples_are_enough_for_an_error(samples, known):
+    """Means of two consecutive numbers: ½, 2½, …, whose deviation is 2 of that of 0, …, 9."""
+
+    def among(group):
+        return SimpleNamespace(loss=lambda points: np.full(len(points), group.mean()))
+
+    loss = SimpleNamespace(samples=samples, among=among)
+    found = module("loss_planes")._sampling_errors(loss, np.zeros((3, 1)))
+    expected = 2 * np.std(np.arange(10), ddof=1) / np.sqrt(10)
+    np.testing.assert_allclose(found, [expected if known else np.nan] * 3)
+
+
+def test_numbers_of_planes_are_those_of_the_worst():
+    birth = [[0.0, 1, 2], [0, 1, 2], [0, 1, np.nan]]
+    death = [[np.inf, 1.1, 2.1], [np.inf, 1.5, 2.3], [np.inf, 1.2, np.nan]]
+    content = {
+        "curvature": [[2.0, -4], [1, 0.5], [1, 1]],
+        "measured_curvature": [[2.1, -4.2], [1.1, 0.6], [1, 1]],
+        "residual": [[np.nan, 3.0], [1, np.nan], [2, 2]],
+    }
+    numbers = {"share": [np.nan, 0.5, 0.25], "sampling_error": [0.2, 0.2, 0.1]}
+    basins = {"basin_birth": birth, "basin_death": death}
+    planes = xr.Dataset(
+        {name: (("plane", "direction"), values) for name, values in content.items()}
+        | {name: (("plane", "basin"), values) for name, values in basins.items()}
+        | {name: ("plane", values) for name, values in numbers.items()}
+    )
+    assert module("loss_planes")._summary(planes) == {
+        "plane_basins": 3,
+        "plane_persistence": pytest.approx(0.5),
+        "plane_curvature_error": pytest.approx(0.1),
+        "plane_sampling_error": 0.2,
+        "plane_residual": 3,
+        "plane_share": 0.5,
+    }
+    assert np.isnan(module("loss_planes")._largest(np.array([np.nan])))
+
+
+def test_kept_weights_of_a_trajectory_are_whole_and_three(monkeypatch):
+    part = module("loss_planes")
+    way = np.arange(10.0).reshape(1, 5, 2)
+    way[0, 1, 0], way[0, 4] = np.nan, np.nan
+    monkeypatch.setattr(part, "kept_weights", lambda *_: way)
+    results = Handmade({"all": {}}, {"training": {"all": None}})
+    found = part._way(results, results.configurations[0], 0)
+    assert found.tolist() == [[0, 1], [4, 5], [6, 7]]
+    way[0, 0] = np.nan
+    with pytest.raises(UserError, match="run 0 of all has 2 kept weights; a plane needs 3"):
+        part._way(results, results.configurations[0], 0)
+
+
+def test_eight_basins_are_kept_of_a_plane():
+    """Nine valleys in a row, from the deepest on."""
+    values = np.where(np.arange(17) % 2, 1.0, np.arange(17) / 100)[None] + np.zeros((3, 1))
+    found = module("loss_planes")._tree(values, [np.arange(17.0), np.arange(3.0)])
+    np.testing.assert_allclose(found["basin_birth"][1], np.arange(8) / 50)
+    np.testing.assert_allclose(found["basin_place"][1][:, 0], 2 * np.arange(8))
+
+
+def test_numbers_with_a_unit_of_weights_say_so():
+    said = module("loss_planes")._said
+    assert said("a share", "1") == {"long_name": "a share", "units": "1"}
+    assert said("loss", "loss") == {"long_name": "loss", "units": "1", "comment": "loss"}
+
+
 def test_kinks_are_seen_by_the_differences_alone(monkeypatch):
     """With ReLU the loss has kinks within a long step, of which the Hessian knows nothing."""
     monkeypatch.setattr(module("loss_planes"), "STEP", 0.1)
@@ -228,6 +326,7 @@ def test_what_is_not_finite_stays_so():
         ({"planes": ["random"], "run": 3}, "run 3 is asked for, and all has 3 runs"),
         ({"planes": ["trajectory"]}, "needs `trace: {weights: N}`"),
         ({"planes": ["runs"], "runs": (0, 1, 1)}, "runs: no plane at all"),
+        ({"planes": ["runs"], "runs": (0, 1, 3)}, "run 3 is asked for, and all has 3 runs"),
     ],
 )
 def test_mistakes_are_told(settings, message):
