@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import xarray as xr
 from handmade import Handmade, analysis, assert_columns, flags
+from studies import module
 
 from nnflow import mean, share
 from nnflow.interfaces.registry import registry
@@ -134,6 +135,42 @@ def test_columns_of_spectrum_ends():
         "condition": [(4.0, 4.0, 4.0), nothing, nothing],
     }
     assert_columns(analysis("spectrum_ends", at="most_frequent"), results, frequent)
+
+
+def test_an_end_of_a_spectrum_that_was_not_asked_for_is_unknown():
+    """Three eigenvalues from below, from above, and from both ends."""
+    spectra = xr.Dataset(
+        {
+            "loss": ("family", [1.0]),
+            "eigenvalue": (("family", "mode"), [[2.0, 4.0, 8.0]]),
+            "residual": (("family", "mode"), [[0.5, 0.0, 1.0]]),
+            "dense_eigenvalue": (("family", "mode"), [[2.0, 4.0, 8.0]]),
+        }
+    )
+    modes = {"below": [0, 1, 2], "above": [-3, -2, -1], "both": [0, 1, -1]}
+    found = {label: spectra.assign_coords(mode=mode) for label, mode in modes.items()}
+    results = Handmade({label: {} for label in modes}, {"spectra": found})
+    nothing, low, high = (NAN, NAN, NAN), (2.0, 1.5, 2.5), (8.0, 7.0, 9.0)
+    expected = {
+        "min_eigenvalue": [low, nothing, low],
+        "max_eigenvalue": [nothing, high, high],
+        "condition": [NAN] * 3,
+    }
+    found = analysis("spectrum_ends").compute(results)
+    for name in ("min_eigenvalue", "max_eigenvalue"):
+        ends = zip(*(found[f"{name}{end}"].values for end in ("", "_low", "_high")), strict=True)
+        np.testing.assert_array_equal(list(ends), expected[name])
+    np.testing.assert_array_equal(found["condition"], expected["condition"])
+
+
+def test_two_weights_of_two_names_are_a_plane():
+    """L = a² + 10b."""
+    model = SimpleNamespace(
+        shapes=lambda: {"a": (1,), "b": (1,)},
+        loss=lambda weights, data: (weights["a"] ** 2 + 10 * weights["b"])[:, 0],
+    )
+    found = module("loss_grid")._losses(model, np.array([1.0, 2, 3]), np.array([0.0, 1]))
+    assert found.tolist() == [[1, 4, 9], [11, 14, 19]]
 
 
 def certificates(verdicts, families, losses, eigenvalues):
