@@ -327,9 +327,11 @@ def test_errors_of_rates_are_the_largest(monkeypatch):
         return off * honest(one, x)
 
     monkeypatch.setattr(part, "rate", wrong)
-    found = analysis("concentration", laws=[{"name": "signs"}], n=[50, 200], runs=100)
-    dataset = SimpleNamespace()
-    assert found._more(X, dataset)["rate_error"] == pytest.approx(0.5)
+    plugin = analysis("concentration", laws=[{"name": "signs"}], n=[50, 200, 1000], runs=100)
+    found = plugin._more(X, SimpleNamespace())
+    assert found["rate_error"] == pytest.approx(0.5)
+    # of the largest n
+    assert found["signs_weak_exponent"] == pytest.approx(0.0485677, abs=6e-8)
 
 
 def test_the_rarest_event_is_that_of_the_largest_n(monkeypatch):
