@@ -1,5 +1,8 @@
 """Elastic bands on surfaces that are known, and the theorem of the exclusive or."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +10,14 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns
 from studies import AGREE, assert_drawn, complete, module, verdicts
 
+from nnflow import UserError, mean, share
 from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
 from nnflow.engine.objective import Objective
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
+NAN = math.nan
 bands, refined = module("_bands"), module("_refined")
 
 
@@ -129,6 +134,161 @@ def test_a_saddle_that_joins_other_minima_is_no_pass_of_the_band():
     found = refined.saddle_beside(loss, np.full((3, 2), [3.4, 0.1]), 100)
     assert plugin._joins(loss, found, ends).tolist() == [True, True, False]
     assert not analysis("bands", descent_steps=0)._joins(loss, found, ends).any()
+
+
+ONE = SimpleNamespace(label="one", settings=SimpleNamespace(model=None))
+
+
+def test_which_ends_are_joined(monkeypatch):
+    """Five ends, of which at most four; two networks that are right and their images."""
+    part = module("bands")
+    weights = np.arange(5.0)[:, None] * 10
+    monkeypatch.setattr(part, "ends", lambda *_: weights)
+    monkeypatch.setattr(part, "_swapped", lambda model, weights: weights + 1)
+    accuracy = np.array([1.0, 0.5, 1, 1, 1])
+    loss = SimpleNamespace(observables=lambda points: {"accuracy": accuracy})
+
+    def joined(**settings):
+        (found, chosen), minima = analysis("bands", **settings)._joined(None, ONE, loss, None)
+        return found[..., 0].tolist(), chosen, minima
+
+    assert joined(most=4) == ([[0, 10], [20, 30]], [(0, 1), (2, 3)], 4)
+    assert joined(most=3) == ([[0, 10]], [(0, 1)], 2)
+    assert joined(most=12)[2] == 4
+    assert joined(pairs="swapped", most=2) == ([[0, 1], [20, 21]], [(0, 2), (1, 3)], 2)
+    assert joined(pairs="all", most=3, refine_up_to=0)[1:] == ([(0, 1), (0, 2), (1, 2)], 3)
+    accuracy[:] = 0.5
+    results = SimpleNamespace(study=SimpleNamespace(file="study.yaml"))
+    with pytest.raises(UserError, match="no pair of ends to join at one"):
+        analysis("bands", pairs="swapped")._joined(results, ONE, loss, None)
+
+
+def test_ends_are_refined_to_strict_minima_where_they_are_small(monkeypatch):
+    part, weights = module("bands"), np.array([[0.0, 0], [0, 0.9e-3], [5, 0], [7, 0], [0, 1.1e-3]])
+    kept = np.array([[0.0, 0], [5, 0], [7, 0], [0, 1.1e-3]])
+    found = {"index": np.array([0, 1, 0, 0]), "nullity": np.array([0, 0, 1, 0])}
+    monkeypatch.setattr(
+        part, "critical_beside", lambda loss, weights, steps: {**found, "weights": weights + 1}
+    )
+    assert analysis("bands", refine_up_to=1)._minima(None, weights).tolist() == kept.tolist()
+    refined_ = analysis("bands", refine_up_to=2)._minima(None, weights)
+    assert refined_.tolist() == (kept[[0, 3]] + 1).tolist()
+
+
+@pytest.mark.parametrize(("up_to", "refines"), [(1, True), (0, False)])
+def test_pivots_are_inserted_between_cycles_and_the_highest_point_is_refined(
+    monkeypatch, up_to, refines
+):
+    part, done = module("bands"), []
+    monkeypatch.setattr(part, "relaxed", lambda loss, bands, *_: done.append("relaxed") or bands)
+    monkeypatch.setattr(part, "inserted", lambda loss, bands, *_: done.append("inserted") or bands)
+    tops = []
+    monkeypatch.setattr(part, "critical_beside", lambda loss, top, steps: tops.append(top) or {})
+    monkeypatch.setattr(part.Bands, "_joins", lambda *_: None)
+    loss = SimpleNamespace(loss=lambda points: -((points[:, 0] - 1.5) ** 2))
+    ends_ = np.array([[[0.0], [2.0]]])
+    plugin = analysis("bands", cycles=3, pivots=3, fine=2, refine_up_to=up_to)
+    found = plugin._bands(loss, 0.1, (ends_, [(0, 1)]))
+    assert done == ["relaxed", "inserted", "relaxed", "inserted", "relaxed"]
+    assert found["way"][0, :, 0].tolist() == [0, 0.5, 1, 1.5, 2]
+    assert (found["refined"] is not None) is refines
+    assert [top.tolist() for top in tops] == ([[[1.5]]] if refines else [])
+
+
+def test_descents_begin_on_both_sides_of_a_saddle_along_its_lowest_mode(monkeypatch):
+    """Of three points the first is a saddle; the second has index 0, the third a null mode."""
+    part, begun = module("bands"), []
+    ends_ = np.array([[[1.0, 5], [2, 5]]] * 3)
+
+    def descended(loss, starts, steps):
+        begun.append((starts, steps))
+        return ends_[0] + 0.5e-3
+
+    monkeypatch.setattr(part, "descended", descended)
+    loss = SimpleNamespace(hessian=lambda points: np.tile(np.diag([3.0, -2]), (len(points), 1, 1)))
+    points = {
+        "index": np.array([1, 0, 1]), "nullity": np.array([0, 0, 1]),
+        "weights": np.array([[7.0, 8], [0, 0], [0, 0]]),
+    }  # fmt: skip
+    assert analysis("bands")._joins(loss, points, ends_).tolist() == [True, False, False]
+    ((starts, steps),) = begun
+    assert sorted(starts.tolist()) == [[7, 8 - 1e-3], [7, 8 + 1e-3]] and steps == 300
+    none = {**points, "index": np.array([0, 0, 2])}
+    assert not analysis("bands")._joins(loss, none, ends_).any() and len(begun) == 1
+
+
+def test_two_descents_to_one_end_join_nothing():
+    ends_, same = np.array([[0.0, 0], [1, 0]]), module("bands")._same
+    near, far = 0.9e-3, 1.1e-3
+    for order in ([0, 1], [1, 0]):
+        assert same(ends_[order] + [0, near], ends_)
+        assert not same(ends_[order] + [[0, far], [0, 0]], ends_)
+        assert not same(ends_[order] + [[0, 0], [0, far]], ends_)
+    assert not same(ends_[[0, 0]], ends_) and not same(ends_[[1, 1]], ends_)
+
+
+ROWS = {
+    "disjoint": (("newton", "disjoint"), {}),
+    "newton": (("newton", "all"), {"lowest_pass": 0.2, "highest_pass": 0.4}),
+    "following": (("following", "all"), {"lowest_pass": 0.4, "highest_pass": 0.5}),
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_numbers_of_bands_by_hand(case):
+    """L = x(2 − x) on the lines from 0 to 2, to 1 and to 2; three points whose index is 0 to 2. The
+    bands are (0, 1), (0, 2) and (1, 2), and two of them span."""
+    (by, pairs), passes = ROWS[case]
+    loss = SimpleNamespace(
+        loss=lambda points: points[:, 0] * (2 - points[:, 0]),
+        observables=lambda points: {"accuracy": np.array([1.0, 1, 1, 1, 0.5, 1, 1, 1, 1])},
+    )
+    joined = np.array([[[0.0], [2]], [[0], [1]], [[0], [2]]]), [(0, 1), (0, 2), (1, 2)]
+    values = np.array([[0.0, 0.5, 0], [0, 0.6, 1], [0, 0.7, 0]])
+    refined_ = {
+        "index": np.array([0, 1, 2]), "nullity": np.array([0, 0, 1]),
+        "loss": np.array([0.2, 0.4, 3]), "gradient_norm": np.array([1e-9, 3e-9, 2e-9]),
+        "joins": np.array([False, True, False]),
+    }  # fmt: skip
+    way = np.zeros((3, 3, 1))
+    found = {"values": values, "way": way, "refined": refined_}
+    plugin = analysis("bands", pairs=pairs, refine_by=by)
+    row = plugin._row(loss, joined, found)
+    alone = pairs == "all"
+
+    def told(value):
+        return (value.mean(), NAN, NAN) if alone else mean(value)
+
+    straight_, banded = np.array([1, 0.25, 1]), np.array([0.5, 0.1, 0.7])
+    part = share(1, 3)
+    assert {name: row.pop(name) for name in ("lowest_pass", "highest_pass") if name in row} == {
+        name: pytest.approx(value) for name, value in passes.items()
+    }
+    for name, value in (
+        ("straight", straight_),
+        ("band", banded),
+        ("fall", straight_ - banded),
+    ):
+        np.testing.assert_allclose(row.pop(f"barrier_{name}"), told(value))
+    np.testing.assert_allclose(row.pop("share_index_one"), [part[0], NAN, NAN] if alone else part)
+    assert row == {
+        "bands": 3, "right_bands": 2, "refined": 3, "not_refined": 0, "joining": 1,
+        "refined_gradient": 3e-9, "highest_index": 2, "degenerate": 1,
+    }  # fmt: skip
+    refined_["index"][2] = -1
+    row = plugin._row(loss, joined, found)
+    assert (row["refined"], row["not_refined"], row["highest_index"]) == (2, 1, 1)
+
+
+def test_curves_have_forty_one_places_and_weights_where_there_are_two():
+    part = module("bands")
+    for size in (2, 3):
+        loss = SimpleNamespace(loss=lambda points: points[:, 0])
+        ends_ = np.stack([np.zeros((1, size)), np.ones((1, size))], axis=1)
+        found = part._curves(loss, ends_, ends_)
+        np.testing.assert_allclose(found["place"], np.linspace(0, 1, 41))
+        np.testing.assert_allclose(found["way_loss"], np.linspace(0, 1, 41) * np.ones((1, 2, 1)))
+        assert ("way_weights" in found) == (size == 2)
 
 
 def test_columns_of_xor_swaps():

@@ -201,6 +201,15 @@ def test_columns_of_gaussian_squeeze():
     )
 
 
+def test_the_error_of_curves_is_in_standard_errors(monkeypatch):
+    """Squares a tenth too large on the arc, whose mean is 1 with the standard error 1/200."""
+    part = module("gaussian_squeeze")
+    honest = part._arc
+    monkeypatch.setattr(part, "_arc", lambda x, y, t: 1.1**0.5 * honest(x, y, t))
+    found = analysis("gaussian_squeeze", draws=40_000).compute(Handmade())
+    assert 15 < found["curve_error"].item() < 25
+
+
 @pytest.mark.parametrize("shape", ["_bezier", "_chain"])
 def test_trained_curves_are_mixtures_that_begin_and_end_at_the_networks(shape):
     t = np.linspace(0, 1, 9)
