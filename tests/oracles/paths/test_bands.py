@@ -307,6 +307,19 @@ def test_columns_of_xor_swaps():
     assert found.sizes["configuration"] == 1
 
 
+def test_changes_on_the_moves_are_relative_to_the_largest_outputs(monkeypatch):
+    """With the largest |c| as output: half-way 4 and 0 are both 2, of |4| + |2| in all."""
+    plugin = analysis("xor_swaps", draws=1)
+    monkeypatch.setattr(
+        type(plugin), "_outputs", lambda self, w, b, c, c0: np.abs(c).max(axis=1)[:, None]
+    )
+    monkeypatch.setattr(module("xor_swaps"), "BETWEEN", 3)
+    random = np.random.default_rng(0).standard_normal
+    c = np.array([[4.0, 2.0], [1.0, 1.0]])
+    change, distance = plugin._moves(random((2, 2, 2)), random((2, 2)), c, np.zeros(2))
+    assert (change, distance) == (pytest.approx(1 / 3), 0)
+
+
 def test_a_network_of_another_activation_breaks_the_rule_of_signs(monkeypatch):
     """The theorem needs σ that does not decrease: with x² there are exceptions, which are seen."""
     plugin = analysis("xor_swaps", draws=40_000)

@@ -123,6 +123,9 @@ ALL = ("known_minima", "found_minima", "new_minima", "known_edges", "right_edges
         # places to their digits, a height that is off
         ([[0, 1.0009], [0, 0], [1, 0]], [[0, 0.5], [0.5, 0]], [[0, 1], [2, 1]], [3, 2.25],
          (3, 3, 0, 2, 2, 0), 0.25),
+        # a saddle that is not known, and then one that is too low
+        ([[0, 0], [1, 0], [0, 1]], [[0.3, 0.3], [0.5, 0]], [[0, 1], [0, 1]], [9, 1.5],
+         (3, 3, 0, 2, 1, 1), 0.5),
         # a minimum elsewhere: the edge to it is wrong
         ([[0, 1.002], [0, 0], [1, 0]], [[0, 0.5], [0.5, 0]], [[0, 1], [2, 1]], [3, 2],
          (3, 2, 1, 2, 1, 1), 0.0),

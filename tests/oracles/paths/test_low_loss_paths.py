@@ -8,6 +8,7 @@ from handmade import Between, Handmade, analysis, assert_columns
 from networks import problem
 from studies import module
 
+from nnflow import mean
 from nnflow.base.errors import UserError
 from nnflow.engine.landscape import Landscape
 
@@ -174,6 +175,84 @@ def test_trained_ways_are_better_than_straight_ones(pair):
     found = plugin.compute(around(objective, weights[:2]))
     assert found["bezier_loss"] < found["linear_loss"]
     assert found["chain_loss"] < found["linear_loss"]
+
+
+def test_numbers_of_ways_by_hand():
+    """Two pairs; (highest loss, lowest accuracies) of three ways, and spreads at three places."""
+    part = module("low_loss_paths")
+    seen = np.array([[1.0, 3, 2], [0.5, 0.4, 0.9], [0.2, 0.7, 0.1]])
+    assert part._worst(seen) == [3, 0.4, 0.1]
+    names = ["linear", "arc", "linear_matched"]
+    worst = np.array([[[3, 0.4, 0.1], [2, 0.6, 0.2], [1, 0.8, 0.3]],
+                      [[5, 0.2, 0.1], [2, 0.9, 0.4], [1, 0.7, 0.5]]])  # fmt: skip
+    spreads = np.array([[1.0, 0.5, 1], [1, 2, 1], [1, 0.75, 1], [1, 1.5, 1]])
+    found = {
+        "worst": worst, "ends": [[0.9, 0.8], [0.7, 0.5]], "spread": [spreads, 3 * spreads],
+    }  # fmt: skip
+    row = part._row(found, names)
+    expected = {"pairs": 2, "ends_train": mean([0.9, 0.7]), "ends_test": mean([0.8, 0.5])}
+    for i, name in enumerate(names):
+        for j, measure in enumerate(("loss", "train", "test")):
+            expected[f"{name}_{measure}"] = mean(worst[:, i, j])
+    for name, value in zip(part.SPREADS, (0.5, 2, 0.75, 1.5), strict=True):
+        expected[f"spread_{name}"] = mean([value, 3 * value])
+    expected["arc_gain"] = mean([0.2, 0.7])
+    assert set(row) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(row[name], value, err_msg=name)
+
+
+def test_free_networks_are_trained_with_momentum_at_the_middles_of_equal_parts():
+    """L = w²/2 from 0 to 2, at the middle alone: 1, ½ and ½ − ½(0.8 + ½)."""
+    part, asked = module("low_loss_paths"), []
+
+    def chain(t):
+        asked.append(t.tolist())
+        return part._chain(t)
+
+    loss = type("Loss", (), {"gradient": staticmethod(lambda way: way)})
+    plugin = analysis("low_loss_paths", steps=2, nodes=1, rate=0.5)
+    free = plugin._trained(loss, np.array([0.0]), np.array([2.0]), chain)
+    assert free == pytest.approx([-0.15]) and asked == [[0.5]]
+    # with two nodes at a quarter and three, whose parts are ½ each: ½·mean(½w, ½w + 1)
+    plugin = analysis("low_loss_paths", steps=1, nodes=2, rate=1.0)
+    free = plugin._trained(loss, np.array([0.0]), np.array([2.0]), chain)
+    assert free == pytest.approx([1 - 0.5 * (0.5 + 1.5) / 2]) and asked[1] == [0.25, 0.75]
+
+
+def test_slopes_and_spreads_over_configurations_and_the_balanced_gauge(pair):
+    """Of two widths; a balanced network is joined as the trained one is after balancing."""
+    objective, weights = pair
+    other, first = problem("relu", widths=[5, 9, 3])
+    results = around(objective, weights[:2])
+    more = around(other, first[:2])
+    both = Handmade(
+        {"all": {"model": objective.model}, "more": {"model": other.model}},
+        {
+            "training": {
+                "all": results.at("training", "all"),
+                "more": more.at("training", "all"),
+            }
+        },
+    )
+    losses = {"all": Landscape(objective), "more": Landscape(other)}
+    both.objective = lambda configuration: losses[configuration.label]
+    plugin = analysis("low_loss_paths", points=5, ways=["linear", "arc"])
+    found = plugin.compute(both)
+    slopes = np.diff(np.log(found["linear_loss"].values)) / np.log(9 / 7)
+    np.testing.assert_allclose(found["linear_slope"], [slopes[0]] * 2)
+    assert found["width"].values.tolist() == [7, 9]
+    assert found["spread"].shape == (2, 4, 5)
+    np.testing.assert_allclose(found["spread"][0, 0, 2], found["spread_linear"][0])
+    np.testing.assert_allclose(found["spread"][:, :, [0, -1]].mean("t"), 1)
+    ensembles, biases = ways.neurons(objective.model, weights[:2].numpy())
+    moved = ways.flat_network(ways.balanced(ensembles, 5), biases, 5)
+    again = plugin.compute(around(objective, torch.as_tensor(moved)))
+    plugin = analysis("low_loss_paths", points=5, ways=["linear", "arc"], gauge="balanced")
+    gauged = plugin.compute(around(objective, weights[:2]))
+    for name in ("linear_loss", "arc_loss", "spread_arc"):
+        np.testing.assert_allclose(gauged[name], again[name], rtol=1e-9)
+    assert abs(gauged["linear_loss"] - found["linear_loss"][0]).item() > 1e-6
 
 
 def test_deep_networks_are_refused():

@@ -1,5 +1,7 @@
 """Networks with an idle neuron: the lemma, the columns, and the study."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -123,6 +125,41 @@ def test_columns():
     expected |= {"idle": [nan, 1], "idle_minima": [nan, 1], "idle_saddles": [nan, 0]}
     expected |= {"idle_missed": [nan, 0], "idle_minima_missed": [nan, 1]}
     assert_columns(analysis("idle_neuron"), results, expected)
+
+
+def test_points_are_known_by_their_loss_and_all_their_invariants(monkeypatch):
+    """The first is; the second has another invariant, the third another loss."""
+    monkeypatch.setattr(idle, "invariants", lambda model, points: points[:, 1:])
+    loss = SimpleNamespace(loss=lambda points: points[:, 0])
+    points = np.array([[0.0, 0, 0], [1, 1, 1], [2, 0, 0]])
+    known = points + 1e-6 * np.array([[0.9, 0.9, 0], [0, 0, 1.1], [1.1, 0, 0]])
+    missed = analysis("idle_neuron")._missed
+    assert missed(None, loss, points, known) == 2
+    assert missed(None, loss, points, known[:0]) == 3 and missed(None, loss, points[:0], known) == 0
+
+
+def test_errors_of_idle_neurons_are_the_largest(monkeypatch):
+    """Lowest eigenvalues 1¼ and 1 where the narrow network has 1 and 3, and the other mode 5."""
+    monkeypatch.setattr(idle, "_points", lambda found, configuration, part: np.zeros((2, 2)))
+    monkeypatch.setattr(idle, "with_idle", lambda model, points: points)
+    monkeypatch.setattr(idle, "inertia", lambda loss, points: (np.array([0, 1]), np.zeros(2)))
+    monkeypatch.setattr(idle, "largest_slope", lambda *_: np.zeros(2))
+    monkeypatch.setattr(idle.IdleNeuron, "_missed", lambda self, model, loss, points, known: 0)
+
+    def loss(*lowest):
+        return SimpleNamespace(
+            data={},
+            hessian=lambda points: np.stack([np.diag([low, 3.0]) for low in lowest]),
+            gradient=lambda points: np.array([[3e-3, 4e-3], [1e-3, 0]]),
+        )
+
+    losses = iter([loss(1.25, 1), loss(1, 1)])
+    results = SimpleNamespace(objective=lambda one: next(losses))
+    parts = [SimpleNamespace(settings=SimpleNamespace(model=SimpleNamespace(weight_decay=5)))] * 2
+    row = analysis("idle_neuron")._row(results, None, *parts)
+    assert row["idle_gradient"] == pytest.approx(5e-3)
+    assert row["idle_eigenvalue_error"] == pytest.approx(0.25)
+    assert (row["idle"], row["idle_minima"], row["idle_saddles"]) == (2, 1, 1)
 
 
 @pytest.mark.parametrize("settings", [{"activation": "sigmoid"}, {"widths": [2, 2, 2, 1]}])
