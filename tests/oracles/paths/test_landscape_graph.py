@@ -415,3 +415,100 @@ def test_following_the_lowest_mode_leads_up_to_the_saddle():
             assert np.linalg.norm(np.diff(line, axis=0), axis=1)[1:-1].min() > graph.SPACING
     ends = np.array([[line[-1] for line in pair] for pair in lines]).reshape(-1, 2)
     assert refined.inertia(loss, ends)[0].tolist() == [0] * 4
+
+
+# Numbers by hand
+
+
+def test_the_barrier_is_the_least_rise_out_of_a_minimum_that_is_not_the_lowest():
+    """2 out of the second and 3 out of the third; a saddle within a family leads out of none."""
+    rise = module("landscape_graph")._barrier
+    edges, levels = np.array([[0, 1], [1, 2], [1, 1]]), np.array([3.0, 5, 1.1])
+    assert rise(np.array([0.0, 1, 2]), edges, levels) == 2
+    assert rise(np.array([0.0, 1, 4.5]), edges, levels) == 0.5
+    assert np.isnan(rise(np.array([0.0, 1, 2]), edges[2:], levels[2:]))
+
+
+def test_families_join_the_lowest_one_after_another():
+    """The second is the lowest; edges at 3, 4 and 5 lead on to a fourth, and to no fifth."""
+    graph = {
+        "minimum_loss": np.array([1.0, 0, 2, 3, 9]),
+        "edge": np.array([[1, 0], [0, 2], [2, 3], [4, 4]]),
+        "saddle_loss": np.array([3.0, 4, 5, 0.5]),
+        "copies": 7, "left_out": 8, "gradient_norm": 1e-9,
+    }  # fmt: skip
+    assert module("landscape_graph")._row(graph) == {
+        "minima": 5, "saddles": 4, "copies": 7, "left_out": 8, "joined": 4, "lowest_edge": 3,
+        "highest_merge": 5, "barrier": 2, "gradient_norm": 1e-9,
+    }  # fmt: skip
+    graph |= {"edge": graph["edge"][3:], "saddle_loss": graph["saddle_loss"][3:]}
+    row = module("landscape_graph")._row(graph)
+    assert row["joined"] == 1
+    assert np.isnan([row[n] for n in ("lowest_edge", "highest_merge", "barrier")]).all()
+
+
+def by_coordinates():
+    """The first coordinate is the loss, the others are eigenvalues of the Hessian."""
+    return SimpleNamespace(
+        loss=lambda points: points[:, 0],
+        hessian=lambda points: points[:, 1:, None] * np.eye(points.shape[1] - 1),
+    )
+
+
+def test_copies_have_the_loss_and_the_whole_spectrum_of_an_earlier_point():
+    copies = module("landscape_graph")._copies
+    points = np.array([[0.0, 1, 2], [0, 1, 5], [0, 1, 2 + 0.9e-6], [0.9e-6, 1, 5], [0, 1.1e-6, 5]])
+    assert copies(by_coordinates(), points, 1e-6) == 2
+    assert copies(by_coordinates(), points[:0], 1e-6) == 0
+
+
+def test_the_nearest_node_has_the_loss_and_all_the_invariants(monkeypatch):
+    part = module("landscape_graph")
+    monkeypatch.setattr(part, "invariants", lambda model, points: points[:, 1:])
+    nodes = np.array([[0.0, 0, 0], [0, 5, 0], [3, 0, 0]])
+    for end, node in (([2.9, 0.05, 0], 2), ([0, 4.9, 0], 1), ([0.1, 0, 0.1], 0)):
+        assert part._nearest(None, by_coordinates(), nodes, np.array(end)) == node
+
+
+def test_searches_begin_at_a_distance_along_the_lowest_modes():
+    loss = SimpleNamespace(
+        hessian=lambda points: np.tile(np.diag([3.0, 1, 2]), (len(points), 1, 1))
+    )
+    minima = np.array([[0.0, 0, 0], [5, 6, 7]])
+    plugin = analysis("landscape_graph", starts=4, modes=2, distance=0.25)
+    begun = plugin._begun(loss, minima, Streams(0, "all", np.arange(2), "saddles"))
+    shifts = begun.reshape(2, 4, 3) - minima[:, None]
+    np.testing.assert_allclose(np.linalg.norm(shifts, axis=2), 0.25)
+    np.testing.assert_allclose(shifts[..., 0], 0, atol=1e-15)
+    assert np.abs(shifts[..., 1:]).min() > 0
+
+
+def test_proved_numbers_are_those_of_the_worst_ends(monkeypatch):
+    """Heights 0, 1 and 2 and levels 3 and 5, with their bounds: rises of 1.8 to 2.2."""
+    part = module("landscape_graph")
+    roles = {"minimum": [True, False, True], "saddle": [True, False]}
+    monkeypatch.setattr(part, "_roles", lambda proofs, name: np.array(roles[name]))
+    proofs = {
+        "minimum": {
+            "radius": [1, np.nan, 1], "loss_low": [-0.1, 0.9, 1.8], "loss_high": [0.1, 1.1, 2.3],
+        },
+        "saddle": {"radius": [1, 1], "loss_low": [2.9, 4.8], "loss_high": [3.1, 5.4]},
+    }  # fmt: skip
+    proofs = {
+        name: {key: np.array(values, dtype=float) for key, values in found.items()}
+        for name, found in proofs.items()
+    }
+    graph = {
+        "edge": np.array([[0, 1], [1, 2]]), "saddle_loss": np.array([3.0, 5]),
+        "minimum_loss": np.array([0.0, 1, 2]),
+    }  # fmt: skip
+    found = part._proved(graph, proofs, np.ones((2, 2)))
+    assert found.pop("barrier") == pytest.approx((2, 1.8, 2.2))
+    assert found == {
+        "proved_minima": 2, "proved_saddles": 1, "proved_edges": 2, "unproved_edges": 0,
+        "unproved": 2, "height_width": pytest.approx(0.6),
+    }  # fmt: skip
+    half = part._proved(graph, proofs, np.array([[1.0, 1], [1, 0]]))
+    assert (half["proved_edges"], half["unproved_edges"]) == (1, 1)
+    proofs["minimum"]["radius"][:] = np.nan
+    assert part._proved(graph, proofs, np.ones((2, 2))) == {}

@@ -1,6 +1,7 @@
 """Matching of neurons against brute force, hidden permutations and outputs."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from handmade import Between, Handmade, assert_columns
 from networks import CHANNELS, problem
 from studies import module
 
+from nnflow import mean, share
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.engine.landscape import Landscape
@@ -249,3 +251,72 @@ def test_a_declaration_that_is_wrong_is_refused():
     results.objective = lambda configuration, run: loss
     with pytest.raises(UserError, match="declares stream, hidden interchangeable, but another"):
         registry().get("analyses", "neuron_matching")(points=5).compute(results)
+
+
+# Numbers by hand
+
+
+def test_numbers_of_pairs_by_hand():
+    """Barriers 2 and 2, 1 and 2½ after matching, ½ and 1 after repair, of five and three hidden
+    neurons; accuracies that drop by ½ and 0, by 0.1 and 0.2, and by 0.3 and 0."""
+    part = module("neuron_matching")
+    model = registry().get("models", "mlp")(
+        widths=[2, 5, 3, 2], activation="tanh", loss_function="cross_entropy"
+    )
+    found = {
+        "loss": [[[0, 2, 0], [1, 3, 1]], [[0, 1, 0], [1, 3.5, 1]], [[0, 0.5, 0], [1, 2, 1]]],
+        "accuracy": [
+            [[1, 0.5, 1], [1, 1, 1]], [[1, 0.9, 1], [1, 0.8, 1]], [[1, 0.7, 1], [1, 1, 1]],
+        ],
+        "distance": [[0.5, 0.75], [0.25, 0.5]], "error": [1e-9, 3e-9], "rounds": [2, 5],
+    }  # fmt: skip
+    found = {name: np.array(values) for name, values in found.items()}
+    two = {
+        "pairs": 2, "width": 3, "barrier_before": mean([2, 2]), "barrier_after": mean([1, 2.5]),
+        "barrier_fall": mean([1, -0.5]), "share_lowered": share(1, 2),
+        "drop_before": mean([0.5, 0]), "drop_after": mean([0.1, 0.2]),
+        "distance_before": mean([0.5, 0.75]), "distance_after": mean([0.25, 0.5]),
+        "permutation_error": 3e-9, "rounds": 5,
+    }  # fmt: skip
+    three = {
+        "barrier_repaired": mean([0.5, 1]), "repair_fall": mean([0.5, 1.5]),
+        "drop_repaired": mean([0.3, 0]),
+    }  # fmt: skip
+    t = np.array([0, 0.5, 1])
+    for paths, expected in ((3, two | three), (2, two)):
+        given = found | {name: found[name][:paths] for name in ("loss", "accuracy")}
+        row = part._row(model, given, t)
+        assert set(row) == set(expected)
+        for name, value in expected.items():
+            np.testing.assert_allclose(row[name], value, atol=1e-12, err_msg=name)
+    assert part._row(model, {"error": []}, t) == {"pairs": 0}
+
+
+def test_fewer_pairs_and_paths_are_filled():
+    one, other = np.ones((2, 1, 3)), 2 * np.ones((3, 2, 3))
+    found = module("neuron_matching")._stacked([one, other])
+    assert found.shape == (2, 3, 2, 3)
+    assert (found[0, :2, :1] == 1).all() and (found[1] == 2).all()
+    assert np.isnan(found[0, 2]).all() and np.isnan(found[0, :, 1]).all()
+
+
+@pytest.mark.parametrize(("samples", "error"), [(3, 0.5), (None, 4.0), (60, 0.0)])
+def test_the_error_of_an_order_is_the_largest_of_single_samples(samples, error):
+    """Of three samples 0, ½ and ¼; of many the first fifty are asked; without samples the loss."""
+
+    class Loss:
+        def __init__(self, chosen=None):
+            self.samples, self.chosen = samples, chosen
+
+        def among(self, chosen):
+            assert chosen.tolist() == [chosen[0]] and chosen[0] < 50
+            return Loss(chosen[0])
+
+        def loss(self, weights):
+            if self.chosen is None:
+                return [1.0 + 4 * weights[0]]
+            moved = [0, -0.5, 0.25][self.chosen] if samples == 3 else 0
+            return [1 + self.chosen + moved * weights[0]]
+
+    ends = (SimpleNamespace(weights=np.array([x]), buffers={}) for x in (0.0, 1.0))
+    assert module("neuron_matching")._error(Loss(), *ends) == error
