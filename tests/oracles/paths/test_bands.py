@@ -307,6 +307,34 @@ def test_columns_of_xor_swaps():
     assert found.sizes["configuration"] == 1
 
 
+def drawn(monkeypatch, rows, deviation=2.0):
+    """The analysis of these networks (w₁₁, w₁₂, w₂₁, w₂₂, b, b, c, c, c₀)."""
+    part = module("xor_swaps")
+    rows = np.array(rows, dtype=float) / deviation
+    monkeypatch.setattr(part.Streams, "normal", lambda self, size: rows)
+    found = analysis("xor_swaps", draws=len(rows), deviation=deviation).compute(Handmade())
+    return found["right_networks"].item(), found["sign_exceptions"].item()
+
+
+def test_networks_that_are_right_are_chosen(monkeypatch):
+    """tanh 10(x + y − ½) − tanh 10(x + y − 3/2) − 1; another c₀; and two with the other sign."""
+    right = [10, 10, 10, 10, -5, -15, 1, -1, -1]
+    wrong = [10, 10, 10, 10, -5, -15, -1, 1, 1]
+    assert drawn(monkeypatch, [right, [*right[:8], 1], wrong, wrong]) == (1, 0)
+
+
+def test_signs_are_held_against_the_theorem_for_both_inputs(monkeypatch):
+    """If all networks were right: cw of either sign for both inputs, one, none, and one that is 0,
+    also where they are small."""
+    part = module("xor_swaps")
+    outputs = lambda self, w, *_: np.tile(part.WANTED, (len(w), 1))  # noqa: E731
+    monkeypatch.setattr(part.XorSwaps, "_outputs", outputs)
+    signs = [[1, 1, -1, -1], [1, 1, -1, 1], [0.5, 0.5, 0.5, 0.5], [0, 1, -1, -1], [1, -1, -1, 1]]
+    networks = [[*w, 0, 0, 1, 1, 0] for w in signs]
+    networks.append([1, 1, 1, 1, 0, 0, 1, -1, 0])
+    assert drawn(monkeypatch, networks) == (6, 3)
+
+
 def test_changes_on_the_moves_are_relative_to_the_largest_outputs(monkeypatch):
     """With the largest |c| as output: half-way 4 and 0 are both 2, of |4| + |2| in all."""
     plugin = analysis("xor_swaps", draws=1)

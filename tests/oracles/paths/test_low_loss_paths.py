@@ -242,6 +242,10 @@ def test_slopes_and_spreads_over_configurations_and_the_balanced_gauge(pair):
     slopes = np.diff(np.log(found["linear_loss"].values)) / np.log(9 / 7)
     np.testing.assert_allclose(found["linear_slope"], [slopes[0]] * 2)
     assert found["width"].values.tolist() == [7, 9]
+    ends = Landscape(objective).observables(weights[:2].numpy())
+    for ending, name in (("train", "accuracy"), ("test", "test_accuracy")):
+        np.testing.assert_allclose(found[f"ends_{ending}"][0], ends[name].mean())
+    assert len(set(ends["accuracy"])) == 2
     assert found["spread"].shape == (2, 4, 5)
     np.testing.assert_allclose(found["spread"][0, 0, 2], found["spread_linear"][0])
     np.testing.assert_allclose(found["spread"][:, :, [0, -1]].mean("t"), 1)
