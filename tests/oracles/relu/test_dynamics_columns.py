@@ -391,6 +391,26 @@ def test_columns_of_group_symmetry():
     assert found["rises"].item() > 0
 
 
+def test_a_group_in_place_of_rotations_has_no_error(monkeypatch):
+    part = module("group_symmetry")
+    for matrices in part.GROUPS.values():
+        monkeypatch.setattr(part, "_rotations", lambda *_, group=matrices: group[1:])
+        streams = Streams(1, "one", np.arange(3), "group_symmetry")
+        found = analysis("group_symmetry", draws=3, steps=1)._measured(matrices, streams)
+        assert found["no_group_error"] < 1e-11
+
+
+def test_a_rise_by_more_than_rounding_is_counted(monkeypatch):
+    """By half of 10⁻¹², by twice as much, and by a half, of three runs."""
+    part = module("group_symmetry")
+    values = np.cumprod([1, 1 + 0.5e-12, 1 + 2e-12, 1.5, 1, 1])
+    levels = iter(values)
+    monkeypatch.setattr(part, "loss", lambda *_: next(levels) * np.ones(3))
+    streams = Streams(1, "one", np.arange(3), "group_symmetry")
+    plugin = analysis("group_symmetry", draws=3, steps=3)
+    assert plugin._measured(part.GROUPS["quaternions"], streams)["rises"] == 6
+
+
 def test_equation_18_is_the_closed_field_on_cyclic_shifts():
     """w = (x, y, y) for K = 3."""
     part = module("group_symmetry")
