@@ -120,15 +120,15 @@ class LinearNetworkLoss(Model):
         """∇g, (run, d_K, d₀)."""
         inputs, targets = self._data(maps)
         slopes = self.loss_function.slope(_outputs(maps, inputs), targets)
-        return slopes.mT @ _for_each(inputs, maps) / len(inputs)
+        return slopes.mT @ _for_each(inputs, maps) * self.share()
 
     def _curvature(self, maps):
-        """∇²g = 1/N Σₛ ∇²ℓ ⊗ xₛxₛᵀ, (run, d_K d₀, d_K d₀)."""
+        """∇²g = Σₛ ∇²ℓ ⊗ xₛxₛᵀ times `share`, (run, d_K d₀, d_K d₀)."""
         inputs, targets = self._data(maps)
         curvatures = self.loss_function.curvature(_outputs(maps, inputs), targets)
         squares = (inputs[:, :, None] * inputs[:, None, :]).flatten(1)
         runs, ends, begins = maps.shape
-        found = curvatures.flatten(2).mT @ _for_each(squares, maps) / len(inputs)
+        found = curvatures.flatten(2).mT @ _for_each(squares, maps) * self.share()
         found = found.reshape(runs, ends, ends, begins, begins).transpose(2, 3)
         return found.reshape(runs, ends * begins, ends * begins)
 
