@@ -95,7 +95,10 @@ def test_model_is_the_network_of_the_construction():
 def test_columns_of_memorization():
     trace = xr.Dataset(
         {
-            "trace_worst_error": (("run", "trace_step"), [[1.0, 0.01], [1.0, 0.5], [3.0, np.nan]]),
+            "trace_worst_error": (
+                ("run", "trace_step"),
+                [[1.0, 0.049], [1.0, 0.051], [3.0, np.nan]],
+            ),
         },
         {"trace_step": [0, 10]},
     )

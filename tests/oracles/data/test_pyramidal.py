@@ -113,7 +113,7 @@ def test_the_bound_of_lossy_ends_is_the_largest_of_the_first_layer(monkeypatch):
     monkeypatch.setattr(part, "_bound", bound)
     critical = xr.Dataset(
         {
-            "loss": ("run", [1.0, 1e-11, 2.0]),
+            "loss": ("run", [1.0, 1.5e-12, 2.0]),
             "kind": flags(["saddle", "minimum", "not_critical"], KINDS),
         }
     )

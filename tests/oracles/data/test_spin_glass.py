@@ -172,6 +172,22 @@ def test_columns_of_saddle_index():
     assert sorted(found["point_energy"].values[1]) == pytest.approx(sorted(levels_there))
 
 
+def test_critical_points_are_distinct_by_energy_or_index():
+    """Left out: a gradient of 1.1·10⁻⁹, an eigenvalue of 0.9·10⁻⁷. The second is the first again, the
+    third lies 1.5·10⁻⁶ above it, and the last has another index at the same energy."""
+    energies = np.array([0.0, 0.5e-6, 2e-6, 5, 6, 0])
+    residuals = np.array([0.9e-9] * 3 + [1.1e-9] + [0.9e-9] * 2)
+    eigenvalues = np.array([[1, 2.0], [1, 2], [1.1e-7, 2], [1, 2], [-0.9e-7, 2], [-1.1e-7, 2]])
+    distinct = module("saddle_index")._distinct
+    found, shares, index, converged = distinct(energies, residuals, eigenvalues)
+    assert (found.tolist(), index.tolist()) == ([0, 2e-6, 0], [0, 0, 1])
+    assert shares.tolist() == [0, 0, 0.5] and converged == pytest.approx(4 / 6)
+
+
+def test_minima_are_different_by_more_than_a_millionth():
+    assert module("spin_glass")._different(np.array([2.1e-6, 0.0, 0.5e-6])) == 2
+
+
 def _critical(problem, starts):
     """Critical points from random starts."""
     ends = find_critical(problem, starts, saddles.SphereSteps(), 60, 1e-13)
