@@ -173,8 +173,8 @@ def test_columns_of_saddle_index():
 
 
 def test_critical_points_are_distinct_by_energy_or_index():
-    """Left out: a gradient of 1.1·10⁻⁹, an eigenvalue of 0.9·10⁻⁷. The second is the first again, the
-    third lies 1.5·10⁻⁶ above it, and the last has another index at the same energy."""
+    """Left out: a gradient of 1.1·10⁻⁹, an eigenvalue of 0.9·10⁻⁷. The second is the first again,
+    the third lies 1.5·10⁻⁶ above it, and the last has another index at the same energy."""
     energies = np.array([0.0, 0.5e-6, 2e-6, 5, 6, 0])
     residuals = np.array([0.9e-9] * 3 + [1.1e-9] + [0.9e-9] * 2)
     eigenvalues = np.array([[1, 2.0], [1, 2], [1.1e-7, 2], [1, 2], [-0.9e-7, 2], [-1.1e-7, 2]])

@@ -207,6 +207,19 @@ def ends(clauses, points, kinds, residual):
     )
 
 
+def test_a_vertex_has_constraints_that_depend_on_one_another_by_no_more_than_rounding():
+    """Singular values (4, 1, 4·1.5·10⁻⁹) and (4, 1, 4·0.5·10⁻⁹); and a constraint that is off."""
+    values = 4 * np.array([[1, 0.25, 1.5e-9], [1, 0.25, 0.5e-9], [1, 0.25, 1]])
+    active = torch.ones(3, 3)
+    active[2, 1] = 0
+    held_by = SimpleNamespace(
+        normals=lambda points: torch.diag_embed(torch.as_tensor(values)),
+        active=lambda points: active,
+    )
+    found = module("sat_ends").is_vertex(np.zeros((3, 3)), held_by)
+    assert found.tolist() == [True, False, False]
+
+
 def test_columns_of_sat_ends():
     half = 0.5
     made_ends = {

@@ -120,23 +120,24 @@ def test_settings_are_the_centres_of_the_cells_of_a_map(plugin):
 
 def test_zooms_go_where_most_of_the_border_is(plugin, monkeypatch):
     """A line in column 100 of 128 has the dimension 1, a chequerboard 2, one setting 0. The part of
-    the line is the seventh of eight along the first rate, that of the setting the fourth."""
+    the line is the seventh of eight along the first rate, that of the setting the fourth, and the
+    third along the second rate."""
     line, setting = np.zeros((2, 128, 128), dtype=bool)
-    line[:, 100:], setting[10, 50] = True, True
+    line[:, 100:], setting[42, 50] = True, True
     board = np.indices((128, 128)).sum(axis=0) % 2 == 0
-    maps = iter([line, board, board, setting, board, board, board, board, board])
+    maps = iter([line, line, board, setting, board, board, board, board, board])
     monkeypatch.setattr(plugin, "trained_map", lambda *_: next(maps))
     found = analysis("training_border", size=128, zooms=3).compute(Handmade({"all": {}}))
     names = ("least_dimension", "ripples_least", "finest", "settings")
     assert [found[name].item() for name in names] == [1, 0, 1.5 / 8 / 128, 128**2]
     means = [found[f"{name}_dimension"].item() for name in ("network", "ripples", "control")]
-    assert means == pytest.approx([5 / 3, 4 / 3, 2])
-    assert found["low"].values[..., 0].tolist() == [[0, 9, 9], [0, 1.125, 1.125], [0, 0, 0]]
+    assert means == pytest.approx([4 / 3, 4 / 3, 2])
+    assert found["low"].values[..., 0].tolist() == [[0, 9, 10.125], [0, 1.125, 1.125], [0, 0, 0]]
     assert found["high"].values[..., 0].tolist() == [
-        [12, 10.5, 9 + 1.5 / 8], [3, 1.5, 1.125 + 0.375 / 8], [3, 0.375, 0.375 / 8],
+        [12, 10.5, 10.125 + 1.5 / 8], [3, 1.5, 1.125 + 0.375 / 8], [3, 0.375, 0.375 / 8],
     ]  # fmt: skip
-    assert (found["low"].values[..., 1] == 0).all()
-    ends = [[3, 3 / 8, 3 / 64], [6, 6 / 8, 6 / 64], [6, 6 / 8, 6 / 64]]
+    assert found["low"].values[..., 1].tolist() == [[0, 0, 0], [0, 1.5, 1.5], [0, 0, 0]]
+    ends = [[3, 3 / 8, 3 / 64], [6, 1.5 + 6 / 8, 1.5 + 6 / 64], [6, 6 / 8, 6 / 64]]
     assert found["high"].values[..., 1].tolist() == ends
 
 
