@@ -250,6 +250,7 @@ def test_curves_of_worst_cases_are_those_of_the_formulas():
     count = found["count"].values
     assert count.tolist() == list(range(1, 21))
     np.testing.assert_allclose(found["power_gradient"].sel(power=1), slopes, rtol=1e-12)
+    assert found["power_gradient"].values[0].tolist() == [1, 1, 1, 1]
 
 
 def test_the_slowest_huber_function_is_descended_to_its_kink():

@@ -279,6 +279,7 @@ def test_columns_of_families():
     assert dataset["number"].values[0].tolist() == [0, 1, 2]
     assert dataset["count"].values[0].tolist() == [2, 1, 1]
     assert dataset["number"].values[1].tolist() == [0, 1, -1]
+    assert dataset["blocks"].values[1].tolist() == ["", "", ""]
     for name, words in (("kind", KINDS), ("is_global", GLOBAL)):
         assert dataset[name].attrs["flag_meanings"] == words
         assert dataset[name].attrs["long_name"]
