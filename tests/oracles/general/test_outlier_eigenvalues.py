@@ -1,5 +1,7 @@
 """Outliers against dense Hessians, and the widest gap against lists made by hand."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -70,6 +72,34 @@ def test_columns_are_those_of_dense_hessians():
     np.testing.assert_allclose(dataset["eigenvalue"][0], highest, rtol=1e-8)
     np.testing.assert_array_equal(dataset["step"].values.ravel()[:3], [0, 10, 50])
     np.testing.assert_allclose(dataset["density_weight"].sum("node"), 1)
+
+
+def test_residuals_are_relative_to_the_highest_and_half_of_the_weights_are_asked_for(monkeypatch):
+    """Two classes, eight weights: 4 of the 6 eigenvalues that would be looked for."""
+    asked = []
+
+    class Told:
+        data = {"targets": np.array([0, 1])}
+
+        def ends(self, weights, lowest, highest, tolerance):
+            asked.append((lowest, highest))
+            values, residuals = np.array([0.5, 1, 2, 8]), np.array([0.8, 0.4, 0.2, 0.1])
+            return SimpleNamespace(highest=values, highest_residual=residuals)
+
+        def density(self, weights, steps, probes):
+            return np.ones((2, 2, 4))
+
+    part = module("outlier_eigenvalues")
+    monkeypatch.setattr(part, "kept_weights", lambda *_: np.ones((1, 3, 8)))
+    trained = xr.Dataset(coords={"kept_step": [0, 5, 9]})
+    results = Handmade({"all": {}}, {"training": {"all": trained}})
+    results.objective = lambda configuration: Told()
+    found = analysis("outlier_eigenvalues", steps=4, probes=2).compute(results)
+    assert asked == [(0, 4)] * 3
+    assert found["largest_residual"].item() == pytest.approx(0.1)
+    assert found["residual"].values[0, 0, 0].tolist() == [0.1, 0.2, 0.4, 0.8]
+    # one eigenvalue is an outlier; the trace is 8·8/2
+    assert found["share_before"].item() == pytest.approx(8 / 32)
 
 
 def test_the_last_weights_are_the_last_that_all_runs_kept():
