@@ -113,6 +113,12 @@ def test_coefficients_are_quotients_stated_a_billionth_larger():
         assert found / 0.5 - 1 == pytest.approx(1e-9, rel=1e-4)
 
 
+def test_the_product_of_both_quotients_is_a_coefficient():
+    """0.6/0.2 = 3 and 0.4/0.2 = 2: 6."""
+    found = PROOF._coefficient(np.array([0, 0, 0.4, 0.2, 0.2, 0, 0.6, 0]), 1e-15)
+    assert found == pytest.approx(6, rel=2e-9)
+
+
 def test_no_coefficient_without_a_box():
     flat = np.array(POINT, dtype=float).ravel()
     assert PROOF._coefficient(flat, 0.0) == np.inf

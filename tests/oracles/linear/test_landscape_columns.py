@@ -820,3 +820,21 @@ def test_the_order_of_three_layers_shows_in_the_gradient():
     layers = [np.array([m]) for m in ([[1.0, 2], [0, 1]], [[1, 0], [3, 1.0]], [[0, 1], [-1.0, 2]])]
     found = module("product_lemma")._orders(model, layers)
     assert found == {"printed_order": 0, "mended_order": 1}
+    # multiples of the identity commute
+    layers = [factor * np.eye(2)[None] for factor in (2.0, 3.0, 5.0)]
+    found = module("product_lemma")._orders(model, layers)
+    assert found == {"printed_order": 1, "mended_order": 1}
+
+
+def test_saddles_are_off_by_a_gradient_above_a_thousandth():
+    critical = xr.Dataset(
+        {
+            **matrices([np.eye(2)] * 3),
+            "loss": ("run", [1.0, 1.0, 1.0]),
+            "index": ("run", [1, 1, 0]),
+            "kind": flags(["saddle", "saddle", "degenerate"], KINDS),
+        }
+    )
+    slopes = torch.tensor([1.1e-3, 0.9e-3, 9.0])[:, None, None]
+    model = SimpleNamespace(shapes=lambda: {"w1": (2, 2)}, slope=lambda maps: slopes)
+    assert module("product_lemma")._ends(model, critical, 1e-8)["saddles_off"] == 1
