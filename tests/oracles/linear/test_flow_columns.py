@@ -61,17 +61,19 @@ def test_columns_of_linear_invariants():
         slow=("m", descent(0.01), "i", drifting(0.01)),
         fast=("m", descent(0.02), "i", drifting(0.04)),
         # rounding has no slope
-        balanced=("b", descent(0.01), "i", drifting(1e-14)),
-        also_balanced=("b", descent(0.02), "i", drifting(4e-14)),
+        balanced=("b", descent(0.01), "i", drifting(0.9e-12)),
+        also_balanced=("b", descent(0.02), "i", drifting(4e-12)),
+        small=("s", descent(0.01), "i", drifting(1.1e-12)),
+        also_small=("s", descent(0.02), "i", drifting(4.4e-12)),
         none=("m", FLOW, "i", {"training": xr.Dataset()}),
     )
-    sizes, none = [0.01, 0.04, 1e-14, 4e-14], (NAN, NAN, NAN)
+    sizes, none = [0.01, 0.04, 0.9e-12, 4e-12, 1.1e-12, 4.4e-12], (NAN, NAN, NAN)
     norm = [(2 + size) - 2 for size in sizes]
     expected = {
         "drift": [3 * size for size in sizes] + [NAN],
         "norm_drift": [*norm, NAN],
         "median_drift": [2 * size for size in sizes] + [NAN],
-        "drift_slope": [(2, 2, 2), (2, 2, 2), none, none, none],
+        "drift_slope": [(2, 2, 2), (2, 2, 2), none, none, (2, 2, 2), (2, 2, 2), none],
     }
     dataset = assert_columns(analysis("linear_invariants"), results, expected)
     assert dataset["where"].values.tolist()[:3] == ["slow", "slow", "fast"]
@@ -129,8 +131,9 @@ def test_growth_on_either_side_of_its_bound_is_told_apart():
 
 
 def test_drift_is_of_every_layer_against_the_last():
-    """Of three layers: ‖W₂‖² − ‖W₃‖² drifts by 2. A run within rounding leaves no slope."""
-    norms = [[[1, 1, 1], [1, 3, 1]]]
+    """Of three layers: ‖W₁‖² − ‖W₃‖² and ‖W₂‖² − ‖W₃‖² drift by 1, the first two by 2. A run within
+    rounding leaves no slope."""
+    norms = [[[1, 1, 1], [1, 3, 2]]]
     other = xr.Dataset()
     drifting = [
         traces([0, 1], imbalance=[[[0.0], [a]], [[0], [b]]], squared_norm=norms * 2)
@@ -143,7 +146,7 @@ def test_drift_is_of_every_layer_against_the_last():
     )
     expected = {
         "drift": [NAN, 1, 2],
-        "norm_drift": [NAN, 2, 2],
+        "norm_drift": [NAN, 1, 1],
         "median_drift": [NAN, (1 + 0.9e-12) / 2, 2],
         "drift_slope": [NAN, NAN, NAN],
     }
@@ -178,7 +181,7 @@ def of_growth(g, slope, later=0.0):
     squared = (12 - slope) / 2
     return traces(
         [0, 1],
-        squared_norm=[[[2, 2, 2], [2 + later, 2 - later, g]]],
+        squared_norm=[[[2, 2, 2], [2 + 9 * later, 2 - later, g]]],
         imbalance=[[[0, 0], [later, later]]],
         strength=[[[2], [2]]],
         loss=[[0.5, (9 - 12 + squared) / 2]],
