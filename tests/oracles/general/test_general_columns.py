@@ -189,9 +189,9 @@ def test_columns_of_proofs():
     """Of two families that are proved to be spurious minima, the lower one is shown."""
     critical = xr.Dataset(
         {
-            "kind": flags(["minimum", "minimum", "minimum", "minimum", "saddle"], KINDS),
-            "is_global": flags(["no", "no", "no", "yes", "no"], GLOBAL),
-            "family": ("run", [1, 1, 2, 0, 3]),
+            "kind": flags(["minimum", "minimum", "minimum", "minimum", "saddle", "minimum"], KINDS),
+            "is_global": flags(["no", "no", "no", "yes", "no", "unknown"], GLOBAL),
+            "family": ("run", [1, 1, 2, 0, 3, 1]),
         }
     )
     proved = certificates(
@@ -215,8 +215,8 @@ def test_columns_of_proofs():
         "proved_maximum": [0, 0],
         "proved_saddle": [1, 0],
         "unproved": [1, 1],
-        "runs": [5, 1],
-        "certified_share": [share(3, 5), share(0, 1)],
+        "runs": [6, 1],
+        "certified_share": [share(4, 6), share(0, 1)],
         "certified_of_spurious": [share(3, 3), share(0, 0)],
         "spurious_exists": [1.0, NAN],
         "proved_loss": [(3.0, 2.75, 3.25), triple],
