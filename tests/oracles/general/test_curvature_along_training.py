@@ -215,6 +215,15 @@ def test_a_run_reaches_its_limit_at_one_point_of_the_last_part():
     assert (found["settled_lowest"], found["settled_highest"]) == pytest.approx((0.74, 0.85))
 
 
+def test_a_point_of_which_one_weight_is_unknown_is_left_out():
+    results = Trained()
+    trained = results.at("training", "all")
+    name = next(name for name in trained if name.startswith("kept_"))
+    trained[name].values[0, 1].flat[0] = np.nan
+    found = analysis("curvature_along_training").compute(results)["eigenvalue"].values[0]
+    assert np.isnan(found[0, 1]).all() and np.isfinite(found[0, [0, 2, 3]]).all()
+
+
 def test_means_are_over_the_runs_of_each_start():
     by_start = module("curvature_along_training")._by_start
     assert by_start(np.array([1.0, 2, 6]), np.array([0, 1, 0])).tolist() == [3.5, 2]
