@@ -512,3 +512,22 @@ def test_proved_numbers_are_those_of_the_worst_ends(monkeypatch):
     assert (half["proved_edges"], half["unproved_edges"]) == (1, 1)
     proofs["minimum"]["radius"][:] = np.nan
     assert part._proved(graph, proofs, np.ones((2, 2))) == {}
+
+
+def test_which_saddle_a_family_leaves_by_and_whether_directly(monkeypatch):
+    """The second is the lowest; the first has an edge to it, the third one to the first, and the
+    fourth none."""
+    part = module("landscape_graph")
+    monkeypatch.setattr(part, "graphml", lambda *_: "")
+    graph = {
+        "minimum_loss": np.array([1.0, 0, 2, 9]), "saddle_loss": np.array([3.0, 4, 10]),
+        "edge": np.array([[1, 0], [0, 2], [3, 3]]),
+        "minimum_weights": np.zeros((4, 2)), "saddle_weights": np.zeros((3, 2)),
+    }  # fmt: skip
+    proofs = {
+        name: {f"loss_{end}": np.zeros(count) for end in ("low", "high")}
+        for name, count in (("minimum", 4), ("saddle", 3))
+    }
+    found = part._dataset(graph, proofs, np.ones((3, 2)))
+    np.testing.assert_array_equal(found["pass_saddle"], [0, np.nan, 1, np.nan])
+    np.testing.assert_array_equal(found["drains_directly"], [1, np.nan, 0, np.nan])
