@@ -177,6 +177,26 @@ def test_trained_ways_are_better_than_straight_ones(pair):
     assert found["chain_loss"] < found["linear_loss"]
 
 
+def test_arcs_are_about_zero_or_the_mean_to_the_other_network_or_its_image(pair):
+    """At the middle ½√2 of both ends, and what is left of the mean of all neurons."""
+    objective, weights = pair
+    model, loss = objective.model, Landscape(objective)
+    one, other = weights[:2].numpy()
+    t = np.array([0.0, 0.5, 1.0])
+    _, found = analysis("low_loss_paths", ways=["arc"])._ways(loss, model, one, other, t)
+    image, _ = module("paths/_pairs").matched(model, one, other)
+    assert np.abs(image - other).max() > 0.1
+    half, ends = np.sqrt(0.5), {"arc_zero": other, "arc": other, "arc_matched": image}
+    (a, b), _ = ways.neurons(model, np.stack([one, other]))
+    mean_ = np.concatenate([a, b]).mean(axis=0)
+    for name, end in ends.items():
+        (a, b), biases = ways.neurons(model, np.stack([one, end]))
+        rest = 0 if name == "arc_zero" else (1 - 2 * half) * mean_
+        middle = ways.flat_network((half * (a + b) + rest)[None], biases.mean(axis=0)[None], 5)
+        np.testing.assert_allclose(found[name].flat[1], middle[0], atol=1e-12)
+        np.testing.assert_allclose(found[name].flat[[0, 2]], [one, end], atol=1e-12)
+
+
 def test_numbers_of_ways_by_hand():
     """Two pairs; (highest loss, lowest accuracies) of three ways, and spreads at three places."""
     part = module("low_loss_paths")
