@@ -55,12 +55,19 @@ class MultilinearEnds(Figure):
             ylabel="share of runs (99 % intervals)", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5)
         )
         axis.set_yticks(np.linspace(0, 1, 6))
-        figure.suptitle("Minima are flat, or lie at kinks", fontsize="medium")
+        figure.suptitle(_told(found), fontsize="medium")
         figure.legend(
             loc="outside lower center", ncols=len(PARTS), fontsize=7, handlelength=1.4,
             columnspacing=1,
         )  # fmt: skip
         return figure
+
+
+def _told(found) -> str:
+    strict = int(np.round(found["strict"].values.sum()))
+    if strict:
+        return f"{strict} minima are neither flat nor at a kink"
+    return "Every minimum that was found is flat or lies at a kink"
 
 
 @nnflow.hookimpl
