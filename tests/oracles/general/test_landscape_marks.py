@@ -9,7 +9,7 @@ from nnflow.interfaces.registry import registry
 
 registry()  # which makes nnflow_plugins
 
-KINDS = "minimum saddle maximum"
+KINDS = "minimum saddle maximum degenerate nonsmooth"
 
 
 class Model:
