@@ -20,6 +20,7 @@ from nnflow.base.compiled import (
     magnitude,
     square_root,
     store_row,
+    vectors,
 )
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
@@ -206,5 +207,6 @@ __all__ = [
     "store_row",
     "torch",
     "trust_region_step",
+    "vectors",
     "weakened",
 ]

@@ -172,6 +172,17 @@ def _numba_works() -> bool:
     return True
 
 
+def _vectors(rows):
+    """An array of vectors, (rows, LANES), not filled, that begins where a line of the cache does: a
+    vector across two lines is read twice."""
+    numbers = np.empty((rows + 1) * LANES)
+    beyond = numbers.ctypes.data % (8 * LANES) // 8
+    start = (LANES - beyond) % LANES
+    return numbers[start : start + rows * LANES].reshape(rows, LANES)
+
+
+vectors = Compiled(_vectors)
+
 choose = Instruction(
     "choose", np.where, "`yes` where the condition holds, else `no`: choose(condition, yes, no)."
 )

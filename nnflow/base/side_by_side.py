@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnflow.base.compiled import LANES, Compiled, choose, load_row, magnitude, store_row
+from nnflow.base.compiled import LANES, Compiled, choose, load_row, magnitude, store_row, vectors
 
 
 class DescentArrays(NamedTuple):
@@ -74,7 +74,7 @@ out_of_lanes = Compiled(_out_of_lanes)
 
 def _over_runs(w, numbers, parameters):
     runs, size = w.shape
-    here, found = np.empty((size, LANES)), np.empty((numbers, LANES))
+    here, found = vectors(size), vectors(numbers)
     out = np.empty((runs, numbers))
     for start in range(0, runs, LANES):
         into_lanes(w, start, here)
@@ -85,9 +85,9 @@ def _over_runs(w, numbers, parameters):
 
 def _steps(w, velocity, left, rate, momentum, ahead, parameters):
     runs, size = w.shape
-    here, found = np.empty((size, LANES)), np.empty((size, LANES))
-    speed, place = np.empty((size, LANES)), np.empty((size, LANES))
-    rates, momenta = np.empty((1, LANES)), np.empty((1, LANES))
+    here, found = vectors(size), vectors(size)
+    speed, place = vectors(size), vectors(size)
+    rates, momenta = vectors(1), vectors(1)
     for start in range(0, runs, LANES):
         into_lanes(w, start, here)
         into_lanes(rate.reshape(-1, 1), start, rates)
@@ -123,9 +123,9 @@ def _steps(w, velocity, left, rate, momentum, ahead, parameters):
 
 def _steps_of_each(w, left, rate, quiet, parameters):
     runs, size = w.shape
-    here, found = np.empty((size, LANES)), np.empty((size, LANES))
-    rates, limits = np.empty((1, LANES)), np.empty((1, LANES))
-    counts, going = np.empty((1, LANES)), np.empty((1, LANES))
+    here, found = vectors(size), vectors(size)
+    rates, limits = vectors(1), vectors(1)
+    counts, going = vectors(1), vectors(1)
     for start in range(0, runs, LANES):
         into_lanes(w, start, here)
         into_lanes(rate.reshape(-1, 1), start, rates)

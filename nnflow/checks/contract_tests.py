@@ -459,3 +459,7 @@ def _loss_with(loss, kind, outputs, targets) -> Findings:
     slope = loss(outputs + STEP * direction, targets) - loss(outputs - STEP * direction, targets)
     error = _error(slope / (2 * STEP), (gradient * direction).sum(-1))
     yield _close(f"{kind}: gradient against finite differences", error, AGAINST_DIFFERENCES)
+    error = _error(loss.slope(outputs, targets), gradient)
+    yield _close(f"{kind}: slope against automatic", error, AGAINST_AUTOMATIC)
+    error = _error(loss.curvature(outputs, targets), Loss.curvature(loss, outputs, targets))
+    yield _close(f"{kind}: curvature against automatic", error, 100 * AGAINST_AUTOMATIC)

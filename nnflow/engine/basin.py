@@ -74,5 +74,10 @@ def _convex_around(hessian: torch.Tensor, change: torch.Tensor, rate: torch.Tens
     """Is λ > Bρ/2 and Λ < 2/α − Bρ/2? change: Bρ, and what covers the way left to x*."""
     eye = torch.eye(hessian.shape[1], dtype=hessian.dtype, device=hessian.device)
     above = hessian - (change / 2)[:, None, None] * eye
-    below = (2 / rate - change / 2)[:, None, None] * eye - hessian
-    return (torch.linalg.cholesky_ex(above).info == 0) & (torch.linalg.cholesky_ex(below).info == 0)
+    limit = 2 / rate - change / 2
+    # Λ ≤ ‖H‖, which costs next to nothing and mostly settles it
+    steep = torch.linalg.matrix_norm(hessian) >= limit
+    below = limit[steep, None, None] * eye - hessian[steep]
+    convex = torch.linalg.cholesky_ex(above).info == 0
+    convex[steep] &= torch.linalg.cholesky_ex(below).info == 0
+    return convex

@@ -28,6 +28,32 @@ class Loss(Plugin):
         (…, sample) or (…, sample, output)."""
         raise NotImplementedError
 
+    def slope(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """∂ℓ/∂o, (…, sample, output). What is given here differentiates ℓ; a closed form is
+        faster."""
+        import torch
+
+        at = outputs.detach().requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self(at, targets).sum(), at)
+        return slope
+
+    def curvature(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """∂²ℓ/∂o², (…, sample, output, output). What is given here differentiates ℓ twice; a closed
+        form is faster."""
+        import torch
+
+        at = outputs.detach().requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self(at, targets).sum(), at, create_graph=True)
+            if not slope.requires_grad:  # ℓ is piecewise linear
+                return torch.zeros_like(slope)[..., None].expand(*slope.shape, slope.shape[-1])
+            columns = [
+                torch.autograd.grad(slope[..., output].sum(), at, retain_graph=True)[0]
+                for output in range(slope.shape[-1])
+            ]
+        return torch.stack(columns, dim=-1)
+
     def smooth(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor | None:
         """(…, sample) bool: is ℓ twice differentiable around these outputs? None: everywhere."""
         return None

@@ -12,7 +12,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnflow import LANES, Compiled, descending, load_row, side_by_side, square_root, store_row
+from nnflow import (
+    Compiled,
+    descending,
+    load_row,
+    side_by_side,
+    square_root,
+    store_row,
+    vectors,
+)
 
 from ._arccos import supplement
 
@@ -61,12 +69,67 @@ def _tops(n, k, top):
 # Of LANES networks: the rows of w are a network's weights, neuron by neuron
 
 
+def _combine(factors, w, found, start):
+    """Write Σⱼ factorⱼwⱼ to `found`, from row `start` on."""
+    n = len(factors)
+    d = len(w) // n
+    for a in range(0, d - 3, 4):  # four sums at a time, as none has to wait for another
+        factor = load_row(factors, 0)
+        first, second = factor * load_row(w, a), factor * load_row(w, a + 1)
+        third, fourth = factor * load_row(w, a + 2), factor * load_row(w, a + 3)
+        for j in range(1, n):
+            factor, place = load_row(factors, j), j * d + a
+            first += factor * load_row(w, place)
+            second += factor * load_row(w, place + 1)
+            third += factor * load_row(w, place + 2)
+            fourth += factor * load_row(w, place + 3)
+        store_row(found, start + a, first)
+        store_row(found, start + a + 1, second)
+        store_row(found, start + a + 2, third)
+        store_row(found, start + a + 3, fourth)
+    for a in range(d - d % 4, d):
+        total = load_row(factors, 0) * load_row(w, a)
+        for j in range(1, n):
+            total += load_row(factors, j) * load_row(w, j * d + a)
+        store_row(found, start + a, total)
+
+
+combine = Compiled(_combine)
+
+
+def _multiply(w, own, d, found, start):
+    """Write the products of the neuron at row `own` with each before to `found`, from `start`."""
+    n = own // d
+    for j in range(0, n - 3, 4):
+        place, x = j * d, load_row(w, own)
+        first, second = x * load_row(w, place), x * load_row(w, place + d)
+        third, fourth = x * load_row(w, place + 2 * d), x * load_row(w, place + 3 * d)
+        for a in range(1, d):
+            place, x = j * d + a, load_row(w, own + a)
+            first += x * load_row(w, place)
+            second += x * load_row(w, place + d)
+            third += x * load_row(w, place + 2 * d)
+            fourth += x * load_row(w, place + 3 * d)
+        store_row(found, start + j, first)
+        store_row(found, start + j + 1, second)
+        store_row(found, start + j + 2, third)
+        store_row(found, start + j + 3, fourth)
+    for j in range(n - n % 4, n):
+        total = load_row(w, own) * load_row(w, j * d)
+        for a in range(1, d):
+            total += load_row(w, own + a) * load_row(w, j * d + a)
+        store_row(found, start + j, total)
+
+
+multiply = Compiled(_multiply)
+
+
 def _block_gradient(w, found, top, teachers):
     """∇E J of LANES networks. w, found: (neuron·input, LANES)."""
     n, k = len(top), len(teachers)
     d = len(w) // n
-    norms, inverse, radial = np.empty((n, LANES)), np.empty((n, LANES)), np.empty((n, LANES))
-    angles, factors = np.empty((n * (n - 1) // 2, LANES)), np.empty((n, LANES))
+    norms, inverse, radial = vectors(n), vectors(n), vectors(n)
+    angles, factors = vectors(n * (n - 1) // 2), vectors(n)
     for i in range(n):
         square = load_row(w, i * d) * load_row(w, i * d)
         for a in range(1, d):
@@ -76,10 +139,9 @@ def _block_gradient(w, found, top, teachers):
         store_row(inverse, i, 1.0 / norm)
         store_row(radial, i, 0.0)
     for i in range(n):
+        multiply(w, i * d, d, angles, i * (i - 1) // 2)
         for j in range(i):
-            product = load_row(w, i * d) * load_row(w, j * d)
-            for a in range(1, d):
-                product += load_row(w, i * d + a) * load_row(w, j * d + a)
+            product = load_row(angles, i * (i - 1) // 2 + j)
             angle, sine = supplement(product * (load_row(inverse, i) * load_row(inverse, j)))
             store_row(angles, i * (i - 1) // 2 + j, angle)
             store_row(radial, i, load_row(radial, i) + sine * (load_row(norms, j) * top[j]))
@@ -90,11 +152,7 @@ def _block_gradient(w, found, top, teachers):
         store_row(factors, i, math.pi * top[i])
         for j in range(i + 1, n):
             store_row(factors, j, load_row(angles, j * (j - 1) // 2 + i) * top[j])
-        for a in range(d):
-            total = load_row(factors, 0) * load_row(w, a)
-            for j in range(1, n):
-                total += load_row(factors, j) * load_row(w, j * d + a)
-            store_row(found, i * d + a, total)
+        combine(factors, w, found, i * d)
         away = load_row(radial, i)
         norm = load_row(norms, i)
         for a in range(k):
@@ -116,7 +174,7 @@ def _block_loss(w, found, top, teachers):
     """E J of LANES networks. found: (1, LANES)."""
     n, k = len(top), len(teachers)
     d = len(w) // n
-    norms = np.empty((n, LANES))
+    norms = vectors(n)
     among = across = 0.0
     for i in range(n):
         square = load_row(w, i * d) * load_row(w, i * d)

@@ -16,6 +16,12 @@ def as_outputs(outputs, targets):
     return targets.unsqueeze(-1) if alone or targets.shape[-1] != outputs.shape[-1] else targets
 
 
+def signs(outputs, targets):
+    """Targets as labels ±1: classes stand for +1 at their own output, −1 at the others."""
+    labels = as_outputs(outputs, targets)
+    return labels if targets.dtype.is_floating_point else 2 * labels - 1
+
+
 def deviations(outputs, targets):
     """o − t, (…, sample, output)."""
     return outputs - as_outputs(outputs, targets)

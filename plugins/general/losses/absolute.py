@@ -18,6 +18,9 @@ class Absolute(Loss):
     def __call__(self, outputs, targets):
         return sizes(deviations(outputs, targets)).sum(dim=-1)
 
+    def slope(self, outputs, targets):
+        return deviations(outputs, targets).sign()
+
     def smooth(self, outputs, targets):
         return (deviations(outputs, targets) != 0).all(dim=-1)
 

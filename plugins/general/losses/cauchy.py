@@ -28,6 +28,14 @@ class Cauchy(Loss):
         ratio = deviations(outputs, targets) / self.scale
         return (self.scale**2 / 2) * torch.log1p(ratio.square()).sum(dim=-1)
 
+    def slope(self, outputs, targets):
+        error = deviations(outputs, targets)
+        return error / (1 + (error / self.scale).square())
+
+    def curvature(self, outputs, targets):
+        ratio = (deviations(outputs, targets) / self.scale).square()
+        return torch.diag_embed((1 - ratio) / (1 + ratio).square())
+
 
 @nnflow.hookimpl
 def nnflow_register(register):

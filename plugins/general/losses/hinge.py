@@ -5,7 +5,7 @@ from __future__ import annotations
 import nnflow
 from nnflow import Loss, torch
 
-from ._targets import as_outputs, sizes
+from ._targets import signs, sizes
 
 
 class Hinge(Loss):
@@ -30,10 +30,7 @@ class Hinge(Loss):
 
 def _missing(outputs, targets):
     """1 − to, (…, sample, output)."""
-    labels = as_outputs(outputs, targets)
-    if not targets.dtype.is_floating_point:
-        labels = 2 * labels - 1
-    return 1 - labels * outputs
+    return 1 - signs(outputs, targets) * outputs
 
 
 @nnflow.hookimpl

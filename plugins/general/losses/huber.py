@@ -26,6 +26,13 @@ class Huber(Loss):
         tail = self.delta * (size - self.delta / 2)
         return torch.where(size <= self.delta, error.square() / 2, tail).sum(dim=-1)
 
+    def slope(self, outputs, targets):
+        return deviations(outputs, targets).clamp(-self.delta, self.delta)
+
+    def curvature(self, outputs, targets):
+        error = deviations(outputs, targets)
+        return torch.diag_embed((error.abs() <= self.delta).to(error.dtype))
+
     def smooth(self, outputs, targets):
         return (deviations(outputs, targets).abs() != self.delta).all(dim=-1)
 

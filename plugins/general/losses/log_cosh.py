@@ -24,6 +24,12 @@ class LogCosh(Loss):
         size = torch.where(error < 0, -error, error)
         return (size + torch.log1p(torch.exp(-2 * size)) - math.log(2)).sum(dim=-1)
 
+    def slope(self, outputs, targets):
+        return torch.tanh(deviations(outputs, targets))
+
+    def curvature(self, outputs, targets):
+        return torch.diag_embed(1 / torch.cosh(deviations(outputs, targets)).square())
+
 
 @nnflow.hookimpl
 def nnflow_register(register):

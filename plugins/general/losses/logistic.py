@@ -5,7 +5,7 @@ from __future__ import annotations
 import nnflow
 from nnflow import Loss, torch
 
-from ._targets import as_outputs
+from ._targets import signs
 
 
 class Logistic(Loss):
@@ -17,11 +17,18 @@ class Logistic(Loss):
     """
 
     def __call__(self, outputs, targets):
-        labels = as_outputs(outputs, targets)
-        if not targets.dtype.is_floating_point:
-            labels = 2 * labels - 1
+        labels = signs(outputs, targets)
         # above the default threshold of 20 softplus would drop exp(−20) = 2e-9
         return torch.nn.functional.softplus(-labels * outputs, threshold=700).sum(dim=-1)
+
+    def slope(self, outputs, targets):
+        labels = signs(outputs, targets)
+        return -labels * torch.sigmoid(-labels * outputs)
+
+    def curvature(self, outputs, targets):
+        labels = signs(outputs, targets)
+        chance = torch.sigmoid(-labels * outputs)
+        return torch.diag_embed(labels.square() * chance * (1 - chance))
 
 
 @nnflow.hookimpl

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss
+from nnflow import Loss, torch
 
 from ._targets import deviations
 
@@ -19,6 +19,12 @@ class Squared(Loss):
 
     def __call__(self, outputs, targets):
         return deviations(outputs, targets).square().sum(dim=-1) / 2
+
+    def slope(self, outputs, targets):
+        return deviations(outputs, targets)
+
+    def curvature(self, outputs, targets):
+        return torch.diag_embed(torch.ones_like(outputs))
 
 
 @nnflow.hookimpl

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from nnflow.interfaces import Loss
 from nnflow.interfaces.registry import registry
 
 SETTINGS = {
@@ -102,6 +103,38 @@ def test_slopes_are_bounded():
         (slope,) = torch.autograd.grad(make(name)(outputs, torch.ones(1001, 1)).sum(), outputs)
         assert slope.abs().max() <= bound + 1e-12
         assert slope.abs().max() > 0.99 * bound
+
+
+DERIVATIVES = [*sorted(SETTINGS), "hinge", "cross_entropy"]
+
+
+@pytest.mark.parametrize("name", DERIVATIVES)
+@given(outputs=NUMBERS, classes=arrays(int, 4, elements=st.integers(0, 2)))
+def test_closed_derivatives_are_the_automatic_ones(name, outputs, classes):
+    """In each row of a batch; at a kink with the same subgradient."""
+    loss = registry().get("losses", name)(**SETTINGS.get(name, {}))
+    at = torch.as_tensor(outputs).expand(2, 4, 3) / torch.tensor([1.0, 3.0])[:, None, None]
+    targets = torch.as_tensor(classes)
+    slope, curvature = loss.slope(at, targets), loss.curvature(at, targets)
+    torch.testing.assert_close(slope, Loss.slope(loss, at, targets), rtol=1e-13, atol=1e-13)
+    expected = Loss.curvature(loss, at, targets)
+    torch.testing.assert_close(curvature, expected, rtol=1e-11, atol=1e-12)
+    for row, sample in ((0, 1), (1, 2)):
+        hessian = torch.autograd.functional.hessian(
+            lambda o, sample=sample: loss(o[None], targets[sample, None]).sum(), at[row, sample]
+        )
+        torch.testing.assert_close(expected[row, sample], hessian, rtol=1e-12, atol=1e-13)
+
+
+def test_derivatives_keep_their_digits_far_out():
+    """σ(−40) = e⁻⁴⁰ and 1 − tanh²(20) = 4e⁻⁴⁰ to rounding, where 1 − σ or 1 − tanh would be 0."""
+    one, zero, tail = tensor([1.0]), tensor([0.0]), math.exp(-40)
+    logistic, log_cosh = make("logistic"), make("log_cosh")
+    torch.testing.assert_close(logistic.slope(40 * one, one), tensor([-tail]), rtol=1e-13, atol=0)
+    found = logistic.curvature(40 * one, one)
+    torch.testing.assert_close(found, tensor([[tail]]), rtol=1e-13, atol=0)
+    found = log_cosh.curvature(20 * one, zero)
+    torch.testing.assert_close(found, tensor([[4 * tail]]), rtol=1e-13, atol=0)
 
 
 def test_huber_is_differentiable_where_its_pieces_meet():

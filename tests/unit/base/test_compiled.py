@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import nnflow.base.compiled as compiled
-from nnflow import LANES, Compiled, choose, load_row, magnitude, square_root, store_row
+from nnflow import LANES, Compiled, choose, load_row, magnitude, square_root, store_row, vectors
 
 
 def _halved(x):
@@ -126,6 +126,28 @@ def test_vectors_do_what_numbers_do(plain, tmp_path, monkeypatch):
         rows = [a + b, a - 2, 3 * b, a / b, np.sqrt(np.abs(a)), np.where(a < b, -a, b)]
         rows += [np.where(a > 0, a, 0), 0 + x[0] + x[1] + x[2], np.ones(LANES), (a - b) / 3 * b]
     np.testing.assert_array_equal(out, rows)
+
+
+def _made(counts, found):
+    for place, count in enumerate(counts):
+        made = vectors(count)
+        found[place] = made.ctypes.data % (8 * LANES), *made.shape
+        for row in range(count):
+            store_row(made, row, 1.0)
+
+
+made = Compiled(_made)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_vectors_begin_where_a_line_of_the_cache_does(plain, tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    if plain:
+        monkeypatch.setenv(compiled.PLAIN, "1")
+    counts = np.arange(50)
+    found = np.empty((50, 3), dtype=np.int64)
+    made(counts, found)
+    np.testing.assert_array_equal(found, np.stack([0 * counts, counts, 0 * counts + LANES], 1))
 
 
 def test_rows_of_other_arrays_are_refused(tmp_path, monkeypatch):

@@ -118,33 +118,33 @@ class LinearNetworkLoss(Model):
 
     def slope(self, maps):
         """∇g, (run, d_K, d₀)."""
-        at = maps.detach().requires_grad_(True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(self.convex(at).sum(), at)
-        return slope
+        inputs, targets = self._data(maps)
+        slopes = self.loss_function.slope(_outputs(maps, inputs), targets)
+        return slopes.mT @ _for_each(inputs, maps) * self.share()
 
     def _curvature(self, maps):
-        """∇²g, (run, d_K d₀, d_K d₀), all columns at once: each run is repeated for each."""
-        runs, count = len(maps), maps[0].numel()
-        at = maps.detach().repeat_interleave(count, dim=0).requires_grad_(True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(self.convex(at).sum(), at, create_graph=True)
-            if not slope.requires_grad:  # ℓ is piecewise linear
-                return maps.new_zeros(runs, count, count)
-            unit = torch.eye(count, dtype=maps.dtype, device=maps.device)
-            directions = unit.repeat(runs, 1).reshape(at.shape)
-            # of a scalar: directions given to torch.autograd.grad make it import sympy, for 0.4 s
-            (columns,) = torch.autograd.grad((slope * directions).sum(), at)
-        return columns.reshape(runs, count, count)
+        """∇²g = Σₛ ∇²ℓ ⊗ xₛxₛᵀ times `share`, (run, d_K d₀, d_K d₀)."""
+        inputs, targets = self._data(maps)
+        curvatures = self.loss_function.curvature(_outputs(maps, inputs), targets)
+        squares = (inputs[:, :, None] * inputs[:, None, :]).flatten(1)
+        runs, ends, begins = maps.shape
+        found = curvatures.flatten(2).mT @ _for_each(squares, maps) * self.share()
+        found = found.reshape(runs, ends, ends, begins, begins).transpose(2, 3)
+        return found.reshape(runs, ends * begins, ends * begins)
 
     def _data(self, like):
         return tuple(torch.as_tensor(array).to(like.device) for array in self.samples())
 
 
 def _outputs(maps, inputs):
-    """Axₛ, (run, sample, d_K). One product per run: how runs are grouped must not change their
+    """Axₛ, (run, sample, d_K)."""
+    return _for_each(inputs, maps) @ maps.mT
+
+
+def _for_each(matrix, maps):
+    """A matrix for each run: one product per run, as how runs are grouped must not change their
     last bits."""
-    return inputs.expand(len(maps), *inputs.shape) @ maps.mT
+    return matrix.expand(len(maps), *matrix.shape)
 
 
 @cache
