@@ -128,7 +128,7 @@ def test_what_is_printed_wrong_has_a_page_of_its_own(page):
 
 def test_figures_are_numbered_within_a_study_the_headline_first(page):
     part = page[page.index('id="valleys"') : page.index('id="ridges"')]
-    numbers = re.findall(r"<figcaption><b>Figure (\d+)\.</b>", part)
+    numbers = re.findall(r"<figcaption><strong>Figure (\d+)\.</strong>", part)
     assert (
         numbers == [str(number + 1) for number in range(part.count('<figure id="valleys.'))] != []
     )
