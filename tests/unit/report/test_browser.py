@@ -106,7 +106,7 @@ def test_the_list_of_studies_shows_the_one_that_is_read(opened):
     view = page.eval_on_selector_all(".view.study", "all => all.at(-1).id")
     go(page, view)
     box = page.locator('aside a[aria-current="page"]').bounding_box()
-    assert 0 <= box["y"] and box["y"] + box["height"] <= 240
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 240
 
 
 @both_plays
