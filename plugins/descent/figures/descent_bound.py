@@ -7,7 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, at_ends, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered
+from .._panels import at_ends
 
 NAMES = {
     "function=square": "quadratic",
