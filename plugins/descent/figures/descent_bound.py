@@ -37,7 +37,7 @@ class DescentBound(Figure):
         )
         _runs(left, results["descent_inequality"])
         _slopes(right, results["worst_cases"])
-        lettered((left, right))
+        lettered((left, right), "descents", "functions $x^{-p}$")
         return figure
 
 
