@@ -61,12 +61,15 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@set -o pipefail; \
 	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-	    -r requirements.lock 2>&1 | tee $(VENV)/install.log | \
+	    --no-compile -r requirements.lock 2>&1 | tee $(VENV)/install.log | \
 	  awk '/^(Collecting|Processing|Requirement already)/ { printf "\r  %d packages", ++n; fflush() } \
 	       /^Installing/ { printf ", installing"; fflush() } END { print "" }' || \
 	  { tail -n 20 $(VENV)/install.log; echo "nnflow: pip failed; the whole log is $(VENV)/install.log"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation -e . > $(VENV)/nnflow.log 2>&1 || { cat $(VENV)/nnflow.log; exit 1; }
+	@# pip compiles on one core, and much that nothing imports; what is left out is compiled when imported
+	@$(BIN)/python -m compileall -q -j 0 -x '/(tests|testing|_inductor|_dynamo|distributed)/' \
+	    $(VENV)/lib > /dev/null || true
 	@touch $@
 
 # what builds the site is no part of what computes results

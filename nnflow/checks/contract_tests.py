@@ -431,6 +431,8 @@ def check_activation(activation: Activation) -> Findings:
     differences = (activation(places + STEP) - activation(places - STEP)) / (2 * STEP)
     error = _error(slope, differences)
     yield _close("slope: against finite differences", error, AGAINST_DIFFERENCES)
+    error = _error(activation.derivative(places, activation(places)), slope)
+    yield _close("derivative: against automatic", error, AGAINST_AUTOMATIC)
     if activation.smooth:
         jump = float(automatic_gradient(activation, fine).diff().abs().max())
         yield Finding("smooth: no kink", jump < 1e-2, f"largest change of slope {jump:.1e}")

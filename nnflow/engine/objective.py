@@ -83,8 +83,13 @@ class Objective:
         return replace(self, data=self._taken(samples))
 
     def _taken(self, samples: torch.Tensor) -> dict[str, torch.Tensor]:
+        flat = samples.flatten()
+
+        def chosen(array: torch.Tensor) -> torch.Tensor:  # array[samples] takes twice the time
+            return array.index_select(0, flat).reshape(*samples.shape, *array.shape[1:])
+
         return {
-            name: array if name.startswith(HELD_OUT) else array[samples]
+            name: array if name.startswith(HELD_OUT) else chosen(array)
             for name, array in self.data.items()
         }
 

@@ -28,3 +28,13 @@ class Activation(Plugin):
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """σ(values), same shape."""
         raise NotImplementedError
+
+    def derivative(self, values: torch.Tensor, activated: torch.Tensor) -> torch.Tensor:
+        """σ'(values), same shape. activated: σ(values), by which some are cheaper. What is given
+        here differentiates σ."""
+        import torch
+
+        at = values.detach().requires_grad_(True)
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(self(at).sum(), at)
+        return slope

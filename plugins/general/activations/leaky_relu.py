@@ -22,6 +22,9 @@ class LeakyRelu(Activation):
     def __call__(self, values):
         return torch.where(values > 0, values, self.slope * values)
 
+    def derivative(self, values, activated):
+        return torch.where(values > 0, 1.0, self.slope).to(values.dtype)
+
 
 @nnflow.hookimpl
 def nnflow_register(register):

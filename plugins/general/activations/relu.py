@@ -15,6 +15,9 @@ class Relu(Activation):
     def __call__(self, values):
         return torch.relu(values)
 
+    def derivative(self, values, activated):
+        return (values > 0).to(values.dtype)
+
 
 @nnflow.hookimpl
 def nnflow_register(register):

@@ -12,12 +12,18 @@ class Identity(Activation):
     def __call__(self, values):
         return values
 
+    def derivative(self, values, activated):
+        return torch.ones_like(values)
+
 
 class Tanh(Activation):
     """σ(t) = tanh t."""
 
     def __call__(self, values):
         return torch.tanh(values)
+
+    def derivative(self, values, activated):
+        return 1 - activated.square()
 
 
 class Sigmoid(Activation):
@@ -26,6 +32,9 @@ class Sigmoid(Activation):
     def __call__(self, values):
         return torch.sigmoid(values)
 
+    def derivative(self, values, activated):
+        return activated * (1 - activated)
+
 
 class Softplus(Activation):
     """σ(t) = log(1 + exp t)."""
@@ -33,6 +42,9 @@ class Softplus(Activation):
     def __call__(self, values):
         # torch's own softplus jumps by 2e-9 where it turns linear
         return torch.logaddexp(values, torch.zeros_like(values))
+
+    def derivative(self, values, activated):
+        return torch.sigmoid(values)
 
 
 class Gelu(Activation):

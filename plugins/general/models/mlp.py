@@ -62,6 +62,26 @@ class Mlp(Model):
         *_, outputs = self._sums(weights, data["inputs"])
         return self._total(outputs, data["targets"], weights)
 
+    def gradient(self, weights, data):
+        """By backpropagation, without the graph that automatic differentiation keeps."""
+        inputs = data["inputs"]
+        seen, hidden = [inputs.expand(len(weights["b1"]), *inputs.shape[-2:])], []
+        for layer in self.layers[:-1]:
+            hidden.append(_affine(weights, layer, seen[-1]))
+            seen.append(self.activation(hidden[-1]))
+        outputs = _affine(weights, self.layers[-1], seen[-1])
+        signal = self.loss_function.slope(outputs, data["targets"]) / outputs.shape[1]
+        found = {}
+        for layer in reversed(self.layers):
+            found[f"w{layer}"] = signal.mT @ seen[layer - 1]
+            found[f"b{layer}"] = signal.sum(dim=1)
+            if layer > 1:
+                derivative = self.activation.derivative(hidden[layer - 2], seen[layer - 1])
+                signal = (signal @ weights[f"w{layer}"]).mul_(derivative)
+        if self.weight_decay:
+            found = {name: one + self.weight_decay * weights[name] for name, one in found.items()}
+        return {name: found[name] for name in weights}
+
     def composed(self, weights, data):
         *_, outputs = self._sums(weights, data["inputs"])
         return Composed(
