@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import counted
+
 PARTS = (
     ("flat", "flat_share", "C0", ""),
     ("minimum at a kink", "kink_share", "C1", "////"),
@@ -66,7 +68,8 @@ class MultilinearEnds(Figure):
 def _told(found) -> str:
     strict = int(np.round(found["strict"].values.sum()))
     if strict:
-        return f"{strict} minima are neither flat nor at a kink"
+        found = counted(strict, "minimum that is", "minima that are")
+        return f"{found} neither flat nor at a kink"
     return "Every minimum that was found is flat or lies at a kink"
 
 
