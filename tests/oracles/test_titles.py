@@ -92,7 +92,7 @@ def test_of_formulas_only_those_with_solutions_are_told():
 
 
 @pytest.mark.parametrize(
-    ("strict", "said"), [(0, "is flat or lies at a kink"), (2, "2 minima are")]
+    ("strict", "said"), [(0, "is flat or lies at a kink"), (2, "2 minima that are")]
 )
 def test_minima_that_are_neither_flat_nor_at_a_kink_are_told(strict, said):
     found = xr.Dataset({"strict": ("configuration", [0, strict])})

@@ -106,7 +106,7 @@ def _panel(axis, plane, name: str, scale) -> None:
         way = plane["kept_place"].values
         axis.plot(*way.T, "o-", color="C3", ms=2, lw=0.9)
         axis.text(
-            0.03, 0.03, f"{float(plane['share']):.1%} of its spread", fontsize=7,
+            0.03, 0.03, f"{100 * float(plane['share']):.1f} % of its spread", fontsize=7,
             transform=axis.transAxes,
         )  # fmt: skip
     norm = float(plane["norm"])
