@@ -63,7 +63,8 @@ def _told(columns) -> str:
         ends = [median[np.isfinite(median)][-1] for _, median, _ in map(_quartiles, known)
                 if np.isfinite(median).any()]  # fmt: skip
         if ends and name != "trace_loss":
-            return f"The median network ends at {100 * min(ends):.1f} % to {100 * max(ends):.1f} % {text}"
+            low, high = (f"{100 * end:.1f} %" for end in (min(ends), max(ends)))
+            return f"The median network ends at {low} to {high} {text}"
         if ends:
             return f"The median network ends at a loss of {min(ends):.2g} to {max(ends):.2g}"
     return "Training"
