@@ -20,6 +20,7 @@ _RULES = (
     (re.compile(r"(?<![/\w.])(github\.com/[\w./-]*\w)"), r'<a href="https://\1">\1</a>'),
     (re.compile(r"(?<![/\w.])(doi:)(10\.\d{4,}/[^\s;,()]*\w)"),
      r'<a href="https://doi.org/\2">\1\2</a>'),
+    (re.compile(r"(?<=\d) (?=%)"), "\u00a0"),  # no line ends before the sign
 )  # fmt: skip
 
 _FORMULA = re.compile(r"\$([^$]*[\\_^=][^$]*)\$")

@@ -19,6 +19,7 @@ from nnflow.report.typeset import typeset
         ("<b> & x", "&lt;b&gt; &amp; x"),
         (r"$\mathbf{W}^{(n)} \neq 0$", "W<sup>(n)</sup> ≠ 0"),
         (r"since \sigma(z) = \tanh(z)", "since σ(z) = tanh(z)"),
+        ("with 99 % intervals", "with 99\u00a0% intervals"),
         ("costs $5 and $6", "costs $5 and $6"),
         ("arXiv:1712.08968.", '<a href="https://arxiv.org/abs/1712.08968">arXiv:1712.08968</a>.'),
         ("see github.com/a/b.", 'see <a href="https://github.com/a/b">github.com/a/b</a>.'),
