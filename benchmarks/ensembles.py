@@ -1,8 +1,9 @@
-"""One gradient of an ensemble of networks on minibatches: nnflow, a loop and torch.func.
+"""One gradient of an ensemble of networks on data: nnflow, a loop and torch.func.
 
     python benchmarks/ensembles.py [--repeats 7]
 
-Each network has weights and samples of its own. Prints, for small, middle and large networks, the
+Each network has weights of its own, and samples of its own or, with the full batch, the same ones
+as all others. Prints, for small, middle and large networks, the
 median seconds of the processor on one thread of: nnflow in the chunks that training takes, nnflow
 with all networks at once, torch.func's vmap(grad), and a loop over the networks by torch.autograd
 with plain products; and the largest difference of any gradient from the loop's, relative to its
@@ -32,24 +33,31 @@ from nnflow.interfaces.registry import registry
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks of these widths, with minibatches of `samples`."""
+    """Networks of these widths, with minibatches of `samples`, or all with the same ones."""
 
     name: str
     widths: tuple[int, ...]
     networks: int
     samples: int
+    shared: bool = False
+
+    def __str__(self) -> str:
+        widths = "-".join(map(str, self.widths))
+        return f"{self.networks} nets {widths}, {'all' if self.shared else 'batch'} {self.samples}"
 
 
 ENSEMBLES = (
     Ensemble("small", (10, 10, 1), 1000, 256),
+    Ensemble("small", (10, 10, 1), 1000, 32),
+    Ensemble("small", (10, 10, 1), 1000, 256, shared=True),
+    Ensemble("digits", (64, 16, 10), 200, 50),
+    Ensemble("digits", (64, 16, 10), 50, 1000, shared=True),
     Ensemble("middle", (64, 64, 10), 100, 64),
     Ensemble("large", (784, 300, 100, 10), 10, 100),
 )
 
 IN_CHUNKS = (
-    *ENSEMBLES,
-    Ensemble("small batches", (10, 10, 1), 1000, 32),
-    Ensemble("digits", (64, 16, 10), 200, 50),
+    *(ensemble for ensemble in ENSEMBLES if not ensemble.shared),
     Ensemble("MNIST 10 × 10", (100, 100, 10), 50, 100),
 )
 CHUNKS = (2**15, 2**16, 2**17, 2**18, 2**24)
@@ -66,7 +74,7 @@ def make(ensemble: Ensemble) -> tuple[Objective, torch.Tensor]:
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    pool = 4 * ensemble.samples
+    pool = ensemble.samples * (1 if ensemble.shared else 4)
     data = {
         "inputs": normal(pool, ensemble.widths[0]),
         "targets": normal(pool, ensemble.widths[-1]),
@@ -76,22 +84,30 @@ def make(ensemble: Ensemble) -> tuple[Objective, torch.Tensor]:
     return objective, 0.1 * normal(ensemble.networks, model.size_if_known())
 
 
-def batches(objective: Objective, ensemble: Ensemble) -> torch.Tensor:
-    """(run, sample) samples of each network."""
+def batches(objective: Objective, ensemble: Ensemble) -> torch.Tensor | None:
+    """(run, sample) samples of each network; None: all of them."""
+    if ensemble.shared:
+        return None
     order = objective.streams.permutation(objective.samples)
     return torch.as_tensor(order[:, : ensemble.samples].astype(np.int64))
 
 
 def ways(
-    objective: Objective, weights: torch.Tensor, chosen: torch.Tensor
+    objective: Objective, weights: torch.Tensor, chosen: torch.Tensor | None
 ) -> dict[str, Callable[[], torch.Tensor]]:
     """Each contender gives the gradients (run, weight)."""
-    model = objective.model
+    model, arrays = objective.model, [objective.data[name] for name in ("inputs", "targets")]
+
+    def seen(part: Objective, chunk: slice) -> Objective:
+        return part if chosen is None else part.minibatch(chosen[chunk])
+
+    def of_run(run: int) -> list[torch.Tensor]:
+        return arrays if chosen is None else [array[chosen[run]] for array in arrays]
 
     def chunked() -> torch.Tensor:
         return torch.cat(
             [
-                _part(objective, chunk).minibatch(chosen[chunk]).gradient(weights[chunk])
+                seen(_part(objective, chunk), chunk).gradient(weights[chunk])
                 for chunk in _chunks(objective, weights)
             ]
         )
@@ -113,16 +129,16 @@ def ways(
         found = []
         for run, one in enumerate(weights):
             at = one.detach().requires_grad_()
-            inputs, targets = (objective.data[n][chosen[run]] for n in ("inputs", "targets"))
-            found += torch.autograd.grad(plain(at, inputs, targets), at)
+            found += torch.autograd.grad(plain(at, *of_run(run)), at)
         return torch.stack(found)
 
-    batched = torch.func.vmap(torch.func.grad(plain))
+    axis = None if chosen is None else 0
+    batched = torch.func.vmap(torch.func.grad(plain), in_dims=(0, axis, axis))
     return {
         "nnflow, chunks of training": chunked,
-        "nnflow, all at once": lambda: objective.minibatch(chosen).gradient(weights),
+        "nnflow, all at once": lambda: seen(objective, slice(None)).gradient(weights),
         "torch.func vmap(grad)": lambda: batched(
-            weights, objective.data["inputs"][chosen], objective.data["targets"][chosen]
+            weights, *(array if chosen is None else array[chosen] for array in arrays)
         ),
         "loop over networks": loop,
     }
@@ -159,9 +175,8 @@ def table_of_chunks() -> Table:
     for together in CHUNKS:
         table.add_column(f"2^{together.bit_length() - 1}", justify="right")
     for ensemble in IN_CHUNKS:
-        widths = "-".join(map(str, ensemble.widths))
         times = (f"{1e3 * step_seconds(ensemble, together):.1f}" for together in CHUNKS)
-        table.add_row(f"{ensemble.networks} nets {widths}, batch {ensemble.samples}", *times)
+        table.add_row(str(ensemble), *times)
     return table
 
 
@@ -171,23 +186,18 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
-    table = Table(title="One gradient of an ensemble, ms of one core")
-    table.add_column("")
-    columns, worst = [], 0.0
+    table, worst = Table("", title="One gradient of an ensemble, ms of one core"), 0.0
     for ensemble in ENSEMBLES:
-        widths = "-".join(map(str, ensemble.widths))
-        table.add_column(
-            f"{ensemble.name}: {ensemble.networks} nets {widths}, batch {ensemble.samples}",
-            justify="right",
-        )
         objective, weights = make(ensemble)
         contenders = ways(objective, weights, batches(objective, ensemble))
+        if not table.columns[1:]:
+            for name in contenders:
+                table.add_column(name, justify="right")
         exact = contenders["loop over networks"]()
         for way in contenders.values():
             worst = max(worst, float((way() - exact).norm(dim=1).max() / exact.norm(dim=1).min()))
-        columns.append({name: 1e3 * seconds(way, repeats) for name, way in contenders.items()})
-    for name in columns[0]:
-        table.add_row(name, *(f"{column[name]:.1f}" for column in columns))
+        times = (f"{1e3 * seconds(way, repeats):.1f}" for way in contenders.values())
+        table.add_row(str(ensemble), *times)
     console = Console(width=150)
     console.print(table)
     console.print(f"largest relative difference of a gradient from the loop's: {worst:.1e}")

@@ -60,6 +60,8 @@ class Objective:
         chosen = torch.as_tensor(rows)
         buffers = {name: values[chosen] for name, values in self.buffers.items()}
         taken = replace(self, streams=self.streams.take(rows), buffers=buffers)
+        if isinstance(self.data, Minibatch):
+            taken = replace(taken, data=Minibatch(_of_runs(self.data, chosen)))
         if not self.varied:
             return taken
         return taken.varying({name: values[chosen] for name, values in self.varied.items()})
@@ -96,10 +98,11 @@ class Objective:
     @property
     def samples(self) -> int:
         """How many samples the loss is a mean over: the first axis of every array that is not held
-        out. Raises UserError where there is no data."""
+        out, or that after the runs'. Raises UserError where there is no data."""
+        axis = 1 if isinstance(self.data, Minibatch) else 0
         for name, array in self.data.items():
             if not name.startswith(HELD_OUT):
-                return len(array)
+                return array.shape[axis]
         raise UserError("this optimizer draws samples, but the study names no dataset")
 
     def named(self, weights: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -287,6 +290,13 @@ def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
     return {
         name: part.reshape(*leading, *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
+    }
+
+
+def _of_runs(data: Minibatch, rows: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The samples of some runs; held-out arrays are those of all."""
+    return {
+        name: array if name.startswith(HELD_OUT) else array[rows] for name, array in data.items()
     }
 
 

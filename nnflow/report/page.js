@@ -20,8 +20,11 @@
     const view = target.closest(".view") || one("top");
     for (const each of views) each.classList.toggle("on", each === view);
     for (const link of links) {
-      if (link.hash === "#" + view.id) link.setAttribute("aria-current", "page");
+      const here = link.hash === "#" + view.id;
+      if (here) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
+      // the list of studies is longer than the screen
+      if (here) link.scrollIntoView({ block: "nearest", behavior: "instant" });
     }
     document.querySelector("aside").classList.remove("open");
     one("menu").setAttribute("aria-expanded", "false");

@@ -17,7 +17,11 @@ from nnflow.study.totals import WORST_FIRST
 SMALL = 1e-4
 """A number below it that has no interval is a residual or a gap."""
 NUMBERS = ("published", "measured", "low", "high")
-_BRACES = re.compile(r"(?:\b(\w+) ?= ?)?\{([A-Za-z_]\w*)\}(?: (\w+))?")
+_BRACES = re.compile(r"(?:\b(\w+) ?= ?)?(?<![_^])\{([A-Za-z_]\w*)\}(?: (\w+))?")
+"""A swept setting, but no index such as W_{k}."""
+_BRACKETS = re.compile(r" ?\([^()]*(?<![_^])\{[A-Za-z_]\w*\}[^()]*\)")
+_APPENDED = re.compile(r"(?:, (?:\w+ (?:= )?)?\{[A-Za-z_]\w*\}(?: \w+)?)+(?=$|[;:.]| \()")
+"""What says for which setting a case is, as of \"(k = {k})\" and \", k = {k}\" at an end."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,11 @@ def statements(study: str, claims: Iterable[Claim], rows: Iterable[Row]) -> list
 
 
 def wording(claim: Claim, rows: list[Row]) -> str:
-    """The statement for all cases, "with k teachers"; of a single case with its numbers."""
+    """The statement for all cases, "with k teachers", and without what is only appended to tell
+    them apart; of a single case with its numbers."""
     if len(rows) == 1:
         return rows[0]["statement"].removeprefix("'")
-    return _BRACES.sub(_named, claim.statement)
+    return _BRACES.sub(_named, _APPENDED.sub("", _BRACKETS.sub("", claim.statement)))
 
 
 def _named(found: re.Match[str]) -> str:

@@ -20,13 +20,28 @@ _RULES = (
     (re.compile(r"(?<![/\w.])(github\.com/[\w./-]*\w)"), r'<a href="https://\1">\1</a>'),
     (re.compile(r"(?<![/\w.])(doi:)(10\.\d{4,}/[^\s;,()]*\w)"),
      r'<a href="https://doi.org/\2">\1\2</a>'),
+    (re.compile(r"(?<=\d) (?=%)"), "\u00a0"),  # no line ends before the sign
 )  # fmt: skip
+
+_FORMULA = re.compile(r"\$([^$]*[\\_^=][^$]*)\$")
+_TYPEFACE = re.compile(r"\\(?:math[a-z]+|text[a-z]*|boldsymbol|operatorname)\{([^{}]*)\}")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
 
 
 def typeset(text: str) -> Markup:
-    """A text with W_{j+1}, S_(k−t) and 10^8 as they are printed, `code`, and links for arXiv
-    numbers, DOIs and github.com. Anything else is shown as it is."""
-    found = str(escape(text))
+    """A text with W_{j+1}, S_(k−t) and 10^8 as they are printed, `code`, links for arXiv numbers,
+    DOIs and github.com, and signs for the commands of TeX. Anything else is shown as it is."""
+    found = str(escape(_signs(text) if "\\" in text or "$" in text else text))
     for pattern, shown in _RULES:
         found = pattern.sub(shown, found)
     return Markup(found)
+
+
+def _signs(text: str) -> str:
+    """Signs for TeX's commands, of those that quotations have: $W^{(n)} \\neq 0$ as W^{(n)} ≠ 0."""
+    from matplotlib._mathtext_data import tex2uni  # matplotlib's table, which has no other name
+
+    text = _TYPEFACE.sub(r"\1", _FORMULA.sub(r"\1", text))
+    return _COMMAND.sub(
+        lambda command: chr(tex2uni[command[1]]) if command[1] in tex2uni else command[1], text
+    )

@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
@@ -191,7 +192,8 @@ def _save(
                 plt.imsave(temporary, pixels, format="png", dpi=DPI, metadata=metadata)
             elif form == "svg":
                 metadata = {**FORMATS[form], **about}
-                figure.savefig(temporary, format=form, metadata=metadata)
+                # savefig draws once more beforehand, for a layout that is known by now
+                FigureCanvasSVG(figure).print_svg(temporary, metadata=metadata)
                 _describe(temporary, about.get("Description", ""))
             else:
                 title = {"Title": about["Title"]} if about else {}

@@ -35,7 +35,7 @@ rule collect:
     wildcard_constraints:
         study=PLAN.pattern(judged=True),
     group:
-        "gather_{study}"
+        gather
     conda:
         "../../environment.yml"
     threads: 1
@@ -62,7 +62,7 @@ rule collect_training:
     wildcard_constraints:
         study=PLAN.pattern(judged=False),
     group:
-        "gather_{study}"
+        gather
     conda:
         "../../environment.yml"
     threads: 1

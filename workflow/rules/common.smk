@@ -63,6 +63,18 @@ wildcard_constraints:
 # follow one another share one: `gather` is collect and spectrum, `finish` is analyze, summarize
 # and draw; the report is made where Snakemake runs. Training is never grouped: the memory and
 # the GPUs of grouped jobs add up.
+MANY = 200
+"""Batches from which collect and spectrum are jobs of their own."""
+
+
+def gather(wildcards):
+    """The group of collect and spectrum; none where batches are many: whenever one of them ends,
+    Snakemake looks through all that a grouped job waits for, a time that grows with their square.
+    """
+    many = len(PLAN.batches(wildcards.study)) > MANY
+    return None if many else f"gather_{wildcards.study}"
+
+
 localrules:
     all,
     report,

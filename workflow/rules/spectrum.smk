@@ -8,7 +8,7 @@ rule spectrum:
     benchmark:
         f"{STUDY}/benchmarks/spectrum.tsv"
     group:
-        "gather_{study}"
+        gather
     conda:
         "../../environment.yml"
     threads: 1

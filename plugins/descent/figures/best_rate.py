@@ -5,7 +5,7 @@ from __future__ import annotations
 import nnflow
 from nnflow import Figure
 
-from .._panels import HALF, beside
+from ...general.figures._page import HALF, beside
 
 ANSWERS = {
     "bound": ("best_bound", "the lecture's bound: $1/M$", "-", "o", (0.97, 0.86, "right")),

@@ -7,7 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, at_ends, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered
+from .._panels import at_ends
 
 NAMES = {
     "function=square": "quadratic",
@@ -36,7 +37,7 @@ class DescentBound(Figure):
         )
         _runs(left, results["descent_inequality"])
         _slopes(right, results["worst_cases"])
-        lettered((left, right))
+        lettered((left, right), "descents", "functions $x^{-p}$")
         return figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered, percent
 
 SLOW = {"every": 1, "mark": {"ls": "", "marker": "o", "color": "C0", "ms": 2, "zorder": 2}}
 FAST = {"every": 20, "mark": {"ls": "", "marker": "x", "color": "C3", "ms": 6, "zorder": 3}}
@@ -40,11 +40,16 @@ class MissedMinimum(Figure):
         left.plot(best, model.value(best), "*", color="C3", ms=11)
         found = results["basins"]
         exact = float(found["exact_share"][0])
-        beside(left, (low + high) / 2, 2.6, f"{exact:.1%}\nof all\nstarts", ha="center", va="top")
+        beside(
+            left, (low + high) / 2, 2.6, f"{percent(exact)}\nof all\nstarts", ha="center", va="top"
+        )
         left.set_ylabel("loss $L(w)$")
         self._ends(right, results)
-        lettered((left, right))
-        figure.suptitle("Three of four starts end in another valley", fontsize=9)
+        lettered((left, right), "the loss", "ends of runs")
+        figure.suptitle(
+            f"{percent(1 - exact)} of the starts end in another valley than the lowest",
+            fontsize=9,
+        )
         return figure
 
     def _ends(self, axis, results) -> None:

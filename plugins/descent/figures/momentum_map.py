@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered
 from .._recursions import BORDERS
 
 TITLES = {
@@ -42,7 +42,7 @@ class MomentumMap(Figure):
             f"The recursion as printed is stable in a corner only ({size} settings each)",
             fontsize=9,
         )
-        lettered(axes)
+        lettered(axes, *TITLES.values())
         return figure
 
 
@@ -60,7 +60,6 @@ def _panel(axis, found, method):
     axis.plot(s[column], beta[row], "*", color="white", mec="black", ms=9, zorder=5)
     beside(axis, 0.96, 0.05, f"best {rate[row, column]:.2f}", ha="right", transform=axis.transAxes)
     axis.set(xlim=(0, s[-1]), ylim=(0, beta[-1]), xlabel=r"rate $\alpha M$")
-    axis.set_title(TITLES[method], fontsize=8)
     return image
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered
 from .._recursions import radius
 from ..analyses.momentum_map import CASES
 
@@ -56,7 +56,7 @@ class MomentumMeaning(Figure):
             r"$\alpha/(1-\beta)$ is the rate of slow modes, $1/(1-\beta)$ the memory in steps",
             fontsize=9,
         )
-        lettered((left, right))
+        lettered((left, right), "a constant gradient", "modes, measured (marks) and exact")
         return figure
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._page import note
-from .._panels import WIDE, lettered
+from ...general.figures._page import WIDE, lettered, note, percent
 from .._recursions import BORDERS
 from ..analyses.momentum_network import METHODS
 
@@ -33,6 +32,7 @@ class MomentumNetwork(Figure):
         found = results["momentum_network"]
         figure, axes = plt.subplots(1, 3, figsize=(WIDE, 2.7), sharey=True, sharex=True)
         losses = found["end_loss"].values
+        titles = []
         lowest, highest = np.nanmin(losses), np.nanmax(losses)
         for axis, configuration in zip(axes, results.configurations, strict=True):
             part = found.sel(configuration=configuration.label)
@@ -46,8 +46,8 @@ class MomentumNetwork(Figure):
             axis.plot(border, beta, color="white", lw=2.6)
             axis.plot(border, beta, color="black", lw=1.2)
             axis.set(xscale="log", xlim=(rate[0], rate[-1]), ylim=(0, beta[-1]))
-            share = float(part["converged_share"])
-            axis.set_title(f"{TITLES[method]}\n{share:.0%} converge", fontsize=8)
+            share = percent(float(part["converged_share"]))
+            titles.append(f"{TITLES[method]}\n{share} converge")
             axis.set_xlabel(r"rate $\alpha$")
         figure.colorbar(image, ax=axes, label="loss at the end", aspect=30, pad=0.01)
         axes[0].set_ylabel(r"momentum $\beta$")
@@ -56,7 +56,7 @@ class MomentumNetwork(Figure):
             f"Past its border a minimum can't be held: flatter, worse ends ({count} runs each)",
             fontsize=9,
         )
-        lettered(axes)
+        lettered(axes, *titles)
         note(
             figure,
             "lines: border of stability at the minimum of small steps",

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import counted
+
 PARTS = (
     ("flat", "flat_share", "C0", ""),
     ("minimum at a kink", "kink_share", "C1", "////"),
@@ -55,12 +57,20 @@ class MultilinearEnds(Figure):
             ylabel="share of runs (99 % intervals)", ylim=(0, 1.23), xlim=(-0.5, len(shown) - 0.5)
         )
         axis.set_yticks(np.linspace(0, 1, 6))
-        figure.suptitle("Minima are flat, or lie at kinks", fontsize="medium")
+        figure.suptitle(_told(found), fontsize="medium")
         figure.legend(
             loc="outside lower center", ncols=len(PARTS), fontsize=7, handlelength=1.4,
             columnspacing=1,
         )  # fmt: skip
         return figure
+
+
+def _told(found) -> str:
+    strict = int(np.round(found["strict"].values.sum()))
+    if strict:
+        found = counted(strict, "minimum that is", "minima that are")
+        return f"{found} neither flat nor at a kink"
+    return "Every minimum that was found is flat or lies at a kink"
 
 
 @nnflow.hookimpl

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered
 
 
 class NoMinimum(Figure):

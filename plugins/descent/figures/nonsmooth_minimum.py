@@ -15,6 +15,7 @@ class NonsmoothMinimum(Figure):
 
     def draw(self, results):
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import MaxNLocator
 
         found = results["multilinear_ends"]
         figure, (lines, plane) = plt.subplots(
@@ -32,7 +33,9 @@ class NonsmoothMinimum(Figure):
         plane.plot(0, 0, "x", color="white", ms=6, mew=1.5)
         plane.set(aspect="equal", xlabel="along the plane", ylabel="across")
         plane.set_title("(b) on a random plane", loc="left", fontsize=7)
-        figure.colorbar(drawn, ax=plane, label="loss")
+        bar = figure.colorbar(drawn, ax=plane, label="loss")
+        bar.locator = MaxNLocator(6)
+        bar.update_ticks()
         return figure
 
 

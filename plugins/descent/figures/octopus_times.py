@@ -7,7 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import HALF, at_ends
+from ...general.figures._page import HALF
+from .._panels import at_ends
 
 STYLES, MARKS = ("-", "--", "-.", ":"), ("o", "s", "^", "D")
 

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import WIDE, beside, lettered
 
 MARKS = ("o", "s", "^")
 
@@ -37,7 +37,7 @@ class SaddleSteps(Figure):
         left.set(xscale="log", yscale="log", ylim=(1, 5000))
         left.set(xlabel=r"distance $\delta$ from the stable manifold", ylabel="steps to leave")
         self._paths(right, found)
-        lettered((left, right))
+        lettered((left, right), "from a quadratic saddle", "into a saddle of one variable")
         figure.suptitle(
             r"Escapes take $\ln(r/\delta)/\ln(1+\alpha|\lambda|)$ steps; with $\alpha>1/M$ half of"
             " the starts may be caught",
@@ -53,8 +53,10 @@ class SaddleSteps(Figure):
         axis.axhline(0, color="0.6", lw=0.8)
         axis.set_yscale("symlog", linthresh=0.1)
         axis.set(xlabel="step", ylabel=r"$|y|$", ylim=(-0.02, 50))
-        beside(axis, 11, 0.006, r"$\alpha M=1.054$: at the saddle", ha="right", va="bottom")
-        beside(axis, 4.5, 14, r"$\alpha M=0.949$: to a minimum")
+        beside(
+            axis, 11, 0.006, r"$\alpha M=1.054$: at the saddle", ha="right", va="bottom", color="C0"
+        )
+        beside(axis, 2.2, 0.6, r"$\alpha M=0.949$, dashed: to a minimum", color="C3")
 
 
 @nnflow.hookimpl

@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import note, percent
+
 PARTS = (
     ("solution", "solved_share", "C0", ""),
     ("minimum above 0", "rest", "C1", "////"),
@@ -34,7 +36,7 @@ class SatEnds(Figure):
 
         methods = self._by_method(results)
         figure, axes = plt.subplots(
-            1, len(methods), figsize=(6.75 if len(methods) > 1 else 3.3, 2.9), sharey=True,
+            1, len(methods), figsize=(6.75 if len(methods) > 1 else 3.3, 3.1), sharey=True,
             squeeze=False, layout="constrained",
         )  # fmt: skip
         for axis, (letter, (name, places)) in zip(
@@ -47,9 +49,8 @@ class SatEnds(Figure):
             _bars(axis, results["sat_ends"].isel(configuration=places), ratios)
             axis.set_title(f"({letter}) {NAMES.get(name, name)}", loc="left", fontsize=7)
         axes[0, 0].set_ylabel("share of runs")
-        figure.suptitle(
-            "More clauses, fewer solutions among the ends (99 % intervals)", fontsize="medium"
-        )
+        shown = [place for places in methods.values() for place in places]
+        figure.suptitle(_told(results["sat_ends"].isel(configuration=shown)), fontsize="medium")
         names = dict(
             pair
             for axis in axes[0]
@@ -59,6 +60,9 @@ class SatEnds(Figure):
             names.values(), names, fontsize=7, loc="outside lower center", ncols=len(PARTS),
             handlelength=1.2, columnspacing=0.8,
         )  # fmt: skip
+        runs = {results.configurations[n].settings.runs for some in methods.values() for n in some}
+        each = " to ".join(f"{number}" for number in sorted({min(runs), max(runs)}))
+        note(figure, f"{each} runs a bar", "99 % intervals of the share of solutions")
         return figure
 
     @staticmethod
@@ -69,6 +73,15 @@ class SatEnds(Figure):
             if one.settings.model.count == first:
                 methods.setdefault(one.settings.optimizer.name, []).append(place)
         return methods
+
+
+def _told(found) -> str:
+    """The shares of runs that end at solutions, of the formulas that have one."""
+    shares = found["solved_share"].values[found["satisfiable"].values.astype(bool)]
+    if not len(shares):
+        return "No formula can be satisfied"
+    ends = " to ".join(dict.fromkeys(percent(share) for share in (shares.min(), shares.max())))
+    return f"Where there are solutions, {ends} of the runs end at one, the others above"
 
 
 def _bars(axis, found, ratios: list[float]) -> None:
@@ -87,7 +100,7 @@ def _bars(axis, found, ratios: list[float]) -> None:
         bottom += height
     solved = found["solved_share"].values
     spans = solved - found["solved_share_low"].values, found["solved_share_high"] - solved
-    axis.errorbar(places, solved, spans, fmt="none", color="black", lw=1, capsize=2)
+    axis.errorbar(places - 0.46, solved, spans, fmt="none", color="C0", lw=1.2, capsize=2)
     words = ["yes" if one else "no" for one in found["satisfiable"].values]
     axis.set_xticks(places, [f"{r:g}\n{w}" for r, w in zip(ratios, words, strict=True)])
     axis.set_xlabel("clauses for each variable $m/n$;\ncan the formula be satisfied?")

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure, share
 
-from ...general.figures._page import ink
+from ...general.figures._page import beside, ink, percent
 
 LINES = ("-", "--", ":")
 NAMES = {
@@ -31,7 +31,7 @@ class SatPhases(Figure):
         figure, (left, right) = plt.subplots(
             1, 2, figsize=(6.75, 3.1), sharey=True, layout="constrained"
         )
-        figure.suptitle("Descent fails long before formulas do (99 % intervals)", fontsize="medium")
+        figure.suptitle(f"{_told(found)} (99 % intervals)", fontsize="medium")
         _satisfiable(left, found["threshold"])
         _solved(right, found)
         for axis, letter, text in (
@@ -39,17 +39,30 @@ class SatPhases(Figure):
             (right, "b", "those of them that descent solves"),
         ):
             axis.axvline(4.27, color="0.5", lw=0.8, ls=":", zorder=0)
-            axis.axhline(0.5, color="0.85", lw=0.6, zorder=0)
             axis.set_title(f"({letter}) {text}", loc="left", fontsize=7)
             axis.set_xlabel(r"clauses for each variable, $m/n$")
             axis.set_ylim(-0.03, 1.05)
-        left.text(4.4, 0.95, "4.27", fontsize=7, color="0.35")
+        for axis in (left, right):
+            beside(axis, 4.35, 0.95, "4.27: large $n$", color="0.35")
         left.set_ylabel("share")
         figure.legend(
             *right.get_legend_handles_labels(), loc="outside lower center", ncols=2,
             fontsize=7, columnspacing=1,
         )  # fmt: skip
         return figure
+
+
+def _told(found) -> str:
+    """How much descent solves where it first solves less than half."""
+    for ratio in sorted(set(found["ratio"].values)):
+        solved = found["solved"].sel(ratio=ratio).values
+        if np.nanmean(solved) < 0.5:
+            low, high = percent(np.nanmin(solved)), percent(np.nanmax(solved))
+            return (
+                f"At $m/n$ = {ratio:g} descent solves {low} to {high} of the formulas that can be"
+                " satisfied"
+            )
+    return "Descent solves most of the formulas that can be satisfied"
 
 
 def _satisfiable(axis, thresholds) -> None:
@@ -76,14 +89,15 @@ def _solved(axis, found) -> None:
         for number in ends:
             part = found.isel(optimizer=place, size=number)
             middle, color = part["solved"].values, f"C{number}"
-            ratio = part["ratio"].values + 0.04 * (place - 0.5)
+            shift = place * len(ends) + ends.index(number) - len(ends) + 0.5
+            ratio = part["ratio"].values + 0.06 * shift
             spans = middle - part["solved_low"].values, part["solved_high"].values - middle
             axis.errorbar(
                 ratio, middle, spans, fmt="os"[place % 2], ls=("-", "--")[place % 2], ms=4, lw=1,
                 elinewidth=0.7, color=color, mfc=(color, "white")[place % 2],
                 label=f"{NAMES.get(str(name), str(name))}, $n = {part['size'].item()}$",
             )  # fmt: skip
-    axis.set_xlim(0.8, 7)
+    axis.set(xlim=(0.8, 5.2), xticks=range(1, 6))
 
 
 @nnflow.hookimpl

@@ -7,8 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._page import ink
-from .._panels import WIDE, beside, lettered
+from ...general.figures._page import WIDE, beside, ink, lettered
 
 TARGETS = {"absolute": "$|x|$", "identity": "$x$", "step": "sign $x$", "sine": r"$\sin \pi x$"}
 LOOKS = {
@@ -44,7 +43,7 @@ class ShallowEnds(Figure):
             labels.append(f"{TARGETS[settings.dataset.function]}, $h={settings.model.widths[1]}$")
         _shares(left, found, labels)
         _functions(right, found)
-        lettered((left, right))
+        lettered((left, right), "ends of runs; interval of the global ones", "functions at ends")
         figure.suptitle(
             "Runs that miss the global minimum have too few kinks; wider networks seldom do",
             fontsize=9,

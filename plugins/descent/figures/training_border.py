@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from .._panels import WIDE, lettered
+from ...general.figures._page import WIDE, lettered
 
 PANELS = (("network", 0), ("network", 1), ("network", 2), ("ripples", 0), ("ripples", 1),
           ("control", 0))  # fmt: skip

@@ -23,10 +23,14 @@ def lettered(axes, *titles: str) -> None:
 
 def beside(axis, x, y, text: str, **style):
     """A word at a point, with a white edge so that lines may pass below it."""
+    return axis.text(x, y, text, **{"fontsize": 7, "path_effects": white_edge(), **style})
+
+
+def white_edge() -> list:
+    """Of words that lines may pass below."""
     import matplotlib.patheffects as effects
 
-    edge = [effects.withStroke(linewidth=2, foreground="white")]
-    return axis.text(x, y, text, **{"fontsize": 7, "path_effects": edge, **style})
+    return [effects.withStroke(linewidth=2, foreground="white")]
 
 
 def at_ends(axis, ends, x: float = 1.0, gap: float = 0.06, **style) -> None:

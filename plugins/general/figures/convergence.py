@@ -13,10 +13,12 @@ from nnflow import Figure
 from ._families import selected_configurations
 from ._legend import legend_below
 from ._names import configuration_name
-from ._page import HALF, WIDE, lettered, note
+from ._page import HALF, WIDE, beside, ink, lettered, note
 
 COLOURS = 8
 """Colours of the palette."""
+FEW = 3
+"""Configurations up to which each is named at the end of its line, and not in a legend."""
 LABELS = {"loss": "loss − infimum", "gradient_norm": "gradient norm"}
 
 
@@ -69,7 +71,11 @@ class Convergence(Figure):
             axis.set_xlim(left=0)
         if len(self.show) > 1:
             lettered(axes[0])
-        legend_below(figure, axes, columns=4 if len(shown) > 2 else len(shown))
+        if len(shown) > FEW:
+            legend_below(figure, axes, columns=4)
+        else:
+            for axis in axes[0]:
+                _name_lines(axis)
         figure.suptitle(_told(results, shown))
         said = "bands: quartiles" if self.spread == "band" else "thick: median, thin: single runs"
         total = len(results.configurations)
@@ -95,6 +101,19 @@ class Convergence(Figure):
         going = steps[recorded] <= np.median(trained["steps"].values)
         going[:1] = True
         axis.plot(steps[recorded][going], quartiles[1][going], color=color, lw=1.6, label=label)
+
+
+def _name_lines(axis) -> None:
+    """The names of the medians, below the ends of what is drawn in their colours."""
+    named = [line for line in axis.lines if not line.get_label().startswith("_")]
+    for line in named:
+        x, color = line.get_xdata()[-1], line.get_color()
+        lowest = min(np.nanmin(one.get_ydata()) for one in axis.lines if one.get_color() == color)
+        beside(
+            axis, x, lowest / 2, line.get_label(), color=ink(color), ha="right", va="top",
+        )  # fmt: skip
+    low, high = axis.get_ylim()
+    axis.set_ylim(low / (high / low) ** 0.06, high)
 
 
 def _told(results, shown) -> str:

@@ -49,7 +49,7 @@ class EndsOfRuns(Figure):
             left = left + share
         for place, (_, _, bound) in zip(places, rows, strict=True):
             if np.isfinite(bound):
-                axis.text(1.01, place, f"< {bound:.1%}", va="center", fontsize=7)
+                axis.text(1.01, place, f"< {100 * bound:.1f} %", va="center", fontsize=7)
         axis.text(1.01, -0.2, "spurious", fontsize=7, va="bottom")
         axis.set_yticks(places, [text for text, *_ in rows], fontsize=7)
         axis.tick_params(axis="y", length=0)

@@ -17,6 +17,8 @@ from ._page import HALF, WIDE, counted, lettered, note
 
 LEVELS = 14
 """Contour lines."""
+SAME = 1e-3
+"""Sides of the panel within which two ends are one point."""
 PLURALS = {"minimum": "minima", "maximum": "maxima"}
 
 
@@ -150,22 +152,22 @@ def _way(axis, x: np.ndarray, y: np.ndarray) -> None:
 
 
 def _marks(axis, model, ends) -> dict[str, int]:
-    """One mark for each family of critical points, at a run that ended within the panel, if any
-    did; how many families there are of each kind."""
+    """One mark for each critical point within the panel at which a run ended; how many there are
+    of each kind."""
     parts = [ends[name].values for name in model.shapes()]
     places = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
-    kinds = ends["kind"].attrs["flag_meanings"].split()
-    sides = np.array([axis.get_xlim(), axis.get_ylim()])
-    inside = ((places >= sides[:, 0]) & (places <= sides[:, 1])).all(axis=1)
-    order = np.argsort(~inside, kind="stable")
-    rows = order[np.unique(ends["family"].values[order], return_index=True)[1]]
+    meanings, kinds = ends["kind"].attrs["flag_meanings"].split(), ends["kind"].values
+    low, high = np.array([axis.get_xlim(), axis.get_ylim()]).T
+    inside = ((places >= low) & (places <= high)).all(axis=1)
     counts = {}
     for kind, mark in MARKS.items():
-        chosen = rows[ends["kind"].values[rows] == kinds.index(kind)]
-        if len(chosen):
+        found = places[inside & (kinds == meanings.index(kind))]
+        cells = np.round((found - low) / (SAME * (high - low)))
+        found = found[np.unique(cells, axis=0, return_index=True)[1]]
+        if len(found):
             style = {**mark, "s": 40, "edgecolors": "white", "linewidths": 0.6, "zorder": 3}
-            axis.scatter(*places[chosen].T, label=kind, **style)
-            counts[kind] = len(chosen)
+            axis.scatter(*found.T, label=kind, **style)
+            counts[kind] = len(found)
     return counts
 
 

@@ -8,9 +8,9 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._names import configuration_name
 from ._page import ink
-from .loss_planes import TITLES, short
+from ._plane_panels import panels
+from .loss_planes import short
 
 LOOKS = (("x", {"color": "C0", "ls": "-"}), ("y", {"color": "C1", "ls": "--"}))
 FLOOR = 1e-6
@@ -34,26 +34,13 @@ class LossLines(Figure):
     """Maximum number of configurations."""
 
     def draw(self, results):
-        import matplotlib.pyplot as plt
-
         planes = results["loss_planes"].isel(plane=slice(self.columns))
-        rows, columns = min(self.most, planes.sizes["configuration"]), planes.sizes["plane"]
-        width = 6.75 if columns > 2 else 5.0 if columns > 1 else 3.3
-        figure, axes = plt.subplots(
-            rows, columns, figsize=(width, 0.6 + 1.5 * rows), squeeze=False, sharey="row"
-        )
-        for row in range(rows):
+        figure, axes, _ = panels(planes, self.most, (0.6, 1.5), _panel, sharey="row")
+        for row in range(len(axes)):
             part = planes.isel(configuration=row)
-            for column, name in enumerate(part["plane"].values):
-                _panel(axes[row, column], part.isel(plane=column))
-                letter = chr(ord("a") + row * columns + column)
-                title = TITLES[str(name)] if row == 0 else ""
-                axes[row, column].set_title(f"({letter}) {title}", fontsize=7)
             high = np.nanmax(part["line_loss"].values)
             axes[row, 0].set_yscale("log")
             axes[row, 0].set_ylim(max(FLOOR * high, np.nanmin(_low(part)) / 1.2), 1.5 * high)
-            named = configuration_name(str(part["configuration"].values))
-            axes[row, 0].set_ylabel(f"{named}\nloss", fontsize=7)
         for axis in axes[-1]:
             axis.set_xlabel("distance / ‖W‖", fontsize=7)
         figure.suptitle(_title(planes.isel(configuration=0)), fontsize=8)
@@ -98,7 +85,6 @@ def _panel(axis, plane) -> None:
             ha="right" if end else "left", va="bottom", fontsize=7, color=ink(look["color"]),
         )  # fmt: skip
     axis.axvline(0, color="0.7", lw=0.6, zorder=0)
-    axis.tick_params(labelsize=7, pad=1, length=2)
 
 
 @nnflow.hookimpl

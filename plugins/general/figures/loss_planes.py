@@ -8,8 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._names import configuration_name
 from ._page import note
+from ._plane_panels import TITLES, headed, page_width
 
 FLOOR = 1e-4
 """Losses below this part of the row's largest are drawn as that: logarithms know no 0."""
@@ -19,14 +19,6 @@ BAR_ROOM = 0.45
 """The largest part of a panel's width that a scale bar takes."""
 LEVELS = 9
 """Level lines over the range of a row."""
-TITLES = {
-    "random": "two random directions",
-    "filter_normalized": "two directions,\nfilter-normalized",
-    "top_eigenvectors": "two highest\neigenvectors",
-    "bottom_eigenvectors": "two lowest\neigenvectors",
-    "runs": "through the ends\nof three runs",
-    "trajectory": "along a run\n(principal axes)",
-}
 
 
 class LossPlanes(Figure):
@@ -49,21 +41,15 @@ class LossPlanes(Figure):
         planes = results["loss_planes"].isel(plane=slice(self.columns))
         rows = min(self.most, planes.sizes["configuration"])
         columns = planes.sizes["plane"]
-        width = 6.75 if columns > 2 else 5.0 if columns > 1 else 3.3
-        height = min(6.0, 0.5 + rows * (0.95 + 0.85 * width / columns))
-        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False)
+        wide = page_width(columns)
+        height = min(6.0, 0.5 + rows * (0.95 + 0.85 * wide / columns))
+        figure, axes = plt.subplots(rows, columns, figsize=(wide, height), squeeze=False)
         for row in range(rows):
             part = planes.isel(configuration=row)
             scale = _scale(part["loss"].values)
             for column, name in enumerate(part["plane"].values):
-                axis = axes[row, column]
-                _panel(axis, part.isel(plane=column), name, scale)
-                letter = chr(ord("a") + row * columns + column)
-                title = TITLES[str(name)] if row == 0 else ""
-                axis.set_title(f"({letter}) {title}", fontsize=7)
-            axes[row, 0].set_ylabel(
-                f"{configuration_name(str(part['configuration'].values))}\ndistance", fontsize=7
-            )
+                _panel(axes[row, column], part.isel(plane=column), name, scale)
+            headed(axes[row], part, row, "distance")
             colors = figure.colorbar(scale, ax=axes[row], pad=0.01, aspect=15, label="loss")
             colors.ax.tick_params(labelsize=7)
             colors.ax.yaxis.label.set_size(7)
@@ -120,7 +106,7 @@ def _panel(axis, plane, name: str, scale) -> None:
         way = plane["kept_place"].values
         axis.plot(*way.T, "o-", color="C3", ms=2, lw=0.9)
         axis.text(
-            0.03, 0.03, f"{float(plane['share']):.1%} of its spread", fontsize=7,
+            0.03, 0.03, f"{100 * float(plane['share']):.1f} % of its spread", fontsize=7,
             transform=axis.transAxes,
         )  # fmt: skip
     norm = float(plane["norm"])

@@ -8,8 +8,8 @@ from pydantic import PositiveInt
 import nnflow
 from nnflow import Figure
 
-from ._names import configuration_name
-from .loss_planes import TITLES, short
+from ._plane_panels import panels
+from .loss_planes import short
 
 APART = 0.1
 """Least distance of two labels, as a part of the panel's range."""
@@ -37,23 +37,8 @@ class MergeTrees(Figure):
     """Maximum number of configurations."""
 
     def draw(self, results):
-        import matplotlib.pyplot as plt
-
         planes = results["loss_planes"].isel(plane=slice(self.columns))
-        rows, columns = min(self.most, planes.sizes["configuration"]), planes.sizes["plane"]
-        width = 6.75 if columns > 2 else 5.0 if columns > 1 else 3.3
-        size = (width, 0.7 + 1.7 * rows)
-        figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-        counts = []
-        for row in range(rows):
-            part = planes.isel(configuration=row)
-            for column, name in enumerate(part["plane"].values):
-                counts.append(_panel(axes[row, column], part.isel(plane=column)))
-                letter = chr(ord("a") + row * columns + column)
-                title = TITLES[str(name)] if row == 0 else ""
-                axes[row, column].set_title(f"({letter}) {title}", fontsize=7)
-            named = configuration_name(str(part["configuration"].values))
-            axes[row, 0].set_ylabel(f"{named}\nloss" if named != "all" else "loss", fontsize=7)
+        figure, _, counts = panels(planes, self.most, (0.7, 1.7), _panel)
         figure.suptitle(_title(counts), fontsize=8)
         return figure
 
@@ -92,7 +77,6 @@ def _panel(axis, plane) -> int:
     axis.set_xlim(-0.5, len(x) - 1 + ROOM * (len(x) - 1) + 1)
     axis.set_xlabel(f"{len(x)} basin{'s' * (len(x) > 1)}", fontsize=7)
     axis.spines["bottom"].set_visible(False)
-    axis.tick_params(labelsize=7, pad=1, length=2)
     return int((~noise).sum())
 
 

@@ -7,10 +7,12 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ._page import ink, note
+
 STYLES = {
-    "before": {"color": "0.6", "marker": "o", "ls": ":"},
-    "during": {"color": "#E69F00", "marker": "s", "ls": "--"},
-    "after": {"color": "#0072B2", "marker": "D", "ls": "-"},
+    "before": {"color": "0.5", "marker": "o", "ls": ":"},
+    "during": {"color": "C1", "marker": "s", "ls": "--"},
+    "after": {"color": "C0", "marker": "D", "ls": "-"},
 }
 WIDTH, GRID = 0.15, 200
 """Of a density on the scale of asinh(λ/UNIT)."""
@@ -27,10 +29,11 @@ class OutlierEigenvalues(Figure):
 
     def draw(self, results):
         import matplotlib.pyplot as plt
+        from matplotlib.ticker import LogLocator
 
         found = results["outlier_eigenvalues"]
         last = found.isel(configuration=-1)
-        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.6), layout="constrained")
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.8), layout="constrained")
         for time, style in STYLES.items():
             _eigenvalues(axes[0], last.sel(time=time).isel(run=0), time, style)
             _density(axes[1], last.sel(time=time), style)
@@ -43,7 +46,8 @@ class OutlierEigenvalues(Figure):
         axes[1].xaxis.set_major_formatter("{x:g}")
         axes[1].xaxis.set_minor_locator(plt.NullLocator())
         axes[0].yaxis.set_major_formatter("{x:g}")
-        axes[0].yaxis.set_minor_formatter("")
+        axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0].yaxis.set_minor_locator(plt.NullLocator())
         most = float(found["classes"].max())
         axes[2].plot([0, most + 1], [0, most + 1], color="k", lw=0.7, zorder=0)
         axes[2].text(0.85 * most, 0.92 * most, "as many as classes", fontsize=6.5, ha="right")
@@ -63,6 +67,7 @@ class OutlierEigenvalues(Figure):
             f" {int(last['weights'])} weights",
             fontsize=8,
         )
+        note(figure, "99 % intervals over runs", "bars in (a): the widest gap")
         return figure
 
 
@@ -73,8 +78,8 @@ def _eigenvalues(axis, part, time, style) -> None:
     gap = int(np.argmax(values[:-1] / values[1:])) + 1
     axis.plot([gap + 0.5] * 2, values[gap - 1 : gap + 1], color=style["color"], lw=2.5, alpha=0.5)
     axis.annotate(
-        time, (len(values), values[-1]), (3, 0), textcoords="offset points", fontsize=6.5,
-        va="center", annotation_clip=False,
+        time, (len(values), values[-1]), (3, 0), textcoords="offset points", fontsize=7,
+        va="center", annotation_clip=False, color=ink(style["color"]),
     )  # fmt: skip
     axis.set_xlim(0, len(values) + 6)
 

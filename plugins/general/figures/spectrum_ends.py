@@ -58,7 +58,7 @@ class SpectrumEnds(Figure):
         )
         total = len(results.configurations)
         some = f"{len(shown)} of {total} configurations" if total > len(shown) else ""
-        note(figure, "bars: residuals ‖Hv − λv‖", some)
+        note(figure, "bars, mostly within the marks: residuals ‖Hv − λv‖", some)
         return figure
 
 

@@ -63,7 +63,8 @@ def _told(columns) -> str:
         ends = [median[np.isfinite(median)][-1] for _, median, _ in map(_quartiles, known)
                 if np.isfinite(median).any()]  # fmt: skip
         if ends and name != "trace_loss":
-            return f"The median network ends at {min(ends):.1%} to {max(ends):.1%} {text}"
+            low, high = (f"{100 * end:.1f} %" for end in (min(ends), max(ends)))
+            return f"The median network ends at {low} to {high} {text}"
         if ends:
             return f"The median network ends at a loss of {min(ends):.2g} to {max(ends):.2g}"
     return "Training"
@@ -82,7 +83,7 @@ def _curves(axes, trained, name: str) -> None:
         axes.fill_between(steps, low, high, color=color, alpha=0.2, lw=0)
         axes.plot(steps, median, line, color=color, lw=1.4, label=label)
         if name == "accuracy" and np.isfinite(median).any():
-            last = f"{label}: {median[np.isfinite(median)][-1]:.1%}"
+            last = f"{label}: {100 * median[np.isfinite(median)][-1]:.1f} %"
             place = {"transform": axes.transAxes, "ha": "right", "color": color}
             axes.text(0.98, 0.2 - 0.13 * number, last, fontsize=7.5, **place)
     axes.set_xscale("symlog", linthresh=1)

@@ -45,7 +45,7 @@ class Disconnectivity(Figure):
             _tree(axes[0, number], part)
             name = configuration_name(label).removeprefix("model = ")
             name = NAMES.get(name, name)
-            axes[0, number].set_title(f"({chr(ord('a') + number)}) {name}", fontsize=8)
+            axes[0, number].set_title(f"({chr(ord('a') + number)}) {name}", fontsize=8, loc="left")
         axes[0, 0].set_ylabel("loss")
         spurious, joined = (int((found[name] - 1).sum()) for name in ("minima", "joined"))
         ways = found["way_proved"].values[np.isfinite(found["saddle_loss"].values)]

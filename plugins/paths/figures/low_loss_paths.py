@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._page import ink
+from ...general.figures._page import counted, ink, note
 
 NAMES = {
     "linear": "straight",
@@ -25,7 +25,7 @@ LOOKS = {
     "linear_matched": ("C0", "--", "matched, straight"),
     "arc_matched": ("C0", "-", "matched, arc"),
 }
-OFFSETS = {"linear": -9, "linear_matched": 10}
+OFFSETS = {"linear": -9, "linear_matched": -9}
 """Points from the middle of a curve to its label, where 3 would not do."""
 
 
@@ -42,7 +42,7 @@ class LowLossPaths(Figure):
 
         found = results["low_loss_paths"]
         part = found.isel(configuration=int(found["width"].values.argmax()))
-        figure, (worst, spreads) = plt.subplots(1, 2, figsize=(6.75, 2.6), width_ratios=[1.25, 1])
+        figure, (worst, spreads) = plt.subplots(1, 2, figsize=(6.75, 2.8), width_ratios=[1.25, 1])
         _worst(worst, part)
         _spreads(spreads, part)
         kept = [float(part[f"spread_{name}"]) for name in ("linear", "arc", "arc_matched")]
@@ -50,6 +50,7 @@ class LowLossPaths(Figure):
             f"Straight paths squeeze the neurons' covariance to {kept[0]:.2f}, arcs keep"
             f" {kept[1]:.2f}, and {kept[2]:.2f} once matched", fontsize=8,
         )  # fmt: skip
+        note(figure, f"(a) 99 % intervals over {counted(int(part['pairs']), 'pair')}, cut at 100 %")
         return figure
 
 
@@ -90,7 +91,7 @@ def _spreads(axis, part) -> None:
             textcoords="offset points", ha="center", fontsize=7, color=ink(color),
         )  # fmt: skip
     axis.set(xlim=(0, 1), xticks=(0, 0.5, 1))
-    axis.set_ylim(0, 1.7)
+    axis.set_ylim(0, 1.15 * float(part["spread"].max()))
     axis.set_xlabel("place on the way $t$", fontsize=8)
     axis.set_ylabel("covariance of neurons", fontsize=8)
     axis.tick_params(labelsize=7)

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._page import ink
+from ...general.figures._page import counted, ink, note, percent
 
 LOOKS = (
     ("as trained", {"color": "C1", "marker": "s", "ls": "--"}),
@@ -37,15 +37,17 @@ class NeuronMatching(Figure):
         ]
         part = found.sel(configuration=shown)
         part = part.isel(configuration=np.argsort(part["width"].values))
-        figure, (ways, barriers) = plt.subplots(1, 2, figsize=(5.0, 2.5))
+        figure, (ways, barriers) = plt.subplots(1, 2, figsize=(5.0, 2.7))
         _ways(ways, part.isel(configuration=-1))
         _barriers(barriers, part)
         widest = part.isel(configuration=-1)
         left = float(widest["barrier_after"] / widest["barrier_before"])
         figure.suptitle(
-            f"Matching neurons leaves {left:.0%} of the barrier"
+            f"Matching neurons leaves {percent(left)} of the barrier"
             f" at width {int(widest['width'])}", fontsize=8,
         )  # fmt: skip
+        pairs = counted(int(widest["pairs"]), "pair")
+        note(figure, "(a) thick: means", f"(b) 99 % intervals over {pairs}, cut at 0")
         return figure
 
 
@@ -58,8 +60,9 @@ def _ways(axis, widest) -> None:
         axis.plot(t, losses.T, lw=0.4, alpha=0.6, **style)
         middle = losses.mean(axis=0)
         axis.plot(t, middle, lw=1.5, **style)
+        half = len(t) // 2
         axis.annotate(
-            name, (t[len(t) // 2], middle[len(t) // 2]), (0, 6), textcoords="offset points",
+            name, (t[half], losses[:, half].max()), (0, 3), textcoords="offset points",
             color=ink(look["color"]), fontsize=7, ha="center",
         )  # fmt: skip
     axis.set(xlabel="place on the way", ylabel="loss", xlim=(0, 1), xticks=(0, 0.5, 1))

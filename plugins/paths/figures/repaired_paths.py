@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._page import ink
+from ...general.figures._page import counted, ink, note, percent
 
 LOOKS = {
     "as_trained": ("before", "as trained", {"color": "C1", "marker": "s", "ls": "--"}),
@@ -31,14 +31,16 @@ class RepairedPaths(Figure):
 
         found = results["neuron_matching"].sortby("width")
         widest = found.isel(configuration=-1)
-        figure, (ways, barriers) = plt.subplots(1, 2, figsize=(6.75, 2.6))
+        figure, (ways, barriers) = plt.subplots(1, 2, figsize=(6.75, 2.8))
         _ways(ways, widest)
         _barriers(barriers, found)
         left = float(widest["barrier_repaired"] / widest["barrier_after"])
         figure.suptitle(
-            f"New statistics leave {left:.0%} of the barrier between matched networks of width"
+            f"New statistics leave {percent(left)} of the barrier between matched networks of width"
             f" {int(widest['width'])}", fontsize=8,
         )  # fmt: skip
+        pairs = counted(int(widest["pairs"]), "pair")
+        note(figure, "(a) thick: means", f"(b) 99 % intervals over {pairs}, cut off below")
         return figure
 
 

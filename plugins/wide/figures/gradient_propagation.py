@@ -5,6 +5,7 @@ from __future__ import annotations
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import note
 from ._words import spelled
 
 MARKS = "os^Dv"
@@ -30,7 +31,7 @@ class GradientPropagation(Figure):
 
         found = results["gradient_propagation"]
         figure, (means, kinds) = plt.subplots(
-            1, 2, figsize=(6.75, 2.9), width_ratios=(1.5, 1), sharex=True
+            1, 2, figsize=(6.75, 3.1), width_ratios=(1.5, 1), sharex=True
         )
         self._means(means, found)
         self._kinds(kinds, found.sel(network=self.told_apart))
@@ -45,6 +46,7 @@ class GradientPropagation(Figure):
             axis.tick_params(labelsize=7)
         for axis in (means, kinds):
             axis.set_ylabel(r"$\|\delta_k\|^2 / \|\delta_K\|^2$")
+        note(figure, "bars: 99 % intervals", r"(a) lines: $\chi_1^{K-k}$")
         return figure
 
     def _means(self, axis, found):

@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ...general.figures._page import ink
+from ...general.figures._page import ink, note
 from .._panels import titled
 
 TEXT = {"textcoords": "offset points", "fontsize": 7}
@@ -29,7 +29,7 @@ class MeanField(Figure):
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        figure, (mixtures, pairs) = plt.subplots(1, 2, figsize=(6.75, 2.9))
+        figure, (mixtures, pairs) = plt.subplots(1, 2, figsize=(6.75, 3.0))
         found = results["mean_field_mixtures"].isel(pair=slice(self.shown))
         s, chord = found["s"].values, found["chord"].values
         mixtures.plot(s, (found["line"].values - chord).T, "--", color="C1", lw=0.7)
@@ -46,6 +46,7 @@ class MeanField(Figure):
         self._pairs(pairs, results["mean_field_pairs"].isel(activation=0))
         titles = "Convex in the law, not in the weights", "Functions meet sooner than neurons"
         titled((mixtures, pairs), titles, 9)
+        note(figure, "(b) 99 % intervals", "thin: slopes −1/2 and −1/$D$")
         return figure
 
     def _pairs(self, axis, found):

@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import note
 from .._panels import titled
 
 MARKS = "os^"
@@ -25,7 +26,7 @@ class RandomNetworks(Figure):
         import matplotlib.pyplot as plt
 
         found = results["random_networks"]
-        figure, (pairs, widths, relu) = plt.subplots(1, 3, figsize=(6.75, 2.7))
+        figure, (pairs, widths, relu) = plt.subplots(1, 3, figsize=(6.75, 2.9))
         self._pairs(pairs, found)
         self._widths(widths, found)
         self._relu(relu, found)
@@ -35,6 +36,10 @@ class RandomNetworks(Figure):
             f"Width {int(found['relu_width'][0])}: the median\nleaves the mean",
         )
         titled((pairs, widths, relu), titles)
+        note(
+            figure, "bands: the middle 90 % of networks", "bars: 99 % intervals",
+            "(a) dashed: limit", "(b) colours of (a)",
+        )  # fmt: skip
         return figure
 
     def _pairs(self, axis, found):

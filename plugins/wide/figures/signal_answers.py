@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import note
 from .._panels import titled
 
 STYLES = (("o", "C0"), ("s", "C1"), ("^", "C2"))
@@ -31,7 +32,7 @@ class SignalAnswers(Figure):
         import matplotlib.pyplot as plt
 
         found = results["signal_answers"]
-        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.6))
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.8))
         for axis, name, start, symbol in (
             (axes[0], "relu_length", "start", "q"),
             (axes[1], "relu_correlation", "start_correlation", "c"),
@@ -49,6 +50,7 @@ class SignalAnswers(Figure):
             "tanh: the start is forgotten\nas $e^{-k/\\xi}$",
         )
         titled(axes, titles)
+        note(figure, "lines: the maps and laws", "(c) filled: correlations, open: lengths")
         return figure
 
     def _decays(self, axis, found):

@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure, mean
 
+from ...general.figures._page import ink, note
 from .._panels import titled
 from ._words import spelled
 
@@ -27,7 +28,7 @@ class TangentKernel(Figure):
         import matplotlib.pyplot as plt
 
         found = results["tangent_kernel"]
-        figure, (spread, change, loss) = plt.subplots(1, 3, figsize=(6.75, 2.7))
+        figure, (spread, change, loss) = plt.subplots(1, 3, figsize=(6.75, 2.9))
         self._spread(spread, found.isel(activation=0))
         self._change(change, found)
         self._loss(loss, found.isel(activation=0))
@@ -35,9 +36,15 @@ class TangentKernel(Figure):
         titles = (
             f"{names}: kernels concentrate\nas $n^{{-1/2}}$",
             "Training moves smooth\nkernels by $n^{-1}$",
-            f"{names}: wide networks\ntrain as predicted",
+            f"{names}: wide networks train\nas their first kernel says",
         )
         titled((spread, change, loss), titles)
+        note(
+            figure,
+            "99 % intervals",
+            "lines in (a): $n^{-1/2}$ through the last mark",
+            "dashed in (c): the first kernel alone",
+        )
         return figure
 
     def _spread(self, axis, found):
@@ -48,7 +55,14 @@ class TangentKernel(Figure):
             ends = np.abs([one[f"kernel_spread_{end}"].values - value for end in ("low", "high")])
             axis.errorbar(n, value, ends, fmt=MARKS[place], color=f"C{place}", ms=3.5, lw=0.8)
             axis.plot(n, value[-1] * np.sqrt(n[-1] / n), color=f"C{place}", lw=0.6)
-            axis.annotate(f"{hidden} hidden", (n[-1], value[-1]), (4, 0), va="center", **TEXT)
+            axis.annotate(
+                f"{hidden} hidden",
+                (n[-1], value[-1]),
+                (4, 0),
+                va="center",
+                color=ink(f"C{place}"),
+                **TEXT,
+            )
         axis.set(
             xscale="log", yscale="log", xlabel="width $n$", ylabel=r"deviation of $\Theta(x, x')$"
         )
@@ -64,9 +78,13 @@ class TangentKernel(Figure):
                               lw=0.8, color=f"C{place}", mfc=face, ms=3.5)  # fmt: skip
                 if key == "kernel_change":
                     word, shift = spelled(str(name)), 2 if name == "relu" else -6
-                    axis.annotate(word, (n[-1], middle[-1]), (4, shift), **TEXT)
+                    axis.annotate(
+                        word, (n[-1], middle[-1]), (4, shift), color=ink(f"C{place}"), **TEXT
+                    )
         top = np.exp(np.log(found["weight_change"]).mean("run")).max("activation").values
         axis.annotate("weights (open)", (n[1], top[1]), (2, 8), **TEXT)
+        low = np.exp(np.log(found["kernel_change"]).mean("run")).min("activation").values
+        axis.annotate("kernel (filled)", (n[0], low[1]), (-4, -24), **TEXT)
         axis.set(xscale="log", yscale="log", xlabel="width $n$", ylabel="relative change")
         _ticks(axis, n)
 
@@ -78,7 +96,8 @@ class TangentKernel(Figure):
             at = one.sizes["step"] // 2
             shift, side = ((5, 6), "left") if place == 0 else ((-6, -8), "right")
             word = rf"$n = {int(one['trained_width'])}$"
-            axis.annotate(word, (at, float(one["loss"][at])), shift, ha=side, **TEXT)
+            color = ink("C0" if place == 0 else "C1")
+            axis.annotate(word, (at, float(one["loss"][at])), shift, ha=side, color=color, **TEXT)
         axis.set(yscale="log", xlabel="step", ylabel="loss")
 
 

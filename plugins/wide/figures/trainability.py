@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ...general.figures._page import note
+
 MARKS = "os^D"
 TICKS = (2, 5, 10, 20, 50, 100)
 FARTHEST = 250
@@ -27,13 +29,17 @@ class Trainability(Figure):
         import matplotlib.pyplot as plt
 
         found, line = results["trainability"], results["summary"]["critical_weight_variance"][0]
-        figure, (over_map, over_scale) = plt.subplots(1, 2, figsize=(6.75, 2.9))
+        figure, (over_map, over_scale) = plt.subplots(1, 2, figsize=(6.75, 3.1))
         self._map(figure, over_map, found, float(line))
         self._scale(over_scale, found, float(line))
         titles = r"Networks train deepest around $\chi_1 = 1$", r"Depth grows with $\xi_c$ and time"
         for letter, axis, title in zip("ab", (over_map, over_scale), titles, strict=True):
             axis.set_title(f"({letter}) {title}", loc="left", fontsize=8)
             axis.tick_params(labelsize=7)
+        note(
+            figure, "circles in (a): trainable depth", r"filled in (b): $\chi_1<1$, open: above",
+            "lines: fits", "99 % intervals",
+        )  # fmt: skip
         return figure
 
     def _map(self, figure, axis, found, line: float):

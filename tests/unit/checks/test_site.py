@@ -27,6 +27,12 @@ def test_every_study_is_of_a_text_and_every_text_of_studies(here):
     assert {name for names in named for name in names} == set(built_in_studies())
 
 
+def test_studies_call_texts_by_their_titles(here):
+    """A reader of the report knows no names of files."""
+    for file in built_in_studies().values():
+        assert not re.search(r"\d{3}_[0-9a-f]{16}", file.read_text(encoding="utf-8")), file
+
+
 def test_a_text_says_what_was_kept(here):
     """Statement, source and verdict of each claim, and the totals of them."""
     known = {"single_relu": json.loads(site.KEPT.read_text(encoding="utf-8"))["single_relu"]}

@@ -7,8 +7,9 @@ import pytest
 import torch
 from landscapes import DoubleWell, Quadratic, normal_weights, objective_of
 
+from nnflow import Model, Streams
 from nnflow.engine import objective as module
-from nnflow.engine.objective import automatic_hessian, flatten, unflatten
+from nnflow.engine.objective import Objective, automatic_hessian, flatten, unflatten
 from nnflow.interfaces.model import size
 
 
@@ -71,3 +72,35 @@ def test_automatic_hessian_of_a_function_with_mixed_terms():
     expected[:, 1, 1] = 2 * x
     expected[:, 2, 2] = torch.exp(z)
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-13, atol=1e-13)
+
+
+class Fit(Model):
+    """½ mean (w·x − t)²."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        outputs = data["inputs"] @ weights["w"][:, :, None]
+        return ((outputs.squeeze(-1) - data["targets"]) ** 2).mean(dim=1) / 2
+
+
+def test_runs_keep_their_samples_when_some_are_taken():
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((7, 2), (7,), (4, 2))
+    x, t, held = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes)
+    whole = Objective(
+        Fit(),
+        {"inputs": x, "targets": t, "test_inputs": held},
+        Streams(0, "c", np.arange(3), "train"),
+    )
+    samples = torch.tensor([[0, 1], [2, 3], [6, 6]])
+    part = whole.minibatch(samples).take(np.array([2, 0]))
+    weights = torch.randn(2, 2, generator=generator, dtype=torch.float64)
+    expected = [
+        ((x[rows] @ w - t[rows]) ** 2).mean() / 2
+        for rows, w in zip(samples[[2, 0]], weights, strict=True)
+    ]
+    torch.testing.assert_close(part.loss(weights), torch.stack(expected))
+    assert (whole.samples, part.samples) == (7, 2)
+    assert part.data["test_inputs"] is held

@@ -100,6 +100,15 @@ both_plays = pytest.mark.parametrize(
 )
 
 
+def test_the_list_of_studies_shows_the_one_that_is_read(opened):
+    page = opened()
+    page.set_viewport_size({"width": 1400, "height": 240})
+    view = page.eval_on_selector_all(".view.study", "all => all.at(-1).id")
+    go(page, view)
+    box = page.locator('aside a[aria-current="page"]').bounding_box()
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 240
+
+
 @both_plays
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("screen", SCREENS)

@@ -49,6 +49,12 @@ def claim(statement):
         ("Of {runs} runs", "Of runs"),
         ("with {inputs} of them", "with inputs of them"),
         ("is W_{j+1}", "is W_{j+1}"),
+        ("the gradient ∇_{W_k}L, K = {depth}", "the gradient ∇_{W_k}L"),
+        ("Saddles, k = {k}, n = {n}; share", "Saddles; share"),
+        ("Barriers fall, widths {widths}", "Barriers fall"),
+        ("At k = {k}, the largest", "At k, the largest"),
+        ("They age ({size} spins, T = {temperature}); share", "They age; share"),
+        ("It ends (1: proved), k = {k}", "It ends (1: proved)"),
     ],
 )
 def test_a_statement_of_several_cases_names_what_is_swept(statement, text):

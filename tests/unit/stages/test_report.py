@@ -126,6 +126,14 @@ def test_what_is_printed_wrong_has_a_page_of_its_own(page):
     assert "“.9” (p. 1): a misprint" in corrected
 
 
+def test_figures_are_numbered_within_a_study_the_headline_first(page):
+    part = page[page.index('id="valleys"') : page.index('id="ridges"')]
+    numbers = re.findall(r"<figcaption><strong>Figure (\d+)\.</strong>", part)
+    assert (
+        numbers == [str(number + 1) for number in range(part.count('<figure id="valleys.'))] != []
+    )
+
+
 def test_sources_are_links_and_formulas_are_set(page):
     assert '<a href="https://arxiv.org/abs/1712.08968">arXiv:1712.08968</a>' in page
     assert "W<sub>j+1</sub> and 10<sup>8</sup>" in page

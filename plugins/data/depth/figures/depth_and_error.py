@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import note
+
 QUOTED = {0: 12.0, 2: 2.5, 4: 0.8}
 """The talk's table: percent of MNIST's test digits by the number of hidden layers."""
 
@@ -52,13 +54,15 @@ class DepthAndError(Figure):
                 )  # fmt: skip
         axis.set_xlim(-0.5, len(names) - 0.3)
         axis.set_yscale("log")
-        axis.set_ylim(*axis.get_ylim())  # ticks beyond the data would widen it
-        ticks = (0.5, 1, 2, 3, 5, 10, 20)
+        low, high = axis.get_ylim()
+        # ticks beyond the data would widen the axis
+        ticks = [tick for tick in (0.5, 1, 2, 3, 4, 5, 10, 20) if low <= tick <= high]
         axis.set_yticks(ticks, [str(tick) for tick in ticks])
         axis.minorticks_off()
         axis.set_xticks(range(len(names)), names, fontsize=8)
         axis.set_ylabel("held-out digits misread (%)")
         axis.set_title(_result(results, found), fontsize=9, loc="left")
+        note(figure, "dots: networks, circles: means with 99 % intervals")
         return figure
 
 

@@ -12,6 +12,17 @@ def _plain(time: float) -> str:
     return f"{time:,.0f}" if time >= 1000 else f"{time:.3g}"
 
 
+def ages(aged, place: int) -> bool:
+    """Is the displacement after the longest wait smaller for certain?"""
+    return float(aged["slowing_high"][place]) < 1
+
+
+def told(aged, place: int) -> str:
+    """How many times as large the displacement is after the longest wait, with its interval."""
+    value, low, high = (float(aged[f"slowing{end}"][place]) for end in ("", "_low", "_high"))
+    return f"{value:.2f} ({max(low, 0):.2f} to {high:.2f})"
+
+
 def curves(axis, found, place: int, unit: float = 1.0) -> None:
     """Displacement against the lag, a line for each waiting time; unit: time of a step."""
     for number, wait in enumerate(found["waiting"].values):

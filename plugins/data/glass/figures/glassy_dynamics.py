@@ -7,8 +7,9 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import note
 from .._mean_field import THRESHOLD
-from ._two_time_panel import curves
+from ._two_time_panel import ages, curves, told
 
 
 class GlassyDynamics(Figure):
@@ -27,19 +28,21 @@ class GlassyDynamics(Figure):
         aged, field = results["two_time_displacement"], results["mean_field_glass"]
         sizes = [c.settings.model.size for c in results.configurations]
         unit = np.sqrt(2) * results.configurations[-1].settings.optimizer.rate
-        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.7))
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 3.0))
         _energies(axes[0], field, sizes)
         curves(axes[1], aged, -1, unit)
-        axes[1].set_xlabel("lag t", fontsize=8)
-        axes[1].set_ylabel("displacement Δ", fontsize=8)
+        axes[1].set_xlabel("lag $t$", fontsize=8)
+        axes[1].set_ylabel("squared displacement Δ", fontsize=8)
         axes[1].set_title(f"(b) displacement, Λ = {sizes[-1]}", fontsize=8, loc="left")
         _slowing(axes[2], aged, field, sizes)
-        slower = float(aged["slowing"][-1])
+        waits = aged["waiting"].values
+        said = "ages" if ages(aged, -1) else "need not age"
         figure.suptitle(
-            "Descent on a glass ages: after four times the wait the squared displacement is"
-            f" {slower:.2f} times as large",
+            f"Descent on a glass {said}: after {waits[-1] / waits[0]:.3g} times the wait"
+            f" the squared displacement\nis {told(aged, -1)} times as large",
             fontsize=9,
         )
+        note(figure, f"title: Λ = {sizes[-1]}", "99 % intervals over disorders")
         return figure
 
 
@@ -48,7 +51,7 @@ def _energies(axis, field, sizes) -> None:
     axis.plot(time, limit, "k-", lw=2)
     late = time > 4
     axis.plot(time[late], 1.5 * limit[-1] * (time[late] / time[-1]) ** (-2 / 3), "k-", lw=0.7)
-    for text, height in (("t$^{−2/3}$", 1.5 * limit[-1]), ("Λ = ∞", limit[-1])):
+    for text, height in (("$t^{−2/3}$", 1.5 * limit[-1]), ("Λ = ∞", limit[-1])):
         axis.annotate(
             text, (time[-1], height), (3, 0), textcoords="offset points", fontsize=7, va="center"
         )
@@ -85,7 +88,7 @@ def _slowing(axis, aged, field, sizes) -> None:
     axis.set(xlim=(sizes[0] / 1.3, sizes[-1] * 2.5), ylim=(min(-0.05, low.min() - 0.05), 1.15))
     axis.tick_params(labelsize=7)
     axis.set_xlabel("spins Λ", fontsize=8)
-    axis.set_ylabel("ratio of displacements", fontsize=8)
+    axis.set_ylabel("ratio of squared displacements", fontsize=8)
     axis.set_title("(c) slowing", fontsize=8, loc="left")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import nnflow
 from nnflow import Figure
 
-from ._two_time_panel import curves
+from ....general.figures._page import note
+from ._two_time_panel import ages, curves, told
 
 
 class NetworkAging(Figure):
@@ -21,7 +22,7 @@ class NetworkAging(Figure):
         aged = results["two_time_displacement"]
         count = len(results.configurations)
         figure, axes = plt.subplots(
-            1, count, figsize=(5.0, 2.6), sharex=True, sharey=True, squeeze=False
+            1, count, figsize=(5.0, 2.9), sharex=True, sharey=True, squeeze=False
         )
         for place, (axis, configuration) in enumerate(
             zip(axes[0], results.configurations, strict=True)
@@ -29,14 +30,17 @@ class NetworkAging(Figure):
             curves(axis, aged, place)
             neurons = configuration.settings.model.widths[1]
             axis.set_title(f"({'abc'[place]}) {neurons} neurons", fontsize=8, loc="left")
-            axis.set_xlabel("lag t, steps", fontsize=8)
-        axes[0, 0].set_ylabel("relative displacement Δ", fontsize=8)
-        first, last = aged["slowing"].values[[0, -1]]
+            axis.set_xlabel("lag $t$, steps", fontsize=8)
+        axes[0, 0].set_ylabel("relative squared displacement Δ", fontsize=8)
+        waits = aged["waiting"].values
+        aging = sum(ages(aged, place) for place in range(count))
         figure.suptitle(
-            "Both networks age: after four times the wait the squared displacement\nis"
-            f" {first:.2f} and {last:.2f} times as large",
+            f"{aging} of {count} networks age: after {waits[-1] / waits[0]:.3g} times the wait the"
+            f" squared displacement\nis {' and '.join(told(aged, n) for n in range(count))}"
+            " times as large",
             fontsize=8,
         )
+        note(figure, "99 % intervals over runs")
         return figure
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import note
 from .._levels import EDGE, lowest, negative_share
 
 MARKERS = "o^sDv"
@@ -26,7 +27,7 @@ class SpinGlass(Figure):
         import matplotlib.pyplot as plt
 
         found = results["spin_glass"]
-        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.7), width_ratios=[1.1, 1, 1])
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.9), width_ratios=[1.1, 1, 1])
         _histograms(axes[0], results)
         _sizes(axes[1], found)
         _index(axes[2], results["saddle_index"], found["spins"].values)
@@ -34,11 +35,16 @@ class SpinGlass(Figure):
             axis.tick_params(labelsize=7)
         first, last = (found.isel(configuration=place) for place in (0, -1))
         figure.suptitle(
-            f"From Λ = {int(first['spins'])} to {int(last['spins'])} minima come nearer to −E$_∞$:"
-            f" from {float(first['above_edge']):.2f} to {float(last['above_edge']):.2f} above it",
-            fontsize=9,
-        )
+            f"From Λ = {int(first['spins'])} to {int(last['spins'])} minima come nearer to $−E_∞$:"
+            f" from {_told(first)} to {_told(last)} above it", fontsize=9,
+        )  # fmt: skip
+        note(figure, "99 % intervals of means over disorders", "(c) line: semicircle law, Λ → ∞")
         return figure
+
+
+def _told(part) -> str:
+    value, low, high = (float(part[f"above_edge{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:.2f}" + (f" ± {(high - low) / 2:.2f}" if np.isfinite(high - low) else "")
 
 
 def _histograms(axis, results) -> None:
@@ -50,7 +56,7 @@ def _histograms(axis, results) -> None:
         rows.append((f"Λ = {configuration.settings.model.size}", energies))
     if "disorder" in critical.coords:
         numbers = critical["disorder"].values
-        rows.append(("one disorder of them", energies[numbers == numbers[0]]))
+        rows.append((f"one disorder of {rows[-1][0]}", energies[numbers == numbers[0]]))
     for place, (text, energies) in enumerate(rows):
         counts, _ = np.histogram(np.clip(energies, edges[0], edges[-1] - 1e-9), edges)
         axis.stairs(
@@ -62,7 +68,7 @@ def _histograms(axis, results) -> None:
             xycoords=axis.get_yaxis_transform(),
         )  # fmt: skip
     for level, style, text, side in (
-        (EDGE, "--", "−E$_∞$", "left"), (lowest(), ":", "−E$_0$", "right")
+        (EDGE, "--", "$−E_∞$", "left"), (lowest(), ":", "$−E_0$", "right")
     ):  # fmt: skip
         axis.axvline(level, color="k", ls=style, lw=0.8)
         shift = 2 if side == "left" else -2
@@ -72,14 +78,14 @@ def _histograms(axis, results) -> None:
         )  # fmt: skip
     axis.set(xlim=(edges[0], edges[-1]), ylim=(0, len(rows) + 0.6), yticks=[])
     axis.set_xlabel("energy per spin", fontsize=8)
-    axis.set_title("(a) minima", fontsize=8, loc="left")
+    axis.set_title("(a) energies of minima", fontsize=8, loc="left")
 
 
 def _sizes(axis, found) -> None:
     sizes = found["spins"].values
     texts = {
         "softest": "lowest eigenvalue",
-        "above_edge": "mean above −E$_∞$",
+        "above_edge": "mean above $−E_∞$",
         "spread": "standard deviation",
     }
     for place, (name, text) in enumerate(texts.items()):
@@ -97,7 +103,8 @@ def _sizes(axis, found) -> None:
     axis.set_ylim(bottom=float(found["spread"].min()) / 12)
     axis.legend(fontsize=7, loc="lower left", frameon=False)
     axis.set_xlabel("spins Λ", fontsize=8)
-    axis.set_title("(b) against size", fontsize=8, loc="left")
+    axis.set_ylabel("energy per spin, or eigenvalue", fontsize=8)
+    axis.set_title("(b) minima against size", fontsize=8, loc="left")
 
 
 def _index(axis, found, sizes) -> None:
@@ -115,12 +122,12 @@ def _index(axis, found, sizes) -> None:
                 label=f"Λ = {int(size)}",
             )  # fmt: skip
     axis.axvline(EDGE, color="k", ls="--", lw=0.8)
-    axis.annotate("−E$_∞$", (EDGE, 0.4), (2, 0), textcoords="offset points", fontsize=7)
+    axis.annotate("$−E_∞$", (EDGE, 0.4), (2, 0), textcoords="offset points", fontsize=7)
     axis.set(xlim=(-1.8, 0.4), ylim=(-0.02, 0.6))
     axis.legend(fontsize=7, loc="lower right", frameon=False, handletextpad=0.1)
-    axis.set_xlabel("energy per spin u", fontsize=8)
-    axis.set_ylabel("negative eigenvalues, share", fontsize=8)
-    axis.set_title("(c) index", fontsize=8, loc="left")
+    axis.set_xlabel("energy per spin $u$", fontsize=8)
+    axis.set_ylabel("share of negative eigenvalues", fontsize=8)
+    axis.set_title("(c) all critical points", fontsize=8, loc="left")
 
 
 @nnflow.hookimpl

@@ -7,7 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ._two_time_panel import curves
+from ....general.figures._page import note
+from ._two_time_panel import ages, curves, told
 
 
 class ThermalGlass(Figure):
@@ -25,34 +26,37 @@ class ThermalGlass(Figure):
 
         aged, field = results["two_time_displacement"], results["thermal_glass"]
         settings = [c.settings for c in results.configurations]
-        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.7), width_ratios=[1.2, 1, 1])
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 3.0), width_ratios=[1.2, 1, 1])
         _energies(axes[0], field, settings)
         temperatures = [each.optimizer.temperature for each in settings]
         coldest, warmest = min(temperatures), max(temperatures)
-        slowing = []
+        slowing, found = [], []
         for axis, temperature, letter in zip(axes[1:], (coldest, warmest), "bc", strict=True):
             place = max(
                 (n for n, each in enumerate(temperatures) if each == temperature),
                 key=lambda n: settings[n].model.size,
             )
             curves(axis, aged, place, settings[place].optimizer.time_step)
-            axis.set_xlabel("lag t", fontsize=8)
+            axis.set_xlabel("lag $t$", fontsize=8)
             axis.set_title(
                 f"({letter}) T = {temperature:g}, Λ = {settings[place].model.size}",
                 fontsize=8, loc="left",
             )  # fmt: skip
-            slowing.append(float(aged["slowing"][place]))
-        axes[1].set_ylabel("displacement Δ", fontsize=8)
+            slowing.append(told(aged, place))
+            found.append("ages" if ages(aged, place) else "does not age visibly")
+        axes[1].set_ylabel("squared displacement Δ", fontsize=8)
         bottom = min(axis.get_ylim()[0] for axis in axes[1:])
         for axis in axes[1:]:
             axis.set_ylim(bottom, 3)
             axis.yaxis.set_minor_formatter(NullFormatter())
+        waits = aged["waiting"].values
         figure.suptitle(
-            "A cold glass ages, a warm one forgets: a longer wait makes the squared displacement\n"
-            f"{slowing[0]:.2f} times as large at T = {coldest:g}, {slowing[1]:.2f} times at"
-            f" T = {warmest:g}",
+            f"At T = {coldest:g} the glass {found[0]}, at T = {warmest:g} it {found[1]}: after"
+            f" {waits[-1] / waits[0]:.3g} times the wait\nthe squared displacement is {slowing[0]}"
+            f" and {slowing[1]} times as large",
             fontsize=9,
         )
+        note(figure, "99 % intervals over disorders", "(a) thick: Λ = ∞, thin: after infinite time")
         return figure
 
 

@@ -59,10 +59,11 @@ class Memorization(Figure):
         worst = float(found["error"].max())
         right.axhline(worst, color="0.4", lw=1, ls="--")
         right.annotate(
-            "construction, worst of (a)", (-0.3, worst), xytext=(0, 4),
+            "the construction, at worst in (a)", (-0.3, worst), xytext=(0, 4),
             textcoords="offset points", fontsize=7, color="0.3",
         )  # fmt: skip
         right.set_xticks(range(len(counts)), [f"$n={count}$" for count in counts])
+        right.set_xlabel("runs, by their error")
         right.set_yscale("log")
         right.set_ylabel("largest error of a run")
         right.set_title("(b) Gradient descent does not get there", fontsize=9, loc="left")

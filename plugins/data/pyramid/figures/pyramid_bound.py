@@ -30,8 +30,11 @@ class PyramidBound(Figure):
         axis.plot(ends, ends, color="0.3", lw=0.8)
         axis.plot(bound, norm, ".", ms=2, color="C0", alpha=0.6, rasterized=True)
         axis.text(3e-6, 3e-13, "excluded", fontsize=8, color="0.3")
-        edge = "left edge: bound 0,\nsingular or saturated"
-        axis.text(0.97, 0.09, edge, transform=axis.transAxes, fontsize=7, color="0.3", ha="right")
+        edge = "bound 0:\nsingular or\nsaturated"
+        axis.annotate(
+            edge, (1.5 * LEAST, 1e-10), (18, 0), textcoords="offset points", va="center",
+            fontsize=7, color="0.3", arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 0.7},
+        )  # fmt: skip
         axis.set_xscale("log")
         axis.set_yscale("log")
         axis.set_xlabel(

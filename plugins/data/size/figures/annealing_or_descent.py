@@ -7,6 +7,8 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
+from ....general.figures._page import note, signed
+
 STYLES = {
     "sgd": ("descent", "o", "C0", -0.12),
     "simulated_annealing": ("annealing", "^", "C1", 0.12),
@@ -25,7 +27,7 @@ class AnnealingOrDescent(Figure):
         import matplotlib.pyplot as plt
 
         found = results["annealing_or_descent"]
-        figure, axes = plt.subplots(1, 2, figsize=(5.0, 2.5))
+        figure, axes = plt.subplots(1, 2, figsize=(5.0, 2.8))
         sizes = sorted({int(size) for size in found["neurons"].values})
         for axis, column, text in zip(
             axes, ("train_loss", "test_loss"), ("(a) training", "(b) held out"), strict=True
@@ -44,13 +46,28 @@ class AnnealingOrDescent(Figure):
         axes[1].legend(
             shown.values(), shown, fontsize=7, frameon=False, loc="upper right", handletextpad=0.2
         )
-        less = [f"{value:+.2f}" for value in found["less_train"].values if np.isfinite(value)]
-        figure.suptitle(
-            f"Annealing's mean training loss less descent's: {', '.join(less)}\n"
-            f"({', '.join(map(str, sizes))} hidden neurons)".replace("-", "−"),
-            fontsize=8,
-        )
+        figure.suptitle(_told(found, sizes), fontsize=8)
+        note(figure, "filled: means with 99 % intervals")
         return figure
+
+
+def _told(found, sizes) -> str:
+    """What annealing's mean training loss is less descent's, and whether that can be 0."""
+    known = np.isfinite(found["less_train"].values)
+    value, low, high = (found[f"less_train{end}"].values[known] for end in ("", "_low", "_high"))
+    apart = int(((low > 0) | (high < 0)).sum())
+    spans = [
+        f"{signed(one, 2)} ± {half:.2f}" for one, half in zip(value, (high - low) / 2, strict=True)
+    ]
+    if apart == 0:
+        said = "Annealing and descent can't be told apart"
+    else:
+        said = f"Annealing and descent differ at {apart} of {len(value)} sizes"
+    neurons = " and ".join(map(str, sizes))
+    return (
+        f"{said}; annealing's mean training loss\n"
+        f"less descent's: {' and '.join(spans)} at {neurons} neurons"
+    )
 
 
 def _ends(axis, results, found, place: int, configuration, column: str, sizes) -> None:

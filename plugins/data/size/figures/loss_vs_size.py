@@ -7,7 +7,7 @@ import numpy as np
 import nnflow
 from nnflow import Figure
 
-from ....general.figures._page import ink
+from ....general.figures._page import ink, note
 
 TABLE_1 = {25: 0.7616, 50: 0.6861, 100: 0.5983, 250: 0.5302, 500: 0.4081}
 """Correlations of Choromanska et al. 2015 by the size of the hidden layer, on MNIST 10 × 10."""
@@ -26,7 +26,7 @@ class LossVsSize(Figure):
 
         found = results["loss_vs_size"]
         bad = results.study.settings.analyses["loss_vs_size"].bad_above
-        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.7), width_ratios=[1.15, 1, 1])
+        figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.9), width_ratios=[1.15, 1, 1])
         _histograms(axes[0], results, bad)
         _against_size(axes[1], found, "spread", "o", "-", "relative spread", None, 0.95)
         _against_size(axes[1], found, "bad_share", "s", "--", "bad ends", None, 1.05)
@@ -36,7 +36,7 @@ class LossVsSize(Figure):
         _against_size(axes[2], found, "correlation", "o", "-", "ours", (2, -12))
         axes[2].plot(*zip(*TABLE_1.items(), strict=True), "D:", mfc="w", ms=4, lw=1, color="0.35")
         axes[2].annotate(
-            "Table 1 of 2015", (500, 0.4081), (3, -14), textcoords="offset points", ha="right",
+            "Choromanska et al.", (500, 0.4081), (3, -14), textcoords="offset points", ha="right",
             fontsize=7, color="0.35",
         )  # fmt: skip
         axes[2].set_ylim(0, 1.05)
@@ -53,10 +53,16 @@ class LossVsSize(Figure):
         first, last = (found.isel(configuration=place) for place in (0, -1))
         figure.suptitle(
             f"From {int(first['neurons'])} to {int(last['neurons'])} hidden neurons the spread of"
-            f" the ends falls from {float(first['spread']):.2f} to {float(last['spread']):.2f}",
+            f" the ends falls from {_told(first)} to {_told(last)}",
             fontsize=9,
         )
+        note(figure, "99 % intervals", "(a) losses beyond 2 at its edge", "(c) their Table 1")
         return figure
+
+
+def _told(part) -> str:
+    value, low, high = (float(part[f"spread{end}"]) for end in ("", "_low", "_high"))
+    return f"{value:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _histograms(axis, results, bad: float) -> None:

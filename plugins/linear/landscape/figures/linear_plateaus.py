@@ -60,13 +60,13 @@ class LinearPlateaus(Figure):
         axes[0, 0].set_ylabel("loss; dotted: critical values ½Σs²")
         lettered(axes[0], *map(configuration_name, labels))
         figure.suptitle(
-            f"Where the loss stalls it is within {WITHIN:.0%} of a critical value:"
+            f"Where the loss stalls it is within {100 * WITHIN:.0f} % of a critical value:"
             f" {near} of {total} runs"
         )
         note(
             figure,
             f"the first {self.runs} runs",
-            f"still: falls by less than {STILL:.0%} while steps double",
+            f"still: falls by less than {100 * STILL:.0f} % while steps double",
         )
         return figure
 

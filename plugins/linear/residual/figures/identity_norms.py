@@ -32,6 +32,9 @@ class IdentityNorms(Figure):
         left.plot(counts, ratio.T.reshape(len(counts), -1), color="C0", lw=0.7, alpha=0.6)
         left.axhline(1, color="0.3", lw=0.8, ls="--")
         left.set(xscale="log", xlabel="factors K", ylabel="K max‖V‖ over its limit")
+        powers = counts[:: 2 if len(counts) > 6 else 1]
+        left.set_xticks(powers, [f"{one:g}" for one in powers])
+        left.minorticks_off()
         beside(left, counts[-1], 1, "limit", ha="right", va="bottom")
         end = float(np.nanmedian(ratio[..., -1]))
         _depths(right, results)

@@ -77,11 +77,18 @@ class NoisyCurves(Figure):
         axes[0, 0].set_ylim(low / (high / low) ** ROOM, high)
         for row in axes:
             row[0].set_ylabel("loss")
-        figure.supxlabel("step (linear up to 10)")
+        for axis in axes[-1]:
+            axis.set_xlabel("step")
         _key(figure, colors)
         home, runs = _home(results, lower)
-        figure.suptitle(f"With other top weights {home} of {runs} runs reach w*")
-        note(figure, f"the first {self.most} runs of each case", "after Tian 2017, Fig. 9")
+        noisy, starts = _home(results, [one for group in upper.values() for one in group])
+        figure.suptitle(
+            f"{noisy} of {starts} noisy starts reach w*, with other top weights {home} of {runs}"
+        )
+        note(
+            figure, f"the first {self.most} runs of each case", "steps linear up to 10",
+            "after Tian 2017, Fig. 9",
+        )  # fmt: skip
         return figure
 
 

@@ -33,7 +33,9 @@ def draw(axis, series: Series, values: np.ndarray, minimum: np.ndarray) -> None:
     """One family's values against k; hollow where the point is no minimum of the whole
     network."""
     y = values[series.rows]
-    style = {"color": series.color, "linewidth": 1, "marker": series.marker, "markersize": 4}
+    # type I all but coincides with type A, whose smaller marks are drawn over it
+    size = 6.5 if series.marker == "v" else 4
+    style = {"color": series.color, "linewidth": 1, "marker": series.marker, "markersize": size}
     axis.plot(series.k, y, label=label(series.name), **style)
     hollow = ~minimum[series.rows]
     style |= {"linewidth": 0, "markerfacecolor": "white"}

@@ -50,7 +50,7 @@ class FamilyLosses(Figure):
         lowest.set_ylim(top=0.105)
         scaled.set_ylim(top=0.325)
         loss.set_ylim(top=0.5)
-        lettered(axes, "loss F", "k·F/t", "lowest Hessian eigenvalue")
+        lettered(axes, "loss $F$", "$kF/t$", "lowest Hessian eigenvalue")
         for face, text in (("0.3", "spurious minimum"), ("white", "saddle")):
             lowest.plot([], [], "o", ms=4, color="0.3", mfc=face, label=text)
         legend_below(figure, axes, columns=4)

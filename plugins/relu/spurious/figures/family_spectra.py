@@ -9,7 +9,7 @@ import nnflow
 from nnflow import Figure
 
 from ....general.figures._legend import legend_below
-from ....general.figures._page import WIDE, lettered, note
+from ....general.figures._page import WIDE, beside, lettered, note
 from ._symmetric import families, label
 
 COLORS = {"trivial": "black", "standard": "C4", "symmetric": "C3", "antisymmetric": "C1"}
@@ -50,7 +50,12 @@ class FamilySpectra(Figure):
         order = [f"{kind}: {ORDERS[kind]} each" for kind in COLORS]
         legend_below(figure, axes, columns=4, order=order)
         figure.suptitle(_told(table, shown))
-        note(figure, "linear scale below 0.1 (dotted)", "after Arjevani & Field 2020")
+        note(
+            figure,
+            "linear scale below 0.1 (dotted)",
+            "1, k, k²/2: dimensions",
+            "after Arjevani & Field 2020",
+        )
         return figure
 
 
@@ -88,7 +93,10 @@ def _panel(axis, table, k) -> None:
         )  # fmt: skip
     axis.set_xscale("log")
     axis.set_yscale("symlog", linthresh=LINEAR)
-    axis.set_ylim(bottom=-0.4 * LINEAR)
+    top = np.nanmax(table["eigenvalue"].values, axis=1)
+    middle = len(k) // 2
+    beside(axis, k[middle], 1.5 * top[middle], r"$\propto k$ ", ha="right")
+    axis.set_ylim(-0.4 * LINEAR, max(3 * top.max(), axis.get_ylim()[1]))
     axis.axhline(0, color="0.8", lw=0.8, zorder=0)
     axis.axhline(LINEAR, color="0.6", lw=0.6, ls=":", zorder=0)
 

@@ -82,13 +82,13 @@ def _shares(axis, results, summary) -> None:
         text = f"spurious ends: below {worst}\nin every row (99 %)"
         beside(axis, 0.5, len(rows) - 0.05, text, va="bottom", ha="center")
     axis.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.9))
-    axis.set_xlabel("share of runs not swapped")
+    axis.set_xlabel("share of runs that keep the teachers' order")
 
 
 def _named(configuration) -> str:
     model = configuration.settings.model
-    known = {"unit": "unit spheres", "free": "free"}
-    return f"{known[model.norms]}, d = {model.d}"
+    known = {"unit": "unit spheres", "free": "free norms"}
+    return f"{known[model.norms]}, $d$ = {model.d}"
 
 
 @nnflow.hookimpl
