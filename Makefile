@@ -68,7 +68,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation -e . > $(VENV)/nnflow.log 2>&1 || { cat $(VENV)/nnflow.log; exit 1; }
 	@# pip compiles on one core, and much that nothing imports; what is left out is compiled when imported
-	@$(BIN)/python -m compileall -q -j 0 -x '/(tests|testing|_inductor|_dynamo|distributed)/' \
+	@$(BIN)/python -m compileall -q -j 0 -x '/(tests|_inductor|testing/_internal)/' \
 	    $(VENV)/lib > /dev/null || true
 	@touch $@
 
