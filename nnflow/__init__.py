@@ -22,11 +22,12 @@ from nnflow.base.compiled import (
     store_row,
     vectors,
 )
+from nnflow.base.descent_arrays import DescentArrays
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
-from nnflow.base.side_by_side import DescentArrays, descending, side_by_side
+from nnflow.base.side_by_side import descending, side_by_side
 from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams

@@ -7,25 +7,12 @@ LANES networks, that read the weights w, (weight, LANES), and write `found`, (nu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from nnflow.base.compiled import LANES, Compiled, choose, load_row, magnitude, store_row, vectors
-
-
-class DescentArrays(NamedTuple):
-    """A descent as compiled code takes it: weights and velocity, (run, weight), the velocity of no
-    runs where there is none; steps left, rate, momentum and quiet norms, (run,), the norms of no
-    runs where none waits."""
-
-    weights: np.ndarray
-    velocity: np.ndarray
-    left: np.ndarray
-    rate: np.ndarray
-    momentum: np.ndarray
-    ahead: bool
-    quiet: np.ndarray
+from nnflow.base.descent_arrays import DescentArrays
 
 
 def side_by_side(block: Compiled, plain: Callable[..., Any]) -> Compiled:

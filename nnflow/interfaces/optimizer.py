@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nnflow.base.side_by_side import DescentArrays
+from nnflow.base.descent_arrays import DescentArrays
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:

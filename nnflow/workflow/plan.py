@@ -275,7 +275,8 @@ class Plan:
     def compiles(self, stage: str, study: str) -> bool:
         """Does a job of the stage use plugins with functions that are compiled on first use?"""
         files = code_files(stage, self._plugins(stage, study))
-        modules = (name for name in files if not name.startswith("nnflow.") and name in sys.modules)
+        # nnflow itself hands some on, to whom imports them
+        modules = (name for name in files if name.split(".")[0] != "nnflow" and name in sys.modules)
         loaded = (vars(sys.modules[name]) for name in modules)
         return any(isinstance(part, Compiled) for names in loaded for part in names.values())
 

@@ -73,7 +73,7 @@ class Convergence(Figure):
             lettered(axes[0])
         if len(shown) > FEW:
             legend_below(figure, axes, columns=4)
-        else:
+        elif len(shown) > 1:
             for axis in axes[0]:
                 _name_lines(axis)
         figure.suptitle(_told(results, shown))
@@ -109,8 +109,10 @@ def _name_lines(axis) -> None:
     for line in named:
         x, color = line.get_xdata()[-1], line.get_color()
         lowest = min(np.nanmin(one.get_ydata()) for one in axis.lines if one.get_color() == color)
+        place = axis.transAxes.inverted().transform(axis.transData.transform((x, lowest)))[0]
         beside(
-            axis, x, lowest / 2, line.get_label(), color=ink(color), ha="right", va="top",
+            axis, x, lowest / 2, line.get_label(), color=ink(color), va="top",
+            ha="right" if place > 0.5 else "left",
         )  # fmt: skip
     low, high = axis.get_ylim()
     axis.set_ylim(low / (high / low) ** 0.06, high)
