@@ -73,7 +73,7 @@ class Convergence(Figure):
             lettered(axes[0])
         if len(shown) > FEW:
             legend_below(figure, axes, columns=4)
-        elif len(shown) > 1:
+        elif len(results.configurations) > 1:
             for axis in axes[0]:
                 _name_lines(axis)
         figure.suptitle(_told(results, shown))
