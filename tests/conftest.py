@@ -1,11 +1,14 @@
 """What all tests share."""
 
 import os
+import sys
+from collections.abc import Iterator
 
 # before torch is imported: results differ in the last bits with the number of threads
 os.environ["OMP_NUM_THREADS"] = "1"
 
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -38,6 +41,33 @@ def _rank(file: Path) -> int:
 def root() -> Path:
     """The repository's root."""
     return ROOT
+
+
+@pytest.fixture(autouse=True)
+def same_plugins() -> Iterator[None]:
+    """A test that loads plugins anew leaves the modules and the registry of before to the next
+    one: what a test file patches in a module has to be what plugins call."""
+    from nnflow.interfaces import registry
+
+    known = registry.registry() if registry.registry.cache_info().currsize else None
+    modules = _plugin_modules()
+    yield
+    if not modules:
+        return
+    if _plugin_modules() != modules:
+        for name in _plugin_modules():
+            del sys.modules[name]
+        sys.modules.update(modules)
+    if known is not None:
+        registry.registry.cache_clear()
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(registry, "Registry", lambda folders: known)
+            registry.registry()
+
+
+def _plugin_modules() -> dict[str, ModuleType]:
+    names = [name for name in sys.modules if name.startswith("nnflow_plugins")]
+    return {name: sys.modules[name] for name in names}
 
 
 @pytest.fixture

@@ -79,7 +79,7 @@ def _steps(w, velocity, left, rate, momentum, ahead, parameters):
         into_lanes(w, start, here)
         into_lanes(rate.reshape(-1, 1), start, rates)
         alpha = load_row(rates, 0)
-        steps = left[start]
+        steps = left[start]  # all runs have as many
         if len(velocity) == 0:
             for _ in range(steps):
                 block(here, found, *parameters)  # noqa: F821

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from nnflow.base.automatic import automatic_gradient
 from nnflow.base.errors import UserError
 from nnflow.base.streams import Streams
 from nnflow.engine.gauss_newton import gauss_newton, gauss_newton_vector
@@ -61,7 +62,8 @@ class Objective:
         buffers = {name: values[chosen] for name, values in self.buffers.items()}
         taken = replace(self, streams=self.streams.take(rows), buffers=buffers)
         if isinstance(self.data, Minibatch):
-            taken = replace(taken, data=Minibatch(_of_runs(self.data, chosen)))
+            own = _but_held_out(self.data, lambda array: array[chosen])
+            taken = replace(taken, data=Minibatch(own))
         if not self.varied:
             return taken
         return taken.varying({name: values[chosen] for name, values in self.varied.items()})
@@ -90,10 +92,7 @@ class Objective:
         def chosen(array: torch.Tensor) -> torch.Tensor:  # array[samples] takes twice the time
             return array.index_select(0, flat).reshape(*samples.shape, *array.shape[1:])
 
-        return {
-            name: array if name.startswith(HELD_OUT) else chosen(array)
-            for name, array in self.data.items()
-        }
+        return _but_held_out(self.data, chosen)
 
     @property
     def samples(self) -> int:
@@ -293,10 +292,12 @@ def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
     }
 
 
-def _of_runs(data: Minibatch, rows: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The samples of some runs; held-out arrays are those of all."""
+def _but_held_out(
+    data: Data, change: Callable[[torch.Tensor], torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Data with its arrays changed, but for the held-out ones."""
     return {
-        name: array if name.startswith(HELD_OUT) else array[rows] for name, array in data.items()
+        name: array if name.startswith(HELD_OUT) else change(array) for name, array in data.items()
     }
 
 
@@ -304,17 +305,6 @@ def flatten(named: dict[str, torch.Tensor]) -> torch.Tensor:
     """Named tensors (run, *shape) as one (run, weight)."""
     parts = [part.reshape(part.shape[0], math.prod(part.shape[1:])) for part in named.values()]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
-
-
-def automatic_gradient(
-    function: Callable[[torch.Tensor], torch.Tensor], weights: torch.Tensor
-) -> torch.Tensor:
-    """Gradient of each run's value, (run, weight). The runs are independent, so the
-    gradient of the sum holds them all."""
-    at = weights.detach().requires_grad_(True)
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(function(at).sum(), at)
-    return gradient
 
 
 def _vector_product(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from nnflow.base.automatic import automatic_gradient
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -32,9 +33,4 @@ class Activation(Plugin):
     def derivative(self, values: torch.Tensor, activated: torch.Tensor) -> torch.Tensor:
         """σ'(values), same shape. activated: σ(values), by which some are cheaper. What is given
         here differentiates σ."""
-        import torch
-
-        at = values.detach().requires_grad_(True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(self(at).sum(), at)
-        return slope
+        return automatic_gradient(self, values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from nnflow.base.automatic import automatic_gradient
 from nnflow.interfaces.plugin import Plugin
 
 if TYPE_CHECKING:
@@ -31,12 +32,7 @@ class Loss(Plugin):
     def slope(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """∂ℓ/∂o, (…, sample, output). What is given here differentiates ℓ; a closed form is
         faster."""
-        import torch
-
-        at = outputs.detach().requires_grad_(True)
-        with torch.enable_grad():
-            (slope,) = torch.autograd.grad(self(at, targets).sum(), at)
-        return slope
+        return automatic_gradient(lambda at: self(at, targets), outputs)
 
     def curvature(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """∂²ℓ/∂o², (…, sample, output, output). What is given here differentiates ℓ twice; a closed

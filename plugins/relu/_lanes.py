@@ -174,7 +174,7 @@ def _block_loss(w, found, top, teachers):
     """E J of LANES networks. found: (1, LANES)."""
     n, k = len(top), len(teachers)
     d = len(w) // n
-    norms = vectors(n)
+    norms, products = vectors(n), vectors(n)
     among = across = 0.0
     for i in range(n):
         square = load_row(w, i * d) * load_row(w, i * d)
@@ -190,10 +190,9 @@ def _block_loss(w, found, top, teachers):
         across += own * (norm * top[i])
         among += square * (math.pi / 2 * top[i] * top[i])
         own = 0.0
+        multiply(w, i * d, d, products, 0)
         for j in range(i):
-            product = load_row(w, i * d) * load_row(w, j * d)
-            for a in range(1, d):
-                product += load_row(w, i * d + a) * load_row(w, j * d + a)
+            product = load_row(products, j)
             size = norm * load_row(norms, j)
             angle, sine = supplement(product / size)
             own += (angle * product + sine * size) * top[j]

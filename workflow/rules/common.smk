@@ -64,7 +64,7 @@ wildcard_constraints:
 # and draw; the report is made where Snakemake runs. Training is never grouped: the memory and
 # the GPUs of grouped jobs add up.
 MANY = 200
-"""Batches from which collect and spectrum are jobs of their own."""
+"""Batches beyond which collect and spectrum are jobs of their own."""
 
 
 def gather(wildcards):

@@ -118,9 +118,8 @@ def largest_slope(model, data: dict[str, np.ndarray], weights: np.ndarray) -> np
     """The largest singular value of G at each network, (point,)."""
     inputs, targets = (torch.as_tensor(data[name]) for name in ("inputs", "targets"))
     named = {name: torch.as_tensor(part) for name, part in named_weights(model, weights).items()}
-    outputs = model.outputs(named, inputs).detach().requires_grad_()
-    total = model.loss_function(outputs, targets).mean(dim=-1).sum()
-    (slopes,) = torch.autograd.grad(total, outputs)
+    outputs = model.outputs(named, inputs)
+    slopes = model.loss_function.slope(outputs, targets) / len(inputs)
     features = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1)
     matrices = _slope(model)[1] * features.mT @ slopes
     return torch.linalg.matrix_norm(matrices, ord=2).numpy()
@@ -128,10 +127,9 @@ def largest_slope(model, data: dict[str, np.ndarray], weights: np.ndarray) -> np
 
 def _slope(model) -> tuple[float, float]:
     """σ(0) and σ'(0)."""
-    zero = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    zero = torch.zeros(1, dtype=torch.float64)
     value = model.activation(zero)
-    (slope,) = torch.autograd.grad(value.sum(), zero)
-    return float(value.detach()), float(slope)
+    return float(value), float(model.activation.derivative(zero, value))
 
 
 def _points(found, configuration, part: str) -> np.ndarray:
