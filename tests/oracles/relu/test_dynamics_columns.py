@@ -88,6 +88,13 @@ def test_columns_of_noisy_initialization():
     assert_columns(analysis("noisy_initialization"), results, expected)
 
 
+def test_top_weights_of_one_sign_are_not_mixed():
+    results = noisy_results(a=noisy([0.5, 2.0], RUNS[:1]))
+    found = analysis("noisy_initialization").compute(results)
+    assert [found[f"top_{end}"].item() for end in ("least", "most")] == [0.5, 2]
+    assert found["mixed"].item() == 0
+
+
 def test_without_top_weights_of_one_no_steps_are_relative():
     results = noisy_results(mixed=noisy([2.0, -0.5], RUNS))
     assert np.isnan(analysis("noisy_initialization").compute(results)["relative_steps"].item())
