@@ -245,6 +245,26 @@ def test_half_of_a_sheet_covers_half():
     assert share(box, *corners, np.array([True])) == pytest.approx(3 / 4)
 
 
+def test_half_of_a_sheet_that_begins_above_zero():
+    """φ = t from max(θ, 1) to 4 for 0 < θ < π: 3 + ∫(4 − θ) from 1 to π; φ = 1.5t: half more."""
+    box, half = np.array([[0, math.pi, 1.0, 4.0]]), np.array([True])
+    theta = np.array([[0, math.pi, math.pi, 0.0]])
+    covered = 3 + 4 * (math.pi - 1) - (math.pi**2 - 1) / 2
+    share = module("_coverage").uncovered_domain
+    phi = np.array([[1.0, 1, 4, 4]])
+    found = [share(box, theta, slope * phi, half) for slope in (1, 1.5)]
+    expected = [1 - slope * covered / (2 * math.pi**2) for slope in (1, 1.5)]
+    # the corner at θ = 1 lies inside of the one strip, which is measured at its middle
+    middle = 4 - math.pi / 2
+    assert found == pytest.approx([1 - slope * middle / (2 * math.pi) for slope in (1, 1.5)])
+    edges = [0, 1, math.pi]
+    boxes = np.array([[a, b, 1.0, 4.0] for a, b in itertools.pairwise(edges)])
+    theta = boxes[:, [0, 1, 1, 0]]
+    found = [share(boxes, theta, np.repeat(slope * phi, 2, axis=0), half.repeat(2))
+             for slope in (1, 1.5)]  # fmt: skip
+    assert found == pytest.approx(expected)
+
+
 # in_plane
 
 
