@@ -188,6 +188,30 @@ def test_columns_of_separation_proof(monkeypatch):
     assert dataset["sign"].values.tolist() == [1, 1, -1]
 
 
+def test_boxes_are_halved_along_their_longer_side():
+    """Relative to the sheet, x first: of 2 × 1, where t > 1.3 decides, the upper halves of both
+    halves are, and with twice as many halvings of the lower ones three quarters."""
+    import flint
+
+    conjecture, seen = module("_conjecture"), set()
+
+    def enclosure(x, t):
+        seen.add((flint.ctx.prec, flint.ctx.cap))
+        return t - 1.3
+
+    wide = conjecture.Sheet("a", "value", 1, (3.0, 5.0), (1.0, 2.0), enclosure, lambda x, t: (x, t))
+    before = flint.ctx.prec, flint.ctx.cap
+    found = conjecture.prove(wide, 100, 2)
+    assert sorted(found.decided) == [(3, 4, 1.5, 2), (4, 5, 1.5, 2)]
+    assert sorted(found.undecided) == [(3, 4, 1, 1.5), (4, 5, 1, 1.5)]
+    assert seen == {(100, conjecture.LONGEST)} and before == (flint.ctx.prec, flint.ctx.cap)
+    found = conjecture.prove(wide, 100, 4)
+    quarters = [(3, 3.5), (3.5, 4), (4, 4.5), (4.5, 5)]
+    assert sorted(found.undecided) == [(*x, *t) for x in quarters for t in ((1, 1.25), (1.25, 1.5))]
+    ball = conjecture.ball(0.5, 2)
+    assert all(ball.contains(x) for x in (0.5, 2.0)) and not ball.contains(2.01)
+
+
 def test_a_sheet_with_a_hole_is_uncovered(monkeypatch):
     conjecture = module("_conjecture")
     monkeypatch.setattr(conjecture, "sheets", lambda: iter([sheet("a", (0, 2.0), (1.5, 3.5))]))
