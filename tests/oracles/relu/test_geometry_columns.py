@@ -226,6 +226,15 @@ def test_a_sheet_with_a_hole_is_uncovered(monkeypatch):
     assert dataset["uncovered_domain"].item() == pytest.approx(1 - 3 / (2 * math.pi**2))
 
 
+def test_the_area_of_a_sheet_is_that_between_its_ends(monkeypatch):
+    """Half of a sheet with 1 ≤ x ≤ 3 is left out."""
+    conjecture = module("_conjecture")
+    monkeypatch.setattr(conjecture, "sheets", lambda: iter([sheet("a", (1.0, 3.0), (1.5, 3.5))]))
+    half = conjecture.Partition([(1, 2, 1.5, 3.5)])
+    monkeypatch.setattr(conjecture, "prove", lambda *_: half)
+    assert analysis("separation_proof").compute(Handmade())["uncovered"].item() == 0.5
+
+
 @pytest.fixture(scope="module")
 def proof():
     """The boxes of the conjecture's proof."""
@@ -364,6 +373,23 @@ def test_wrong_equations_are_seen(monkeypatch, function, wrong, turned):
     monkeypatch.setattr(part, function, lambda *given: wrong(*right(*given)))
     errors = part.identities(1)
     assert {name for name, error in errors.items() if error > 1e-8} == turned
+
+
+def test_errors_of_the_separation_are_relative_to_the_condition(monkeypatch):
+    """L of 1 everywhere, over a condition number of 4."""
+    part = module("in_plane")
+    right = part.separation
+    monkeypatch.setattr(part, "separation", lambda w, e: np.ones_like(right(w, e)))
+    monkeypatch.setattr(part.np.linalg, "cond", lambda matrix: np.full(len(matrix), 4.0))
+    found = part.identities(1)
+    assert found["separation_at_neurons"] == found["separation_diagonal"] == 0.25
+
+
+def test_neurons_along_either_teacher_are_on_an_edge():
+    """Within 10⁻⁶ of 0, from both sides, or of the teachers' angle."""
+    pairs = np.array([[0, 1.0], [2.0, 2 * math.pi - 5e-7], [1.2, 0.5], [1.0, 0.5], [3e-6, 2.0]])
+    off = analysis("in_plane", teacher_angle=1.2)._off_edges(pairs)
+    assert off.tolist() == [False, False, False, True, True]
 
 
 def test_errors_of_equations_are_the_largest_of_any_number_of_neurons(monkeypatch):

@@ -319,14 +319,16 @@ def test_kernels_are_drawn_some_at_a_time(monkeypatch):
 
 def test_columns_of_trainability_from_accuracies(monkeypatch):
     """Accuracies of two starts, ±.03 around what falls through .55 just where 1/depth =
-    1/(mξ_c) + 1/L₀, with m = 1.4 and 2, L₀ = 20 and 10, at both marks."""
+    1/(mξ_c) + 1/L₀, with m = 1.4, 1.7, 2 and L₀ = 20, 15, 10, at three marks."""
     part, asked = module("trainability"), []
     plugin = analysis(
         "trainability", activation="tanh", dataset={"name": "digits"}, depths=[2, 8], starts=2,
-        weight_variances=[0.7, 1.0, 4.0], width=5, rate=0.25, minibatch=3, marks=[20, 60],
+        weight_variances=[0.7, 1.0, 4.0], width=5, rate=0.25, minibatch=3, marks=[20, 40, 60],
     )  # fmt: skip
     scales = plugin._scales(np.array([0.7, 1.0, 4.0]))
-    reached = np.array([1 / (1 / (m * scales) + 1 / limit) for m, limit in ((1.4, 20), (2, 10))])
+    reached = np.array(
+        [1 / (1 / (m * scales) + 1 / limit) for m, limit in ((1.4, 20), (1.7, 15), (2, 10))]
+    )
     shallow = 0.55 + 0.4 * np.log(reached / 2) / math.log(4)
     assert (shallow > 0.56).all() and (shallow < 0.94).all()
 
@@ -341,27 +343,27 @@ def test_columns_of_trainability_from_accuracies(monkeypatch):
     found = plugin.compute(Handmade())
     starts = [0.7, 0.7, 1.0, 1.0, 4.0, 4.0]
     for depth, one in zip((2, 8), asked, strict=True):
-        assert one == ([6, *[5] * depth, 10], starts, 0.05, 0.25, 3, [20, 60])
+        assert one == ([6, *[5] * depth, 10], starts, 0.05, 0.25, 3, [20, 40, 60])
     np.testing.assert_allclose(found["accuracy"][0], shallow.T)
     np.testing.assert_allclose(found["accuracy"][1], shallow.T - 0.4)
     np.testing.assert_allclose(found["trainable_depth"], reached.T)
     np.testing.assert_allclose(found["xi_c"], scales)
-    np.testing.assert_allclose(found["factor"], [1.4, 2])
-    np.testing.assert_allclose(found["deepest"], [20, 10])
+    np.testing.assert_allclose(found["factor"], [1.4, 1.7, 2])
+    np.testing.assert_allclose(found["deepest"], [20, 15, 10])
     expected = {
         "depth_factor": 2,
         "depth_limit": 10,
         "depth_factor_early": 1.4,
         "factor_growth": 2 / 1.4,
-        "first_accuracy": shallow[1].mean(),
-        "deepest_weight_variance": [0.7, 1.0, 4.0][shallow[1].argmax()],
+        "first_accuracy": shallow[2].mean(),
+        "deepest_weight_variance": [0.7, 1.0, 4.0][shallow[2].argmax()],
         "depths_found": 3,
     }
     assert {name: found[name].item() for name in expected} == pytest.approx(expected)
     for end in ("_low", "_high"):
         for name, column, mark in (
-            ("factor", "depth_factor", 1),
-            ("deepest", "depth_limit", 1),
+            ("factor", "depth_factor", 2),
+            ("deepest", "depth_limit", 2),
             ("factor", "depth_factor_early", 0),
         ):
             assert found[f"{name}{end}"].values[mark] == found[f"{column}{end}"].item()
@@ -369,8 +371,8 @@ def test_columns_of_trainability_from_accuracies(monkeypatch):
 
 def test_growth_of_factors():
     """Ends are divided by the far ones."""
-    ratio = module("trainability")._ratio(np.array([6.0, 4, 9]), np.array([2.0, 1, 3]))
-    assert ratio == pytest.approx((3, 4 / 3, 9))
+    ratio = module("trainability")._ratio(np.array([6.0, 4, 9]), np.array([2.0, 1.5, 3]))
+    assert ratio == pytest.approx((3, 4 / 3, 6))
 
 
 # mean_field_mixtures
@@ -587,6 +589,14 @@ def test_the_summary_of_fixed_points():
     )
 
 
+def test_stability_that_is_open_has_a_number_of_its_own():
+    part, maps = module("signal_fixed_points"), propagation("tanh", 1.69, 0.09)
+    (point,) = maps.fixed_points()
+    for stable, number in ((True, 1), (False, 0), (None, -1)):
+        found = part.described(maps, dataclasses.replace(point, stable=stable))
+        assert found["stable"] == number
+
+
 def test_lengths_beside_a_point_of_the_other_kind():
     """Lengths that come nearer on one side alone are neither; beside 0 they start above it."""
     agrees = module("signal_fixed_points").agrees
@@ -629,6 +639,25 @@ def test_the_worst_closed_form_is_told():
         assert found["closed_form_error"] == pytest.approx(worst, abs=1e-9)
 
 
+def test_the_worst_error_of_relu_maps_is_told(monkeypatch):
+    """The length map off by .2 at one length, the correlation map by .1 at one correlation."""
+    part = module("signal_exercises")
+    for name, step in (("length", 0.2), ("correlation", -0.1)):
+        right = getattr(part.Propagation, name)
+
+        def wrong(self, first, *rest, right=right, step=step):
+            found = np.array(right(self, first, *rest))
+            if found.ndim:  # the length of one fixed point stays
+                found[2] += step
+            return found
+
+        monkeypatch.setattr(part.Propagation, name, wrong)
+    quadrature = part.Quadrature(moments("relu").sigma)
+    assert part._relu(quadrature) == pytest.approx(
+        {"relu_length_error": 0.2, "relu_correlation_error": 0.1}
+    )
+
+
 def test_slopes_that_are_wrong_are_told():
     """a and χ₁ too large by ½ and ¼."""
     part = module("signal_exercises")
@@ -649,6 +678,26 @@ def test_slopes_that_are_wrong_are_told():
     wrong = moved(chi1=0.25)
     assert wrong["chi1_error"] == pytest.approx(0.25, abs=1e-7)
     assert wrong["a_formula_error"] == pytest.approx(0.25 / (1 + a), abs=1e-7)
+
+
+@pytest.mark.parametrize("step", [-0.3, 0.3])
+def test_a_slope_of_correlations_is_wrong_by_its_distance(step):
+    """C̃(c) = .5c + .1 with c* = .2, where α_w² = 2 times the moment's slope is .5 + step."""
+    maps = SimpleNamespace(
+        fixed_correlation=lambda point: SimpleNamespace(c=SimpleNamespace(value=0.2)),
+        length=lambda q: 0.5 * q + 1,
+        correlation=lambda c, q: 0.5 * c + 0.1,
+        weight_variance=2.0,
+        bias_variance=1.0,
+        moments=SimpleNamespace(
+            sigma=SimpleNamespace(kinks=(0.0,)),
+            single=lambda q: ((q / 4, None, None),),
+            pair=lambda q, other, c: ((None, 0.25 + step / 2),),
+        ),
+    )
+    point = SimpleNamespace(q=SimpleNamespace(value=2.0), a=SimpleNamespace(value=0.5))
+    found = module("signal_exercises")._slope_errors(maps, point)
+    assert found == pytest.approx({"a_error": 0, "one_error": 0, "b_error": 0.3}, abs=1e-9)
 
 
 def test_correlations_that_do_not_arrive_are_told():
@@ -730,6 +779,20 @@ def test_the_worst_decay_of_any_network_is_told(monkeypatch):
     assert found["relu_correlation_measured"].item() == pytest.approx(0.2)
     for kind in ("length", "correlation"):
         assert found[f"{kind}_decay_error"].item() == pytest.approx(0.2)
+
+
+def test_lengths_start_from_twice_and_correlations_from_a_half():
+    plugin = analysis("signal_answers", networks=[ERF], layers=2)
+    found, (network,) = plugin._decay(plugin.networks[0]), plugin.networks
+    point = network.fixed_point()
+    q, c = point.q.value, network.propagation().fixed_correlation(point).c.value
+    lengths, correlations = [2 * q], [0.5]
+    for _ in range(2):
+        lengths.append(length_of_erf(lengths[-1]))
+        correlations.append(correlation_of_erf(correlations[-1], q))
+    for name, values, end in (("length", lengths, q), ("correlation", correlations, c)):
+        gaps = np.abs(np.array(values) - end)
+        np.testing.assert_allclose(found[f"{name}_gap"], gaps / gaps[0], rtol=1e-9)
 
 
 def test_slopes_are_those_of_late_layers():
