@@ -1,0 +1,36 @@
+"""Rounds of Snakemake's scheduler: none that has no reason.
+
+While the jobs of a time span are limited (by default to 100 a second), Snakemake 9 plans another
+round after each one, for when the span is over, even where one is planned already. So each job that
+ends begins a chain of its own, a round every span: after 300 jobs the process that only waits for
+jobs takes a third of a core (compare snakemake/snakemake#3744).
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+
+def plan_rounds_once() -> None:
+    """Let Snakemake's scheduler plan no round for a time at which one is planned."""
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    if hasattr(JobScheduler, "_schedule_reevalutation"):  # a later version may do without
+        JobScheduler._schedule_reevalutation = _planned
+
+
+def _planned(scheduler: Any, delay: float) -> None:
+    """Begin a round in `delay` seconds, unless one that was to begin after as many is waited for."""
+    waiting = scheduler.__dict__.setdefault("waiting", set())
+    if delay in waiting:
+        return
+
+    def begin() -> None:
+        waiting.discard(delay)  # first, as the round plans the next one
+        scheduler._open_jobs.release()
+
+    waiting.add(delay)
+    timer = threading.Timer(delay, begin)
+    timer.daemon = True  # nothing waits for it once all jobs have ended
+    timer.start()
