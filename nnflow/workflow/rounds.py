@@ -21,7 +21,7 @@ def plan_rounds_once() -> None:
 
 
 def _planned(scheduler: Any, delay: float) -> None:
-    """Begin a round in `delay` seconds, unless one is waited for that was to begin after as many."""
+    """Begin a round in `delay` seconds, unless one that was told to wait as long is waited for."""
     waiting = scheduler.__dict__.setdefault("waiting", set())
     if delay in waiting:
         return
