@@ -1,5 +1,6 @@
 """Every column of the analyses of ReLU dynamics, on hand-made results."""
 
+import itertools
 import math
 from types import SimpleNamespace
 
@@ -87,6 +88,13 @@ def test_columns_of_noisy_initialization():
     assert_columns(analysis("noisy_initialization"), results, expected)
 
 
+def test_top_weights_of_one_sign_are_not_mixed():
+    results = noisy_results(a=noisy([0.5, 2.0], RUNS[:1]))
+    found = analysis("noisy_initialization").compute(results)
+    assert [found[f"top_{end}"].item() for end in ("least", "most")] == [0.5, 2]
+    assert found["mixed"].item() == 0
+
+
 def test_without_top_weights_of_one_no_steps_are_relative():
     results = noisy_results(mixed=noisy([2.0, -0.5], RUNS))
     assert np.isnan(analysis("noisy_initialization").compute(results)["relative_steps"].item())
@@ -149,6 +157,49 @@ def test_where_the_distance_to_the_teacher_does_not_fall():
         "inside_rate": 0,
         "outside_rate": 0.5,
     }
+
+
+def test_jumps_of_the_gradient_are_the_largest_of_any_pair(monkeypatch):
+    """A step of 3 across the second point's axis, and of ½ across the first one's."""
+    part = module("single_relu_region")
+    centers = np.array([[1.0, 0.0], [2.0, 0.0]])
+
+    def steps(model, w):
+        height = np.where(np.round(w[:, 0]) == 1, 0.5, 3.0)
+        return np.stack([height * (w[:, 1] > 1e-12), np.zeros(len(w))], axis=1)
+
+    monkeypatch.setattr(part, "_gradient", steps)
+    assert part._jump(None, centers) == 3 and part._jump(None, centers[:1]) == 0.5
+
+
+def test_the_gradient_across_the_ray_is_the_largest(monkeypatch):
+    """One that grows with the distance from 0, to 3, and is ahead of it too."""
+    part, right = module("single_relu_region"), module("single_relu_region")._gradient
+
+    def leaning(model, w):
+        on_the_ray = (w[:, 1] == 0) & (w[:, 0] < 0)
+        return right(model, w) + np.where(on_the_ray, w[:, 0], 0)[:, None] * [0, 1]
+
+    monkeypatch.setattr(part, "_gradient", leaning)
+    model = registry().get("models", "single_relu")(inputs=2)
+    assert part._sampled(model, 1, 2000)["ray_error"] == pytest.approx(3)
+
+
+def test_field_and_paths_of_the_figure():
+    """Down the gradient on a lattice; paths begin where they should, and take steps of 0.02."""
+    part, model = module("single_relu_region"), registry().get("models", "single_relu")(inputs=2)
+    drawn = part._drawn(model)
+    field, path = drawn["field"], drawn["path"][1]
+    assert field.shape == (2, 65, 81) and path.shape == (8, 1501, 2)
+    np.testing.assert_allclose(field["column"][[0, -1]], [-1.5, 2.5])
+    np.testing.assert_allclose(field["row"][[0, -1]], [-1.6, 1.6])
+    w = np.array([[field["column"].values[7], field["row"].values[11]]])
+    np.testing.assert_array_equal(field.values[:, 11, 7], -part._gradient(model, w)[0])
+    turn = np.radians([30, 90, 150, 178, 60, 179, 20, 110])
+    norm = np.array([0.05, 0.05, 0.05, 0.05, 1, 1, 2.2, 2.2])
+    np.testing.assert_allclose(path[:, 0].T, norm * [np.cos(turn), np.sin(turn)], atol=1e-15)
+    moved = path[:, 5] - 0.02 * part._gradient(model, path[:, 5])
+    np.testing.assert_allclose(path[:, 6], moved, atol=1e-15)
 
 
 def test_columns_of_single_relu_region():
@@ -330,6 +381,36 @@ def test_columns_of_symmetric_dynamics():
     model = results.configurations[1].settings.model
     x, y = (torch.tensor([value], dtype=torch.float64) for value in (0.5, 0.25))
     assert velocity[1] == float(model.velocity(x, y)[0])
+
+
+def test_ends_and_drift_of_the_line_are_the_largest_of_any_start():
+    """A field that moves y of one start by −1 and back again: |x − y| is one step's at most."""
+    part, calls = module("symmetric_dynamics"), itertools.count()
+
+    def velocity(x, y):
+        around = torch.zeros_like(y)
+        around[2] = {0: -1.0, 1: 1.0}.get(next(calls), 0.0)
+        return torch.zeros_like(x), around
+
+    found = part._line(SimpleNamespace(k=2, velocity=velocity))
+    saddle = (1 + math.pi - math.pi / 4) / (2 * math.pi)
+    assert found["line_drift"] == pytest.approx(part.FLOW_STEP)
+    assert found["line_error"] == pytest.approx(saddle - min(part.LINE))
+
+
+def test_maps_of_symmetric_dynamics_leave_out_the_origin_alone():
+    """Velocities are those of the model, in rows of y; the axis x = y ends in the saddle."""
+    model = registry().get("models", "symmetric_relu")(k=2)
+    arrays = module("symmetric_dynamics")._map(model, 2)
+    for values in arrays.values():
+        assert values.shape == (3, 3)
+        assert np.argwhere(np.isnan(values)).tolist() == [[0, 0]]
+    along, around = model.velocity(*(torch.tensor([v]).double() for v in (1.0, 0.5)))
+    assert arrays["velocity_x"][1, 2] == along.item()
+    assert arrays["velocity_y"][1, 2] == around.item()
+    saddle = (1 + math.pi - math.pi / 4) / (2 * math.pi)
+    ends = [(arrays["end_x"][at], arrays["end_y"][at]) for at in ((1, 1), (0, 1), (1, 0))]
+    np.testing.assert_allclose(ends, [(saddle, saddle), (1, 0), (0, 1)], atol=1e-6)
 
 
 def test_steps_are_those_of_the_studys_rate():

@@ -188,6 +188,30 @@ def test_columns_of_separation_proof(monkeypatch):
     assert dataset["sign"].values.tolist() == [1, 1, -1]
 
 
+def test_boxes_are_halved_along_their_longer_side():
+    """Relative to the sheet, x first: of 2 × 1, where t > 1.3 decides, the upper halves of both
+    halves are, and with twice as many halvings of the lower ones three quarters."""
+    import flint
+
+    conjecture, seen = module("_conjecture"), set()
+
+    def enclosure(x, t):
+        seen.add((flint.ctx.prec, flint.ctx.cap))
+        return t - 1.3
+
+    wide = conjecture.Sheet("a", "value", 1, (3.0, 5.0), (1.0, 2.0), enclosure, lambda x, t: (x, t))
+    before = flint.ctx.prec, flint.ctx.cap
+    found = conjecture.prove(wide, 100, 2)
+    assert sorted(found.decided) == [(3, 4, 1.5, 2), (4, 5, 1.5, 2)]
+    assert sorted(found.undecided) == [(3, 4, 1, 1.5), (4, 5, 1, 1.5)]
+    assert seen == {(100, conjecture.LONGEST)} and before == (flint.ctx.prec, flint.ctx.cap)
+    found = conjecture.prove(wide, 100, 4)
+    quarters = [(3, 3.5), (3.5, 4), (4, 4.5), (4.5, 5)]
+    assert sorted(found.undecided) == [(*x, *t) for x in quarters for t in ((1, 1.25), (1.25, 1.5))]
+    ball = conjecture.ball(0.5, 2)
+    assert all(ball.contains(x) for x in (0.5, 2.0)) and not ball.contains(2.01)
+
+
 def test_a_sheet_with_a_hole_is_uncovered(monkeypatch):
     conjecture = module("_conjecture")
     monkeypatch.setattr(conjecture, "sheets", lambda: iter([sheet("a", (0, 2.0), (1.5, 3.5))]))
@@ -243,6 +267,26 @@ def test_half_of_a_sheet_covers_half():
     share = module("_coverage").uncovered_domain
     assert share(box, *corners, np.array([False])) == pytest.approx(1 / 2)
     assert share(box, *corners, np.array([True])) == pytest.approx(3 / 4)
+
+
+def test_half_of_a_sheet_that_begins_above_zero():
+    """φ = t from max(θ, 1) to 4 for 0 < θ < π: 3 + ∫(4 − θ) from 1 to π; φ = 1.5t: half more."""
+    box, half = np.array([[0, math.pi, 1.0, 4.0]]), np.array([True])
+    theta = np.array([[0, math.pi, math.pi, 0.0]])
+    covered = 3 + 4 * (math.pi - 1) - (math.pi**2 - 1) / 2
+    share = module("_coverage").uncovered_domain
+    phi = np.array([[1.0, 1, 4, 4]])
+    found = [share(box, theta, slope * phi, half) for slope in (1, 1.5)]
+    expected = [1 - slope * covered / (2 * math.pi**2) for slope in (1, 1.5)]
+    # the corner at θ = 1 lies inside of the one strip, which is measured at its middle
+    middle = 4 - math.pi / 2
+    assert found == pytest.approx([1 - slope * middle / (2 * math.pi) for slope in (1, 1.5)])
+    edges = [0, 1, math.pi]
+    boxes = np.array([[a, b, 1.0, 4.0] for a, b in itertools.pairwise(edges)])
+    theta = boxes[:, [0, 1, 1, 0]]
+    found = [share(boxes, theta, np.repeat(slope * phi, 2, axis=0), half.repeat(2))
+             for slope in (1, 1.5)]  # fmt: skip
+    assert found == pytest.approx(expected)
 
 
 # in_plane
@@ -338,6 +382,101 @@ def test_regions_and_signs_that_disagree_are_counted(monkeypatch):
     # L₁₂ > 0 everywhere: all directions with one neuron in the cone of 2 of 8 cells disagree, but
     # for the opposite ones
     assert dataset["sign_exceptions"].item() == 2 * 2 * 6 - 2 * 2
+
+
+def test_the_line_of_saddles_is_judged_by_its_worst_point(monkeypatch):
+    part = module("in_plane")
+    index, nullity = np.full(97, 2), np.full(97, 3)
+    index[[5, 9]], nullity[7] = 0, 1
+
+    def slopes(w, teachers):
+        return np.linspace(1, 2, len(w))[:, None, None] * np.array([[3.0, 0], [0, 4]])
+
+    monkeypatch.setattr(part, "modes", lambda w, t: {"index": index, "nullity": nullity})
+    monkeypatch.setattr(part, "gradient", slopes)
+    line, columns = part._line(np.eye(2))
+    assert columns["line_gradient_norm"] == pytest.approx(10)
+    assert [columns[f"line_{name}"] for name in ("index", "nullity", "not_saddles")] == [0, 1, 2]
+    np.testing.assert_allclose(line["line_gradient"], 5 * np.linspace(1, 2, 97))
+
+
+def test_arrays_on_the_line_of_saddles():
+    """The function is the same all along the line, and so is its loss; eigenvalues rise."""
+    line, _ = module("in_plane")._line(np.eye(2))
+    np.testing.assert_allclose(line["share"], np.arange(2, 99) / 100)
+    np.testing.assert_allclose(line["line_loss"], line["line_loss"][48], rtol=1e-12)
+    assert line["line_loss"].values[48] == pytest.approx(0.088512, abs=1e-6)
+    assert (line["line_eigenvalue"][:, 0] < -1e-3).all()
+    assert (np.diff(line["line_eigenvalue"]) >= 0).all()
+
+
+def test_the_map_has_the_least_gradient_at_any_norms():
+    """0 at both teachers in either order; at others a norm that a bit more or less worsens."""
+    part, results = module("in_plane"), Handmade()
+    results.progress = lambda *_: None
+    alpha = np.array([0, math.pi / 2, 1.0])
+    found = part._residual(alpha, np.eye(2), results)
+    assert found[0, 1] < 1e-15 and found[1, 0] < 1e-15
+    e = np.stack([np.cos(alpha), np.sin(alpha)], axis=1)
+    size = np.linspace(0.001, 2, 400)
+    w = np.stack(np.broadcast_arrays(size[:, None, None] * e[0], size[:, None] * e[2]), axis=2)
+    least = np.linalg.norm(part.gradient(w.reshape(-1, 2, 2), np.eye(2)), axis=(1, 2)).min()
+    assert found[0, 2] == pytest.approx(found[2, 0]) == pytest.approx(least, rel=1e-3)
+    assert found[0, 2] > 0.01
+
+
+def test_cells_of_the_map_and_of_the_cone():
+    dataset = analysis("in_plane", size=8)._map(np.eye(2), Handmade())
+    for axis in ("alpha", "alpha_2"):
+        np.testing.assert_allclose(dataset[axis], np.pi * np.arange(1, 16, 2) / 8)
+    # cells 0 and 1 of eight are in the cone of the teachers; nothing is said on the diagonals
+    excluded, same = dataset["excluded"].values, dataset["same_sign"].values
+    assert (excluded == same).all() and excluded[0].tolist() == [0, 1, 0, 0, 0, 0, 0, 0]
+    assert excluded[2].tolist() == [0, 0, 0, 1, 1, 1, 0, 1]
+    cone = module("in_plane")._cone()
+    np.testing.assert_allclose(cone["cone_phi"], np.pi * np.arange(1, 1440, 2) / 720)
+    assert ((cone["cone_value"] > 0) == (cone["cone_phi"] < 3 * math.pi / 8)).all()
+
+
+def test_random_starts_in_the_plane_have_norms_around_1():
+    starts = analysis("in_plane", starts=3000)._starts(1, 3)
+    assert starts.shape == (3000, 3, 3)
+    assert (starts**2).sum(axis=2).mean() == pytest.approx(1, rel=0.03)
+
+
+# _critical_points
+
+
+def test_kinds_of_eigenvalues(monkeypatch):
+    """Relative to the largest: −1, ±1e-8, 2e-7, 1; none that vanish; all negative."""
+    part = module("_critical_points")
+    values = [[-4, 4e-8, 8e-7, 2], [4, 4, 2, 1], [-1, -2, -4, -3e-7]]
+    monkeypatch.setattr(part, "hessian", lambda w, t: np.array([np.diag(row) for row in values]))
+    found = part.modes(None, None)
+    assert found["index"].tolist() == [1, 0, 3]
+    assert found["nullity"].tolist() == [1, 0, 1]
+    np.testing.assert_allclose(found["largest_zero"], [1e-8, 0, 7.5e-8])
+    np.testing.assert_allclose(found["smallest_other"], [2e-7, 0.25, 0.25])
+
+
+def test_runs_that_lose_a_neuron_or_do_not_converge_are_dropped(monkeypatch):
+    """Ends: the teachers; a neuron of norm 10⁻³ or less beside one that is a teacher; no critical
+    point."""
+    part, eye = module("_critical_points"), np.eye(2)
+    ends = np.array([eye, [[1, 0], [0, 1e-3]], [[1, 0], [0, 5e-4]], 1.1 * eye])
+    ends = torch.tensor(ends.reshape(4, -1))
+    asked = []
+
+    def reached(problem, flat, steps, most, converged, first):
+        asked.append((flat.shape, most))
+        assert (problem.gradient(ends)[[0, 1, 2]].abs() < 1e-14).all()
+        assert problem.gradient(ends)[3].abs().max() > 0.01
+        return ends
+
+    monkeypatch.setattr(part.nnflow, "find_critical", reached)
+    found = part.find(np.ones((7, 2, 2)), eye, steps=17)
+    np.testing.assert_array_equal(found, [eye])
+    assert asked == [((7, 4), 17)]
 
 
 # out_of_plane
@@ -631,6 +770,96 @@ def test_the_bar_goes_through_laws_and_dimensions(monkeypatch):
     )
     plugin.compute(results)
     assert told == [(done, 7, "parts") for done in range(1, 7)]
+
+
+def test_a_gate_that_is_not_linear_is_told_by_its_largest_entry(monkeypatch):
+    """F(e, 3w) less 3F(e, w): −1 of 6 at one entry, ½ at another."""
+    part = module("population_gating")
+    values = iter([np.array([[1.0, 2.0], [0.5, 1.0]]), np.array([[3.0, 5.0], [2.0, 3.0]])])
+    monkeypatch.setattr(part, "gating", lambda x, e, w: next(values))
+    assert part._linearity(1) == pytest.approx(1 / 5)
+
+
+def test_samples_are_drawn_in_blocks_and_summed(monkeypatch):
+    """In blocks of three samples of two inputs: the means of the first 2, 3 and 7. A block has one
+    sample where not even that fits."""
+    part, made = module("population_gating"), np.random.default_rng(0)
+    x, e, w = (made.normal(size=(count, 2)) for count in (7, 4, 4))
+    for block, expected in ((7, [2, 1, 3, 1]), (1, [1] * 7)):
+        sizes = []
+
+        def draw(distribution, generator, samples, inputs, sizes=sizes):
+            assert (distribution, inputs) == ("sphere", 2)
+            sizes.append(samples)
+            return x[sum(sizes[:-1]) : sum(sizes)]
+
+        monkeypatch.setattr(part, "BLOCK", block)
+        monkeypatch.setattr(part, "draw", draw)
+        found = part._sampled("sphere", None, [2, 3, 7], e, w)
+        for count, one in zip((2, 3, 7), found, strict=True):
+            gates = (x[:count] @ e.T > 0) * np.maximum(x[:count] @ w.T, 0)
+            np.testing.assert_allclose(one, gates.T @ x[:count] / count, atol=1e-14)
+        assert sizes == expected
+
+
+def test_errors_are_relative_to_the_samples():
+    found = module("population_gating")._relative(
+        np.array([[1.0, 2.0], [1.0, 1.0]]), np.array([[4.0, -2.0], [0.0, 0.0]])
+    )
+    assert found.tolist() == [pytest.approx(5 / math.sqrt(20)), math.inf]
+
+
+def test_samples_and_angles_are_those_of_the_settings(monkeypatch):
+    """Angles up to π where errors are shown by angle, else up to π/2; halves of 51 are 25."""
+    part, asked = module("population_gating"), []
+
+    def recorded(distribution, generator, samples, e, w):
+        np.testing.assert_allclose(np.linalg.norm([e, w], axis=2), 1)
+        angle = np.arccos((e * w).sum(axis=1))
+        asked.append((distribution, list(samples), e.shape, angle))
+        return sampled(distribution, generator, samples, e, w)
+
+    monkeypatch.setattr(part, "LINKS", 2)  # of chains, which are not looked at
+    monkeypatch.setattr(part, "_sampled", recorded)
+    plugin = analysis(
+        "population_gating",
+        inputs=4,
+        trials=2,
+        pairs=1000,
+        angle_samples=70,
+        samples=[16, 256],
+        cube_inputs=[3],
+        cube_samples=51,
+    )
+    plugin.compute(Handmade())
+    expected = [("gaussian", [70], (1000, 4))] * 2
+    for law in ("gaussian", "sphere", "student"):
+        expected += [(law, [16, 256], (1000, 4))] * 2
+    expected += [("uniform", [25, 50], (1000, 3))] * 2
+    assert [row[:3] for row in asked] == expected
+    for number, (*_, angle) in enumerate(asked):
+        most = math.pi if number < 2 else math.pi / 2
+        assert 0.97 * most < angle.max() <= most
+        assert angle.mean() == pytest.approx(most / 2, rel=0.1)
+
+
+def test_what_is_left_on_a_cube_is_of_independent_halves(monkeypatch):
+    """F̂ of the halves is E F turned by ±φ: after the fit, by cos φ, the halves deviate by ∓sin φ
+    across, whose product is negative; the error is that of their mean, which has none."""
+    part, sine = module("population_gating"), 0.6
+    expected_of = module("_population").gating
+
+    def halves(distribution, generator, samples, e, w):
+        expected = expected_of(e, w)
+        across = np.stack([-expected[:, 1], expected[:, 0]], axis=1)
+        return np.array([0.8 * expected + sine * across, 0.8 * expected])
+
+    monkeypatch.setattr(part, "_sampled", halves)
+    plugin = analysis("population_gating", trials=2, pairs=5, cube_samples=10)
+    error, scale, product = plugin._cube(1, 2)
+    np.testing.assert_allclose(error, 0, atol=1e-15)
+    np.testing.assert_allclose(scale, 0.8)
+    np.testing.assert_allclose(product, -0.36 / (0.64 - 0.36))
 
 
 def test_wrong_quadrature_is_seen(monkeypatch):

@@ -716,3 +716,113 @@ def test_census_needs_one_matrix():
     plugin = analysis("census", family={"name": "relu_symmetric_family", "k": 3})
     with pytest.raises(UserError, match=r"only weight is the matrix w \(all has: u, w\)"):
         plugin.compute(Handmade({"all": parts}))
+
+
+# _lists
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "loss_low", "kind"),
+    [
+        ((0.1, 0.2), (1, 2), -1e-9, "minimum"),
+        ((0.1, 0.2), (1, 2), 1e-9, "spurious_minimum"),
+        ((-2, -1), (-0.2, -0.1), 0.5, "maximum"),
+        ((-2, -1), (0.1, 0.2), 0.5, "saddle"),
+        ((-1, 0.1), (1, 2), 0.5, "unproved"),
+        ((-2, -1), (-0.1, 0.2), 0.5, "unproved"),
+        ((0, 0.2), (1, 2), 0.5, "unproved"),
+    ],
+)
+def test_what_bounds_of_eigenvalues_make_of_a_listed_point(lowest, highest, loss_low, kind):
+    said = {"loss_low": loss_low}
+    for end, (low, high) in (("min", lowest), ("max", highest)):
+        said |= {f"{end}_eigenvalue_low": low, f"{end}_eigenvalue_high": high}
+    assert module("_lists").Listed("a part", np.zeros(2), said).kind() == kind
+
+
+def listed(part, point, distance=1e-3):
+    lists = module("_lists")
+    numbers = dict.fromkeys(lists.NUMBERS, 0.0) | {"distance": distance, "radius": 0.01}
+    numbers |= {"min_eigenvalue_low": 1.0, "min_eigenvalue_high": 2.0}
+    return lists.Listed(part, np.array(point), numbers)
+
+
+def proved_lists(monkeypatch, said, again, undecided=0, **proof):
+    """What is said of a file with these points when those are found again."""
+    lists = module("_lists")
+    parts = {
+        "one": lists.Part("1", (0.0,), (1.0,)),
+        "two": lists.Part("2", (0.0, 0.0), (1.0, 1.0)),
+    }
+    found = lists.Found(said, 0, 0)
+    dataset = xr.Dataset(lists.certificates(found))
+    proved = said[0].proved | proof
+
+    def prove(enclosure, point, radius):
+        assert (enclosure, len(point), radius) in (("1", 1, 0.01), ("2", 2, 0.01))
+        return SimpleNamespace(**proved)
+
+    monkeypatch.setattr(lists.nnflow, "prove", prove)
+    return list(lists.proved_again(dataset, parts, lists.Found(again, 7, undecided)))
+
+
+def test_lists_are_compared_point_by_point(monkeypatch):
+    """Each point found again is near just one of the file: distances add, to 2e-3."""
+    one, other = listed("one", [0.5]), listed("two", [0.25, 0.5])
+    said = proved_lists(monkeypatch, [one, other], [listed("one", [0.5019]), other])
+    assert [(name, proved) for name, proved, _ in said] == [
+        ("point 0", True), ("point 1", True), ("one", True), ("two", True), ("boxes", True),
+    ]  # fmt: skip
+    assert said[1][2] == "two: minimum at [0.25, 0.5]"
+    for again in ([listed("one", [0.5021]), other], [one, listed("two", [0.25, 0.503])], [one],
+                  [one, one, other]):  # fmt: skip
+        outcomes = dict(row[:2] for row in proved_lists(monkeypatch, [one, other], again))
+        assert sorted(name for name, proved in outcomes.items() if not proved) in (["one"], ["two"])
+    outcomes = dict(row[:2] for row in proved_lists(monkeypatch, [one], [one], undecided=1))
+    assert [name for name, proved in outcomes.items() if not proved] == ["boxes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "refused"),
+    [
+        ("distance", 1e-9, True),
+        ("distance", -1e-9, False),
+        ("loss_low", -1e-9, True),
+        ("loss_low", 1e-9, False),
+        ("min_eigenvalue_high", 1e-9, True),
+        ("contraction", 1e-9, True),
+        ("max_eigenvalue_low", -1e-9, True),
+        ("loss_high", 0.0, False),
+    ],
+)
+def test_what_is_said_of_a_point_must_be_proved_as_strongly(monkeypatch, name, by, refused):
+    one = listed("one", [0.5])
+    said = proved_lists(monkeypatch, [one], [one], **{name: one.proved[name] + by})
+    assert said[0][1] is not refused
+    if refused:
+        assert said[0][2] == f"{name} = {one.proved[name]:.17g} is not proved again"
+
+
+def test_points_of_no_part_or_with_other_coordinates_are_refused(monkeypatch):
+    one = listed("one", [0.5])
+    for wrong, text in (
+        (listed("three", [0.5]), "there is no part 'three'"),
+        (listed("one", [0.5, 0.1]), "the center has another number of coordinates"),
+    ):
+        said = proved_lists(monkeypatch, [one, wrong], [one])
+        assert said[1] == ("point 1", False, text)
+
+
+# _symmetry_group
+
+
+def test_tolerances_that_give_the_same_group():
+    """Entries that differ by 10⁻⁷ are one from 10⁻⁶ on; at 1 all are. The given one counts."""
+    group, matrix = module("_symmetry_group"), np.eye(3)
+    matrix[0, 1] = 1e-7
+    some = np.array([1e-9, 1e-8, 1e-6, 1e-4, 1e-2, 2.0])
+    assert group.isotropy(matrix, 1e-6) == (3,) and group.isotropy(matrix, 1e-8) != (3,)
+    assert group.same_range(matrix, some, 1e-5) == (1e-6, 2.0)
+    assert group.same_range(matrix, some, 1e-6) == (1e-6, 2.0)
+    low, high = group.same_range(matrix, some, 2e-8)
+    assert (low, high) == (1e-9, 2e-8)
