@@ -134,6 +134,30 @@ def test_adjusted_outputs_are_nearest_to_the_interpolated_ones(pair):
     assert (near > errors[1]).all()
 
 
+def test_the_ridge_of_adjusted_outputs_is_relative_to_the_mean_square(pair, monkeypatch):
+    """By least squares with one more row √λ for each output weight, λ half of Σx² over their
+    number."""
+    objective, weights = pair
+    part, model, loss = module("low_loss_paths"), objective.model, Landscape(objective)
+    monkeypatch.setattr(part, "RIDGE", 0.5)
+    t = np.array([0.0, 0.5, 1.0])
+    line = ways.linear(*weights[:2].numpy(), t)
+    x, *ends = (
+        part._features(model, loss.data["inputs"], neurons[:, :6])
+        for neurons in ways.neurons(model, line)[0][[1, 0, 2]]
+    )
+    before, biases = ways.neurons(model, line)
+    wanted = sum(
+        features @ np.vstack([before[place, :, 6:], biases[place]]) / 2
+        for place, features in zip((0, 2), ends, strict=True)
+    )
+    rows = np.sqrt(0.5 * (x**2).sum() / 8) * np.eye(8)
+    longer = np.vstack([x, rows]), np.vstack([wanted, np.zeros((8, 3))])
+    expected = np.linalg.lstsq(*longer, rcond=None)[0]
+    after, biases = ways.neurons(model, part._adjusted(loss, model, line, t))
+    np.testing.assert_allclose(np.vstack([after[1, :, 6:], biases[1]]), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("block", [1, 2**26])
 def test_ways_are_measured_as_their_networks_are(pair, monkeypatch, block):
     """By one product with the inputs for each known network, and network by network."""

@@ -98,15 +98,15 @@ def test_all_networks_are_tested_at_once():
     axes = ("network", "layer")
     dataset = xr.Dataset(
         {
-            "plain_bias": (("network", "width"), [[9, 0.3], [9, -0.2]]),
+            "plain_bias": (("network", "width"), [[9, 9, 0.3], [9, 9, -0.2]]),
             "B": ("network", [4.0, -4.0]),
-            "plain_error": (("network", "width"), [[1, 0.1], [1, 0.2]]),
+            "plain_error": (("network", "width"), [[1, 1, 0.1], [1, 1, 0.2]]),
             "correlation_mean": (axes, [[0.5, 0.4], [0.5, 0.85]]),
             "correlation_limit": (axes, [[0.5, 0.3], [0.5, 0.65]]),
             "correlation_error": (axes, [[0, 0.02], [1e-7, 0.05]]),
         }
     )
-    assert random_networks(2)._joint(dataset) == pytest.approx(
+    assert random_networks(2, widths=[10, 20, 40])._joint(dataset) == pytest.approx(
         {"joint_p": math.exp(-4.25 / 2), "joint_runs": 60, "c_largest": 5, "c_error": 0.2}
     )
 
@@ -199,6 +199,30 @@ def test_other_laws_are_measured_after_the_last_layer(monkeypatch):
     assert asked == [(law, 7, 1, 11) for law in ("gaussian", "uniform", "orthogonal")]
     for law in ("gaussian", "uniform", "orthogonal"):
         assert found[f"{law}_mean"] == pytest.approx(mean(np.array([1.0, 2.0, 6.0])))
+
+
+def test_sums_are_those_of_the_last_of_three_layers(monkeypatch):
+    """At (6.25, .09), a mean square for each network; signals start from σ of normal numbers of
+    the variance q*."""
+    part, asked, last, n = module("random_networks"), [], np.arange(24.0).reshape(12, 1, 2), 10**6
+
+    def forward(z):
+        asked.append(z)
+        return None, [9 * last, 5 * last, last]
+
+    def random_layers(generator, sigma, *settings):
+        asked.append(settings)
+        return SimpleNamespace(forward=forward)
+
+    monkeypatch.setattr(part, "random_layers", random_layers)
+    found = random_networks(matrix_width=n, matrix_runs=12)._sums(1)
+    assert asked[0] == ([n] * 4, 12, 6.25, 0.09)
+    maps = propagation("tanh", 6.25, 0.09)
+    q = module("_signal").attracting(maps.fixed_points()).q.value
+    assert asked[1].shape == (1, n)
+    assert (np.arctanh(asked[1]) ** 2).mean() == pytest.approx(q, rel=0.006)
+    even, odd = np.arange(0, 24, 2), np.arange(1, 24, 2)
+    assert found == pytest.approx(mean((even**2 + odd**2) / 2))
 
 
 # tangent_kernel
