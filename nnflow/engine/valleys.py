@@ -154,16 +154,17 @@ def walk(
 def _corrected(objective, there, values, vectors, flat, below, bend):
     """Points moved across the valley until the gradient is below `below` (run,), how far that was,
     (run,), and whether it is, (run,). By the curvature before the step. Those that went farther
-    than `bend` (run,) are waited for no longer, as they are refused."""
+    than `bend` (run,) stop there, as they are refused."""
     begun = there
     inverse = torch.where(flat, 0.0, 1 / torch.where(flat, 1.0, values))
     for _ in range(CORRECTIONS):
         gradient = objective.gradient(there)
         still = torch.linalg.vector_norm(gradient, dim=1) < below
-        if (still | (torch.linalg.vector_norm(there - begun, dim=1) > bend)).all():
+        ended = still | (torch.linalg.vector_norm(there - begun, dim=1) > bend)
+        if ended.all():
             break
         across = vectors @ (inverse[..., None] * (vectors.mT @ gradient[..., None]))
-        there = torch.where(still[:, None], there, there - across.squeeze(-1))
+        there = torch.where(ended[:, None], there, there - across.squeeze(-1))
     still = torch.linalg.vector_norm(objective.gradient(there), dim=1) < below
     return there, torch.linalg.vector_norm(there - begun, dim=1), still
 
