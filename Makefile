@@ -15,6 +15,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DOCS := .venv-docs
+# what hardly any job imports: compiled when one does
+SELDOM := tests|testing/_internal|_inductor|_dynamo|onnx|distributed|sympy|mpmath|networkx|pip|setuptools|fontTools|lexers|hypothesis|_pytest|black
 # the tests and Snakemake's rules call commands of .venv by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -67,8 +69,8 @@ $(READY): requirements.lock pyproject.toml
 	  { tail -n 20 $(VENV)/install.log; echo "nnflow: pip failed; the whole log is $(VENV)/install.log"; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
 	    --no-build-isolation -e . > $(VENV)/nnflow.log 2>&1 || { cat $(VENV)/nnflow.log; exit 1; }
-	@# pip compiles on one core, and much that nothing imports; what is left out is compiled when imported
-	@$(BIN)/python -m compileall -q -j 0 -x '/(tests|_inductor|testing/_internal)/' \
+	@# pip would compile on one core, and all
+	@$(BIN)/python -m compileall -q -j 0 -x '/($(SELDOM))/' \
 	    $(VENV)/lib > /dev/null || true
 	@touch $@
 

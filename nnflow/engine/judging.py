@@ -92,20 +92,24 @@ def judged(
     columns["invariant"] = (weights if invariants is None else invariants).cpu().numpy()
     columns["straight"] = np.zeros(len(weights), bool)
     columns["valley"] = np.full((len(weights), LANDMARKS, MARKS), np.nan)
-    if invariants is None and dense and objective.manifold is None:
-        columns |= _valleys(objective, weights, columns, settings)
     passed = columns["kind"] != KINDS.index("not_critical")
     columns["obstacle"] = np.where(passed, OBSTACLES.index("none"), columns["obstacle"])
     return weights, columns
 
 
-def _valleys(
+def valley_columns(
     objective: Objective, weights: torch.Tensor, columns: dict[str, np.ndarray], settings: Classify
 ) -> dict[str, np.ndarray]:
-    """Of degenerate runs in a straight flat valley, the invariants are its shortest point; those in
-    a curved one get the marks of the places in it that they walk to."""
+    """What of the columns of `judged` tells which degenerate runs lie in one flat valley.
+
+    Of runs in a straight one, the invariants are its shortest point; those in a curved one get the
+    marks of the places in it that they walk to. Nothing where the model gives invariants, weights
+    are constrained, or there are more of them than `classify.dense_up_to`.
+    """
+    known = objective.model.invariants(objective.named(weights)) is not None
+    bound = objective.constraints is not None or objective.manifold is not None
     rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
-    if objective.constraints is not None or len(rows) == 0:
+    if known or bound or weights.shape[1] > settings.dense_up_to or len(rows) == 0:
         return {}
     part, at = objective.take(rows), torch.as_tensor(rows)
     values, vectors = torch.linalg.eigh(part.hessian(weights[at]))

@@ -56,23 +56,28 @@ def highest(
         small = basis @ images.mT
         values, turn = torch.linalg.eigh((small + small.mT) / 2)
         values, turn = values.flip(1), turn.flip(2)
-        ritz, moved = turn.mT @ basis, turn.mT @ images
-        wrong = moved[:, :width] - values[:, :width, None] * ritz[:, :width]
+        ritz, moved = (_turned(part, turn, width) for part in (basis, images))
+        wrong = moved - values[:, :width, None] * ritz
         residuals = torch.linalg.vector_norm(wrong, dim=2)
         near = (residuals[:, :count] <= tolerance * values[:, :1].abs()).all()
         done = near and used >= LEAST * width
         whole = basis.shape[1] == start.shape[2]
         if done or whole or used + width > most:
             return Highest(values[:, :count], residuals[:, :count], ritz[:, :count], used)
-        basis, images = ritz, moved
         if basis.shape[1] >= FULL * width:
-            basis, images = ritz[:, : 2 * width], moved[:, : 2 * width]
+            basis, images = (_turned(part, turn, 2 * width) for part in (basis, images))
         exact = residuals <= ROUNDING * values[:, :1].abs()
-        fresh = torch.randn(wrong.shape, generator=random, dtype=wrong.dtype)
-        wrong = torch.where(exact[..., None], fresh.to(wrong.device), wrong)
+        if exact.any():
+            fresh = torch.randn(wrong.shape, generator=random, dtype=wrong.dtype)
+            wrong = torch.where(exact[..., None], fresh.to(wrong.device), wrong)
         new = _orthonormal(wrong[:, : start.shape[2] - basis.shape[1]], basis)
         basis = torch.cat([basis, new], dim=1)
         images, used = torch.cat([images, _applied(product, new)], dim=1), used + new.shape[1]
+
+
+def _turned(vectors: torch.Tensor, turn: torch.Tensor, count: int) -> torch.Tensor:
+    """The first `count` combinations of vectors, (run, count, weight), by the columns of `turn`."""
+    return turn[..., :count].mT @ vectors
 
 
 def _applied(product: Callable, vectors: torch.Tensor) -> torch.Tensor:

@@ -102,10 +102,16 @@ def walk(
     arrived = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
     longest, factor = torch.full_like(at[:, 0], LONGEST), torch.ones_like(at[:, 0])
     last_pull, moved = torch.zeros_like(at), torch.zeros_like(at)
-    going = torch.arange(len(at), device=weights.device)
+    loss, moving = objective.loss(at), torch.arange(len(at), device=weights.device)
+    eigenvalues, eigenvectors = torch.empty_like(at), at.new_empty(*at.shape, at.shape[1])
+    going = moving
     for _ in range(STEPS):
+        # where a run stayed, its Hessian is what it was
+        if len(moving):
+            hessian = finite(objective.take(moving.cpu().numpy()).hessian(at[moving]))
+            eigenvalues[moving], eigenvectors[moving] = torch.linalg.eigh(hessian)
         part, here = objective.take(going.cpu().numpy()), at[going]
-        values, vectors = torch.linalg.eigh(finite(part.hessian(here)))
+        values, vectors = eigenvalues[going], eigenvectors[going]
         order = values.abs().argsort(dim=1).argsort(dim=1)
         flat = order < count[going, None].to(order)
         way = landmarks[going] - here
@@ -122,18 +128,19 @@ def walk(
         below = critical_below[going]
         bend = BENT * length
         there, bent, still = _corrected(part, here + step, values, vectors, flat, below, bend)
+        level = part.loss(there)
         good = (
             still
             & (bent <= bend)
             & (torch.linalg.vector_norm(landmarks[going] - there, dim=1) <= distance)
-            & ((part.loss(there) - part.loss(here)).abs() <= below)
+            & ((level - loss[going]).abs() <= below)
         )
         arrived[going[done]] = True
         taken = good & ~done
-        rows = going[taken]
-        moved[rows], last_pull[rows] = (there - here)[taken], pull[taken]
-        at[rows] = there[taken]
-        longest[rows] = (2 * longest[rows]).clamp_max(LONGEST)
+        moving = going[taken]
+        moved[moving], last_pull[moving] = (there - here)[taken], pull[taken]
+        at[moving], loss[moving] = there[taken], level[taken]
+        longest[moving] = (2 * longest[moving]).clamp_max(LONGEST)
         refused = going[~good & ~done]
         # no longer than half of what was tried
         longest[refused] = (length / (1 + distance))[~good & ~done] / 2
@@ -147,16 +154,17 @@ def walk(
 def _corrected(objective, there, values, vectors, flat, below, bend):
     """Points moved across the valley until the gradient is below `below` (run,), how far that was,
     (run,), and whether it is, (run,). By the curvature before the step. Those that went farther
-    than `bend` (run,) are waited for no longer, as they are refused."""
+    than `bend` (run,) stop there, as they are refused."""
     begun = there
     inverse = torch.where(flat, 0.0, 1 / torch.where(flat, 1.0, values))
     for _ in range(CORRECTIONS):
         gradient = objective.gradient(there)
         still = torch.linalg.vector_norm(gradient, dim=1) < below
-        if (still | (torch.linalg.vector_norm(there - begun, dim=1) > bend)).all():
+        ended = still | (torch.linalg.vector_norm(there - begun, dim=1) > bend)
+        if ended.all():
             break
         across = vectors @ (inverse[..., None] * (vectors.mT @ gradient[..., None]))
-        there = torch.where(still[:, None], there, there - across.squeeze(-1))
+        there = torch.where(ended[:, None], there, there - across.squeeze(-1))
     still = torch.linalg.vector_norm(objective.gradient(there), dim=1) < below
     return there, torch.linalg.vector_norm(there - begun, dim=1), still
 

@@ -17,7 +17,7 @@ from nnflow.engine.critical import (
     check_infimum,
     is_global,
 )
-from nnflow.engine.judging import Tell, judged
+from nnflow.engine.judging import Tell, judged, valley_columns
 from nnflow.engine.objective import make_objective
 from nnflow.engine.weights import buffer_variables, from_flat, to_flat, with_buffers
 from nnflow.interfaces.model import size
@@ -92,6 +92,8 @@ def _classify_runs(
     chosen = np.flatnonzero(finite) if finite.any() else np.array([0])
     start = last[chosen] if finite.any() else objective.retract(torch.ones_like(last[:1]))
     weights, columns = judged(objective.take(chosen), start, configured.classify, tell)
+    if run_slice.configuration.runs > 1:  # one alone need not walk to be told from others
+        columns |= valley_columns(objective.take(chosen), weights, columns, configured.classify)
     if finite.any() and not objective.varied:  # the infimum is that of the settings in the file
         runs = run_slice.start + rows[chosen]
         check_infimum(columns["loss"], model.infimum(), runs, model.name)

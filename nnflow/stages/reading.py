@@ -12,8 +12,8 @@ from nnflow.interfaces.plugin import Plugin, files_of
 from nnflow.interfaces.registry import registry
 from nnflow.stages.job import Job
 
-CODE = (".py", ".pyc")
-"""Endings of files that the hash of the code covers."""
+CODE = (".py", ".pyc", ".nbi", ".nbc")
+"""Endings of files that the hash of the code covers, and of what numba made of them."""
 READERS = ("model", "dataset", "initializer")
 """Parts of a configuration that may read files."""
 STUDIES = Path("config")

@@ -294,9 +294,13 @@ class Plan:
         named = (self._named(plugin) for plugin in self._plugins(stage, study))
         return {str(file): content_hash(file) for files in named for file in files}
 
+    @cached_property
+    def _data_folder(self) -> Path | None:
+        return self.data or data_folder(None, read_config())
+
     def _named(self, plugin: Plugin) -> tuple[Path, ...]:
         """The files that a plugin, or one of its settings, names."""
-        folder = self.data or data_folder(None, read_config())
+        folder = self._data_folder
         if folder is None and type(plugin).files is not Plugin.files:
             raise UserError(f"{plugin.name!r}: {NO_DATA_FOLDER}")
         return files_of(plugin, folder)

@@ -12,6 +12,8 @@ from ._nonlinearity import Nonlinearity
 
 TRIED = np.array([0.3, 1.7])
 """z at which the symmetry of σ is tested."""
+TOGETHER = 2**15
+"""Numbers σ(l·x + b) of the runs that descend together, few enough for a core's own cache."""
 
 
 def features(sigma: Nonlinearity, neurons: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -43,18 +45,20 @@ def descend(
 
     neurons: (run, neuron, D).
     """
-    neurons = neurons.copy()
-    for _ in range(steps):
-        sums = neurons[..., :-2] @ inputs.T + neurons[..., -2:-1]
-        values = sigma.value(sums)
-        error = 2 * ((neurons[..., -1:] * values).mean(axis=-2) - targets) / len(targets)
-        pulled = neurons[..., -1:] * sigma.slope(sums) * error[..., None, :]
-        step = np.concatenate(
-            [pulled @ inputs, pulled.sum(-1, keepdims=True),
-             (values * error[..., None, :]).sum(-1, keepdims=True)], axis=-1,
-        )  # fmt: skip
-        neurons -= rate * (step + 2 * decay * neurons)
-    return neurons
+    runs = max(1, TOGETHER // (neurons.shape[1] * len(inputs)))
+    parts = [neurons[first : first + runs].copy() for first in range(0, len(neurons), runs)]
+    seen = np.concatenate([inputs, np.ones((len(inputs), 1))], axis=1)
+    for part in parts:
+        inner, outer = part[..., :-1], part[..., -1:]
+        for _ in range(steps):
+            sums = inner @ seen.T
+            values = sigma.value(sums)
+            f = outer.mT @ values / part.shape[1]
+            error = 2 * (f - targets).mT / len(targets)
+            slope = outer * (sigma.slope(sums) @ (error * seen))
+            step = np.concatenate([slope, values @ error], axis=-1)
+            part -= rate * (step + 2 * decay * part)
+    return np.concatenate(parts)
 
 
 def is_odd(sigma: Nonlinearity) -> bool:

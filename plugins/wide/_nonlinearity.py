@@ -108,9 +108,9 @@ def _erf(_) -> Nonlinearity:
     return Nonlinearity("erf", erf, lambda z: 2 / np.sqrt(np.pi) * np.exp(-(z**2)))
 
 
-def _rectifier(negative: float, name: str) -> Nonlinearity:
+def _leaky(negative: float) -> Nonlinearity:
     return Nonlinearity(
-        name,
+        "leaky_relu",
         lambda z: np.where(z > 0, z, negative * z),
         lambda z: np.where(z > 0, 1.0, negative),
         (0.0,),
@@ -129,8 +129,10 @@ _KNOWN: dict[str, Callable[[Activation], Nonlinearity]] = {
     "identity": lambda _: Nonlinearity("identity", np.array, np.ones_like),
     "sine": lambda _: Nonlinearity("sine", np.sin, np.cos),
     "cosine": lambda _: Nonlinearity("cosine", np.cos, lambda z: -np.sin(z)),
-    "relu": lambda _: _rectifier(0.0, "relu"),
-    "leaky_relu": lambda activation: _rectifier(activation.slope, "leaky_relu"),
+    "relu": lambda _: Nonlinearity(
+        "relu", lambda z: np.maximum(z, 0.0), lambda z: (z > 0).astype(float), (0.0,)
+    ),
+    "leaky_relu": lambda activation: _leaky(activation.slope),
     "hard_tanh": lambda _: Nonlinearity(
         "hard_tanh",
         lambda z: np.clip(z, -1, 1),

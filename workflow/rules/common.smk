@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from nnflow.base.errors import UserError
 from nnflow.report.captions import Captions, figure_title
 from nnflow.workflow.plan import Plan
+from nnflow.workflow.rounds import ask_sizes_once, plan_rounds_once
 from nnflow.workflow.runner import end_jobs_with_this_process
 from nnflow.workflow.warm import LAUNCHER, offer_warm_start
 
@@ -20,6 +21,8 @@ if here.is_dir() and not (here / "../../environment.yml").exists():
     )
 
 end_jobs_with_this_process()
+plan_rounds_once()
+ask_sizes_once()
 try:
     PLAN = Plan.from_config(config)
 except UserError as error:

@@ -8,7 +8,7 @@ import torch
 from landscapes import Quadratic, objective_of
 
 from nnflow.engine.critical import KINDS
-from nnflow.engine.judging import judged
+from nnflow.engine.judging import judged, valley_columns
 from nnflow.interfaces.manifolds import Spheres
 from nnflow.interfaces.model import Model
 from nnflow.study.stage_settings import Classify
@@ -45,6 +45,7 @@ def found(objective, ends):
     """Weights and columns of these ends (run, weight)."""
     start = torch.as_tensor(np.array(ends, dtype=float))
     weights, columns = judged(objective, start, Classify(), lambda text: None)
+    columns |= valley_columns(objective, weights, columns, Classify())
     return weights.numpy(), columns
 
 

@@ -280,6 +280,7 @@ class Landscape(Model):
             "fold": lambda: first**3 + rest,
             "quartic": lambda: first**4 + rest,
             "valley": lambda: rest / 2,
+            "bend": lambda: (w[:, 1] - first**2) ** 2,
             "himmelblau": lambda: (first**2 + w[:, 1] - 11) ** 2 + (first + w[:, 1] ** 2 - 7) ** 2,
         }[self.shape]()
 
@@ -316,7 +317,7 @@ def shaped(tmp_path, landscapes):
     def run(ends, shape, factor=1.0, classify=""):
         ends = np.asarray(ends, dtype=float)
         text = SHAPED.format(shape=shape, size=ends.shape[1], factor=factor, classify=classify)
-        found = classified(tmp_path, text, torch.as_tensor(ends))
+        found = classified(tmp_path, f"{text}runs: {len(ends)}", torch.as_tensor(ends))
         flags = {"kind": KINDS, "obstacle": OBSTACLES, "is_global": IS_GLOBAL}
         named = {n: [flags[n][value] for value in found[n].values] for n in flags}
         return {name: found[name].values for name in found} | named
@@ -391,6 +392,14 @@ def test_a_raised_threshold_serves_degenerate_minima(shaped):
     assert (polished["gradient_norm"] <= 1e-13).all()
     # within the range of the Hessian: the flat direction stays where it was
     np.testing.assert_array_equal(polished["w"][:, 0], ends[:, 0])
+
+
+def test_only_runs_that_have_others_beside_them_walk(shaped):
+    """On the parabola w₂ = w₁², whose points are all minima."""
+    ends = [[0.5, 0.25], [-1.0, 1.0]]
+    alone, together = (shaped(ends[:count], "bend") for count in (1, 2))
+    assert alone["kind"] == ["degenerate"] and together["kind"] == ["degenerate"] * 2
+    assert np.isnan(alone["valley"]).all() and np.isfinite(together["valley"]).any()
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1e-10, 1e-7, 1e-4, 1.0, 1e4, 1e7, 1e10])

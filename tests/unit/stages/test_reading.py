@@ -26,12 +26,13 @@ def job(tmp_path, monkeypatch):
         ("data/numbers.txt", True),
         ("project/results/numbers.txt", False),
         ("project/numbers.py", False),
+        ("data/compiled/loops.py311.1.nbc", False),
         ("numbers.txt", False),
     ],
 )
 def test_files_of_the_project_and_of_the_data_folder_are_named(job, tmp_path, place, told):
     file = tmp_path / place
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(exist_ok=True, parents=True)
     file.write_text("3")
     with naming_files(job, [None]):
         file.read_text()

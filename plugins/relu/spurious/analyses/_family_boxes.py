@@ -28,6 +28,8 @@ ROOM = 2
 SMALLEST_TUBE = 1e-12
 FOLLOWED = 0.02
 """Steps in s in which a family is followed by Newton's method."""
+NEAR = 1e-4
+"""Steps of Newton's method after which the Jacobian is kept: it has changed by as little."""
 SHORTEST_LINK = 1e-7
 """Width of s below which boxes that only carry the family on are not cut any more."""
 PARTS = 8
@@ -72,6 +74,10 @@ class Box:
     @cached_property
     def middle(self) -> float:
         return (self.low + self.high) / 2
+
+    def near(self, s: float) -> np.ndarray:
+        """The curve at one s, in floats, carried on beyond the ends."""
+        return np.array(self.center) + np.array(self.slope) * (s - self.middle)
 
     def s(self) -> arb:
         """The interval as a ball; its ends are the exact dyadic numbers."""
@@ -187,10 +193,11 @@ def existence(box: Box) -> float | None:
 def _left(box: Box, precision: int) -> tuple[arb_mat, arb]:
     """A and δ, which do not depend on the radius: it is 0 here."""
     count = len(box.center)
-    start, guess = _evaluated(box.family, list(map(arb, box.center)), arb(box.middle))
-    inverse = np.linalg.inv(_floats(guess)[:, :count])
+    start, along = _at_point(box.name, box.center, box.middle, precision)
+    inverse = np.linalg.inv(_floats(along)[:, :count])
     exact = arb_mat(count, count, inverse.ravel().tolist())
-    _, along = _evaluated(box.family, box.tube(0.0), box.s())
+    if box.low < box.high:
+        _, along = _evaluated(box.family, box.tube(0.0), box.s())
     left = along * arb_mat(count + 1, 1, [*box.slope, 1.0])
     step = box.s() - box.middle
     rest = exact * arb_mat([[start[i] + step * left[i, 0]] for i in range(count)])
@@ -207,7 +214,7 @@ def connected(left: Box, right: Box) -> bool:
 def within(box: Box, s: float) -> tuple[Box, float] | None:
     """A small tube at one s of a box that is proved to hold a zero, and to lie in the box's tube,
     which holds but one; with the distance of the zero. None where there is no proof."""
-    small = make_box(box.name, s, s, np.array(box.center))
+    small = make_box(box.name, s, s, box.near(s))
     distance = existence(small)
     if distance is None or not lies_in(small, distance, box):
         return None
@@ -227,7 +234,7 @@ def linked(left: Box, right: Box) -> bool:
     here, step = left, right.low - left.high
     while here.high < right.low and step > SHORTEST_LINK:
         end = min(here.high + step, right.low)
-        ahead = make_box(here.name, here.high, end, np.array(here.center))
+        ahead = make_box(here.name, here.high, end, here.near((here.high + end) / 2))
         if existence(ahead) is not None and connected(here, ahead):
             here, step = ahead, 2 * step
         else:
@@ -343,16 +350,16 @@ def cover(
     """Boxes that cover low ≤ s ≤ high, cut in two until each is proved to be a spurious minimum
     that a split makes a saddle, with a lower bound of its lowest eigenvalue of at least
     `tightness` times the upper one; and as they are below the width `shortest`."""
-    waiting, guess = [(low, high)], followed(name, low)
+    waiting, last = [(low, high)], make_box(name, low, low, followed(name, low))
     while waiting:
         start, stop = waiting.pop()
-        box = make_box(name, start, stop, guess)
+        middle = (start + stop) / 2
+        box = make_box(name, start, stop, last.near(middle))
         said = state(box)
         if proved(said, tightness) or stop - start < shortest:
             yield box, said
-            guess = np.array(box.center)
+            last = box
             continue
-        middle = (start + stop) / 2
         waiting += [(middle, stop), (start, middle)]
 
 
@@ -366,23 +373,28 @@ def make_box(name: str, low: float, high: float, guess: np.ndarray) -> Box:
     """A box around the family, as floats know it."""
     middle = (low + high) / 2
     family = FAMILIES[name]
-    center = newton(family, guess, middle)
-    _, jacobian = _evaluated(family, list(map(arb, center)), arb(middle))
+    center = tuple(newton(family, guess, middle).tolist())
+    _, jacobian = _at_point(name, center, middle, ctx.prec)
     matrix = _floats(jacobian)
     slope = -np.linalg.solve(matrix[:, :-1], matrix[:, -1])
-    curve = Box(name, low, high, tuple(center.tolist()), tuple(slope.tolist()), 0.0)
+    curve = Box(name, low, high, center, tuple(slope.tolist()), 0.0)
     _, delta = _left(curve, ctx.prec)
     return replace(curve, radius=max(SMALLEST_TUBE, ROOM * float(delta)))
 
 
 def newton(family: Family, start: np.ndarray, s: float, steps: int = 50) -> np.ndarray:
     """The family at one s, in floats."""
-    y = np.array(start, dtype=float)
+    y, size = np.array(start, dtype=float), np.inf
     for _ in range(steps):
-        values, jacobian = _evaluated(family, list(map(arb, y.tolist())), arb(s))
-        move = np.linalg.solve(_floats(jacobian)[:, :-1], [float(v.mid()) for v in values])
-        y = y - move
-        if np.abs(move).max() < 1e-13:
+        point = list(map(arb, y.tolist())), arb(s)
+        if size > NEAR:
+            values, jacobian = _evaluated(family, *point)
+            matrix = _floats(jacobian)[:, :-1]
+        else:
+            values = equations(Point(family, *point))
+        move = np.linalg.solve(matrix, [float(v.mid()) for v in values])
+        y, size = y - move, np.abs(move).max()
+        if size < 1e-13:
             break
     return y
 
@@ -402,6 +414,12 @@ def _evaluated(family: Family, unknowns: list[arb], s: arb) -> tuple[list[arb], 
     duals = [Dual(v, row) for v, row in zip([*unknowns, s], rows, strict=True)]
     found = equations(Point(family, duals[:-1], duals[-1]))
     return [one.value for one in found], arb_mat([one.slope.entries() for one in found])
+
+
+@lru_cache(maxsize=1)  # a box is made with them, and then its δ
+def _at_point(name: str, unknowns: tuple, s: float, precision: int) -> tuple[list[arb], arb_mat]:
+    """The equations and their derivatives at floats."""
+    return _evaluated(FAMILIES[name], list(map(arb, unknowns)), arb(s))
 
 
 def _floats(matrix: arb_mat) -> np.ndarray:
