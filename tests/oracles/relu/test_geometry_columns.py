@@ -296,6 +296,9 @@ def test_half_of_a_sheet_that_begins_above_zero():
     found = [share(boxes, theta, np.repeat(slope * phi, 2, axis=0), half.repeat(2))
              for slope in (1, 1.5)]  # fmt: skip
     assert found == pytest.approx(expected)
+    # φ = 5 − t falls
+    falling = share(boxes, theta, np.repeat(5 - phi, 2, axis=0), half.repeat(2))
+    assert falling == pytest.approx(expected[0])
 
 
 # in_plane
