@@ -106,10 +106,11 @@ def valley_columns(
     marks of the places in it that they walk to. Nothing where the model gives invariants, weights
     are constrained, or there are more of them than `classify.dense_up_to`.
     """
-    known = objective.model.invariants(objective.named(weights)) is not None
     bound = objective.constraints is not None or objective.manifold is not None
     rows = np.flatnonzero((columns["kind"] == KINDS.index("degenerate")) & (columns["nullity"] > 0))
-    if known or bound or weights.shape[1] > settings.dense_up_to or len(rows) == 0:
+    if bound or weights.shape[1] > settings.dense_up_to or len(rows) == 0:
+        return {}
+    if objective.model.invariants(objective.named(weights)) is not None:
         return {}
     part, at = objective.take(rows), torch.as_tensor(rows)
     values, vectors = torch.linalg.eigh(part.hessian(weights[at]))

@@ -91,9 +91,10 @@ def _classify_runs(
     # of a group without finite runs one is judged elsewhere, for the columns' shapes
     chosen = np.flatnonzero(finite) if finite.any() else np.array([0])
     start = last[chosen] if finite.any() else objective.retract(torch.ones_like(last[:1]))
-    weights, columns = judged(objective.take(chosen), start, configured.classify, tell)
+    part = objective.take(chosen)
+    weights, columns = judged(part, start, configured.classify, tell)
     if run_slice.configuration.runs > 1:  # one alone need not walk to be told from others
-        columns |= valley_columns(objective.take(chosen), weights, columns, configured.classify)
+        columns |= valley_columns(part, weights, columns, configured.classify)
     if finite.any() and not objective.varied:  # the infimum is that of the settings in the file
         runs = run_slice.start + rows[chosen]
         check_infimum(columns["loss"], model.infimum(), runs, model.name)
