@@ -96,7 +96,9 @@ class Sgd(Optimizer):
         for anew, fresh in zip(due.T, drawn.tolist(), strict=True):
             if fresh:
                 permutation = torch.as_tensor(next(permutations), device=due.device)
-                order = permutation if anew.all() else torch.where(anew[:, None], permutation, order)
+                order = (
+                    permutation if anew.all() else torch.where(anew[:, None], permutation, order)
+                )
             yield order
 
     def _rate(self, step):
