@@ -79,7 +79,7 @@ def _changes(at: Pass, bends, first: int):
 
 def _moved(matrix, values):
     """How W a + b moves with each of its weights, (run, neuron, weight, sample)."""
-    runs, outputs, inputs = matrix.shape
+    runs, outputs = matrix.shape[:2]
     own = torch.eye(outputs, dtype=values.dtype, device=values.device)[:, :, None, None]
     of_matrix = own * values[:, None, None]  # (run, neuron, row, column, sample)
     of_bias = own[:, :, 0].expand(runs, outputs, outputs, values.shape[2])
