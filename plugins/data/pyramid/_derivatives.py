@@ -1,7 +1,7 @@
 """First and second derivatives of the squared error of a multilayer network, in closed form.
 
 Of ½Σ‖z_K − y‖² with z_k = W_k a_(k−1) + b_k, a_k = σ(z_k) and a_0 = x, all arrays (run, neuron,
-sample): δ_K = z_K − y and δ_k = σ'(z_k) W_(k+1)ᵀδ_(k+1) are the derivatives in z_k, and those in W_k
+sample): δ_K = z_K − y and δ_k = σ'(z_k) W_(k+1)ᵀδ_(k+1) are the derivatives in z_k; those in W_k
 and b_k are δ_k a_(k−1)ᵀ and the sum of δ_k over the samples. Second derivatives are the changes of
 these with one weight after another (Pearlmutter 1994), with a further axis of these weights.
 """

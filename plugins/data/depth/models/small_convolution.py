@@ -158,7 +158,7 @@ class _Layer(NamedTuple):
     largest: torch.Tensor
 
     def spread(self, signal: torch.Tensor) -> torch.Tensor:
-        """What reaches `largest`, as it reaches the sums, (run, channel, corner · sample · place)."""
+        """What reaches `largest` as the sums have it, (run, channel, corner · sample · place)."""
         reached = (self.sums == self.largest.flatten(2).unsqueeze(2)).to(signal.dtype)
         shares = signal.flatten(2) / reached.sum(dim=2)
         return (reached * shares.unsqueeze(2)).flatten(2)
