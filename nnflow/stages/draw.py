@@ -21,6 +21,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.settings import suggest
+from nnflow.report.pictures import write_inline
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
 from nnflow.stages.legible import complaints
@@ -80,8 +81,8 @@ salt makes an SVG file's inner names the same every time."""
 def draw(
     job: Job, only: list[str] | None = None, formats: Sequence[str] | None = None
 ) -> dict[str, list[str]]:
-    """Draw figures of the study; writes figures/FIGURE.svg and .png. By figure, what a reader of a
-    printed page would object to (`legible.complaints`).
+    """Draw figures of the study; writes figures/FIGURE.svg and .png, and inline/FIGURE.txt for the
+    report. By figure, what a reader of a printed page would object to (`legible.complaints`).
 
     only: names of figures; None: all. formats: other endings, such as pdf. Raises UserError for a
     figure that the study has not, and for a format that can't be written.
@@ -124,6 +125,8 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
         empty = mark_empty_panels(figure)
         about = _about(job, name, plugin, figure)
         objections = _save(figure, job.folder / "figures" / name, formats, about)
+        if {"svg", "png"} <= {*formats}:
+            write_inline(job.folder, name)
     plt.close(figure)
     job.reporter.line("; ".join([f"drew {name}", *objections]))
     if empty:

@@ -69,6 +69,8 @@ def test_every_general_figure_draws_what_there_is(drawn, study):
     for name in FIGURES:
         sides = imread(folder / f"{name}.png").shape[:2]
         assert max(sides) <= SIDE, (name, sides)
+        inline = folder.parent / "inline" / f"{name}.txt"
+        assert inline.read_text().startswith("data:image/"), "the report holds it"
 
 
 def test_spectra_along_trajectories_are_refused_in_one_line(drawn):
