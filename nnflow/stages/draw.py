@@ -17,6 +17,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.ticker import ScalarFormatter
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
@@ -27,6 +28,7 @@ from nnflow.stages.job import Job
 from nnflow.stages.legible import complaints
 from nnflow.stages.reading import naming_files, with_readers
 
+_as_formula = ScalarFormatter.__call__
 DPI = 200
 """Pixels per inch of the PNG files."""
 FORMATS = {
@@ -110,7 +112,16 @@ def draw(
 def set_style() -> None:
     """How all figures look, for what is drawn from now on."""
     sns.set_theme(context="paper", style="ticks", palette=PALETTE, rc=STYLE)
-    matplotlib._mathtext.SHRINK_FACTOR = SCRIPT  # there is no setting for it
+    # there are no settings for these
+    matplotlib._mathtext.SHRINK_FACTOR = SCRIPT
+    ScalarFormatter.__call__ = _as_text
+
+
+def _as_text(formatter: ScalarFormatter, x: float, position: int | None = None) -> str:
+    """Numbers along an axis are written as text, and only their power of ten as a formula:
+    `axes.formatter.use_mathtext` makes formulas of both, each of which takes some milliseconds."""
+    formula = _as_formula(formatter, x, position)
+    return formula.removeprefix("$\\mathdefault{").removesuffix("}$")
 
 
 def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:

@@ -38,7 +38,15 @@ OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
 """Variables that differ from job to job and change nothing."""
 TASKS = Path("/proc/self/task")
 COMMAND_LINE = "nnflow.cli"
-ALL = (COMMAND_LINE, "nnflow.stages.opening", "netCDF4", "xarray", "pandas", "scipy.special")
+ALL = (
+    COMMAND_LINE,
+    "nnflow.stages.opening",
+    "netCDF4",
+    "xarray",
+    "pandas",
+    "scipy.special",
+    "pooch",
+)
 WITH_TORCH = ("torch", "torch.func", "scipy.linalg", "scipy.sparse.linalg")
 LIBRARIES = {
     "initialize": (),
@@ -238,7 +246,12 @@ def _read_ahead(words: list[str]) -> bool:
     for module in (*ALL, f"nnflow.stages.{stage}", *LIBRARIES[stage]):
         importlib.import_module(module)
     from nnflow.base.compiled import prepare
+    from nnflow.cli import command
+    from nnflow.workflow.fingerprint import package_versions
     from nnflow.workflow.plan import Plan
+
+    command()
+    package_versions()
 
     with contextlib.suppress(Exception):  # the job itself meets it, and tells it
         plan = Plan((study,))
