@@ -192,7 +192,7 @@ def _array_gradient(flat, numbers, loss):
             found.append(_product(slope, below[k - 1].swapaxes(0, 1)))
             slope = _product(factors[k].swapaxes(0, 1), slope)
         found = [slope, *reversed(found)]
-    rows = [matrix.reshape(-1, len(flat)) for matrix in found]
+    rows = [matrix.reshape(len(matrix) * matrix.shape[1], len(flat)) for matrix in found]
     return np.ascontiguousarray(np.concatenate(rows).T)
 
 
@@ -201,7 +201,7 @@ def _matrices(w, widths):
     found, start = [], 0
     for inputs, outputs in pairwise(widths):
         end = start + inputs * outputs
-        found.append(w[start:end].reshape(outputs, inputs, -1))
+        found.append(w[start:end].reshape(outputs, inputs, w.shape[1]))
         start = end
     return found
 
@@ -212,4 +212,3 @@ def _product(a, b):
     for k in range(1, a.shape[1]):
         total += a[:, k, None] * b[None, k]
     return total
-

@@ -66,7 +66,6 @@ class GradientFlow(Optimizer):
             rows = rows[~done]
         return weights, {"interval": state["interval"], "length": length}
 
-
     def steps(self, objective, weights, state, count):
         lanes = objective.lane_gradient(weights)
         if lanes is None:
