@@ -17,8 +17,8 @@ from nnflow.base.descent_arrays import DescentArrays
 
 
 class LaneGradient(NamedTuple):
-    """∇L as compiled code computes it: a block whose numbers are as many as the weights, the same in
-    NumPy for all networks at once, (w, numbers, parameters) ↦ (run, weight) with the same bits, and
+    """∇L as compiled code computes it: a block whose numbers are as many as the weights; the same
+    in NumPy for all networks at once, (w, numbers, parameters) ↦ (run, weight), with the same bits;
     the parameters of both."""
 
     block: Compiled

@@ -66,12 +66,12 @@ def lane_gradient(loss: Quadratic) -> LaneGradient | None:
 
 
 def _multiply(a, left, b, right, steps, shape, found, start):
-    """Write the product of two matrices to `found`, from row `start` on. left, right: the rows where
-    they begin. steps: how many rows further is the next row of a, its next column, and those of b.
-    shape: rows, columns of a, and columns of b."""
+    """Write the product of two matrices to `found`, from row `start` on. left, right: the rows
+    where they begin. steps: how many rows further is the next row of a, its next column, and those
+    of b. shape: rows, columns of a, and columns of b."""
     a_row, a_column, b_row, b_column = steps
     rows, inner, columns = shape
-    for i in range(rows):
+    for _ in range(rows):
         for j in range(0, columns - 3, 4):  # four sums at a time, as none has to wait for another
             x, y = load_row(a, left), right + j * b_column
             first, second = x * load_row(b, y), x * load_row(b, y + b_column)

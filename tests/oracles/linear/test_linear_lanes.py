@@ -1,8 +1,9 @@
-"""Gradients and flows of linear networks in vector lanes: against automatic derivatives, and bit for
-bit everywhere."""
+"""Gradients and flows of linear networks in vector lanes: against automatic derivatives, and bit
+for bit everywhere."""
 
 import hashlib
 import importlib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_a_batch_may_be_split_anywhere(widths, samples, runs, cuts, seed):
     problem, weights = Objective(model, {}, None), drawn(model, runs, seed)
     together = problem.gradient(weights)
     places = [0, *sorted(min(cut, runs) for cut in cuts), runs]
-    parts = [problem.gradient(weights[a:b]) for a, b in zip(places, places[1:], strict=False)]
+    parts = [problem.gradient(weights[a:b]) for a, b in pairwise(places)]
     assert torch.equal(torch.cat(parts), together)
     plain = lanes._array_gradient(weights.numpy(), 0, tuple(model._quadratic))
     np.testing.assert_array_equal(plain, together)
