@@ -20,7 +20,8 @@ from nnflow import (
 )
 
 WIDEST = 12
-"""Widest layer of networks that go side by side."""
+"""Widest layer of networks that go side by side. A gradient of 16 runs takes 27 µs at 12-12-12-12
+and 50 at 16-16-16-16, NumPy's stacked products 72 and 74; of 1000 runs the latter are as fast."""
 
 
 class Quadratic(NamedTuple):
