@@ -147,6 +147,16 @@ def test_the_flow_has_the_bits_of_single_intervals(model, monkeypatch):
     assert len(np.unique(together[:, -2])) > 12  # lengths of their own
 
 
+def test_an_error_that_is_no_number_ends_an_interval(monkeypatch):
+    """One over what is allowed overflows when it is squared."""
+    model, weights = MODELS[0], drawn(MODELS[0], 3)
+    strict = flow(relative_error=1e-200, absolute_error=1e-200)
+    together = flowed(model, weights, [4], strict)
+    assert together.isfinite().all() and not torch.equal(together[:, :-2], weights)
+    monkeypatch.setenv("NNFLOW_PLAIN", "1")
+    assert torch.equal(flowed(model, weights, [4], strict), together)
+
+
 @given(st.integers(1, 18), st.integers(1, 17), st.integers(0, 1000))
 @settings(max_examples=20, deadline=None)
 def test_a_flow_does_not_depend_on_its_companions(runs, cut, seed):
