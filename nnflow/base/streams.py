@@ -13,7 +13,9 @@ cores. All runs of a batch are drawn at once; `numpy.random.Philox` gives the sa
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +23,9 @@ _MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
 _WEYL = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _ROUNDS = 10
+AT_ONCE = 2**15
+"""Numbers drawn together where the draws of many steps are known: what the cipher keeps of them
+stays in the cache."""
 
 
 def _multiply(a: np.uint64, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,13 +80,14 @@ class Streams:
         return Streams(self.seed, self.configuration, self.runs[rows], self.purpose)
 
     def words(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
-        """(run, size) uint64 words. draw: the number of the draw, one or one per run."""
-        blocks = -(-size // 4)
-        counter = np.zeros((len(self.runs), blocks, 4), dtype=np.uint64)
+        """(run, size) uint64 words. draw: the number of the draw, one or one per run; of numbers
+        (…, run) all draws are taken at once, (…, run, size)."""
+        blocks, drawn = -(-size // 4), np.broadcast_shapes(np.shape(draw), (len(self.runs),))
+        counter = np.zeros((*drawn, blocks, 4), dtype=np.uint64)
         counter[..., 0] = np.arange(blocks, dtype=np.uint64)
-        counter[..., 1] = np.broadcast_to(draw, len(self.runs)).astype(np.uint64)[:, None]
+        counter[..., 1] = np.broadcast_to(draw, drawn).astype(np.uint64)[..., None]
         counter[..., 2] = np.asarray(self.runs, dtype=np.uint64)[:, None]
-        return philox(self.key, counter).reshape(len(self.runs), 4 * blocks)[:, :size]
+        return philox(self.key, counter).reshape(*drawn, 4 * blocks)[..., :size]
 
     def uniform(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
         """(run, size) numbers uniform on the open interval (0, 1), 52 bits each."""
@@ -97,4 +103,16 @@ class Streams:
 
     def permutation(self, size: int, draw: int | np.ndarray = 0) -> np.ndarray:
         """(run, size) independent uniform permutations of 0 … size−1."""
-        return np.argsort(self.words(size, draw), axis=1, kind="stable")
+        return np.argsort(self.words(size, draw), axis=-1, kind="stable")
+
+    @staticmethod
+    def in_turn(
+        law: Callable[[int, np.ndarray], Iterable[Any]], size: int, draws: np.ndarray
+    ) -> Iterator[Any]:
+        """What law(size, draws) gives, for one row of `draws` (draw, run) after another: numbers
+        (run, size) where the law is `normal`, `uniform`, … of some streams. For optimizers that
+        draw in each step: many rows are drawn at once, as a few numbers take as long as thousands.
+        """
+        rows = max(1, AT_ONCE // (size * draws.shape[1]))
+        for start in range(0, len(draws), rows):
+            yield from law(size, draws[start : start + rows])

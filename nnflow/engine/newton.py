@@ -110,11 +110,25 @@ def levenberg_marquardt_step(
     hessian: torch.Tensor, gradient: torch.Tensor, damping: torch.Tensor
 ) -> torch.Tensor:
     """(H² + dI)⁻¹Hg, (run, weight), the step that lowers ½‖g‖²; damping d (run,). 0 where all
-    of it is."""
+    of it is.
+
+    It is the real part of (H + i√d I)⁻¹g, whose system is as well conditioned as H where that of
+    H² + dI has the square of it, and takes a third of the time of the eigenvalues of H.
+    """
+    shift = damping.sqrt()[:, None].expand(gradient.shape).diag_embed()
+    both = torch.complex(hessian, shift.to(hessian.dtype))
+    solved, info = torch.linalg.solve_ex(both, gradient.to(both.dtype))
+    step, singular = solved.real.clone(), info != 0
+    if singular.any():  # no damping, and no part of the step where H is 0
+        step[singular] = _undamped(hessian[singular], gradient[singular])
+    return step
+
+
+def _undamped(hessian: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """H⁺g with the pseudo-inverse that leaves out what is 0 alone."""
     values, vectors = torch.linalg.eigh(hessian)
     along = (vectors.mT @ gradient[..., None]).squeeze(-1)
-    curvature = values.square() + damping[:, None]
-    along = torch.where(curvature > 0, values * along / curvature, 0.0)
+    along = torch.where(values.square() > 0, along / values, 0.0)
     return (vectors @ along[..., None]).squeeze(-1)
 
 

@@ -18,12 +18,13 @@ def relaxed(loss, bands: np.ndarray, steps: int, rate: float, momentum: float) -
     """Bands after `steps` steps of their inner pivots down the part of the gradient that is across
     the band, which keep equal distances: an elastic band of infinitely stiff springs (Draxler et
     al. 2018, after Henkelman & Jónsson 2000), all bands at once. Ends stay."""
-    bands, velocity = bands.copy(), 0.0
+    bands, velocity, size = bands.copy(), 0.0, bands.shape[2]
+    values = loss.loss(bands.reshape(-1, size)).reshape(bands.shape[:2])
     for _ in range(steps):
-        values = loss.loss(bands.reshape(-1, bands.shape[2])).reshape(bands.shape[:2])
-        along = tangents(bands, values)
         inner = bands[:, 1:-1]
-        gradient = loss.gradient(inner.reshape(-1, bands.shape[2])).reshape(inner.shape)
+        values[:, 1:-1] = loss.loss(inner.reshape(-1, size)).reshape(inner.shape[:2])
+        along = tangents(bands, values)
+        gradient = loss.gradient(inner.reshape(-1, size)).reshape(inner.shape)
         across = gradient - (gradient * along).sum(axis=2, keepdims=True) * along
         velocity = momentum * velocity + across
         step = rate * velocity

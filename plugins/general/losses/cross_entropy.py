@@ -16,9 +16,8 @@ class CrossEntropy(Loss):
     likelihood = True
 
     def __call__(self, outputs, targets):
-        classes = targets.expand(outputs.shape[:-1]).unsqueeze(-1)
         try:
-            chosen = outputs.gather(-1, classes).squeeze(-1)
+            chosen = outputs.gather(-1, _classes(outputs, targets)).squeeze(-1)
         except RuntimeError:
             known = outputs.shape[-1]
             raise ValueError(
@@ -26,6 +25,19 @@ class CrossEntropy(Loss):
                 f" 0 to {known - 1}"
             ) from None
         return torch.logsumexp(outputs, dim=-1) - chosen
+
+    def slope(self, outputs, targets):
+        """The probabilities that the logits give, less 1 for the class itself."""
+        classes = _classes(outputs, targets)
+        less = outputs.new_tensor(-1.0).expand(classes.shape)
+        # torch.softmax takes four times as long over a short last axis
+        logs = outputs - torch.logsumexp(outputs, dim=-1, keepdim=True)
+        return logs.exp_().scatter_add_(-1, classes, less)
+
+
+def _classes(outputs, targets):
+    """The class of each sample, (…, sample, 1)."""
+    return targets.expand(outputs.shape[:-1]).unsqueeze(-1)
 
 
 @nnflow.hookimpl

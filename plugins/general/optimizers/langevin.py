@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from pydantic import NonNegativeFloat, PositiveFloat
 
 import nnflow
@@ -32,12 +33,16 @@ class Langevin(Optimizer):
         return {"rate": self.rate * scale[:, None], "step": step}
 
     def step(self, objective, weights, state):
+        return self.steps(objective, weights, state, 1)
+
+    def steps(self, objective, weights, state, count):
         rate, step = state["rate"], state["step"]
-        drawn = objective.streams.normal(weights.shape[1], draw=step.cpu().numpy())
-        noise = torch.as_tensor(drawn).to(weights)
-        moved = weights - rate * objective.gradient(weights)
-        moved = moved + (2 * rate * self.temperature) ** 0.5 * noise
-        return objective.retract(moved), {**state, "step": step + 1}
+        size, streams = (2 * rate * self.temperature) ** 0.5, objective.streams
+        draws = step.cpu().numpy() + np.arange(count)[:, None]
+        for drawn in streams.in_turn(streams.normal, weights.shape[1], draws):
+            moved = weights - rate * objective.gradient(weights)
+            weights = objective.retract(moved + size * torch.as_tensor(drawn).to(weights))
+        return weights, {**state, "step": step + count}
 
 
 @nnflow.hookimpl

@@ -63,38 +63,46 @@ class Sgd(Optimizer):
         }
 
     def step(self, objective, weights, state):
-        step, order = state["step"], state["order"]
-        batches = self._batches(objective.samples)
-        place = step % batches
-        order = self._reshuffled(objective, order, step // batches, place == 0)
-        columns = place[:, None] * self.minibatch + torch.arange(
-            self.minibatch, device=weights.device
-        )
-        batch = objective.minibatch(order.gather(1, columns))
-        velocity = self.momentum * state["velocity"] + batch.gradient(weights)
-        rate = state["scale"][:, None] * self._rate(step[:, None]).to(weights.dtype)
-        moved = weights - rate * velocity
-        return moved, {**state, "step": step + 1, "velocity": velocity, "order": order}
+        return self.steps(objective, weights, state, 1)
 
-    def _batches(self, samples):
+    def steps(self, objective, weights, state, count):
+        velocity, order, batches = state["velocity"], state["order"], self._batches(objective)
+        steps = state["step"][:, None] + torch.arange(count, device=weights.device)
+        rates = state["scale"][:, None] * self._rate(steps).to(weights.dtype)
+        places, within = steps % batches, torch.arange(self.minibatch, device=weights.device)
+        orders = self._orders(objective, order, steps // batches, places == 0)
+        for order, place, rate in zip(orders, places.T[..., None], rates.T[..., None], strict=True):
+            batch = objective.minibatch(order.gather(1, place * self.minibatch + within))
+            velocity = self.momentum * velocity + batch.gradient(weights)
+            weights = weights - rate * velocity
+        state = {**state, "step": state["step"] + count, "velocity": velocity, "order": order}
+        return weights, state
+
+    def _batches(self, objective):
         """Minibatches per epoch."""
-        if self.minibatch > samples:
+        if self.minibatch > objective.samples:
             raise UserError(
                 f"optimizer 'sgd': minibatch: {self.minibatch} is more than the"
-                f" {samples} samples of the dataset"
+                f" {objective.samples} samples of the dataset"
             )
-        return samples // self.minibatch
+        return objective.samples // self.minibatch
 
-    def _reshuffled(self, objective, order, epoch, due):
-        """`order` with a new permutation where one is due."""
-        if not due.any():
-            return order
-        drawn = objective.streams.permutation(objective.samples, draw=epoch.cpu().numpy())
-        drawn = torch.as_tensor(drawn, device=due.device)
-        return drawn if due.all() else torch.where(due[:, None], drawn, order)
+    def _orders(self, objective, order, epochs, due):
+        """The order of the samples in each step, (run, sample), with a new permutation where one
+        is due. epochs, due: (run, step)."""
+        drawn, streams = due.any(dim=0), objective.streams
+        draws = epochs[:, drawn].T.cpu().numpy()
+        permutations = streams.in_turn(streams.permutation, objective.samples, draws)
+        for anew, fresh in zip(due.T, drawn.tolist(), strict=True):
+            if fresh:
+                permutation = torch.as_tensor(next(permutations), device=due.device)
+                order = (
+                    permutation if anew.all() else torch.where(anew[:, None], permutation, order)
+                )
+            yield order
 
     def _rate(self, step):
-        """α_t of each run, (run, 1)."""
+        """α_t of each run, (run, step)."""
         if self.schedule == "constant":
             return self.rate * torch.ones_like(step, dtype=torch.float64)
         passed = (step.to(torch.float64) / self.total_steps).clamp(max=1)

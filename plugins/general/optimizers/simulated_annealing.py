@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Annotated
 
+import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 
 import nnflow
@@ -45,30 +47,34 @@ class SimulatedAnnealing(Optimizer):
         }
 
     def step(self, objective, weights, state):
-        step, loss = state["step"], state["loss"]
+        return self.steps(objective, weights, state, 1)
+
+    def steps(self, objective, weights, state, count):
+        loss, moves = state["loss"], functools.partial(self._moves, objective, weights, state)
         if loss.isnan().any():
             loss = torch.where(loss.isnan(), objective.loss(weights), loss)
-        passed = (step[:, None].to(weights.dtype) / self.total_steps).clamp(max=1)
-        cooled = self.last**passed
-        moved, chance = self._proposal(objective, weights, state["scale"] * cooled**0.5, step)
-        there = objective.loss(moved)
-        hot = (self.temperature * cooled).squeeze(1)
-        # ln of the chance is below 0: a step that is not uphill is taken. NaN is not
-        taken = there - loss <= -hot * chance.log()
-        return torch.where(taken[:, None], moved, weights), {
-            **state,
-            "step": step + 1,
-            "loss": torch.where(taken, there, loss),
-        }
+        steps = state["step"].cpu().numpy() + np.arange(count)[:, None]
+        drawn = 1 + 2 * self.coordinates
+        for places, away, uphill in objective.streams.in_turn(moves, drawn, steps):
+            moved = weights.scatter_add(1, places, away)
+            there = objective.loss(moved)
+            taken = there - loss <= uphill  # NaN is not
+            weights = torch.where(taken[:, None], moved, weights)
+            loss = torch.where(taken, there, loss)
+        return weights, {**state, "step": state["step"] + count, "loss": loss}
 
-    def _proposal(self, objective, weights, size, step):
-        """W + δ, and a number that is uniform on (0, 1), (run,)."""
+    def _moves(self, objective, weights, state, drawn, steps):
+        """For each of the steps (step, run) the weights that move and δ, (run, coordinate), and the
+        most that the loss may rise by, (run,): −T_t ln u with u uniform on (0, 1)."""
         count, moves = weights.shape[1], self.coordinates
-        drawn = objective.streams.uniform(1 + 2 * moves, draw=step.cpu().numpy())
-        drawn = torch.as_tensor(drawn).to(weights)
-        places = (drawn[:, 1 : 1 + moves] * count).long().clamp(max=count - 1)
-        away = self.scale * size * torch.special.ndtri(drawn[:, 1 + moves :])
-        return weights.scatter_add(1, places, away), drawn[:, 0]
+        numbers = torch.as_tensor(objective.streams.uniform(drawn, draw=steps)).to(weights)
+        passed = torch.as_tensor(steps).to(weights) / self.total_steps
+        cooled = self.last ** passed.clamp(max=1)[..., None]
+        places = (numbers[..., 1 : 1 + moves] * count).long().clamp(max=count - 1)
+        size = self.scale * (state["scale"] * cooled**0.5)
+        away = size * torch.special.ndtri(numbers[..., 1 + moves :])
+        uphill = -(self.temperature * cooled).squeeze(-1) * numbers[..., 0].log()
+        return zip(places, away, uphill, strict=True)
 
 
 @nnflow.hookimpl

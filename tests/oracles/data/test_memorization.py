@@ -10,7 +10,9 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns
 from studies import AGREE, assert_drawn, complete, module, verdicts
 
+from nnflow.base.automatic import automatic_gradient
 from nnflow.base.streams import Streams
+from nnflow.engine.objective import flatten, unflatten
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
@@ -90,6 +92,18 @@ def test_model_is_the_network_of_the_construction():
     assert worst[1].item() == pytest.approx(np.abs(errors).max(), rel=1e-12)
     # the knots of the construction are at samples, random ones are not
     assert model.smooth(weights, {}).tolist() == [False, True]
+
+
+def test_its_gradient_is_that_of_automatic_differentiation():
+    """At a kink too: a sample at a knot has its unit active."""
+    model = registry().get("models", "shared_direction")(samples=5, inputs=3)
+    weights = torch.as_tensor(np.random.default_rng(1).normal(size=(3, 3 + 5 + 5)))
+    points, _ = model.data()
+    weights[0, 3] = (weights[0, :3] @ torch.as_tensor(points).mT)[2]
+    assert not model.smooth(unflatten(weights, model), {})[0]
+    gradient = flatten(model.gradient(unflatten(weights, model), {}))
+    automatic = automatic_gradient(lambda at: model.loss(unflatten(at, model), {}), weights)
+    torch.testing.assert_close(gradient, automatic, rtol=1e-12, atol=1e-13)
 
 
 def test_columns_of_memorization():

@@ -10,6 +10,8 @@ import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns, flags
 from studies import AGREE, assert_drawn, complete, module, verdicts
 
+from nnflow.base.automatic import automatic_gradient
+from nnflow.engine.objective import automatic_hessian, flatten, unflatten
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
@@ -37,6 +39,32 @@ def test_loss_is_that_of_the_network_written_out():
             hidden = np.tanh(weights["w1"][run] @ x + weights["b1"][run])
             total += ((weights["w2"][run] @ hidden + weights["b2"][run] - y) ** 2).sum()
         assert losses[run].item() == pytest.approx(total / 8, rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"widths": [4, 4, 3, 2]},
+        {"widths": [2, 1, 2], "samples": 3},
+        {"widths": [3, 3, 2, 4, 3], "samples": 4, "activation": "sigmoid"},
+        {"widths": [3, 2, 2], "activation": "identity"},
+        {"widths": [3, 2, 2], "activation": "gelu"},  # which has no closed derivatives
+    ],
+)
+def test_derivatives_are_those_of_automatic_differentiation(settings):
+    model = pyramid(**settings)
+    weights = flatten({n: torch.tensor(w) for n, w in drawn(model, 3).items()})
+
+    def loss(flat):
+        return model.loss(unflatten(flat, model), {})
+
+    gradient = flatten(model.gradient(unflatten(weights, model), {}))
+    torch.testing.assert_close(gradient, automatic_gradient(loss, weights), rtol=0, atol=1e-13)
+    hessian = model.hessian(unflatten(weights, model), {})
+    if settings.get("activation") == "gelu":
+        assert hessian is None
+        return
+    torch.testing.assert_close(hessian, automatic_hessian(loss, weights), rtol=0, atol=1e-12)
 
 
 def test_counter_examples_by_hand():

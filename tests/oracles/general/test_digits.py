@@ -1,7 +1,10 @@
 """Known facts about the digits, and what the settings do to them."""
 
+import sys
+
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
@@ -27,6 +30,18 @@ def test_all_samples_are_there_once(digits, split, tmp_path):
     np.testing.assert_array_equal(np.bincount(whole["targets"]), COUNTS)
     parts = np.concatenate([split["inputs"], split["test_inputs"]])
     np.testing.assert_array_equal(np.sort(parts, axis=0), np.sort(whole["inputs"], axis=0))
+
+
+def test_they_are_those_that_scikit_learn_loads(digits, tmp_path, monkeypatch):
+    module = sys.modules[digits.__module__]
+    ours, theirs = digits(test_share=0).load(tmp_path), load_digits()
+    order = np.lexsort(np.c_[ours["inputs"] * 16, ours["targets"]].T)
+    again = np.lexsort(np.c_[theirs.data, theirs.target].T)
+    np.testing.assert_array_equal(ours["inputs"][order] * 16, theirs.data[again])
+    np.testing.assert_array_equal(ours["targets"][order], theirs.target[again])
+    monkeypatch.setattr(module, "FILE", "elsewhere")  # as in a release that moved it
+    for name, array in digits(test_share=0).load(tmp_path).items():
+        np.testing.assert_array_equal(ours[name], array)
 
 
 def test_the_split_is_a_fifth_and_disjoint(split):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+import nnflow.base.streams as module
 from nnflow.base.streams import Streams, philox
 
 WORD = st.integers(0, 2**64 - 1)
@@ -78,6 +79,30 @@ def test_each_run_may_be_at_its_own_draw():
     mixed = streams().uniform(6, draws)
     for row, draw in enumerate(draws):
         np.testing.assert_array_equal(mixed[row], streams().uniform(6, int(draw))[row])
+
+
+@pytest.mark.parametrize("method", ["words", "uniform", "normal", "permutation"])
+def test_many_draws_at_once_are_those_of_each_draw(method):
+    draws = np.array([[0, 7, 3, 2**40], [1, 7, 2, 5], [9, 8, 7, 6]])
+    together = getattr(streams(), method)(5, draw=draws)
+    apart = [getattr(streams(), method)(5, draw=row) for row in draws]
+    np.testing.assert_array_equal(together, apart)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5])
+def test_draws_in_turn_are_those_of_each_draw(steps, monkeypatch):
+    monkeypatch.setattr(module, "AT_ONCE", 2 * 4 * 3)  # two rows of four runs and three numbers
+    draws, asked = np.arange(4 * steps).reshape(steps, 4), []
+
+    def law(size, draw):
+        asked.append(len(draw))
+        return streams().normal(size, draw)
+
+    found = list(streams().in_turn(law, 3, draws))
+    assert asked == [2] * (steps // 2) + [1] * (steps % 2)
+    assert len(found) == steps
+    for numbers, draw in zip(found, draws, strict=True):
+        np.testing.assert_array_equal(numbers, streams().normal(3, draw))
 
 
 def test_the_given_runs_are_left_alone():

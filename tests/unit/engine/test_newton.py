@@ -42,6 +42,28 @@ def test_a_singular_direction_gets_no_step():
     assert levenberg_marquardt_step(hessian, 0 * gradient, zero).tolist() == [[0.0] * 3]
 
 
+def test_an_undamped_step_has_no_part_where_the_hessian_is_zero():
+    """Beside a regular one, which is not touched."""
+    hessian = torch.diag(torch.tensor([2.0, -4.0, 0.0], dtype=torch.float64)).repeat(2, 1, 1)
+    hessian[1, 2, 2] = 8.0
+    gradient = torch.ones(2, 3, dtype=torch.float64)
+    step = levenberg_marquardt_step(hessian, gradient, torch.zeros(2, dtype=torch.float64))
+    assert step.tolist() == [[0.5, -0.25, 0.0], [0.5, -0.25, 0.125]]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-9])
+def test_damping_far_below_the_hessian_keeps_the_digits(scale):
+    """λg/(λ² + d) of eigenvalues 10⁻⁶ to 10³, whose squares lose what d is."""
+    values = torch.logspace(-6, 3, 10, dtype=torch.float64) * scale
+    vectors = torch.linalg.qr(symmetric(1, 10, 3)[0])[0]
+    hessian, gradient = (vectors * values) @ vectors.mT, normal_weights(1, 10, 4)
+    damping = torch.tensor([1e-10 * scale**2], dtype=torch.float64)
+    step = levenberg_marquardt_step(hessian[None], gradient, damping)
+    along = values / (values**2 + damping) * (gradient @ vectors)
+    error = torch.linalg.vector_norm(step - along @ vectors.mT)
+    assert error < 1e-8 * torch.linalg.vector_norm(along)
+
+
 def test_damping_falls_rises_and_has_a_least_value():
     damping = Damping(least=1.0, rise=8.0, fall=4.0)
     factor = torch.tensor([16.0, 2.0, 2.0])

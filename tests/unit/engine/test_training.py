@@ -233,6 +233,29 @@ def test_preconditioners_are_kept_beside_the_weights_and_over_interruptions():
     assert plain.preconditioner.size == 0
 
 
+@pytest.mark.parametrize(
+    "rule, looked",
+    [
+        ({"gradient_norm": None}, {0, 10, 20}),
+        ({"gradient_norm": 1e-30}, {0, 1, 2, 5, 10, 20}),  # one could end there
+        ({"gradient_norm": None, "loss": 1e-30}, {0, 1, 2, 5, 10, 20}),
+    ],
+)
+def test_weights_alone_are_kept_without_a_look_where_no_rule_could_end_a_run(
+    rule, looked, monkeypatch
+):
+    steps, look = [], training._look
+    monkeypatch.setattr(training, "_look", lambda *args: (steps.append(args[-1]), look(*args))[1])
+    objective, initial = objective_of(Quadratic(eigenvalues=[1.0, 3.0]), 3), normal_weights(3, 2)
+    stop, trace = Stop(steps=20, check_every=10, **rule), Trace(points_per_decade=None, weights=3)
+    outcome = train(objective, Descent(), initial, stop, trace)
+    assert set(steps) == looked
+    assert outcome.kept_step.tolist() == [0, 1, 2, 5, 10, 20]
+    factor = 1 - 0.1 * np.array([1.0, 3.0])
+    expected = initial.numpy()[:, None] * factor ** outcome.kept_step[:, None]
+    np.testing.assert_allclose(outcome.kept, expected, rtol=1e-12)
+
+
 class Counting(Descent):
     """Descent that notes how many steps it is asked for at once."""
 

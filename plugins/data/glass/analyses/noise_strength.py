@@ -43,7 +43,6 @@ class NoiseStrength(Analysis):
         for configuration, trained in results.each("training"):
             groups = independent(configuration, trained)
             weights, steps = kept_weights(trained), trained["kept_step"].values.astype(float)
-            noise = self._noise(results, configuration, weights)
             means, moved = [], []
             for wait in (self.waiting[0], self.waiting[-1]):
                 within = (steps >= wait) & (steps <= wait + self.lag)
@@ -53,7 +52,8 @@ class NoiseStrength(Analysis):
                         f" weights lie between steps {wait} and {wait + self.lag}; keep more"
                         " (`trace: {weights: N}`)"
                     )
-                means.append(_average(noise[:, within], steps[within]))
+                noise = self._noise(results, configuration, weights[:, within])
+                means.append(_average(noise, steps[within]))
                 start = int(np.abs(steps - wait).argmin())
                 norms = (weights[:, start] ** 2).sum(axis=1)
                 moved.append(norms * at_lag(*displacement(weights, steps, wait), self.lag))

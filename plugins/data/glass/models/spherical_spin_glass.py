@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from pydantic import Field, PositiveInt
@@ -14,8 +15,15 @@ from nnflow import Model, Spheres, Streams, torch
 ROWS = 8
 """Rows of a product of matrices are filled up to a multiple of this: the last bits of a row then
 don't depend on how many others there are."""
+DRAWN = 2**14
+"""Numbers that are drawn together."""
 KEPT = 32
 """Couplings of so many pairs of size and disorder are kept in memory."""
+TOGETHER = 64
+"""Up to so many spins the runs of different disorders are contracted in one call. The call itself
+is no cost with more, and several runs of one disorder then share what is read of its couplings."""
+STACKS = 8
+"""Stacks of couplings that are kept: each 1 MB a disorder at most."""
 
 
 class SphericalSpinGlass(Model):
@@ -57,9 +65,9 @@ class SphericalSpinGlass(Model):
 
     def hessian(self, weights, data):
         spins = weights["spins"]
-        first, second = _pairs(self.size)
+        first, second = (places.to(spins.device) for places in _pairs(self.size))
         packed = self._by_disorder(spins, lambda x, couplings: _rows_times(x, couplings.mT))
-        packed = packed * torch.as_tensor(np.where(first == second, 6, 3)).to(spins)
+        packed = packed * torch.where(first == second, 6, 3).to(spins)
         hessian = spins.new_empty(len(spins), self.size, self.size)
         hessian[:, first, second] = packed / math.sqrt(self.size)
         hessian[:, second, first] = hessian[:, first, second]
@@ -67,9 +75,15 @@ class SphericalSpinGlass(Model):
 
     def _contracted(self, spins: torch.Tensor) -> torch.Tensor:
         """S(x, x, ·), (run, Λ)."""
-        first, second = _pairs(self.size)
-        products = spins[:, first] * spins[:, second]
-        return self._by_disorder(products, _rows_times)
+        first, second = (places.to(spins.device) for places in _pairs(self.size))
+        products = spins.index_select(1, first) * spins.index_select(1, second)
+        if not isinstance(self.disorder, torch.Tensor) or self.size > TOGETHER:
+            return self._by_disorder(products, _rows_times)
+        contracted = torch.empty_like(spins)
+        for runs, disorders in _rounds(tuple(self.disorder.tolist())):
+            couplings = _stacked(self.size, disorders, spins.dtype, spins.device)
+            contracted[runs] = (products[runs].unsqueeze(1) @ couplings).squeeze(1)
+        return contracted
 
     def _by_disorder(self, rows: torch.Tensor, function) -> torch.Tensor:
         """function(rows, couplings) of the rows of each disorder together."""
@@ -93,28 +107,61 @@ def _rows_times(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _pairs(size: int) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(size: int) -> tuple[torch.Tensor, torch.Tensor]:
     """All i ≤ j, in the order of the couplings' rows."""
     first, second = np.triu_indices(size)
-    return first, second
+    return torch.as_tensor(first), torch.as_tensor(second)
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _rounds(disorders: tuple[int, ...]) -> list[tuple[torch.Tensor, tuple[int, ...]]]:
+    """Runs (row numbers) with their disorders, no two of which are alike in one round."""
+    rounds: list[dict[int, int]] = []
+    for run, number in enumerate(disorders):
+        free = next((some for some in rounds if number not in some), None)
+        if free is None:
+            rounds.append(free := {})
+        free[number] = run
+    return [(torch.tensor(list(some.values())), tuple(some)) for some in rounds]
+
+
+@functools.lru_cache(maxsize=STACKS)
+def _stacked(
+    size: int, disorders: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """The couplings of all these disorders, (disorder, pair, Λ)."""
+    stack = torch.stack([_couplings(size, int(number)) for number in disorders])
+    return stack.to(device, dtype)
 
 
 @functools.lru_cache(maxsize=KEPT)
 def _couplings(size: int, disorder: int) -> torch.Tensor:
     """S as a matrix (pair, Λ): S_ijk in row i = j, and 2 S_ijk in row i < j, so that with the
     products xᵢxⱼ of all pairs it gives S(x, x, ·)."""
+    # imported where it is needed: it takes a quarter of a second of every job
+    from scipy.special import ndtri
+
     matrix = np.empty((size * (size + 1) // 2, size))
     begins = np.cumsum([0, *range(size, 1, -1)]) - np.arange(size)  # row of (i, j): begins[i] + j
-    for i in range(size):
+    for i, drawn in enumerate(_drawn(size, disorder)):
         j, k = (i + index for index in np.triu_indices(size - i))
-        streams = Streams(disorder, f"{size} spins", np.array([i]), "couplings")
         alike = (j == i).astype(int) + (k == j)  # of the two neighbours in i ≤ j ≤ k
-        deviation = np.sqrt(np.array([1 / 6, 1 / 3, 1])[alike])
-        values = deviation * streams.normal(len(j))[0]
+        values = np.sqrt(np.array([1 / 6, 1 / 3, 1]))[alike] * ndtri(drawn[: len(j)])
         for first, second, third in ((i, j, k), (i, k, j), (j, k, i)):
             times = np.where(first == second, 1, 2)
             matrix[begins[first] + second, third] = times * values
     return torch.as_tensor(matrix)
+
+
+def _drawn(size: int, disorder: int) -> Iterator[np.ndarray]:
+    """For each i numbers uniform on (0, 1), at least as many as there are j ≤ k from i on. Several
+    i at a time: each has a stream of its own, and a small draw takes as long as a large one."""
+    start = 0
+    while start < size:
+        most = (size - start) * (size - start + 1) // 2
+        rows = np.arange(start, min(size, start + max(1, DRAWN // most)))
+        yield from Streams(disorder, f"{size} spins", rows, "couplings").uniform(most)
+        start += len(rows)
 
 
 @nnflow.hookimpl

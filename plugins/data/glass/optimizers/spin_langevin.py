@@ -42,18 +42,23 @@ class SpinLangevin(Optimizer):
         return {"rate": self.rate * scale[:, None], "step": step}
 
     def step(self, objective, weights, state):
-        spins, step = weights.shape[1], state["step"]
-        drawn = objective.streams.normal(spins, draw=_draws(objective, step.cpu().numpy()))
-        size = (2 * math.sqrt(2) * state["rate"] * self.temperature / spins) ** 0.5
-        moved = weights - state["rate"] * objective.gradient(weights)
-        moved = moved + size * torch.as_tensor(drawn).to(weights)
-        return objective.retract(moved), {**state, "step": step + 1}
+        return self.steps(objective, weights, state, 1)
+
+    def steps(self, objective, weights, state, count):
+        rate, spins = state["rate"], weights.shape[1]
+        size = (2 * math.sqrt(2) * rate * self.temperature / spins) ** 0.5
+        streams, draws = objective.streams, _draws(objective, state["step"], count)
+        for drawn in streams.in_turn(streams.normal, spins, draws):
+            moved = weights - rate * objective.gradient(weights)
+            weights = objective.retract(moved + size * torch.as_tensor(drawn).to(weights))
+        return weights, {**state, "step": state["step"] + count}
 
 
-def _draws(objective, step):
-    """Numbers of draws that differ between steps, and between disorders."""
-    disorder = np.asarray(getattr(objective.model, "disorder", 0))
-    return step + DRAWS * disorder.astype(int)
+def _draws(objective, step, count):
+    """Numbers of the draws of the next steps, (step, run), that differ between steps, and between
+    disorders."""
+    disorder = np.asarray(getattr(objective.model, "disorder", 0)).astype(int)
+    return step.cpu().numpy() + np.arange(count)[:, None] + DRAWS * disorder
 
 
 @nnflow.hookimpl

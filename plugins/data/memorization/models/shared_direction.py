@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -34,26 +36,48 @@ class SharedDirection(Model):
 
     def data(self):
         """Points (n, d) and targets (n,)."""
-        streams = Streams(self.seed, "shared_direction", np.arange(self.samples), "samples")
-        return streams.normal(self.inputs, draw=0), streams.normal(1, draw=1)[:, 0]
+        return _drawn(self.seed, self.samples, self.inputs)
 
     def loss(self, weights, data):
         return self._errors(weights).square().mean(dim=1) / 2
+
+    def gradient(self, weights, data):
+        points, targets = self._data(weights)
+        sums = self._sums(weights, points)
+        above, units = sums.clamp(min=0), weights["w"][..., None]
+        errors = ((above @ units)[..., 0] - targets)[..., None] / self.samples
+        active = (sums >= 0).to(sums)  # at a kink as in automatic differentiation
+        return {
+            "a": ((active @ units) * errors)[..., 0] @ points,
+            "b": -(active.mT @ errors * units)[..., 0],
+            "w": (above.mT @ errors)[..., 0],
+        }
 
     def observables(self, weights, data):
         return {"worst_error": self._errors(weights).abs().amax(dim=1)}
 
     def smooth(self, weights, data):
         """L has a kink where a sample is at a knot."""
-        points, _ = (torch.as_tensor(part).to(weights["a"]) for part in self.data())
-        places = weights["a"] @ points.mT
-        return (places[:, :, None] != weights["b"][:, None]).flatten(1).all(dim=1)
+        points, _ = self._data(weights)
+        return (self._sums(weights, points) != 0).flatten(1).all(dim=1)
 
     def _errors(self, weights):
-        points, targets = (torch.as_tensor(part).to(weights["a"]) for part in self.data())
-        places = weights["a"] @ points.mT
-        sums = places[:, :, None] - weights["b"][:, None]
-        return (sums.clamp(min=0) @ weights["w"][..., None])[..., 0] - targets
+        points, targets = self._data(weights)
+        above = self._sums(weights, points).clamp(min=0)
+        return (above @ weights["w"][..., None])[..., 0] - targets
+
+    def _sums(self, weights, points):
+        """Inputs of the units, (run, sample, unit)."""
+        return (weights["a"] @ points.mT)[:, :, None] - weights["b"][:, None]
+
+    def _data(self, weights):
+        return (torch.as_tensor(part).to(weights["a"]) for part in self.data())
+
+
+@functools.cache
+def _drawn(seed: int, samples: int, inputs: int) -> tuple[np.ndarray, np.ndarray]:
+    streams = Streams(seed, "shared_direction", np.arange(samples), "samples")
+    return streams.normal(inputs, draw=0), streams.normal(1, draw=1)[:, 0]
 
 
 @nnflow.hookimpl

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from itertools import pairwise
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 import nnflow
 from nnflow import Activation, Model, Streams, torch
+
+from .._derivatives import gradients, hessian, passed
 
 
 class Pyramid(Model):
@@ -36,8 +39,7 @@ class Pyramid(Model):
 
     def data(self):
         """Inputs (d_0, N) and targets (d_K, N)."""
-        streams = Streams(self.seed, "pyramid", np.arange(self.samples), "samples")
-        return streams.normal(self.widths[0], draw=0).T, streams.normal(self.widths[-1], draw=1).T
+        return _drawn(self.seed, self.samples, self.widths[0], self.widths[-1])
 
     def loss(self, weights, data):
         values, targets = (torch.as_tensor(part).to(weights["w1"]) for part in self.data())
@@ -48,10 +50,30 @@ class Pyramid(Model):
             values = torch.baddbmm(weights[f"b{layer}"][..., None], weights[f"w{layer}"], values)
         return (values - targets).square().sum(dim=(1, 2)) / (2 * self.samples)
 
+    def gradient(self, weights, data):
+        found = gradients(self._passed(weights))
+        return {n: part / self.samples for n, part in zip(weights, found, strict=True)}
+
+    def hessian(self, weights, data):
+        if type(self.activation).derivative is Activation.derivative:
+            return None  # σ'' is not known
+        return hessian(self._passed(weights), self.activation) / self.samples
+
+    def _passed(self, weights):
+        inputs, targets = (torch.as_tensor(part).to(weights["w1"]) for part in self.data())
+        matrices, biases = list(weights.values())[::2], list(weights.values())[1::2]
+        return passed(matrices, biases, self.activation, inputs, targets)
+
     def invariants(self, weights):
         """Sorted magnitudes of each part."""
         parts = [weight.flatten(1).abs().sort(dim=1).values for weight in weights.values()]
         return torch.cat(parts, dim=1)
+
+
+@functools.cache
+def _drawn(seed: int, samples: int, inputs: int, outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    streams = Streams(seed, "pyramid", np.arange(samples), "samples")
+    return streams.normal(inputs, draw=0).T, streams.normal(outputs, draw=1).T
 
 
 @nnflow.hookimpl

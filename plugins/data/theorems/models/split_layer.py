@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated
 
 from pydantic import Field
@@ -38,8 +39,9 @@ class SplitLayer(Model):
 
     def gradient(self, weights, data):
         inputs, slope, error, hidden = self._parts(weights)
-        first = weights["w2"].mT * (slope * inputs) @ error[..., None]
-        return {"w1": first, "w2": (hidden @ error[..., None]).mT}
+        outer = error[..., None]
+        first = (slope * inputs) @ outer * weights["w2"].mT
+        return {"w1": first, "w2": (hidden @ outer).mT}
 
     def hessian(self, weights, data):
         """JᵀJ with the Jacobian J of the outputs, and the second derivatives of each neuron."""
@@ -57,17 +59,21 @@ class SplitLayer(Model):
 
     def _parts(self, weights):
         """x (sample,), σ' (run, hidden, sample), the residual (run, sample) and σ."""
-        inputs, targets = (
-            torch.as_tensor(part).to(weights["w1"]) for part in split_data(self.samples)
-        )
+        inputs, targets = (part.to(weights["w1"]) for part in _data(self.samples))
         hidden = torch.sigmoid(weights["w1"] * inputs)
-        error = (weights["w2"] @ hidden)[:, 0] - targets
-        return inputs, hidden * (1 - hidden), error, hidden
+        error = (weights["w2"] @ hidden).squeeze(1) - targets
+        return inputs, torch.addcmul(hidden, hidden, hidden, value=-1), error, hidden
 
     def invariants(self, weights):
         """Sorted weights of each layer: neurons may be permuted."""
         parts = (weights["w1"].flatten(1), weights["w2"].flatten(1))
         return torch.cat([part.sort(dim=1).values for part in parts], dim=1)
+
+
+@functools.cache
+def _data(samples: int) -> tuple[torch.Tensor, torch.Tensor]:
+    inputs, targets = split_data(samples)
+    return torch.as_tensor(inputs), torch.as_tensor(targets)
 
 
 @nnflow.hookimpl
