@@ -85,3 +85,12 @@ def test_files(tmp_path):
         read_yaml_file(tmp_path / "bytes.yaml")
     with pytest.raises(ValueError, match="can't be read"):
         read_yaml_file(tmp_path)
+
+
+def test_what_was_read_is_the_readers_own():
+    """The same text is parsed once, and each reader may change what it got."""
+    text = "one: &list [1, 2]\ntwo: *list\n"
+    first = read_yaml(text)
+    first["one"].append(3)
+    assert first["two"] == [1, 2, 3]  # an alias stays one
+    assert read_yaml(text) == {"one": [1, 2], "two": [1, 2]}
