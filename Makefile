@@ -16,7 +16,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 DOCS := .venv-docs
 # what hardly any job imports: compiled when one does
-SELDOM := tests|testing/_internal|_inductor|_dynamo|onnx|distributed|sympy|mpmath|networkx|pip|setuptools|fontTools|lexers|hypothesis|_pytest|black
+SELDOM := tests?|testing/_internal|_inductor|_dynamo|onnx|distributed|torch/ao|torch/_vendor|torchgen|numba/cuda|distutils|signal
+SELDOM := $(SELDOM)|sklearn/(ensemble|linear_model|metrics|model_selection|cluster|decomposition|neighbors|manifold|tree|svm)
+SELDOM := $(SELDOM)|sqlalchemy/(dialects|testing|ext)|pydantic/v1|fsspec|git|idna|examples|sympy|mpmath|networkx|pip|setuptools
+SELDOM := $(SELDOM)|fontTools|lexers|hypothesis|_pytest|black
 # the tests and Snakemake's rules call commands of .venv by name
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
@@ -61,6 +64,8 @@ $(READY): requirements.lock pyproject.toml
 	  { echo "nnflow: $(PYTHON) has no venv; install it (Debian and Ubuntu: the package python3-venv)"; exit 1; }
 	@echo "Setting up $(VENV), once; about a minute, and the download"
 	@$(PYTHON) -m venv $(VENV)
+	@# the pip that comes with Python 3.11 takes twice as long
+	@$(BIN)/python -m pip install --quiet --no-compile --upgrade pip > /dev/null 2>&1 || true
 	@set -o pipefail; \
 	  $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 	    --no-compile -r requirements.lock 2>&1 | tee $(VENV)/install.log | \

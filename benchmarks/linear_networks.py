@@ -3,9 +3,10 @@
     python benchmarks/linear_networks.py [--runs 1000] [--repeats 20]
 
 Prints the time of the gradient and of a Hessian-vector product of all runs of a batch, for
-networks of several widths and depths: the closed forms of the model `linear_network`, and
-torch.func's vmap of grad, and of jvp of grad, on the loss of one run. Both compute the same
-numbers, to the error that is printed; one thread, the fastest of the repeats.
+networks of several widths and depths: the closed forms of the model `linear_network`, compiled
+where training takes them so, and torch.func's vmap of grad, and of jvp of grad, on the loss of one
+run. Both compute the same numbers, to the error that is printed; one thread, the fastest of the
+repeats.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from nnflow.engine.objective import Objective, flatten
 from nnflow.interfaces.registry import registry
 
 WIDTHS = ([4, 3, 2], [5, 4, 4, 3], [5, 6, 6, 6, 6, 3], [20, 20, 20, 10], [50, 50, 50, 50, 50, 50])
@@ -67,7 +69,12 @@ def _works(widths: list[int], runs: int):
 
     slope = vmap(grad(loss))
     turn = vmap(lambda at, along: jvp(grad(loss), (at,), (along,))[1])
-    yield "gradient", lambda: model.gradient(weights, {}), lambda: slope(weights)
+    objective, flat = Objective(model, {}, None), flatten(weights)
+    yield (
+        "gradient",
+        lambda: objective.named(objective.gradient(flat)),
+        lambda: slope(weights),
+    )
     yield (
         "Hessian · v",
         lambda: model.hessian_vector(weights, vectors),

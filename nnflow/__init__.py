@@ -27,7 +27,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
-from nnflow.base.side_by_side import descending, side_by_side
+from nnflow.base.side_by_side import LaneGradient, descending, side_by_side
 from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
@@ -168,6 +168,7 @@ __all__ = [
     "Initializer",
     "Kinks",
     "Landscape",
+    "LaneGradient",
     "LevenbergMarquardtSteps",
     "Loss",
     "Manifold",

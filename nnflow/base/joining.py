@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,18 +47,19 @@ def join(
     attributes: Mapping[str, Any],
     without: Collection[str] = (),
     added: Mapping[str, Mapping[str, Column]] | None = None,
+    sources: Sources | None = None,
 ) -> None:
     """Write one file with a group for each configuration, as `store.write` would.
 
     pieces: by configuration label, in the order of their runs. attributes: of the file. without:
     variables that are left out. added: columns by label and name, which may take the place of what
-    the pieces have. Raises UserError for a piece that is missing or damaged, or is not made like
-    the first one.
+    the pieces have. sources: what opens the pieces' files, where it has been used before. Raises
+    UserError for a piece that is missing or damaged, or is not made like the first one.
     """
     with (
         store.replacing(path) as temporary,
         netCDF4.Dataset(temporary, "w") as file,
-        _Opened() as sources,
+        nullcontext(sources) if sources else Sources() as sources,
     ):
         file.setncatts(store.root_attributes(attributes, list(pieces)))
         for label, ordered in pieces.items():
@@ -67,10 +69,11 @@ def join(
 
 
 def rows(
-    pieces: Mapping[str, Sequence[Piece]], names: Sequence[str]
+    pieces: Mapping[str, Sequence[Piece]], names: Sequence[str], sources: Sources | None = None
 ) -> Iterator[tuple[str, dict[str, Column]]]:
-    """(label, {name: column}) for some variables of all runs, as they are stored."""
-    with _Opened() as sources:
+    """(label, {name: column}) for some variables of all runs, as they are stored. sources: as in
+    `join`."""
+    with nullcontext(sources) if sources else Sources() as sources:
         for label, ordered in pieces.items():
             parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
             for piece in ordered:
@@ -96,7 +99,7 @@ def _attributes(variable: netCDF4.Variable) -> tuple[dict[str, Any], Any]:
 def _join_group(
     target: netCDF4.Dataset,
     pieces: Sequence[Piece],
-    sources: _Opened,
+    sources: Sources,
     without: Collection[str],
     added: Mapping[str, Column],
 ) -> None:
@@ -135,28 +138,36 @@ def _add_column(target: netCDF4.Dataset, name: str, column: Column) -> None:
     variable[...] = column.values
 
 
-class _Opened:
-    """The file that is read, kept open for what is read next: neighbouring pieces share one."""
+class Sources:
+    """The file that is read, kept open for what is read next: neighbouring pieces share one, and to
+    open a file of many groups takes long."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
         self._file: netCDF4.Dataset | None = None
 
-    def __enter__(self) -> _Opened:
+    def __enter__(self) -> Sources:
         return self
 
     def __exit__(self, *raised: object) -> None:
         if self._file is not None:
             self._file.close()
 
+    def open(self, path: Path) -> None:
+        """Open a file, whose attributes `store.attributes` knows from then on."""
+        if path == self._path:
+            return
+        self.__exit__()
+        self._path = self._file = None
+        with store.naming_what_cant_be_read(path):
+            self._file = netCDF4.Dataset(path)
+        self._file.set_auto_maskandscale(False)
+        store.remember(path, {name: self._file.getncattr(name) for name in self._file.ncattrs()})
+        self._path = path
+
     def group(self, piece: Piece) -> netCDF4.Dataset:
-        if piece.path != self._path:
-            self.__exit__()
-            self._path = self._file = None
-            with store.naming_what_cant_be_read(piece.path):
-                self._file = netCDF4.Dataset(piece.path)
-            self._file.set_auto_maskandscale(False)
-            self._path = piece.path
+        """What a piece is read from."""
+        self.open(piece.path)
         with store.naming_what_cant_be_read(piece.path):
             return self._file[piece.group] if piece.group else self._file
 

@@ -7,7 +7,8 @@ LANES networks, that read the weights w, (weight, LANES), and write `found`, (nu
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,22 @@ from nnflow.base.compiled import LANES, Compiled, choose, load_row, magnitude, s
 from nnflow.base.descent_arrays import DescentArrays
 
 
+class LaneGradient(NamedTuple):
+    """∇L as compiled code computes it: a block whose numbers are as many as the weights; the same
+    in NumPy for all networks at once, (w, numbers, parameters) ↦ (run, weight), with the same bits;
+    the parameters of both."""
+
+    block: Compiled
+    plain: Callable[..., Any]
+    parameters: tuple[Any, ...]
+
+    def of_runs(self, w: np.ndarray) -> np.ndarray:
+        """∇L of weights (run, weight), float64."""
+        together = side_by_side(self.block, self.plain)
+        return together(np.ascontiguousarray(w), w.shape[1], self.parameters)
+
+
+@cache
 def side_by_side(block: Compiled, plain: Callable[..., Any]) -> Compiled:
     """The function (w, numbers, parameters) ↦ (run, number) of the weights w, (run, weight), of all
     runs by a block of LANES; what it finds of each run is `numbers` numbers.
@@ -24,6 +41,7 @@ def side_by_side(block: Compiled, plain: Callable[..., Any]) -> Compiled:
     return Compiled(_over_runs, plain, {"block": block})
 
 
+@cache
 def descending(block: Compiled) -> Callable[[DescentArrays, tuple[Any, ...]], bool]:
     """Many steps of gradient descent of all runs, by a block that is the gradient of LANES: a
     function (arrays, parameters) that moves weights and velocity in place and counts down the steps
@@ -43,15 +61,16 @@ def descending(block: Compiled) -> Callable[[DescentArrays, tuple[Any, ...]], bo
 
 
 def _into_lanes(w, start, here):
-    for lane in range(LANES):  # where too few runs are left, the last one again
-        run = min(start + lane, len(w) - 1)
-        for place in range(len(here)):
-            here[place, lane] = w[run, place]
+    last = len(w) - 1
+    for place in range(len(here)):
+        for lane in range(LANES):  # where too few runs are left, the last one again
+            here[place, lane] = w[min(start + lane, last), place]
 
 
 def _out_of_lanes(here, start, w):
-    for lane in range(min(LANES, len(w) - start)):
-        for place in range(len(here)):
+    lanes = min(LANES, len(w) - start)
+    for place in range(len(here)):
+        for lane in range(lanes):
             w[start + lane, place] = here[place, lane]
 
 

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import tempfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,7 @@ def read(path: Path) -> dict[str, xr.Dataset]:
     """
     with naming_what_cant_be_read(path), xr.open_datatree(path, engine=ENGINE) as tree:
         tree.load()
+        remember(path, tree.attrs)
         children = {label: node.to_dataset() for label, node in tree.children.items()}
         return children or {"": tree.to_dataset()}
 
@@ -219,11 +221,31 @@ def _unwritable(path: Path) -> str:
     )
 
 
+_REMEMBERED: OrderedDict[Path, tuple[tuple[int, int, int], dict[str, Any]]] = OrderedDict()
+REMEMBERED = 8
+"""Files whose attributes are known without opening them again: to open one takes up to a quarter of
+a second, as its groups and variables are then looked through."""
+
+
+def remember(path: Path, attributes: Mapping[str, Any]) -> None:
+    """Keep the attributes of a file that is open, for `attributes`."""
+    _REMEMBERED[path] = _state(path), dict(attributes)
+    while len(_REMEMBERED) > REMEMBERED:
+        _REMEMBERED.popitem(last=False)
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def attributes(path: Path) -> dict[str, Any]:
     """The attributes of a file, without its variables; {} where it can't be read."""
     import netCDF4
 
     try:
+        if path in _REMEMBERED and _REMEMBERED[path][0] == _state(path):
+            return _REMEMBERED[path][1]
         with netCDF4.Dataset(path) as file:
             return {name: file.getncattr(name) for name in file.ncattrs()}
     except UnicodeError:

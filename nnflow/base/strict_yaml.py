@@ -8,9 +8,9 @@ is eight and 1:30 is ninety, while 1e-4 is text. Here an equal key and a number 
 from __future__ import annotations
 
 import copy
-import functools
 import re
 from collections.abc import Hashable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -120,11 +120,12 @@ _Loader.yaml_implicit_resolvers = {
 
 def read_yaml(text: str) -> Any:
     """The content of a YAML document. Raises ValueError with line and reason."""
-    return copy.deepcopy(_document(text))  # parsing takes fifty times as long
+    return copy.deepcopy(_parsed(text))
 
 
-@functools.lru_cache(maxsize=64)
-def _document(text: str) -> Any:
+@lru_cache(256)
+def _parsed(text: str) -> Any:
+    """The same for all who ask: a process that forks jobs reads a study for each of them."""
     try:
         return _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:

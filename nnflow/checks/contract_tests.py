@@ -138,10 +138,18 @@ def _model_twice(objective, weights, loss, gradient) -> Findings:
 def _model_gradient(objective, weights, loss, gradient) -> Findings:
     model = objective.model
     function = _function(objective)
-    if model.gradient(objective.named(weights), objective.data) is not None:
-        automatic = automatic_gradient(function, weights)
-        error = _error(gradient, automatic)
+    closed = model.gradient(objective.named(weights), objective.data)
+    if closed is not None:
+        error = _error(flatten(closed), automatic_gradient(function, weights))
         yield _close("gradient: closed form against automatic", error, AGAINST_AUTOMATIC)
+    lanes = objective.lane_gradient(weights)
+    if lanes is not None:
+        error = _error(gradient, automatic_gradient(function, weights))
+        yield _close("gradient: compiled form against automatic", error, AGAINST_AUTOMATIC)
+        plain = lanes.plain(weights.numpy(), weights.shape[1], lanes.parameters)
+        told = f"differs by {_error(gradient, torch.from_numpy(plain)):.1e}"
+        matched = np.array_equal(gradient.numpy(), plain)
+        yield Finding("gradient: the form in NumPy has the bits of the compiled one", matched, told)
     errors = []
     for direction in _directions(weights):
         slope = (objective.loss(weights + STEP * direction)) - objective.loss(

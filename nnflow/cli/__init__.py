@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import sys
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import typer
@@ -13,9 +14,9 @@ from nnflow.cli import project, results, stages  # noqa: F401 — they add their
 from nnflow.cli.options import app
 
 
-@functools.cache
-def command() -> Any:
-    """All commands with their options, ready to be called."""
+@cache
+def command() -> Callable[..., Any]:
+    """What reads the command line, made once for all jobs that are forked from a process."""
     return typer.main.get_command(app)
 
 

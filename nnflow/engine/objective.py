@@ -12,7 +12,9 @@ import numpy as np
 import torch
 
 from nnflow.base.automatic import automatic_gradient
+from nnflow.base.compiled import compiles
 from nnflow.base.errors import UserError
+from nnflow.base.side_by_side import LaneGradient, descending
 from nnflow.base.streams import Streams
 from nnflow.engine.gauss_newton import gauss_newton, gauss_newton_vector
 from nnflow.engine.samples import HELD_OUT, check_arrays, for_model, load_arrays
@@ -147,12 +149,23 @@ class Objective:
         gradient = self._gradient(weights)
         return gradient if self.manifold is None else self.manifold.project(weights, gradient)
 
-    def descend(self, weights: torch.Tensor, descent: Descent) -> Descended | None:
-        """Weights and velocity after the steps of a descent, where the model takes many at once."""
-        bound = self.manifold is not None or self.constraints is not None or self.buffers
-        if bound or weights.device.type != "cpu" or weights.dtype != torch.float64:
+    def lane_gradient(self, weights: torch.Tensor) -> LaneGradient | None:
+        """∇L of weights like these as compiled code takes it; None: the model has no such form."""
+        bound = self.manifold is not None or self.constraints is not None
+        if bound or self.buffers or self.varied:
             return None
-        return self.model.descend(weights, self.data, descent)
+        if weights.device.type != "cpu" or weights.dtype != torch.float64:
+            return None
+        return self.model.lane_gradient(self.data)
+
+    def descend(self, weights: torch.Tensor, descent: Descent) -> Descended | None:
+        """Weights and velocity after the steps of a descent, where many are taken at once."""
+        lanes = self.lane_gradient(weights)
+        if lanes is None or not compiles():
+            return None
+        arrays = descent.arrays(weights)
+        descending(lanes.block)(arrays, lanes.parameters)
+        return descent.result(arrays)
 
     def stationarity(self, weights: torch.Tensor) -> torch.Tensor:
         """What vanishes at a critical point, (run, weight): the gradient, or with constraints the
@@ -163,6 +176,9 @@ class Objective:
         return weights - self.constraints.project(weights - gradient)
 
     def _gradient(self, weights: torch.Tensor) -> torch.Tensor:
+        lanes = self.lane_gradient(weights)
+        if lanes is not None:
+            return torch.from_numpy(lanes.of_runs(weights.detach().numpy()))
         with torch.no_grad():
             known = self.model.gradient(self.named(weights), self.data)
         if known is not None:

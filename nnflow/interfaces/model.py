@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from nnflow.base.side_by_side import LaneGradient
     from nnflow.base.streams import Streams
     from nnflow.interfaces.constraints import ConvexSet
     from nnflow.interfaces.kinks import Kinks
     from nnflow.interfaces.manifolds import Manifold
-    from nnflow.interfaces.optimizer import Descended, Descent
 
 T = TypeVar("T", bound=Any)
 Shapes = dict[str, tuple[int, ...]]
@@ -107,10 +107,11 @@ class Model(Plugin):
         """∇L(W), each (run, *shape), in closed form; None: by automatic differentiation."""
         return None
 
-    def descend(self, weights: torch.Tensor, data: Data, descent: Descent) -> Descended | None:
-        """Flat weights (run, weight) and velocity after the steps of a descent, with the bits of
-        single steps, the arguments left as they are; None: steps are taken one by one. Asked for in
-        float64 on a processor alone, and where there is no manifold, constraint or buffer."""
+    def lane_gradient(self, data: Data) -> LaneGradient | None:
+        """∇L as code that is compiled takes it, for all uses in the place of `gradient`, so that
+        an optimizer may take many steps in one compiled call; None: not known. Asked for in float64
+        on a processor alone, where there is no manifold, constraint or buffer, and where no setting
+        of the model differs from run to run."""
         return None
 
     def hessian(self, weights: Weights, data: Data) -> torch.Tensor | None:

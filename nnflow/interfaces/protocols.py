@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
     import xarray as xr
 
+    from nnflow.base.side_by_side import LaneGradient
     from nnflow.base.streams import Streams
     from nnflow.interfaces.optimizer import Descended, Descent
 
@@ -30,6 +31,10 @@ class ObjectiveView(Protocol):
     def descend(self, weights: torch.Tensor, descent: Descent) -> Descended | None:
         """Weights and velocity after many steps; None where the model knows no way faster than
         step by step."""
+
+    def lane_gradient(self, weights: torch.Tensor) -> LaneGradient | None:
+        """∇L as compiled code takes it, for an optimizer whose steps are compiled; None where the
+        model has none."""
 
     def hessian(self, weights: torch.Tensor) -> torch.Tensor:
         """∇²L, (run, weight, weight)."""

@@ -1,4 +1,8 @@
-"""Figures as they stand in the page: each once, in the smallest form that looks the same."""
+"""Figures as they stand in the page: each once, in the smallest form that looks the same.
+
+That form is made where a figure is drawn, once and side by side with others, and not by each
+report.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnflow.base import store
 from nnflow.base.errors import UserError
 
 INCH = 0.0254
@@ -45,12 +50,24 @@ class Picture:
     needs: tuple[str, ...]
 
 
+def inline_path(folder: Path, name: str) -> Path:
+    """The file that holds a study's figure as it stands in the page, a data URL."""
+    return folder / "inline" / f"{name}.txt"
+
+
+def write_inline(folder: Path, name: str) -> None:
+    """Write that file, from the figure's SVG and PNG files."""
+    svg, png = ((folder / "figures" / f"{name}.{ending}").read_bytes() for ending in ("svg", "png"))
+    store.write_text(inline_path(folder, name), _smallest(svg, png))
+
+
 def picture(folder: Path, name: str, plugin: Any) -> Picture:
     """A study's figure. Raises UserError where its files are missing."""
     try:
         svg, png = (
             (folder / "figures" / f"{name}.{ending}").read_bytes() for ending in ("svg", "png")
         )
+        image = inline_path(folder, name).read_text(encoding="ascii")
     except OSError as error:
         raise UserError(
             f"{error.filename}: {error.strerror}; run the workflow to make it"
@@ -61,7 +78,7 @@ def picture(folder: Path, name: str, plugin: Any) -> Picture:
         name,
         _title(svg) or f"Figure {name.replace('_', ' ')}",
         plugin.caption or " ".join(doc.split("\n\n")[0].split()),
-        _smallest(svg, png),
+        image,
         width,
         height,
         tuple(plugin.needs),

@@ -122,8 +122,8 @@ class Section:
 def section(plan: Plan, study: Study, folder: Path) -> Section:
     """A study with its results. Raises UserError where a file is missing, damaged or stale."""
     here = folder / study.name
-    check_fresh(plan, study.name, dataset_path(here, "summary"))
     summary = store.read(dataset_path(here, "summary"))[""]
+    check_fresh(plan, study.name, dataset_path(here, "summary"))
     rows = read_rows(here / "claims.csv")
     chosen, times = study.settings, read_timings(here)
     stated = tuple(statements(study.name, chosen.claims, rows))

@@ -9,7 +9,7 @@ import xarray as xr
 
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
-from nnflow.base.joining import Column, Piece, join, rows
+from nnflow.base.joining import Column, Piece, Sources, join, rows
 from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive, small_unit
 from nnflow.engine.families import JOINED, NO_FAMILY, beside, families, split_valleys
 from nnflow.stages.job import Job
@@ -40,19 +40,21 @@ def collect(job: Job, dataset: str) -> None:
 
     No more is held in memory than what is cut into chunks, and what finds the families.
     """
-    pieces = _pieces(job, dataset)
-    added = dict(_families(job, pieces)) if dataset == "critical_points" else {}
-    if dataset == "training":
-        _tell_diverged(job, pieces)
-    path = job.folder / f"{dataset}.nc"
-    join(path, pieces, job.file_attributes(TITLES[dataset]), GONE, added)
+    with Sources() as sources:
+        pieces = _pieces(job, dataset, sources)
+        added = dict(_families(job, pieces, sources)) if dataset == "critical_points" else {}
+        if dataset == "training":
+            _tell_diverged(job, pieces, sources)
+        path = job.folder / f"{dataset}.nc"
+        join(path, pieces, job.file_attributes(TITLES[dataset]), GONE, added, sources)
 
 
-def _pieces(job: Job, dataset: str) -> dict[str, list[Piece]]:
+def _pieces(job: Job, dataset: str, sources: Sources) -> dict[str, list[Piece]]:
     """Where the runs of each configuration are, by its label."""
     pieces: dict[str, list[Piece]] = {}
     for number, slices in enumerate(job.study.batches):
         path = job.batch_path(dataset, number)
+        sources.open(path)
         job.check(job.study.name, path)
         for one in slices:
             label = one.configuration.label
@@ -61,17 +63,19 @@ def _pieces(job: Job, dataset: str) -> dict[str, list[Piece]]:
     return pieces
 
 
-def _tell_diverged(job: Job, pieces: dict[str, list[Piece]]) -> None:
-    for label, found in rows(pieces, ("status",)):
+def _tell_diverged(job: Job, pieces: dict[str, list[Piece]], sources: Sources) -> None:
+    for label, found in rows(pieces, ("status",), sources):
         diverged = flag_mask(_dataset(found)["status"], "diverged")
         if diverged.any():
             job.reporter.note(f"{label}: {diverged.sum()} of {len(diverged)} runs diverged")
 
 
-def _families(job: Job, pieces: dict[str, list[Piece]]) -> Iterator[tuple[str, dict[str, Column]]]:
+def _families(
+    job: Job, pieces: dict[str, list[Piece]], sources: Sources
+) -> Iterator[tuple[str, dict[str, Column]]]:
     """The columns that depend on families, by label; and lines that say what is to be known."""
     of = {configuration.label: configuration for configuration in job.study.configurations}
-    for label, found in rows(pieces, JUDGED):
+    for label, found in rows(pieces, JUDGED, sources):
         judged = _with_families(of[label], _dataset(found))
         for line in _sentences(label, judged):
             job.reporter.note(line)

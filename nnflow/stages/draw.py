@@ -17,15 +17,18 @@ import numpy as np
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.ticker import ScalarFormatter
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
 from nnflow.base.settings import suggest
+from nnflow.report.pictures import write_inline
 from nnflow.stages.faults import blaming, described
 from nnflow.stages.job import Job
 from nnflow.stages.legible import complaints
 from nnflow.stages.reading import naming_files, with_readers
 
+_as_formula = ScalarFormatter.__call__
 DPI = 200
 """Pixels per inch of the PNG files."""
 FORMATS = {
@@ -80,8 +83,8 @@ salt makes an SVG file's inner names the same every time."""
 def draw(
     job: Job, only: list[str] | None = None, formats: Sequence[str] | None = None
 ) -> dict[str, list[str]]:
-    """Draw figures of the study; writes figures/FIGURE.svg and .png. By figure, what a reader of a
-    printed page would object to (`legible.complaints`).
+    """Draw figures of the study; writes figures/FIGURE.svg and .png, and inline/FIGURE.txt for the
+    report. By figure, what a reader of a printed page would object to (`legible.complaints`).
 
     only: names of figures; None: all. formats: other endings, such as pdf. Raises UserError for a
     figure that the study has not, and for a format that can't be written.
@@ -109,7 +112,16 @@ def draw(
 def set_style() -> None:
     """How all figures look, for what is drawn from now on."""
     sns.set_theme(context="paper", style="ticks", palette=PALETTE, rc=STYLE)
-    matplotlib._mathtext.SHRINK_FACTOR = SCRIPT  # there is no setting for it
+    # there are no settings for these
+    matplotlib._mathtext.SHRINK_FACTOR = SCRIPT
+    ScalarFormatter.__call__ = _as_text
+
+
+def _as_text(formatter: ScalarFormatter, x: float, position: int | None = None) -> str:
+    """Numbers along an axis are written as text, and only their power of ten as a formula:
+    `axes.formatter.use_mathtext` makes formulas of both, each of which takes some milliseconds."""
+    formula = _as_formula(formatter, x, position)
+    return formula.removeprefix("$\\mathdefault{").removesuffix("}$")
 
 
 def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
@@ -124,6 +136,8 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
         empty = mark_empty_panels(figure)
         about = _about(job, name, plugin, figure)
         objections = _save(figure, job.folder / "figures" / name, formats, about)
+        if {"svg", "png"} <= {*formats}:
+            write_inline(job.folder, name)
     plt.close(figure)
     job.reporter.line("; ".join([f"drew {name}", *objections]))
     if empty:

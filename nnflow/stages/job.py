@@ -99,8 +99,8 @@ class Job:
 
     def read_slices(self, path: Path, slices: tuple[RunSlice, ...]) -> list[xr.Dataset]:
         """The datasets of a batch's slices, in order."""
-        self.check(self.study.name, path)
         found = store.read(path)
+        self.check(self.study.name, path)
         if len(slices) == 1:
             return list(found.values())
         return [found[run_slice.configuration.label] for run_slice in slices]

@@ -190,8 +190,9 @@ class Results:
     def _datasets(self, name: str) -> dict[str, xr.Dataset]:
         if name not in self._read:
             path = dataset_path(self.folder, name)
+            found = store.read(path)
             self._check(self.study.name, path)
-            self._read[name] = store.read(path)
+            self._read[name] = found
         return self._read[name]
 
 

@@ -175,9 +175,10 @@ class Plan:
 
     def figures(self, study: str) -> list[str]:
         """The files that drawing a study writes."""
-        folder = self.results / self.scale / study / "figures"
+        folder = self.results / self.scale / study
+        places = ("figures/{}.svg", "figures/{}.png", "inline/{}.txt")
         names = self.loaded[study].settings.figures
-        return [str(folder / f"{name}.{ending}") for name in names for ending in ("svg", "png")]
+        return [str(folder / place.format(name)) for name in names for place in places]
 
     def figure_inputs(self, study: str) -> list[str]:
         """The files that a study's figures read."""

@@ -38,7 +38,15 @@ OF_SHELLS = frozenset({"PWD", "OLDPWD", "SHLVL", "_"})
 """Variables that differ from job to job and change nothing."""
 TASKS = Path("/proc/self/task")
 COMMAND_LINE = "nnflow.cli"
-ALL = (COMMAND_LINE, "nnflow.stages.opening", "netCDF4", "xarray", "pandas", "scipy.special")
+ALL = (
+    COMMAND_LINE,
+    "nnflow.stages.opening",
+    "netCDF4",
+    "xarray",
+    "pandas",
+    "scipy.special",
+    "pooch",
+)
 WITH_TORCH = ("torch", "torch.func", "scipy.linalg", "scipy.sparse.linalg")
 LIBRARIES = {
     "initialize": (),
@@ -53,6 +61,8 @@ LIBRARIES = {
     "report": ("jinja2",),
 }
 """What the jobs of a stage import, besides the stage and what all need."""
+NOTICED = 0.02
+"""Change of a job's memory, relative to it, from which on it is measured anew."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -69,14 +79,28 @@ def offer_warm_start(environment: MutableMapping[str, str], workflow: Any) -> No
 
 
 def measure_forked_jobs() -> None:
-    """Let Snakemake's benchmarks count a forked job as a child of its launcher."""
+    """Let Snakemake's benchmarks count a forked job as a child of its launcher.
+
+    They ask for its memory twice a second. What of it no other process holds takes the system 10 ms
+    to find, as a fork has all of the libraries' pages: it is asked for where the whole has changed.
+    """
     import psutil
     from snakemake import benchmark
+
+    class Job(psutil.Process):
+        known: Any = None
+
+        def memory_full_info(self) -> Any:
+            now = self.memory_info()
+            if self.known is None or abs(now.rss - self.known.rss) > NOTICED * self.known.rss:
+                self.known = super().memory_full_info()
+            return self.known._replace(rss=now.rss, vms=now.vms)
 
     class Measured(psutil.Process):
         def children(self, recursive: bool = False) -> list[psutil.Process]:
             found = super().children(recursive)
-            return found + [job for process in (self, *found) for job in forked_by(process)]
+            jobs = [job for process in (self, *found) for job in forked_by(process)]
+            return found + [Job(job.pid) for job in jobs]
 
     class Timer(benchmark.BenchmarkTimer):
         def __init__(self, *arguments: Any, **named: Any) -> None:
@@ -222,11 +246,12 @@ def _read_ahead(words: list[str]) -> bool:
     for module in (*ALL, f"nnflow.stages.{stage}", *LIBRARIES[stage]):
         importlib.import_module(module)
     from nnflow.base.compiled import prepare
+    from nnflow.cli import command
     from nnflow.workflow.fingerprint import package_versions
     from nnflow.workflow.plan import Plan
 
-    importlib.import_module(COMMAND_LINE).command()
-    package_versions()  # these two are kept, for each job to find
+    command()
+    package_versions()
 
     with contextlib.suppress(Exception):  # the job itself meets it, and tells it
         plan = Plan((study,))

@@ -14,7 +14,7 @@ import numpy as np
 
 from nnflow import (
     Compiled,
-    descending,
+    LaneGradient,
     load_row,
     side_by_side,
     square_root,
@@ -48,9 +48,9 @@ def gradient(w: np.ndarray, k: int, top: Sequence[float] | None = None) -> np.nd
     return _gradient(weights, weights.shape[1], _tops(w.shape[1], k, top)).reshape(w.shape)
 
 
-def descend(arrays, n, k, top=None) -> bool:
-    """Many steps, in place: see nnflow.descending. arrays: nnflow.DescentArrays."""
-    return _descend(arrays, _tops(n, k, top))
+def lane_gradient(n: int, k: int, top: Sequence[float] | None = None) -> LaneGradient:
+    """For `Model.lane_gradient`."""
+    return LaneGradient(block_gradient, _array_gradient, _tops(n, k, top))
 
 
 def _flat(w):
@@ -277,4 +277,3 @@ def _summed(terms, axis):
 
 _gradient = side_by_side(block_gradient, _array_gradient)
 _loss = side_by_side(block_loss, _array_loss)
-_descend = descending(block_gradient)

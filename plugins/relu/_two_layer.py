@@ -50,10 +50,8 @@ class TwoLayerRelu(Model):
         top = None if self.top is None else self._tops(w)[0]
         return {"w": orthonormal_gradient(w, self.k, top)}
 
-    def descend(self, weights, data, descent):
-        arrays = descent.arrays(weights)
-        done = _lanes.descend(arrays, self.n, self.k, self.top)
-        return descent.result(arrays) if done else None
+    def lane_gradient(self, data):
+        return _lanes.lane_gradient(self.n, self.k, self.top)
 
     def hessian(self, weights, data):
         w = weights["w"]

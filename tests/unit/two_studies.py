@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from nnflow.base import store
+from nnflow.report.pictures import write_inline
 from nnflow.study.claims import to_csv
 from nnflow.study.verdicts import judge
 from nnflow.workflow.plan import Plan
@@ -174,3 +175,4 @@ def _write_results(plan: Plan, name: str) -> None:
     (folder / "figures").mkdir()
     (folder / "figures" / "thing.svg").write_bytes(SVG)
     (folder / "figures" / "thing.png").write_bytes(PNG)
+    write_inline(folder, "thing")

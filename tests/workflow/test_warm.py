@@ -259,6 +259,35 @@ def test_jobs_that_are_not_local_start_python():
     assert environment == {}
 
 
+def test_a_jobs_own_memory_is_measured_where_its_size_has_changed(monkeypatch):
+    """Here the forked job is this process, and its launcher one that sleeps."""
+    benchmark = pytest.importorskip("snakemake.benchmark")
+    monkeypatch.setattr(benchmark, "BenchmarkTimer", benchmark.BenchmarkTimer)
+    warm.measure_forked_jobs()
+    asked = []
+    whole = psutil.Process.memory_full_info
+    monkeypatch.setattr(
+        psutil.Process, "memory_full_info", lambda self: asked.append(self.pid) or whole(self)
+    )
+    with subprocess.Popen(["sleep", "60"]) as launcher:
+        monkeypatch.setattr(
+            warm,
+            "forked_by",
+            lambda process: [psutil.Process()] if process.pid == launcher.pid else [],
+        )
+        record = benchmark.BenchmarkRecord()
+        timer = benchmark.BenchmarkTimer(launcher.pid, record)
+        for _ in range(3):
+            timer.work()
+        assert asked.count(os.getpid()) == 1
+        before = record.max_rss, record.max_uss
+        held = b"1" * 10**9
+        timer.work()
+        assert asked.count(os.getpid()) == 2 and len(held) == 10**9
+        assert min(record.max_rss - before[0], record.max_uss - before[1]) > 900
+        launcher.kill()
+
+
 @pytest.mark.slow
 def test_benchmarks_measure_forked_jobs(project):
     """The Python that a job runs in takes more memory than a launcher and a shell."""

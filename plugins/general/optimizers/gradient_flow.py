@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 from pydantic import PositiveFloat
 
 import nnflow
 from nnflow import Optimizer, torch
+
+from ._flow_lanes import GROW, SAFETY, SHRINK, Flow, flowing
 
 
 class GradientFlow(Optimizer):
@@ -49,7 +52,8 @@ class GradientFlow(Optimizer):
             error = _error(slopes, tried, allowed)
             # a run that is not finite any more is left to the stop rules
             accepted = (error < 1) | ~error.isfinite()
-            factor = (SAFETY / _eighth_root(error)).clamp(SHRINK, GROW)
+            # a number over a tensor is, in torch, a product with the reciprocal
+            factor = (torch.full_like(error, SAFETY) / _eighth_root(error)).clamp(SHRINK, GROW)
             factor = torch.where(error.isfinite(), factor, 1.0)
             # an interval's last, short step says nothing against the length before it
             proposed = tried * factor
@@ -62,14 +66,35 @@ class GradientFlow(Optimizer):
             rows = rows[~done]
         return weights, {"interval": state["interval"], "length": length}
 
-
-SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
-"""Of the control of step lengths: Hairer, Nørsett & Wanner (1993), Section II.4."""
+    def steps(self, objective, weights, state, count):
+        lanes = objective.lane_gradient(weights)
+        if lanes is None:
+            return super().steps(objective, weights, state, count)
+        errors = (_by_run(e, weights) for e in (self.relative_error, self.absolute_error))
+        flow = Flow(
+            weights.numpy().copy(),
+            state["length"].numpy().copy(),
+            state["interval"].numpy(),
+            *(error.squeeze(1).numpy() for error in errors),
+            _table(),
+        )
+        if not flowing(lanes.block)(tuple(flow), count, lanes.parameters):
+            return super().steps(objective, weights, state, count)
+        length = torch.from_numpy(flow.length)
+        return torch.from_numpy(flow.weights), {"interval": state["interval"], "length": length}
 
 
 def _eighth_root(numbers):
     """Of a method of order 8; the last bits of torch's powers depend on the place in the batch."""
-    return numbers.sqrt().sqrt().sqrt()
+    return _root(_root(_root(numbers)))
+
+
+def _root(numbers):
+    """√; torch's own on a processor may be one unit off in the last place."""
+    if numbers.device.type != "cpu":
+        return numbers.sqrt()
+    with np.errstate(invalid="ignore"):
+        return torch.from_numpy(np.sqrt(numbers.numpy()))
 
 
 @cache
@@ -80,6 +105,13 @@ def _coefficients():
     return DOP853.A.tolist(), DOP853.B.tolist(), DOP853.E3.tolist(), DOP853.E5.tolist()
 
 
+@cache
+def _table():
+    """The same as one array, (row, slope); see `Flow`."""
+    matrix, *rows = _coefficients()
+    return np.array([row + [0.0] * (13 - len(row)) for row in (*matrix, *rows)])
+
+
 def _by_run(number, weights):
     """A setting, one number or (run, 1), as (run, 1)."""
     return number * torch.ones_like(weights[:, :1])
@@ -88,9 +120,9 @@ def _by_run(number, weights):
 def _error(slopes, tried, allowed):
     """Norm of the estimated error over what is allowed, (run,)."""
     _, _, third, fifth = _coefficients()
-    low = (_combined(slopes, third) / allowed).square().sum(1)
-    high = (_combined(slopes, fifth) / allowed).square().sum(1)
-    both = ((high + 0.01 * low) * allowed.shape[1]).sqrt()
+    low = _squared(_combined(slopes, third) / allowed)
+    high = _squared(_combined(slopes, fifth) / allowed)
+    both = _root((high + 0.01 * low) * allowed.shape[1])
     return torch.where(both > 0, tried * high / both, 0.0)
 
 
@@ -109,11 +141,16 @@ def _attempt(objective, weights, slope, length):
 
 def _combined(slopes, factors):
     """Σᵢ factorᵢ·slopeᵢ, term by term: the last bits are then the same in every batch."""
-    terms = [(slope, f) for slope, f in zip(slopes, factors, strict=False) if f]
-    total = torch.zeros_like(slopes[0])
-    for slope, factor in terms:
-        total.add_(slope, alpha=factor)
+    total = slopes[0] * factors[0]  # which is never 0
+    for slope, factor in zip(slopes[1:], factors[1:], strict=False):
+        if factor:
+            total += slope * factor
     return total
+
+
+def _squared(rows):
+    """The squared norm of each, summed from the first to the last."""
+    return (rows * rows).cumsum(1)[:, -1]
 
 
 @nnflow.hookimpl

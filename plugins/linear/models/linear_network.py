@@ -22,6 +22,7 @@ from .._chain import (
     products,
     pulled_back,
 )
+from .._lanes import lane_gradient, quadratic
 from .._reduction import Reduction, reduction
 
 Matrix = list[list[float]]
@@ -151,6 +152,15 @@ class LinearNetwork(Model):
             slope = self._pull(self._residual(below[-1]))
             slopes = in_torch(pulled_back(factors, below, slope))
         return dict(zip(weights, slopes, strict=True))
+
+    def lane_gradient(self, data):
+        return lane_gradient(self._quadratic)
+
+    @cached_property
+    def _quadratic(self):
+        if self.inputs is None:
+            return quadratic(self.widths, self.y)
+        return quadratic(self.widths, self.y, inward=self.x, outward=self.x.T)
 
     def hessian(self, weights, data):
         """Blocks over pairs k ≤ l of matrices, with G = EXᵀ, the entries (a, b) of W_k and

@@ -1,5 +1,7 @@
 """Multilayer perceptrons against torch.nn networks, one run at a time."""
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,9 @@ from nnflow.base.streams import Streams
 from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
 from nnflow.engine.objective import Objective, flatten
 from nnflow.interfaces.registry import registry
+
+registry()
+mlp = importlib.import_module("nnflow_plugins.general.models.mlp")
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -167,3 +172,61 @@ def test_spectrum_of_a_network_on_digits():
     assert ends.converged
     np.testing.assert_allclose(ends.lowest, values[:4], atol=1e-12 * scale)
     np.testing.assert_allclose(ends.highest, values[-4:], atol=1e-12 * scale)
+
+
+@given(
+    st.sampled_from(sorted(ACTIVATIONS)),
+    st.sampled_from(sorted(LOSSES)),
+    st.lists(st.integers(1, 12), min_size=2, max_size=4),
+    st.integers(1, 23),
+    st.integers(1, 2000),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_blocks_of_runs_do_not_change_the_gradient(activation, loss, widths, runs, block, own):
+    """With the same samples for all of them, and with samples of each. The logistic function and
+    what is made of it have last bits, in torch, that depend on the place in an array."""
+    objective, weights = problem(activation, loss, widths, runs)
+    if own:
+        chosen = np.random.default_rng(runs).integers(0, objective.samples, (runs, 9))
+        objective = objective.minibatch(torch.as_tensor(chosen))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(mlp, "BLOCK", 10**9)
+        whole = objective.gradient(weights)
+        patched.setattr(mlp, "BLOCK", block)
+        cut = objective.gradient(weights)
+    if activation in ("tanh", "relu", "identity"):
+        assert torch.equal(cut, whole)
+    torch.testing.assert_close(cut, whole, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "runs, numbers, block, lengths",
+    [
+        (7, 10, 10**6, [7]),
+        (7, 10, 20, [2, 2, 3]),
+        (3, 10, 20, [3]),
+        (9, 10, 45, [4, 5]),
+        (5, 100, 1, [2, 3]),
+        (1, 100, 1, [1]),
+        (0, 100, 1, [0]),
+    ],
+)
+def test_no_block_has_one_run_beside_others(runs, numbers, block, lengths, monkeypatch):
+    monkeypatch.setattr(mlp, "BLOCK", block)
+    assert np.diff(mlp._ends(runs, numbers)).tolist() == lengths
+
+
+def test_many_small_networks_go_block_by_block(monkeypatch):
+    """Forty runs of 25 samples and 18 numbers of each in blocks of eight."""
+    objective, weights = problem(runs=40)
+    alone, seen = type(objective.model)._backpropagated, []
+
+    def counted(model, weights, data):
+        seen.append(len(weights["b1"]))
+        return alone(model, weights, data)
+
+    monkeypatch.setattr(type(objective.model), "_backpropagated", counted)
+    monkeypatch.setattr(mlp, "BLOCK", 8 * 25 * 18)
+    objective.gradient(weights)
+    assert seen == [8] * 5

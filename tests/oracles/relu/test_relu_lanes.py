@@ -1,9 +1,6 @@
 """Gradient and loss in vector lanes: against the formulas in torch, and bit for bit everywhere."""
 
 import importlib
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processors import PROCESSORS, has, printed
 from students import objective, random_weights
 
 from nnflow.interfaces import Descent
@@ -89,31 +87,6 @@ curved = [at.loops.hessian(at.weights(n, d), k, top) for n, k, d, top in at.CASE
 if curved[0] is not None:
     print(hashlib.sha256(b"".join(one.tobytes() for one in curved)).hexdigest())
 """
-PROCESSORS = {
-    "this one": ({}, ""),
-    "generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "sse2"),
-    "AVX2": ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, "avx2"),
-    "AVX-512": (
-        {
-            "NUMBA_CPU_NAME": "skylake-avx512",
-            "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+avx512f,+avx512dq,+avx512vl,+avx512bw",
-        },
-        "avx512bw",
-    ),
-}
-
-
-def has(feature):
-    """Can this processor run it?"""
-    flags = Path("/proc/cpuinfo")
-    return flags.exists() and feature in flags.read_text()
-
-
-def digest(folder, **variables):
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder), **variables}
-    command = [sys.executable, "-c", SCRIPT]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +96,13 @@ def digests(tmp_path_factory):
     for name, (variables, feature) in PROCESSORS.items():
         if not feature or has(feature):
             folder = tmp_path_factory.mktemp("compiled")
-            found[name] = digest(folder, **variables).split()
+            found[name] = printed(SCRIPT, folder, **variables)
     return found
 
 
 @pytest.mark.slow
 def test_every_processor_gives_the_bits_of_numpy(digests, tmp_path):
-    (plain,) = digest(tmp_path, NNFLOW_PLAIN="1").split()
+    (plain,) = printed(SCRIPT, tmp_path, NNFLOW_PLAIN="1")
     if len(digests) < 3:
         pytest.skip("this processor has no AVX2")
     assert {name: first for name, (first, _) in digests.items()} == dict.fromkeys(digests, plain)

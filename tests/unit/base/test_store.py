@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
@@ -328,3 +329,23 @@ def test_a_folder_of_results_is_one_tree(tmp_path):
     (tmp_path / "one" / "cut.nc").write_bytes(b"\x89HDF")
     with pytest.raises(UserError, match=r"cut\.nc: not a readable netCDF file"):
         store.tree(tmp_path)
+
+
+def test_attributes_of_a_file_that_was_read_are_known_until_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "data.nc"
+    store.write(path, {"": xr.Dataset({"x": 1.0})}, {"title": "first"})
+    store.read(path)
+
+    class Opened(netCDF4.Dataset):
+        def __init__(self, *arguments, **named):
+            raise AssertionError("opened")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(netCDF4, "Dataset", Opened)
+        assert store.attributes(path)["title"] == "first"
+    store.write(path, {"": xr.Dataset({"x": 2.0})}, {"title": "other"})
+    assert store.attributes(path)["title"] == "other"
+    for number in range(2 * store.REMEMBERED):  # no more than a few are kept
+        path.with_name(f"{number}").touch()
+        store.remember(path.with_name(f"{number}"), {})
+    assert len(store._REMEMBERED) == store.REMEMBERED

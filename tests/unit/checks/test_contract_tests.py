@@ -1,13 +1,10 @@
 """What plugins are tried at."""
 
-from dataclasses import replace
-
 import numpy as np
-import torch
 
-from nnflow.checks.contract_tests import RUNS, check_model, model_weights, one_by_one
-from nnflow.engine.objective import Objective
-from nnflow.interfaces import Descended, Model
+from nnflow import Compiled, LaneGradient, load_row, store_row
+from nnflow.checks.contract_tests import RUNS, check_model, model_weights
+from nnflow.interfaces import Model
 
 
 class Layers(Model):
@@ -27,8 +24,23 @@ def test_weights_of_a_matrix_shrink_with_its_inputs():
     assert abs(np.corrcoef(bias.ravel(), matrix[:, :900].ravel())[0, 1]) < 0.1
 
 
-class Hasty(Model):
-    """½‖w‖², whose many steps at once are one too few."""
+def _identity(w, found, moved):
+    for row in range(len(w)):
+        store_row(found, row, load_row(w, row))
+        if moved > 0.0:
+            store_row(w, row, 0.0)
+
+
+identity = Compiled(_identity)
+
+
+class HalfSquare(Model):
+    """½‖w‖², whose compiled gradient may be spoilt."""
+
+    moved: float = 0.0
+    """1: its block writes into the weights that it is given."""
+    off: float = 0.0
+    """By which its form in NumPy is off."""
 
     def shapes(self):
         return {"w": (2,)}
@@ -36,14 +48,17 @@ class Hasty(Model):
     def loss(self, weights, data):
         return (weights["w"] ** 2).sum(1) / 2
 
-    def descend(self, weights, data, descent):
-        fewer = replace(descent, steps=descent.steps - 1)
-        moved, velocity = one_by_one(Objective(self, {}, None), weights, fewer)
-        return Descended(moved, velocity, torch.zeros(len(weights)))
+    def lane_gradient(self, data):
+        return LaneGradient(identity, lambda w, numbers, moved: w + self.off, (self.moved,))
 
 
-def test_steps_that_are_not_those_of_single_ones_are_told():
-    told = {finding.check: finding.passed for finding in check_model(Hasty(), {})}
-    steps = {check: passed for check, passed in told.items() if check.startswith("many steps")}
-    assert len(steps) == 4 and not any(steps.values())
-    assert all(passed for check, passed in told.items() if check not in steps)
+def failures(**spoilt):
+    findings = list(check_model(HalfSquare(**spoilt), {}))
+    return [finding.check for finding in findings if not finding.passed]
+
+
+def test_a_compiled_gradient_is_checked():
+    assert failures() == []
+    assert failures(off=1e-15) == ["gradient: the form in NumPy has the bits of the compiled one"]
+    failed = failures(moved=1.0)
+    assert len(failed) == 3 and all(check.startswith("many steps at once") for check in failed)

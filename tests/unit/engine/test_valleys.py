@@ -136,6 +136,63 @@ def test_walks_stay_in_the_valley_and_end_at_the_nearest_point():
     torch.testing.assert_close(place, nearest.expand_as(place), rtol=0, atol=1e-7)
 
 
+def on_the_circle(angles):
+    """An objective, points of the unit circle, and eigenvalues, eigenvectors and null directions of
+    the Hessian there."""
+    angles = torch.tensor(angles, dtype=torch.float64)
+    objective = objective_of(Curved(valleys="ring"), len(angles))
+    at = torch.stack([angles.cos(), angles.sin(), torch.full_like(angles, 0.5)], dim=1)
+    hessian = objective.hessian(at)
+    values, vectors = torch.linalg.eigh(hessian)
+    return objective, at, hessian, (values, vectors, values.abs() < 1e-9)
+
+
+def test_steps_of_a_walk_are_newtons_for_the_distance_along_the_circle():
+    """Half the squared distance from (cos a, sin a) to the landmark (r, 0, z) has the derivative
+    r sin a along the circle and the second one r cos a, whose sign does not count; along the axis
+    the valley is straight, and the step goes all the way. The curvature of the circle is 1."""
+    angles = [0.3, -1.1, 2.0, -2.9]
+    objective, at, hessian, local = on_the_circle(angles)
+    way = torch.tensor([3.0, 0.0, -1.0], dtype=torch.float64) - at
+    step = valleys._towards(objective, at, way, hessian, *local)
+    a = torch.tensor(angles, dtype=torch.float64)
+    tangent = torch.stack([-a.sin(), a.cos(), torch.zeros_like(a)], dim=1)
+    expected = -tangent * (a.sin() / a.cos().abs())[:, None]
+    expected[:, 2] = -1.5
+    torch.testing.assert_close(step, expected, rtol=0, atol=1e-4)
+    turn = valleys._turn(objective, at, tangent, *local)
+    torch.testing.assert_close(
+        turn, -at * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_walks_arrive_within_a_few_dozen_steps(name, monkeypatch):
+    """All but few: one may be stuck beside a bend, which no step of the least length passes."""
+    monkeypatch.setattr(valleys, "STEPS", 40)
+    objective, weights, nullity, below = in_valleys(name)
+    found = marks(objective, weights, nullity, below)
+    assert np.isfinite(found).all(axis=2).mean() > 0.9
+
+
+def test_corrections_converge_faster_than_linearly():
+    """Six lead from a point half a tenth off the circle to 10⁻⁹, by the curvature at another."""
+    objective, _, _, local = on_the_circle([0.4])
+    end = torch.tensor([[0.72, 0.74, 0.5]], dtype=torch.float64)
+    asked = []
+
+    class Counted:
+        def gradient(self, weights):
+            asked.append(len(weights))
+            return objective.gradient(weights)
+
+    limit = torch.full((1,), 1e-9, dtype=torch.float64)
+    there, bent, still = valleys._corrected(Counted(), end, end, *local, limit, limit + 1)
+    assert still.all() and len(asked) <= 8
+    assert float(torch.linalg.vector_norm(there[:, :2])) == pytest.approx(1, abs=1e-9)
+    assert bent.item() == pytest.approx(float(torch.linalg.vector_norm(there - end)))
+
+
 def test_marks_do_not_depend_on_which_walks_go_side_by_side(monkeypatch):
     """Each run walks to its own landmarks, in the order of the landmarks."""
     objective, weights, nullity, below = in_valleys("ring")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from nnflow.base.errors import UserError
-from nnflow.report.pictures import LARGEST_SVG, NOT_SEEN, picture, squeezed
+from nnflow.report.pictures import LARGEST_SVG, NOT_SEEN, picture, squeezed, write_inline
 
 
 class Thing:
@@ -37,6 +37,7 @@ def drawn(tmp_path):
             for ending in ("svg", "png"):
                 figure.savefig(tmp_path / f"figures/thing.{ending}", dpi=200)
         plt.close(figure)
+        write_inline(tmp_path, "thing")
         return tmp_path
 
     return draw
@@ -69,6 +70,7 @@ def test_a_picture_is_told_by_what_it_says_above_itself(drawn, head, title):
     named = folder / "figures/of_things.svg"
     named.write_text(text.replace("<metadata>", f"{head}<metadata>", 1), encoding="utf-8")
     png.rename(named.with_suffix(".png"))
+    write_inline(folder, "of_things")
     assert picture(folder, "of_things", Thing()).title == title
 
 
@@ -96,6 +98,7 @@ def test_a_picture_keeps_as_many_colours_as_it_needs(tmp_path, shades, channels,
     (tmp_path / "figures").mkdir()
     image.save(tmp_path / "figures/thing.png", dpi=(200, 200))
     (tmp_path / "figures/thing.svg").write_text("<svg>" + "<g/>" * 200_000 + "</svg>")
+    write_inline(tmp_path, "thing")
     head, _, content = picture(tmp_path, "thing", Thing()).image.partition(",")
     shown = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGB")
     assert head == "data:image/webp;base64"
@@ -112,6 +115,9 @@ def test_coordinates_are_rounded_and_transforms_are_not():
     assert squeezed(svg).decode() == kept
 
 
-def test_a_figure_that_is_missing_is_named(tmp_path):
+def test_a_figure_that_is_missing_is_named(tmp_path, drawn):
     with pytest.raises(UserError, match=r"thing\.svg"):
+        picture(tmp_path, "thing", Thing())
+    (drawn(1) / "inline/thing.txt").unlink()
+    with pytest.raises(UserError, match=r"inline/thing\.txt"):
         picture(tmp_path, "thing", Thing())

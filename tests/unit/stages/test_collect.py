@@ -121,11 +121,11 @@ def test_runs_that_are_not_critical_are_counted_with_their_reasons():
 def test_what_is_to_be_known_of_families_is_told(monkeypatch):
     """And the columns are those of the families of each configuration."""
     ends, told = critical([("minimum", 1.0, 0.0), ("saddle", 1.0, 0.0)]), []
-    monkeypatch.setattr(collect, "rows", lambda pieces, names: [("all", ends)])
+    monkeypatch.setattr(collect, "rows", lambda pieces, names, sources: [("all", ends)])
     monkeypatch.setattr(collect, "_dataset", lambda found: found)
     study = SimpleNamespace(configurations=[CONFIGURATION])
     job = SimpleNamespace(study=study, reporter=SimpleNamespace(line=told.append, note=told.append))
-    ((label, columns),) = collect._families(job, {})
+    ((label, columns),) = collect._families(job, {}, None)
     assert (label, told) == ("all", ["all: families that depend on classify.zero_below: 0"])
     assert set(columns) == {"index", "nullity", "kind", "family", "joined", "sensitive"}
     assert columns["family"].values.tolist() == [0, 0]

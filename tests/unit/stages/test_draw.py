@@ -3,6 +3,7 @@
 import json
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.image import imread
@@ -11,7 +12,7 @@ from nnflow.base.errors import UserError
 from nnflow.interfaces.registry import registry
 from nnflow.stages.classify import classify
 from nnflow.stages.collect import collect
-from nnflow.stages.draw import draw
+from nnflow.stages.draw import draw, set_style
 from nnflow.stages.initialize import initialize
 from nnflow.stages.opening import open_job
 from nnflow.stages.spectrum import spectrum
@@ -69,6 +70,8 @@ def test_every_general_figure_draws_what_there_is(drawn, study):
     for name in FIGURES:
         sides = imread(folder / f"{name}.png").shape[:2]
         assert max(sides) <= SIDE, (name, sides)
+        inline = folder.parent / "inline" / f"{name}.txt"
+        assert inline.read_text().startswith("data:image/"), "the report holds it"
 
 
 def test_spectra_along_trajectories_are_refused_in_one_line(drawn):
@@ -133,3 +136,14 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn(drawn, tmp_path):
         assert (tmp_path / "results/quick/mine/figures/convergence.png").exists()
     finally:
         registry.cache_clear()
+
+
+def test_numbers_along_an_axis_are_text_and_their_power_of_ten_a_formula():
+    set_style()
+    figure, axis = plt.subplots()
+    axis.plot([0, 2e-7], [-1, 1])
+    figure.canvas.draw()
+    assert [label.get_text() for label in axis.get_yticklabels()][1] == "−1.00"
+    assert not any("$" in label.get_text() for label in axis.get_xticklabels())
+    assert axis.xaxis.get_offset_text().get_text() == r"$\times\mathdefault{10^{−7}}\mathdefault{}$"
+    plt.close(figure)

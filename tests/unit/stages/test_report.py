@@ -246,7 +246,9 @@ def test_the_same_results_give_the_same_bytes(page, plan):
     assert (plan.results / "quick" / "report.html").read_text(encoding="utf-8") == page
 
 
-@pytest.mark.parametrize("place", ["summary.nc", "claims.csv", "figures/thing.png"])
+@pytest.mark.parametrize(
+    "place", ["summary.nc", "claims.csv", "figures/thing.png", "inline/thing.txt"]
+)
 def test_a_missing_file_is_named_and_the_old_report_kept(page, plan, place):
     file = plan.results / "quick" / "ridges" / place
     file.unlink()

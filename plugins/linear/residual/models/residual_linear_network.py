@@ -29,6 +29,7 @@ from ..._chain import (
     pulled_back,
     pulled_hessian,
 )
+from ..._lanes import NONE, Quadratic, lane_gradient, quadratic
 
 
 class ResidualLinearNetwork(Model):
@@ -93,6 +94,9 @@ class ResidualLinearNetwork(Model):
             slopes = in_torch(pulled_back(factors, below, 2 * self.factor * weighted))
         return {"v": torch.stack(slopes, dim=1)}
 
+    def lane_gradient(self, data):
+        return lane_gradient(_quadratic(self))
+
     def hessian(self, weights, data):
         factors = self._factors(weights["v"])
         below = products(factors)
@@ -140,6 +144,19 @@ def _target(model: ResidualLinearNetwork) -> tuple[np.ndarray, ...]:
     target = basis * np.array(model.values) @ basis.T @ turned
     eigenvalues = np.array(model.covariance or [1.0] * size)
     return target, axes * eigenvalues @ axes.T, basis, turned.T @ basis
+
+
+@cache
+def _quadratic(model: ResidualLinearNetwork) -> Quadratic:
+    """The loss as compiled code takes it."""
+    target, covariance, *_ = _target(model)
+    return quadratic(
+        [len(target)] * (model.depth + 1),
+        target,
+        outward=covariance if model.covariance else NONE,
+        factor=2 * model.factor,
+        shift=1.0,
+    )
 
 
 def _rotation(seed: int, size: int, draw: int) -> np.ndarray:
