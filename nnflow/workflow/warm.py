@@ -246,12 +246,11 @@ def _read_ahead(words: list[str]) -> bool:
     for module in (*ALL, f"nnflow.stages.{stage}", *LIBRARIES[stage]):
         importlib.import_module(module)
     from nnflow.base.compiled import prepare
-    from nnflow.cli import command
     from nnflow.workflow.fingerprint import package_versions
     from nnflow.workflow.plan import Plan
 
-    command()
-    package_versions()
+    importlib.import_module(COMMAND_LINE).command()
+    package_versions()  # these two are kept, for each job to find
 
     with contextlib.suppress(Exception):  # the job itself meets it, and tells it
         plan = Plan((study,))
