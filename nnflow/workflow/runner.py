@@ -30,17 +30,14 @@ JOBS = Path(".nnflow", "jobs.lock")
 LOGGER = "snakemake_logger_plugin_nnflow"
 SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")
 """Where Snakemake looks for one."""
-NOTHING_RUNS = frozenset(
+ITS_WORDS = frozenset(
     {
-        *("-n", "--dry-run", "--dryrun", "--report", "--lint", "-l", "--list", "--dag"),
+        *("-n", "--dry-run", "--dryrun", "-q", "--quiet", "--verbose", "--debug", "--debug-dag"),
+        *("--logger", "-p", "--printshellcmds", "--report", "--lint", "-l", "--list", "--dag"),
         *("--rulegraph", "--d3dag", "--filegraph", "--summary", "-S", "-D", "--detailed-summary"),
         *("--unlock", "--touch", "-t", "--list-changes", "-h", "--help", "--version"),
     }
 )
-"""Options of Snakemake's with which it runs no job."""
-ITS_WORDS = NOTHING_RUNS | {
-    *("-q", "--quiet", "--verbose", "--debug", "--debug-dag", "--logger", "-p", "--printshellcmds"),
-}
 """Options of Snakemake's with which its own words are shown."""
 NO_LOCK = (
     "nnflow: no file locks here; see to it yourself that only one workflow runs in this folder"

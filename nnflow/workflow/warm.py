@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from nnflow.workflow import launch
-from nnflow.workflow.runner import NOTHING_RUNS
+from nnflow.workflow.runner import ITS_WORDS
 
 VARIABLE = "NNFLOW_WARM"
 COLD = "NNFLOW_COLD"
@@ -72,7 +72,7 @@ STARTED: list[Any] = []
 """Processes of ours that are never waited for."""
 AHEAD = "ahead"
 """What a process is told that is started before there is a job."""
-NO_JOBS_HERE = NOTHING_RUNS | {"--profile", "--workflow-profile", "--executor", "-e", "--use-conda"}
+NO_JOBS_HERE = ITS_WORDS | {"--profile", "--workflow-profile", "--executor", "-e", "--use-conda"}
 THREADS = (
     "OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",

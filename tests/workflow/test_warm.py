@@ -178,7 +178,7 @@ OF_JOBS = dict.fromkeys(warm.THREADS, "1") | dict.fromkeys(warm.TEMPORARY, tempf
 
 
 def test_a_process_that_is_started_ahead_forks_the_first_job(workflow, ahead):
-    ahead("--logger", "nnflow", "--cores", "2")
+    ahead("--cores", "2")
     (server,) = workflow.servers()
     code, out, err = workflow.run("initialize", "telling", **OF_JOBS)
     assert code == 0 and forked(out), err
