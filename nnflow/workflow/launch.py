@@ -4,9 +4,9 @@
 
 Most of a small job is the start of Python and its imports. Where the environment variable
 NNFLOW_WARM names a socket, the job is forked from the process that listens there (warm.py), which
-is started by the first job that asks, if it has not been before; this process then waits, passes
-signals on and ends as the job does. Anywhere else, and wherever that process does not answer, it
-becomes `python -m nnflow train …` instead. It imports little, as it runs once a job.
+is started by the first job that asks; this process then waits, passes signals on and ends as the
+job does. Anywhere else, and wherever that process does not answer, it becomes
+`python -m nnflow train …` instead. It imports little, as it runs once a job.
 """
 
 import contextlib
@@ -72,32 +72,31 @@ def _connect(connection, address, workflow):
     try:
         connection.connect(address)
     except ConnectionRefusedError:
-        listen(address, workflow)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            try:
+                listener.bind(address)
+            except OSError:  # another job was faster
+                pass
+            else:
+                listener.listen(128)
+                _start(listener, workflow)
         connection.connect(address)
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     if int.from_bytes(credentials[4:8], sys.byteorder) != os.getuid():
         raise PermissionError("the socket is somebody else's")
 
 
-def listen(address, workflow, *words, environment=None):
-    """Start the process that forks jobs, unless there is one (then None); it belongs to the
-    workflow, not to this process."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        try:
-            listener.bind(address)
-        except OSError:  # another job was faster
-            return None
-        listener.listen(128)
-        number = listener.fileno()
-        return subprocess.Popen(
-            [sys.executable, "-m", "nnflow.workflow.warm", str(number), workflow, *words],
-            env=environment,
-            pass_fds=[number],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+def _start(listener, workflow):
+    """Start the process that forks jobs; it belongs to the workflow, not to this job."""
+    number = listener.fileno()
+    subprocess.Popen(
+        [sys.executable, "-m", "nnflow.workflow.warm", str(number), workflow],
+        pass_fds=[number],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _umask():

@@ -24,15 +24,11 @@ import selectors
 import signal
 import socket
 import sys
-import tempfile
 import traceback
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from nnflow.workflow import launch
-from nnflow.workflow.runner import ITS_WORDS
 
 VARIABLE = "NNFLOW_WARM"
 COLD = "NNFLOW_COLD"
@@ -68,17 +64,6 @@ LIBRARIES = {
 NOTICED = 0.02
 """Change of a job's memory, relative to it, from which on it is measured anew."""
 PR_SET_PDEATHSIG = 1
-STARTED: list[Any] = []
-"""Processes of ours that are never waited for."""
-AHEAD = "ahead"
-"""What a process is told that is started before there is a job."""
-NO_JOBS_HERE = ITS_WORDS | {"--profile", "--workflow-profile", "--executor", "-e", "--use-conda"}
-THREADS = (
-    "OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS", "NUMEXPR_NUM_THREADS",
-)  # fmt: skip
-TEMPORARY = ("TMPDIR", "TMP", "TEMPDIR", "TEMP")
-"""Variables that Snakemake gives to each job: its threads, and the folder for temporary files."""
 
 
 def offer_warm_start(environment: MutableMapping[str, str], workflow: Any) -> None:
@@ -91,21 +76,6 @@ def offer_warm_start(environment: MutableMapping[str, str], workflow: Any) -> No
     if workflow.is_main_process and hasattr(os, "pidfd_open") and not environment.get(COLD):
         environment[VARIABLE] = f"nnflow-{secrets.token_hex(16)}:{os.getpid()}"
         measure_forked_jobs()
-
-
-def start_ahead(environment: Mapping[str, str], arguments: Iterable[str], plan: Any) -> None:
-    """Called by Snakemake as it has read the rules: start the process while the jobs are planned,
-    where some are sure to run here: a study has no results, and no argument has the workflow shown
-    only, or run elsewhere."""
-    name, _, workflow = environment.get(VARIABLE, "").partition(":")
-    if not name or any(word.partition("=")[0] in NO_JOBS_HERE for word in arguments):
-        return
-    folder = plan.results / plan.scale
-    if all((folder / study / "summary.nc").exists() for study in plan.studies):
-        return
-    of_jobs = dict.fromkeys(THREADS, "1") | dict.fromkeys(TEMPORARY, tempfile.gettempdir())
-    started = launch.listen(f"\0{name}", workflow, AHEAD, environment={**environment, **of_jobs})
-    STARTED.append(started)
 
 
 def measure_forked_jobs() -> None:
@@ -153,13 +123,9 @@ def forked_by(launcher: Any) -> list[Any]:
 
 @dataclass
 class Server:
-    """The jobs that run, by their connections; each with a descriptor that tells its end. ahead: it
-    was started before there was a job, with an environment that jobs may turn out not to have;
-    wanted: the one that they have then."""
+    """The jobs that run, by their connections; each with a descriptor that tells its end."""
 
     listener: socket.socket
-    ahead: bool = False
-    wanted: dict[str, str] | None = None
     selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     jobs: dict[socket.socket, tuple[int, int]] = field(default_factory=dict)
     sources: dict[Path, tuple[int, int]] = field(default_factory=dict)
@@ -196,17 +162,11 @@ class Server:
         finally:
             for number in files:
                 os.close(number)
-        if self.wanted is not None:
-            self._begin_again(self.wanted)
 
     def _ready_for(self, told: dict[str, Any]) -> bool:
         """Can the job be forked, as it would be in a process of its own?"""
         words = told["words"]
-        if words[0] not in LIBRARIES:
-            return False
-        ahead, self.ahead = self.ahead, False
-        if _kept(told["environment"]) != _kept(_first()):
-            self.wanted = told["environment"] if ahead else None
+        if words[0] not in LIBRARIES or _kept(told["environment"]) != _kept(_first()):
             return False
         if told["folder"] != os.getcwd() or _gpus(words):
             return False
@@ -216,13 +176,6 @@ class Server:
         ready = _read_ahead(words)
         self.sources = _sources()
         return ready and all(self.sources.get(file) == state for file, state in known.items())
-
-    def _begin_again(self, environment: dict[str, str]) -> None:
-        """Become such a process with the environment that jobs do have. The one that told it starts
-        Python, and the next ones are forked."""
-        os.set_inheritable(self.listener.fileno(), True)
-        command = [sys.executable, "-m", "nnflow.workflow.warm", *sys.argv[1:3]]
-        os.execve(sys.executable, command, environment)
 
     def _fork(self, connection: socket.socket, told: dict[str, Any], files: list[int]) -> None:
         server = os.getpid()
@@ -375,13 +328,5 @@ def _run(told: dict[str, Any]) -> int:
     return code
 
 
-def main(listener: str, workflow: str, *words: str) -> None:
-    """Serve a workflow, told by its process, at a socket, told by its descriptor."""
-    ahead = AHEAD in words
-    for module in (*ALL, *WITH_TORCH) if ahead else ():
-        importlib.import_module(module)
-    Server(socket.socket(fileno=int(listener)), ahead).serve(int(workflow))
-
-
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    Server(socket.socket(fileno=int(sys.argv[1]))).serve(int(sys.argv[2]))

@@ -10,7 +10,7 @@ from nnflow.report.captions import Captions, figure_title
 from nnflow.workflow.plan import Plan
 from nnflow.workflow.rounds import ask_sizes_once, plan_rounds_once
 from nnflow.workflow.runner import end_jobs_with_this_process
-from nnflow.workflow.warm import LAUNCHER, offer_warm_start, start_ahead
+from nnflow.workflow.warm import LAUNCHER, offer_warm_start
 
 # Snakemake reads it only after a job has run, and then advises about permissions.
 here = Path(str(workflow.current_basedir))
@@ -47,7 +47,6 @@ if "data" in config:
     os.environ.setdefault("NNFLOW_DATA", str(config["data"]))
 if "checkpoint" in config:
     os.environ.setdefault("NNFLOW_CHECKPOINT", str(config["checkpoint"]))
-start_ahead(os.environ, sys.argv, PLAN)
 
 
 envvars:
