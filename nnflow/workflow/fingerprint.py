@@ -9,7 +9,6 @@ read settings are left out: the settings themselves are parameters of the job.
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -25,6 +24,7 @@ import nnflow
 from nnflow.base.errors import UserError
 from nnflow.interfaces import Plugin
 from nnflow.interfaces.registry import PACKAGE
+from nnflow.workflow.imports import statements
 
 READING_SETTINGS = {
     "nnflow.study",
@@ -174,17 +174,14 @@ def _imports(module: str, file: Path) -> frozenset[str]:
         return frozenset()
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
     found: set[str] = set()
-    for node in _walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            base = importlib.util.resolve_name(base, package) if node.level else base
-            names = [alias.name for alias in node.names]
-            if base == "nnflow":
-                found.update(_home(name) for name in names)
-            else:
-                found.update({base, *(f"{base}.{name}" for name in names)})
+    for name, names in statements(file):
+        base = importlib.util.resolve_name(name, package) if name.startswith(".") else name
+        if not names:
+            found.add(base)
+        elif base == "nnflow":
+            found.update(_home(each) for each in names)
+        else:
+            found.update({base, *(f"{base}.{each}" for each in names)})
     return frozenset(found)
 
 
@@ -194,17 +191,6 @@ def _home(name: str) -> str:
         return f"nnflow.{name}"
     item = getattr(nnflow, name, None)
     return getattr(item, "__module__", None) or type(item).__module__
-
-
-def _walk(node: ast.AST) -> Iterable[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            children = child.orelse
-        else:
-            children = [child]
-        for item in children:
-            yield item
-            yield from _walk(item)
 
 
 @cache
