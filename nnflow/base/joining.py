@@ -159,10 +159,12 @@ class Sources:
             return
         self.__exit__()
         self._path = self._file = None
+        state = store.state_of(path)
         with store.naming_what_cant_be_read(path):
             self._file = netCDF4.Dataset(path)
         self._file.set_auto_maskandscale(False)
-        store.remember(path, {name: self._file.getncattr(name) for name in self._file.ncattrs()})
+        attributes = {name: self._file.getncattr(name) for name in self._file.ncattrs()}
+        store.remember(path, state, attributes)
         self._path = path
 
     def group(self, piece: Piece) -> netCDF4.Dataset:

@@ -131,9 +131,10 @@ def read(path: Path) -> dict[str, xr.Dataset]:
     Everything is loaded, so that no file stays open. Raises UserError for a missing or
     damaged file.
     """
+    state = state_of(path)
     with naming_what_cant_be_read(path), xr.open_datatree(path, engine=ENGINE) as tree:
         tree.load()
-        remember(path, tree.attrs)
+        remember(path, state, tree.attrs)
         children = {label: node.to_dataset() for label, node in tree.children.items()}
         return children or {"": tree.to_dataset()}
 
@@ -227,15 +228,21 @@ REMEMBERED = 8
 a second, as its groups and variables are then looked through."""
 
 
-def remember(path: Path, attributes: Mapping[str, Any]) -> None:
-    """Keep the attributes of a file that is open, for `attributes`."""
-    _REMEMBERED[path] = _state(path), dict(attributes)
+def remember(path: Path, state: tuple[int, int, int] | None, attributes: Mapping[str, Any]) -> None:
+    """Keep the attributes of a file for `attributes`. state: the file's before it was opened."""
+    if state is None:
+        return
+    _REMEMBERED[path] = state, dict(attributes)
     while len(_REMEMBERED) > REMEMBERED:
         _REMEMBERED.popitem(last=False)
 
 
-def _state(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
+def state_of(path: Path) -> tuple[int, int, int] | None:
+    """What changes where a file is written again; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
@@ -244,8 +251,8 @@ def attributes(path: Path) -> dict[str, Any]:
     import netCDF4
 
     try:
-        if path in _REMEMBERED and _REMEMBERED[path][0] == _state(path):
-            return _REMEMBERED[path][1]
+        if path in _REMEMBERED and _REMEMBERED[path][0] == state_of(path):
+            return dict(_REMEMBERED[path][1])
         with netCDF4.Dataset(path) as file:
             return {name: file.getncattr(name) for name in file.ncattrs()}
     except UnicodeError:

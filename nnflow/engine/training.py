@@ -122,6 +122,7 @@ def _descend(
         at.step = station
         if station in unread:
             _keep(outcome, optimizer, at, kept_at[station])
+            save(at)
             continue
         look = _look(running, at.weights, at.state, stop, at.next_test, station)
         if station in place_of:

@@ -19,7 +19,7 @@ State = dict[str, "torch.Tensor"]
 
 @dataclass(frozen=True)
 class Descent:
-    """Many steps that a model may take at once, where it knows how:
+    """Many steps that are taken at once, where the model has a compiled gradient:
 
         V⁺ = βV + α∇L(W),  W⁺ = W − V⁺,  or with `ahead` V⁺ = βV + α∇L(W − βV).
 
@@ -59,7 +59,7 @@ class Descent:
         )
 
     def result(self, arrays: DescentArrays) -> Descended:
-        """What `Model.descend` gives, of such arrays."""
+        """What `Objective.descend` gives, of such arrays."""
         import torch
 
         velocity = None if self.velocity is None else torch.from_numpy(arrays.velocity)

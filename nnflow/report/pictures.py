@@ -56,9 +56,11 @@ def inline_path(folder: Path, name: str) -> Path:
 
 
 def write_inline(folder: Path, name: str) -> None:
-    """Write that file, from the figure's SVG and PNG files."""
-    svg, png = ((folder / "figures" / f"{name}.{ending}").read_bytes() for ending in ("svg", "png"))
-    store.write_text(inline_path(folder, name), _smallest(svg, png))
+    """Write that file, from the figure's SVG and PNG files; where one is missing, there is none."""
+    files = [folder / "figures" / f"{name}.{ending}" for ending in ("svg", "png")]
+    if all(file.exists() for file in files):
+        svg, png = (file.read_bytes() for file in files)
+        store.write_text(inline_path(folder, name), _smallest(svg, png))
 
 
 def picture(folder: Path, name: str, plugin: Any) -> Picture:
@@ -67,7 +69,7 @@ def picture(folder: Path, name: str, plugin: Any) -> Picture:
         svg, png = (
             (folder / "figures" / f"{name}.{ending}").read_bytes() for ending in ("svg", "png")
         )
-        image = inline_path(folder, name).read_text(encoding="ascii")
+        image = inline_path(folder, name).read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise UserError(
             f"{error.filename}: {error.strerror}; run the workflow to make it"

@@ -136,7 +136,7 @@ def _draw(job: Job, name: str, formats: Sequence[str]) -> list[str]:
         empty = mark_empty_panels(figure)
         about = _about(job, name, plugin, figure)
         objections = _save(figure, job.folder / "figures" / name, formats, about)
-        if {"svg", "png"} <= {*formats}:
+        if {"svg", "png"} & {*formats}:
             write_inline(job.folder, name)
     plt.close(figure)
     job.reporter.line("; ".join([f"drew {name}", *objections]))

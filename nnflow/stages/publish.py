@@ -27,6 +27,7 @@ CHECKLIST = "CHECKLIST.md"
 FORMATS = {
     ".nc": "application/x-netcdf",
     ".csv": "text/csv",
+    ".txt": "text/plain",
     ".html": "text/html",
     ".svg": "image/svg+xml",
     ".png": "image/png",
@@ -38,7 +39,8 @@ FORMATS = {
 SOURCES = ("Snakefile", "workflow/**/*", "config/*", "plugins/**/*.py", "requirements.lock")
 SOURCES += ("environment.yml", "pyproject.toml")
 """What of the project's folder makes the results, as far as it is there."""
-RESULTS = ("*.nc", "analyses/**/*.nc", "claims.csv", "timings.json", "figures/*", "benchmarks/**/*")
+RESULTS = ("*.nc", "analyses/**/*.nc", "claims.csv", "timings.json", "figures/*", "inline/*")
+RESULTS += ("benchmarks/**/*",)
 """What of a study's results is published: without logs, and without the datasets of batches, which
 `collect` has joined."""
 

@@ -33,10 +33,12 @@ def statements(file: Path) -> tuple[Statement, ...]:
     content = file.read_bytes()
     key = hashlib.sha256(content).hexdigest()
     known = _kept()
-    if key not in known:
-        known[key] = [[name, list(names)] for name, names in _parsed(content)]
-        _write_at_the_end(os.getpid())
-    return tuple((name, tuple(names)) for name, names in known[key])
+    with contextlib.suppress(KeyError, TypeError, ValueError):  # not known, or damaged
+        return tuple((str(name), tuple(map(str, names))) for name, names in known[key])
+    found = tuple(_parsed(content))
+    known[key] = [[name, list(names)] for name, names in found]
+    _write_at_the_end(os.getpid())
+    return found
 
 
 def _parsed(content: bytes) -> Iterable[Statement]:

@@ -69,12 +69,18 @@ class SimulatedAnnealing(Optimizer):
         count, moves = weights.shape[1], self.coordinates
         numbers = torch.as_tensor(objective.streams.uniform(drawn, draw=steps)).to(weights)
         passed = torch.as_tensor(steps).to(weights) / self.total_steps
-        cooled = self.last ** passed.clamp(max=1)[..., None]
+        # torch's power has other last bits where other numbers stand beside
+        cooled = (passed.clamp(max=1)[..., None] * _logarithm(self.last)).exp()
         places = (numbers[..., 1 : 1 + moves] * count).long().clamp(max=count - 1)
         size = self.scale * (state["scale"] * cooled**0.5)
         away = size * torch.special.ndtri(numbers[..., 1 + moves :])
         uphill = -(self.temperature * cooled).squeeze(-1) * numbers[..., 0].log()
         return zip(places, away, uphill, strict=True)
+
+
+def _logarithm(number):
+    """ln of a number, or of those of each run."""
+    return number.log() if isinstance(number, torch.Tensor) else math.log(number)
 
 
 @nnflow.hookimpl

@@ -4,8 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 from handmade import Between, Handmade, analysis, assert_columns
+from networks import problem
 from scipy import stats
 from studies import AGREE, assert_drawn, complete, verdicts
 
@@ -138,3 +140,22 @@ def test_no_claim_differs_and_the_figure_is_drawn(done):
     assert set(found.values()) <= AGREE | {"undecided", "not_measured"}, found
     assert set(found.values()) & AGREE
     assert_drawn(done.folder, done.study.settings.figures)
+
+
+@pytest.mark.parametrize("runs", [1, 2, 7])
+def test_many_moves_at_once_have_the_bits_of_single_ones(runs):
+    """And of fewer runs beside them."""
+    optimizer = registry().get("optimizers", "simulated_annealing")(
+        temperature=0.1, total_steps=300, last=1e-3, coordinates=2
+    )
+    objective, weights = problem(runs=runs)
+    rate = torch.ones(runs, dtype=torch.float64)
+    at = together = weights.clone()
+    state = kept = optimizer.start(weights, rate)
+    for _ in range(150):
+        at, state = optimizer.step(objective, at, state)
+    together, _ = optimizer.steps(objective, together, kept, 150)
+    assert torch.equal(at, together) and not torch.equal(at, weights)
+    alone = objective.take(np.array([0]))
+    first, _ = optimizer.steps(alone, weights[:1], optimizer.start(weights[:1], rate[:1]), 150)
+    assert torch.equal(first, at[:1])

@@ -156,3 +156,13 @@ def test_no_claim_differs(done):
 
 def test_figure_is_drawn(done):
     assert_drawn(done.folder, done.study.settings.figures)
+
+
+def test_images_of_another_side_are_refused():
+    """Sides of 8 and 9 lead to weights of the same shapes."""
+    model = registry().get("models", "small_convolution")(
+        activation="relu", loss_function="cross_entropy", channels=[2], side=9
+    )
+    weights = {n: torch.ones(1, *shape, dtype=torch.float64) for n, shape in model.shapes().items()}
+    with pytest.raises(ValueError, match="side: 9 by 9 pixels, but the dataset gives 64 numbers"):
+        model.outputs(weights, torch.zeros(3, 64, dtype=torch.float64))

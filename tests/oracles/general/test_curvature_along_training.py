@@ -8,7 +8,7 @@ from handmade import Handmade, analysis, assert_columns
 from networks import problem
 from studies import module
 
-from nnflow import mean
+from nnflow import Streams, mean
 from nnflow.base.errors import UserError
 from nnflow.engine.landscape import Landscape
 from nnflow.engine.objective import unflatten
@@ -45,7 +45,9 @@ class Bowl:
     class streams:
         @staticmethod
         def permutation(count, draw):
-            return np.tile(np.arange(count), (1, 1))
+            return np.tile(np.arange(count), (*np.shape(draw), 1))
+
+        in_turn = staticmethod(Streams.in_turn)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -347,5 +347,6 @@ def test_attributes_of_a_file_that_was_read_are_known_until_it_changes(tmp_path,
     assert store.attributes(path)["title"] == "other"
     for number in range(2 * store.REMEMBERED):  # no more than a few are kept
         path.with_name(f"{number}").touch()
-        store.remember(path.with_name(f"{number}"), {})
+        other = path.with_name(f"{number}")
+        store.remember(other, store.state_of(other), {})
     assert len(store._REMEMBERED) == store.REMEMBERED

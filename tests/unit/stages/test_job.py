@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -58,12 +59,17 @@ def test_slices_are_written_and_read_in_their_order(job):
     assert alone["loss"].values[0] == 2.0
 
 
-def test_a_stale_input_is_refused_before_it_is_read(job):
+def test_a_stale_input_is_refused_before_its_configurations_are_asked_for(job):
     def check(study, file):
         raise UserError(f"{study}: {file.name} is of other settings")
 
+    path = job.batch_path("training", 0)
+    job.write(path, {"another": xr.Dataset({"x": 1.0}), "third": xr.Dataset({"x": 1.0})}, "a title")
+    two = [
+        SimpleNamespace(configuration=SimpleNamespace(label=name)) for name in ("first", "second")
+    ]
     with pytest.raises(UserError, match=r"one: training-0\.nc is of other settings"):
-        replace(job, check=check).read_slices(job.batch_path("training", 0), ())
+        replace(job, check=check).read_slices(path, tuple(two))
 
 
 def test_the_code_of_an_analysis_is_in_its_provenance_alone(job):

@@ -70,6 +70,9 @@ def test_a_damaged_list_is_made_anew(file, content):
     (kept,) = (file.parent / "home/.cache/nnflow/imports").iterdir()
     kept.write_text(content)
     assert asked(file) == str(FOUND)
+    known = json.loads(kept.read_text())
+    kept.write_text(json.dumps({key: [1] for key in known}))
+    assert asked(file) == str(FOUND)
     assert len(json.loads(kept.read_text())) == 1
 
 

@@ -111,6 +111,11 @@ class SmallConvolution(Model):
     def _forward(self, weights, inputs):
         """Of each convolution its `_Layer`; and what the linear layer reads, (run, sample,
         feature). inputs: (sample, pixel), or (run, sample, pixel)."""
+        if inputs.shape[-1] != self.side**2:
+            raise ValueError(
+                f"model 'small_convolution': side: {self.side} by {self.side} pixels, but the"
+                f" dataset gives {inputs.shape[-1]} numbers a sample"
+            )
         values, layers = inputs.expand(1, *inputs.shape) if inputs.ndim == 2 else inputs, []
         values = values.unsqueeze(1)
         for layer in range(1, len(self.channels) + 1):

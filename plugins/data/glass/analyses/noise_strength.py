@@ -43,17 +43,19 @@ class NoiseStrength(Analysis):
         for configuration, trained in results.each("training"):
             groups = independent(configuration, trained)
             weights, steps = kept_weights(trained), trained["kept_step"].values.astype(float)
-            means, moved = [], []
-            for wait in (self.waiting[0], self.waiting[-1]):
-                within = (steps >= wait) & (steps <= wait + self.lag)
+            waits, means, moved = (self.waiting[0], self.waiting[-1]), [], []
+            windows = [(steps >= wait) & (steps <= wait + self.lag) for wait in waits]
+            read = windows[0] | windows[1]
+            noise = np.full(weights.shape[:2], np.nan)
+            noise[:, read] = self._noise(results, configuration, weights[:, read])
+            for wait, within in zip(waits, windows, strict=True):
                 if within.sum() < 2:
                     raise UserError(
                         f"{results.study.file}: analyses.noise_strength: fewer than two of the kept"
                         f" weights lie between steps {wait} and {wait + self.lag}; keep more"
                         " (`trace: {weights: N}`)"
                     )
-                noise = self._noise(results, configuration, weights[:, within])
-                means.append(_average(noise, steps[within]))
+                means.append(_average(noise[:, within], steps[within]))
                 start = int(np.abs(steps - wait).argmin())
                 norms = (weights[:, start] ** 2).sum(axis=1)
                 moved.append(norms * at_lag(*displacement(weights, steps, wait), self.lag))

@@ -77,8 +77,11 @@ class SphericalSpinGlass(Model):
         """S(x, x, ·), (run, Λ)."""
         first, second = (places.to(spins.device) for places in _pairs(self.size))
         products = spins.index_select(1, first) * spins.index_select(1, second)
-        if not isinstance(self.disorder, torch.Tensor) or self.size > TOGETHER:
+        if self.size > TOGETHER:
             return self._by_disorder(products, _rows_times)
+        if not isinstance(self.disorder, torch.Tensor):  # the same product of its own for each run
+            couplings = _couplings(self.size, int(self.disorder)).to(spins)
+            return (products.unsqueeze(1) @ couplings.expand(len(spins), -1, -1)).squeeze(1)
         contracted = torch.empty_like(spins)
         for runs, disorders in _rounds(tuple(self.disorder.tolist())):
             couplings = _stacked(self.size, disorders, spins.dtype, spins.device)
