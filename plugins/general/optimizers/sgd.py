@@ -93,7 +93,7 @@ class Sgd(Optimizer):
         drawn, streams = due.any(dim=0), objective.streams
         draws = epochs[:, drawn].T.cpu().numpy()
         permutations = streams.in_turn(streams.permutation, objective.samples, draws)
-        for anew, fresh in zip(due.T, drawn.tolist(), strict=True):
+        for anew, fresh in zip(due.T, drawn.cpu().tolist(), strict=True):
             if fresh:
                 permutation = torch.as_tensor(next(permutations), device=due.device)
                 order = (
