@@ -27,7 +27,13 @@ from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
 from nnflow.base.lazy import torch
 from nnflow.base.settings import Settings
-from nnflow.base.side_by_side import LaneGradient, descending, side_by_side
+from nnflow.base.side_by_side import (
+    LaneGradient,
+    descending,
+    into_lanes,
+    out_of_lanes,
+    side_by_side,
+)
 from nnflow.base.spectra import of_families
 from nnflow.base.statistics import mean, share
 from nnflow.base.streams import Streams
@@ -191,6 +197,7 @@ __all__ = [
     "find_way",
     "flag_mask",
     "hookimpl",
+    "into_lanes",
     "levenberg_marquardt_step",
     "library",
     "load_row",
@@ -200,6 +207,7 @@ __all__ = [
     "newton_step",
     "of_families",
     "open",
+    "out_of_lanes",
     "prove",
     "prove_way",
     "sealed",

@@ -61,6 +61,7 @@ def descending(block: Compiled) -> Callable[[DescentArrays, tuple[Any, ...]], bo
 
 
 def _into_lanes(w, start, here):
+    """Write rows `start` … of w, (run, number), to the lanes of `here`, (number, LANES)."""
     last = len(w) - 1
     for place in range(len(here)):
         for lane in range(LANES):  # where too few runs are left, the last one again
@@ -68,6 +69,7 @@ def _into_lanes(w, start, here):
 
 
 def _out_of_lanes(here, start, w):
+    """Write the lanes of `here`, (number, LANES), to rows `start` … of w, (run, number)."""
     lanes = min(LANES, len(w) - start)
     for place in range(len(here)):
         for lane in range(lanes):

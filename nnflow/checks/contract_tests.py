@@ -139,12 +139,14 @@ def _model_gradient(objective, weights, loss, gradient) -> Findings:
     model = objective.model
     function = _function(objective)
     closed = model.gradient(objective.named(weights), objective.data)
-    if closed is not None:
-        error = _error(flatten(closed), automatic_gradient(function, weights))
-        yield _close("gradient: closed form against automatic", error, AGAINST_AUTOMATIC)
     lanes = objective.lane_gradient(weights)
+    if closed is not None or lanes is not None:
+        automatic = automatic_gradient(function, weights)
+    if closed is not None:
+        error = _error(flatten(closed), automatic)
+        yield _close("gradient: closed form against automatic", error, AGAINST_AUTOMATIC)
     if lanes is not None:
-        error = _error(gradient, automatic_gradient(function, weights))
+        error = _error(gradient, automatic)
         yield _close("gradient: compiled form against automatic", error, AGAINST_AUTOMATIC)
         plain = lanes.plain(weights.numpy(), weights.shape[1], lanes.parameters)
         told = f"differs by {_error(gradient, torch.from_numpy(plain)):.1e}"

@@ -11,7 +11,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnflow import LANES, Compiled, choose, load_row, magnitude, square_root, store_row, vectors
+from nnflow import (
+    LANES,
+    Compiled,
+    choose,
+    into_lanes,
+    load_row,
+    magnitude,
+    out_of_lanes,
+    square_root,
+    store_row,
+    vectors,
+)
 
 SAFETY, SHRINK, GROW = 0.9, 0.2, 10.0
 """Of the control of step lengths: Hairer, Nørsett & Wanner (1993), Section II.4."""
@@ -51,8 +62,7 @@ def _combined(slopes, factors, size, x):
 
 def _number(array, start, found):
     """Numbers of LANES runs, as a vector."""
-    for lane in range(LANES):
-        found[0, lane] = array[min(start + lane, len(array) - 1)]
+    into_lanes(array.reshape(-1, 1), start, found)
     return load_row(found, 0)
 
 
@@ -65,9 +75,7 @@ def _over_runs(flow, count, parameters):
     here, at, found = vectors(size), vectors(size), vectors(size)
     slopes, one, going = vectors(13 * size), vectors(1), vectors(1)
     for start in range(0, runs, LANES):
-        for x in range(size):
-            for lane in range(LANES):
-                here[x, lane] = w[min(start + lane, runs - 1), x]
+        into_lanes(w, start, here)
         length, interval = number(lengths, start, one), number(intervals, start, one)
         relative, absolute = number(relatives, start, one), number(absolutes, start, one)
         left = interval
@@ -116,8 +124,6 @@ def _over_runs(flow, count, parameters):
                 store_row(here, x, choose(accepted > 0.0, end, load_row(here, x)))
                 store_row(slopes, x, choose(accepted > 0.0, slope, load_row(slopes, x)))
         store_row(one, 0, length)
-        for lane in range(min(LANES, runs - start)):
-            lengths[start + lane] = one[0, lane]
-            for x in range(size):
-                w[start + lane, x] = here[x, lane]
+        out_of_lanes(one, start, lengths.reshape(-1, 1))
+        out_of_lanes(here, start, w)
     return True
