@@ -14,18 +14,24 @@ os.environ.setdefault("MKL_CBWR", "AVX2")
 
 from nnflow.base.compiled import (
     LANES,
+    Arithmetic,
     Compiled,
     choose,
+    lane_sums,
     load_row,
     magnitude,
+    power_of_two,
     square_root,
     store_row,
     vectors,
 )
 from nnflow.base.descent_arrays import DescentArrays
+from nnflow.base.elementary import exponential, hyperbolic_tangent, sigmoid
 from nnflow.base.errors import UserError
 from nnflow.base.flags import flag_mask
+from nnflow.base.lane_forms import LaneActivation, LaneLoss, by_output
 from nnflow.base.lazy import torch
+from nnflow.base.run_gradient import RunGradient
 from nnflow.base.settings import Settings
 from nnflow.base.side_by_side import (
     LaneGradient,
@@ -157,6 +163,7 @@ __all__ = [
     "LANES",
     "Activation",
     "Analysis",
+    "Arithmetic",
     "Ball",
     "Block",
     "Box",
@@ -174,7 +181,9 @@ __all__ = [
     "Initializer",
     "Kinks",
     "Landscape",
+    "LaneActivation",
     "LaneGradient",
+    "LaneLoss",
     "LevenbergMarquardtSteps",
     "Loss",
     "Manifold",
@@ -182,6 +191,7 @@ __all__ = [
     "Model",
     "Optimizer",
     "Proof",
+    "RunGradient",
     "Settings",
     "Simplex",
     "Spheres",
@@ -189,15 +199,19 @@ __all__ = [
     "Streams",
     "Table",
     "UserError",
+    "by_output",
     "choose",
     "complete_list",
     "density",
     "descending",
+    "exponential",
     "find_critical",
     "find_way",
     "flag_mask",
     "hookimpl",
+    "hyperbolic_tangent",
     "into_lanes",
+    "lane_sums",
     "levenberg_marquardt_step",
     "library",
     "load_row",
@@ -208,11 +222,13 @@ __all__ = [
     "of_families",
     "open",
     "out_of_lanes",
+    "power_of_two",
     "prove",
     "prove_way",
     "sealed",
     "share",
     "side_by_side",
+    "sigmoid",
     "square_root",
     "store_row",
     "torch",

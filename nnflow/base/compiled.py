@@ -60,9 +60,8 @@ class Compiled:
     `Compiled`, which are compiled into it. Square roots, divisions, products and sums are exactly
     rounded on every processor; a library's exp or arccos is not, and belongs in no such function
     whose last bits matter.
-    plain: the same in NumPy, called where numba is missing; default: the function itself, as for
-    arithmetic that takes numbers and arrays alike. For the same bits it has to take each sum in
-    the order of the loops, run by run.
+    plain: the same in NumPy, called where numba is missing; default: the function itself. For the
+    same bits it has to take each sum in the order of the loops, run by run.
     parts: further `Compiled` that the function calls, by the names that it knows them by, besides
     those of its module.
 
@@ -147,6 +146,16 @@ class Compiled:
         return folder if os.access(folder, os.W_OK) else None
 
 
+class Arithmetic(Compiled):
+    """A function of numbers, for arithmetic without loops or branches.
+
+    Compiled code calls it with numbers or vectors, Python with numbers or NumPy's arrays.
+    """
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
+
+
 def compiles() -> bool:
     """Is numba here, and wanted?"""
     return not os.environ.get(PLAIN) and _numba_works()
@@ -188,6 +197,34 @@ choose = Instruction(
 )
 square_root = Instruction("square_root", np.sqrt, "The square root, exactly rounded.")
 magnitude = Instruction("magnitude", np.abs, "|x|.")
+
+
+def _power_of_two(exponent):
+    with np.errstate(invalid="ignore"):  # no number
+        return np.ldexp(1.0, np.asarray(exponent).astype(np.int32))
+
+
+power_of_two = Instruction(
+    "power_of_two",
+    _power_of_two,
+    "2ⁿ of a whole number n as a float64, −1022 ≤ n ≤ 1023; any number where n is none.",
+)
+
+
+def _lane_sums(*vectors):
+    rows = np.stack(vectors, axis=-2)
+    while rows.shape[-1] > 1:
+        half = rows.shape[-1] // 2
+        rows = rows[..., :half] + rows[..., half:]
+    return rows[..., 0]
+
+
+lane_sums = Instruction(
+    "lane_sums",
+    _lane_sums,
+    "The sums of LANES vectors as a vector; of each, the second half is added to the first, and so"
+    " on: lane_sums(a, …, h).",
+)
 
 
 def _row(array, row):

@@ -133,6 +133,55 @@ magnitude = _of_one("fabs")
 
 
 @intrinsic
+def power_of_two(context, exponent):
+    kind = exponent if isinstance(exponent, Vector) else types.float64
+
+    def lower(context, builder, form, arguments):
+        shape = context.get_value_type(kind)
+        whole = ir.VectorType(ir.IntType(64), LANES) if kind is VECTOR else ir.IntType(64)
+
+        def constant(number_type, number):
+            spread = [number] * LANES if kind is VECTOR else number
+            return ir.Constant(number_type, spread)
+
+        # the last bits of the mantissa of n + 1.5 · 2⁵² are n: they go where an exponent is
+        shifted = builder.fadd(arguments[0], constant(shape, 1.5 * 2.0**52))
+        bits = builder.shl(builder.bitcast(shifted, whole), constant(whole, 52))
+        return builder.bitcast(builder.add(bits, constant(whole, 1023 << 52)), shape)
+
+    return kind(kind), lower
+
+
+@intrinsic
+def lane_sums(context, a, b, c, d, e, f, g, h):
+    if not all(isinstance(each, Vector) for each in (a, b, c, d, e, f, g, h)):
+        return None
+
+    def lower(context, builder, form, arguments):
+        """The upper halves are added to the lower ones, of two vectors in one, and so on."""
+        left, half = list(arguments), LANES
+        while len(left) > 1:
+            half //= 2
+            lower = [start + j for start in range(0, LANES, 2 * half) for j in range(half)]
+            lower += [LANES + place for place in lower]
+            upper = [place + half for place in lower]
+            left = [
+                builder.fadd(*(_shuffled(builder, x, y, places) for places in (lower, upper)))
+                for x, y in zip(left[::2], left[1::2], strict=True)
+            ]
+        return left[0]
+
+    return VECTOR(*[VECTOR] * LANES), lower
+
+
+def _shuffled(builder, first, second, places):
+    """A vector of what lies at these places of two, one after the other."""
+    return builder.shuffle_vector(
+        first, second, ir.Constant(ir.VectorType(ir.IntType(32), LANES), places)
+    )
+
+
+@intrinsic
 def choose(context, condition, yes, no):
     kind = VECTOR if isinstance(condition, Mask) else types.float64
 
@@ -179,4 +228,12 @@ def _place(context, builder, form, arguments):
     return builder.bitcast(number, _VECTOR.as_pointer())
 
 
-__all__ = ["choose", "load_row", "magnitude", "square_root", "store_row"]
+__all__ = [
+    "choose",
+    "lane_sums",
+    "load_row",
+    "magnitude",
+    "power_of_two",
+    "square_root",
+    "store_row",
+]

@@ -30,6 +30,14 @@ class LaneGradient(NamedTuple):
         together = side_by_side(self.block, self.plain)
         return together(np.ascontiguousarray(w), w.shape[1], self.parameters)
 
+    def in_numpy(self, w: np.ndarray) -> np.ndarray:
+        """The same by the form of NumPy's."""
+        return self.plain(w, w.shape[1], self.parameters)
+
+    def descend(self, arrays: DescentArrays) -> None:
+        """Many steps of all runs, in place; see `Descent`. Only where code is compiled."""
+        descending(self.block)(arrays, self.parameters)
+
 
 @cache
 def side_by_side(block: Compiled, plain: Callable[..., Any]) -> Compiled:

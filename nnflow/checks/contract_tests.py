@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from nnflow.base.compiled import LANES
 from nnflow.base.streams import Streams
 from nnflow.engine.objective import Objective, automatic_gradient, automatic_hessian, flatten
 from nnflow.interfaces import Activation, Descent, Initializer, Loss, Model, Optimizer
@@ -31,7 +32,8 @@ AGAINST_AUTOMATIC = 1e-8
 """Largest relative error allowed between a closed form and automatic differentiation, which
 may itself lose digits, as at arccos."""
 ROUNDING = 1e-11
-"""Largest relative difference that the grouping of runs may make."""
+"""Largest relative difference that the grouping of runs may make, or another closed form of one
+number."""
 DENSE_WEIGHTS = 300
 """Most weights for which whole Hessians are compared; above, products with vectors are."""
 DIRECTIONS = 3
@@ -139,16 +141,16 @@ def _model_gradient(objective, weights, loss, gradient) -> Findings:
     model = objective.model
     function = _function(objective)
     closed = model.gradient(objective.named(weights), objective.data)
-    lanes = objective.lane_gradient(weights)
-    if closed is not None or lanes is not None:
+    compiled = objective.compiled_gradient(weights)
+    if closed is not None or compiled is not None:
         automatic = automatic_gradient(function, weights)
     if closed is not None:
         error = _error(flatten(closed), automatic)
         yield _close("gradient: closed form against automatic", error, AGAINST_AUTOMATIC)
-    if lanes is not None:
+    if compiled is not None:
         error = _error(gradient, automatic)
         yield _close("gradient: compiled form against automatic", error, AGAINST_AUTOMATIC)
-        plain = lanes.plain(weights.numpy(), weights.shape[1], lanes.parameters)
+        plain = compiled.in_numpy(weights.numpy())
         told = f"differs by {_error(gradient, torch.from_numpy(plain)):.1e}"
         matched = np.array_equal(gradient.numpy(), plain)
         yield Finding("gradient: the form in NumPy has the bits of the compiled one", matched, told)
@@ -442,10 +444,22 @@ def check_activation(activation: Activation) -> Findings:
     error = _error(slope, differences)
     yield _close("slope: against finite differences", error, AGAINST_DIFFERENCES)
     error = _error(activation.derivative(places, activation(places)), slope)
-    yield _close("derivative: against automatic", error, AGAINST_AUTOMATIC)
+    yield _close("derivative: against automatic", error, ROUNDING)
+    if activation.lanes is not None:
+        yield from _activation_lanes(activation, places)
     if activation.smooth:
         jump = float(automatic_gradient(activation, fine).diff().abs().max())
         yield Finding("smooth: no kink", jump < 1e-2, f"largest change of slope {jump:.1e}")
+
+
+def _activation_lanes(activation, places) -> Findings:
+    lanes, t = activation.lanes, places.numpy()
+    value = lanes.value(t, lanes.parameter)
+    error = _error(torch.as_tensor(value), activation(places))
+    yield _close("lanes: value against σ", error, ROUNDING)
+    slope = torch.as_tensor(lanes.slope(t, value, lanes.parameter)).expand(places.shape)
+    error = _error(slope, activation.derivative(places, activation(places)))
+    yield _close("lanes: slope against σ'", error, ROUNDING)
 
 
 def check_loss(loss: Loss) -> Findings:
@@ -472,6 +486,26 @@ def _loss_with(loss, kind, outputs, targets) -> Findings:
     error = _error(slope / (2 * STEP), (gradient * direction).sum(-1))
     yield _close(f"{kind}: gradient against finite differences", error, AGAINST_DIFFERENCES)
     error = _error(loss.slope(outputs, targets), gradient)
-    yield _close(f"{kind}: slope against automatic", error, AGAINST_AUTOMATIC)
+    yield _close(f"{kind}: slope against automatic", error, ROUNDING)
     error = _error(loss.curvature(outputs, targets), Loss.curvature(loss, outputs, targets))
     yield _close(f"{kind}: curvature against automatic", error, 100 * AGAINST_AUTOMATIC)
+    if loss.lanes is not None:
+        yield from _loss_lanes(loss, kind, targets)
+
+
+def _loss_lanes(loss, kind, targets) -> Findings:
+    """Of LANES samples, compiled and in NumPy."""
+    lanes, targets = loss.lanes, targets[torch.arange(LANES) % len(targets)]
+    outputs = _normal(LANES, 3, draw=3)
+    goals = targets.numpy()
+    if not targets.dtype.is_floating_point:
+        other, own = lanes.classes
+        goals = np.where(goals[:, None] == np.arange(3), own, other)
+    goals, found = np.ascontiguousarray(goals.T), outputs.numpy().T.copy()
+    in_numpy = found[None, :, None].copy()
+    lanes.slope(found, goals, 1, float(lanes.parameter))
+    error = _error(torch.from_numpy(found.T), loss.slope(outputs, targets))
+    yield _close(f"{kind}: lanes: slope against that of ℓ", error, ROUNDING)
+    lanes.slope.plain(in_numpy, goals[None, :, None], 1, float(lanes.parameter))
+    matched = np.array_equal(in_numpy[0, :, 0], found)
+    yield Finding(f"{kind}: lanes: the form in NumPy has the bits of the compiled one", matched)

@@ -14,10 +14,11 @@ import torch
 from nnflow.base.automatic import automatic_gradient
 from nnflow.base.compiled import compiles
 from nnflow.base.errors import UserError
-from nnflow.base.side_by_side import LaneGradient, descending
+from nnflow.base.run_gradient import RunGradient
+from nnflow.base.side_by_side import LaneGradient
 from nnflow.base.streams import Streams
 from nnflow.engine.gauss_newton import gauss_newton, gauss_newton_vector
-from nnflow.engine.samples import HELD_OUT, check_arrays, for_model, load_arrays
+from nnflow.engine.samples import HELD_OUT, Drawn, check_arrays, for_model, load_arrays, taken
 from nnflow.interfaces.constraints import ConvexSet
 from nnflow.interfaces.manifolds import Manifold
 from nnflow.interfaces.model import Data, Minibatch, Model, size
@@ -63,9 +64,8 @@ class Objective:
         chosen = torch.as_tensor(rows)
         buffers = {name: values[chosen] for name, values in self.buffers.items()}
         taken = replace(self, streams=self.streams.take(rows), buffers=buffers)
-        if isinstance(self.data, Minibatch):
-            own = _but_held_out(self.data, lambda array: array[chosen])
-            taken = replace(taken, data=Minibatch(own))
+        if isinstance(self.data, Drawn):
+            taken = replace(taken, data=Drawn(self.data.whole, self.data.samples[chosen]))
         if not self.varied:
             return taken
         return taken.varying({name: values[chosen] for name, values in self.varied.items()})
@@ -81,20 +81,16 @@ class Objective:
     def minibatch(self, samples: torch.Tensor) -> Objective:
         """The loss over the given samples of each run, (run, sample) indices. Held-out
         arrays are left as they are."""
-        return replace(self, data=Minibatch(self._taken(samples)))
+        return replace(self, data=Drawn(self.data, samples))
 
     def among(self, samples: torch.Tensor) -> Objective:
         """The loss over the given samples alone, (sample,) indices, the same ones for every run.
         Held-out arrays are left as they are."""
-        return replace(self, data=self._taken(samples))
-
-    def _taken(self, samples: torch.Tensor) -> dict[str, torch.Tensor]:
-        flat = samples.flatten()
-
-        def chosen(array: torch.Tensor) -> torch.Tensor:  # array[samples] takes twice the time
-            return array.index_select(0, flat).reshape(*samples.shape, *array.shape[1:])
-
-        return _but_held_out(self.data, chosen)
+        chosen = {
+            name: array if name.startswith(HELD_OUT) else taken(array, samples)
+            for name, array in self.data.items()
+        }
+        return replace(self, data=chosen)
 
     @property
     def samples(self) -> int:
@@ -151,20 +147,33 @@ class Objective:
 
     def lane_gradient(self, weights: torch.Tensor) -> LaneGradient | None:
         """∇L of weights like these as compiled code takes it; None: the model has no such form."""
+        return self.model.lane_gradient(self.data) if self._compilable(weights) else None
+
+    def compiled_gradient(self, weights: torch.Tensor) -> LaneGradient | RunGradient | None:
+        """The same, or that of a loss over samples."""
+        if not self._compilable(weights):
+            return None
+        drawn = isinstance(self.data, Drawn)
+        if not drawn and (lanes := self.model.lane_gradient(self.data)) is not None:
+            return lanes
+        by_run = self.model.run_gradient(self.data.whole if drawn else self.data)
+        if by_run is None:
+            return None
+        return by_run.over(self.data.samples.numpy() if drawn else np.arange(self.samples))
+
+    def _compilable(self, weights: torch.Tensor) -> bool:
         bound = self.manifold is not None or self.constraints is not None
         if bound or self.buffers or self.varied:
-            return None
-        if weights.device.type != "cpu" or weights.dtype != torch.float64:
-            return None
-        return self.model.lane_gradient(self.data)
+            return False
+        return weights.device.type == "cpu" and weights.dtype == torch.float64
 
     def descend(self, weights: torch.Tensor, descent: Descent) -> Descended | None:
         """Weights and velocity after the steps of a descent, where many are taken at once."""
-        lanes = self.lane_gradient(weights)
-        if lanes is None or not compiles():
+        known = self.compiled_gradient(weights)
+        if known is None or not compiles():
             return None
         arrays = descent.arrays(weights)
-        descending(lanes.block)(arrays, lanes.parameters)
+        known.descend(arrays)
         return descent.result(arrays)
 
     def stationarity(self, weights: torch.Tensor) -> torch.Tensor:
@@ -176,9 +185,9 @@ class Objective:
         return weights - self.constraints.project(weights - gradient)
 
     def _gradient(self, weights: torch.Tensor) -> torch.Tensor:
-        lanes = self.lane_gradient(weights)
-        if lanes is not None:
-            return torch.from_numpy(lanes.of_runs(weights.detach().numpy()))
+        compiled = self.compiled_gradient(weights)
+        if compiled is not None:
+            return torch.from_numpy(compiled.of_runs(weights.detach().numpy()))
         with torch.no_grad():
             known = self.model.gradient(self.named(weights), self.data)
         if known is not None:
@@ -305,15 +314,6 @@ def unflatten(weights: torch.Tensor, model: Model) -> dict[str, torch.Tensor]:
     return {
         name: part.reshape(*leading, *shape)
         for (name, shape), part in zip(shapes.items(), parts, strict=True)
-    }
-
-
-def _but_held_out(
-    data: Data, change: Callable[[torch.Tensor], torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Data with its arrays changed, but for the held-out ones."""
-    return {
-        name: array if name.startswith(HELD_OUT) else change(array) for name, array in data.items()
     }
 
 

@@ -2,19 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nnflow.base.errors import UserError
 from nnflow.interfaces.dataset import Dataset
-from nnflow.interfaces.model import Model
+from nnflow.interfaces.model import Data, Minibatch, Model
+
+if TYPE_CHECKING:
+    import torch
 
 HELD_OUT = "test_"
 """What the names of held-out arrays begin with; no minibatch touches them."""
+
+
+class Drawn(Minibatch):
+    """The given samples of each run, (run, sample) numbers, taken from arrays of all of them when
+    they are asked for; held-out arrays are left as they are."""
+
+    def __init__(self, whole: Data, samples: torch.Tensor):
+        super().__init__({})
+        self.whole, self.samples = whole, samples
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        if name.startswith(HELD_OUT):
+            return self.whole[name]
+        if name not in self._arrays:
+            self._arrays[name] = taken(self.whole[name], self.samples)
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.whole)
+
+    def __len__(self) -> int:
+        return len(self.whole)
+
+
+def taken(array: torch.Tensor, samples: torch.Tensor) -> torch.Tensor:
+    """The samples with these numbers, in the shape of the numbers."""
+    chosen = array.index_select(0, samples.flatten())  # array[samples] takes twice the time
+    return chosen.reshape(*samples.shape, *array.shape[1:])
 
 
 @cache

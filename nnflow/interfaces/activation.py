@@ -10,6 +10,8 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
+    from nnflow.base.lane_forms import LaneActivation
+
 
 class Activation(Plugin):
     """σ, applied elementwise."""
@@ -25,6 +27,9 @@ class Activation(Plugin):
 
     kinks: ClassVar[tuple[float, ...] | None] = None
     """Where σ is not smooth, if elsewhere than at 0 or without a `jump`; σ itself is continuous."""
+
+    lanes: ClassVar[LaneActivation | None] = None
+    """σ and σ' as compiled gradients take them; None: networks with this σ have none."""
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """σ(values), same shape."""

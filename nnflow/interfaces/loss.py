@@ -10,6 +10,8 @@ from nnflow.interfaces.plugin import Plugin
 if TYPE_CHECKING:
     import torch
 
+    from nnflow.base.lane_forms import LaneLoss
+
 
 class Loss(Plugin):
     """ℓ(output, target), for models that compare outputs with targets."""
@@ -23,6 +25,9 @@ class Loss(Plugin):
     likelihood: ClassVar[bool] = False
     """Is ℓ = −log p(target | output) + const, with the output a natural parameter of p? Then the
     Gauss–Newton matrix is the Fisher matrix."""
+
+    lanes: ClassVar[LaneLoss | None] = None
+    """∂ℓ/∂o as compiled gradients take it; None: networks with this ℓ have none."""
 
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, (…, sample), from outputs (…, sample, output) and targets

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from nnflow.base.errors import UserError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from nnflow.base.run_gradient import RunGradient
     from nnflow.base.side_by_side import LaneGradient
     from nnflow.base.streams import Streams
     from nnflow.interfaces.constraints import ConvexSet
@@ -26,9 +27,21 @@ Weights = Mapping[str, "torch.Tensor"]
 Data = Mapping[str, "torch.Tensor"]
 
 
-class Minibatch(dict):
+class Minibatch(Mapping[str, "torch.Tensor"]):
     """Data whose arrays, but for the held-out ones, begin with an axis over the runs: each run has
     samples of its own."""
+
+    def __init__(self, arrays: Data):
+        self._arrays = dict(arrays)
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
 
 
 class Composed(NamedTuple):
@@ -112,6 +125,12 @@ class Model(Plugin):
         an optimizer may take many steps in one compiled call; None: not known. Asked for in float64
         on a processor alone, where there is no manifold, constraint or buffer, and where no setting
         of the model differs from run to run."""
+        return None
+
+    def run_gradient(self, data: Data) -> RunGradient | None:
+        """The same for a loss that is a mean over samples, as `lane_gradient` is for one without:
+        code that takes a run at a time. data: all samples; a minibatch is told by numbers of them.
+        """
         return None
 
     def hessian(self, weights: Weights, data: Data) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nnflow import Compiled, choose, magnitude, square_root
+from nnflow import Arithmetic, choose, magnitude, square_root
 
 
 def _quotient(cosine):
@@ -49,5 +49,5 @@ def _supplement(cosine):
     return choose(cosine < 0.0, angle, math.pi - angle), sine
 
 
-quotient = Compiled(_quotient)
-supplement = Compiled(_supplement)
+quotient = Arithmetic(_quotient)
+supplement = Arithmetic(_supplement)

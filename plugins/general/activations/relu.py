@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Activation, torch
+from nnflow import Activation, Arithmetic, LaneActivation, choose, torch
+
+
+def _relu(t, parameter):
+    return choose(t < 0.0, 0.0, t)
+
+
+def _relu_slope(t, activated, parameter):
+    return choose(t > 0.0, 1.0, 0.0)
 
 
 class Relu(Activation):
@@ -11,6 +19,7 @@ class Relu(Activation):
 
     smooth = False
     jump = 1.0
+    lanes = LaneActivation(Arithmetic(_relu), Arithmetic(_relu_slope))
 
     def __call__(self, values):
         return torch.relu(values)

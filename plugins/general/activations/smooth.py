@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Activation, torch
+from nnflow import Activation, Arithmetic, LaneActivation, hyperbolic_tangent, sigmoid, torch
+
+# For compiled code
+
+
+def _identity(t, parameter):
+    return t
+
+
+def _identity_slope(t, activated, parameter):
+    return 1.0
+
+
+def _tanh(t, parameter):
+    return hyperbolic_tangent(t)
+
+
+def _tanh_slope(t, activated, parameter):
+    return 1.0 - activated * activated
+
+
+def _sigmoid(t, parameter):
+    return sigmoid(t)
+
+
+def _sigmoid_slope(t, activated, parameter):
+    return activated * (1.0 - activated)
+
+
+IDENTITY = LaneActivation(Arithmetic(_identity), Arithmetic(_identity_slope))
+TANH = LaneActivation(Arithmetic(_tanh), Arithmetic(_tanh_slope))
+SIGMOID = LaneActivation(Arithmetic(_sigmoid), Arithmetic(_sigmoid_slope))
 
 
 class Identity(Activation):
     """σ(t) = t: a deep linear network."""
+
+    lanes = IDENTITY
 
     def __call__(self, values):
         return values
@@ -19,6 +52,8 @@ class Identity(Activation):
 class Tanh(Activation):
     """σ(t) = tanh t."""
 
+    lanes = TANH
+
     def __call__(self, values):
         return torch.tanh(values)
 
@@ -28,6 +63,8 @@ class Tanh(Activation):
 
 class Sigmoid(Activation):
     """σ(t) = 1/(1 + exp(−t))."""
+
+    lanes = SIGMOID
 
     def __call__(self, values):
         return torch.sigmoid(values)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Arithmetic, LaneLoss, Loss, by_output, choose, torch
 
 from ._targets import deviations, sizes
+
+
+def _slope(output, target, parameter):
+    r = output - target
+    return choose(r > 0.0, 1.0, choose(r < 0.0, -1.0, r))
 
 
 class Absolute(Loss):
@@ -14,6 +19,8 @@ class Absolute(Loss):
     It is convex and Lipschitz, with a kink wherever an output meets its target; the gradient
     there takes the subgradient 0. Targets as for `squared`.
     """
+
+    lanes = LaneLoss(by_output(Arithmetic(_slope)))
 
     def __call__(self, outputs, targets):
         return sizes(deviations(outputs, targets)).sum(dim=-1)

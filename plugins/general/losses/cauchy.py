@@ -7,9 +7,18 @@ from typing import ClassVar
 from pydantic import PositiveFloat
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Arithmetic, LaneLoss, Loss, by_output, torch
 
 from ._targets import deviations
+
+
+def _slope(output, target, scale):
+    r = output - target
+    ratio = r / scale
+    return r / (1.0 + ratio * ratio)
+
+
+SLOPE = by_output(Arithmetic(_slope))
 
 
 class Cauchy(Loss):
@@ -23,6 +32,10 @@ class Cauchy(Loss):
 
     scale: PositiveFloat = 1.0
     """Deviation s from which the curvature is negative."""
+
+    @property
+    def lanes(self):
+        return LaneLoss(SLOPE, parameter=self.scale)
 
     def __call__(self, outputs, targets):
         ratio = deviations(outputs, targets) / self.scale

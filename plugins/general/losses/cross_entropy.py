@@ -3,7 +3,44 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import (
+    Compiled,
+    LaneLoss,
+    Loss,
+    choose,
+    exponential,
+    load_row,
+    store_row,
+    torch,
+)
+
+
+def _slope(outputs, targets, tiles, parameter):
+    """The probabilities less the targets, with exp of what the logits are below the highest."""
+    for tile in range(tiles):
+        highest = load_row(outputs, tile)
+        for row in range(tiles + tile, len(outputs), tiles):
+            logit = load_row(outputs, row)
+            highest = choose(logit > highest, logit, highest)
+        total = highest * 0.0
+        for row in range(tile, len(outputs), tiles):
+            grown = exponential(load_row(outputs, row) - highest)
+            store_row(outputs, row, grown)
+            total += grown
+        for row in range(tile, len(outputs), tiles):
+            store_row(outputs, row, load_row(outputs, row) / total - load_row(targets, row))
+
+
+def _slope_in_numpy(outputs, targets, tiles, parameter):
+    """Outputs (run, output, tile, LANES)."""
+    highest = outputs[:, 0]
+    for o in range(1, outputs.shape[1]):
+        highest = choose(outputs[:, o] > highest, outputs[:, o], highest)
+    grown = exponential(outputs - highest[:, None])
+    total = highest * 0.0
+    for o in range(outputs.shape[1]):
+        total = total + grown[:, o]
+    outputs[:] = grown / total[:, None] - targets
 
 
 class CrossEntropy(Loss):
@@ -14,6 +51,7 @@ class CrossEntropy(Loss):
 
     targets = "classes"
     likelihood = True
+    lanes = LaneLoss(Compiled(_slope, _slope_in_numpy))
 
     def __call__(self, outputs, targets):
         try:

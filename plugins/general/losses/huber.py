@@ -5,9 +5,17 @@ from __future__ import annotations
 from pydantic import PositiveFloat
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Arithmetic, LaneLoss, Loss, by_output, choose, torch
 
 from ._targets import deviations, sizes
+
+
+def _slope(output, target, delta):
+    r = output - target
+    return choose(r > delta, delta, choose(r < -delta, -delta, r))
+
+
+SLOPE = by_output(Arithmetic(_slope))
 
 
 class Huber(Loss):
@@ -19,6 +27,10 @@ class Huber(Loss):
 
     delta: PositiveFloat = 1.0
     """Deviation δ at which the tails begin."""
+
+    @property
+    def lanes(self):
+        return LaneLoss(SLOPE, parameter=self.delta)
 
     def __call__(self, outputs, targets):
         error = deviations(outputs, targets)

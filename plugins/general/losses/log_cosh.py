@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Arithmetic, LaneLoss, Loss, by_output, hyperbolic_tangent, torch
 
 from ._targets import deviations
+
+
+def _slope(output, target, parameter):
+    return hyperbolic_tangent(output - target)
 
 
 class LogCosh(Loss):
@@ -16,6 +20,8 @@ class LogCosh(Loss):
     It is convex and analytic: ½r² for small r, |r| − log 2 for large ones. Targets as for
     `squared`.
     """
+
+    lanes = LaneLoss(by_output(Arithmetic(_slope)))
 
     def __call__(self, outputs, targets):
         error = deviations(outputs, targets)

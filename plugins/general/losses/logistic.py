@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Arithmetic, LaneLoss, Loss, by_output, sigmoid, torch
 
 from ._targets import signs
+
+
+def _slope(output, label, parameter):
+    return -label * sigmoid(-label * output)
 
 
 class Logistic(Loss):
@@ -15,6 +19,8 @@ class Logistic(Loss):
     infimum is 0 and not attained. Classes (integers) stand for a label +1 at their own output and
     −1 at the others; real targets that are no signs weigh the outputs.
     """
+
+    lanes = LaneLoss(by_output(Arithmetic(_slope)), classes=(-1.0, 1.0))
 
     def __call__(self, outputs, targets):
         labels = signs(outputs, targets)

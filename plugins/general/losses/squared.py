@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import nnflow
-from nnflow import Loss, torch
+from nnflow import Arithmetic, LaneLoss, Loss, by_output, torch
 
 from ._targets import deviations
+
+
+def _slope(output, target, parameter):
+    return output - target
 
 
 class Squared(Loss):
@@ -16,6 +20,7 @@ class Squared(Loss):
     """
 
     likelihood = True
+    lanes = LaneLoss(by_output(Arithmetic(_slope)))
 
     def __call__(self, outputs, targets):
         return deviations(outputs, targets).square().sum(dim=-1) / 2

@@ -10,6 +10,7 @@ import nnflow
 from nnflow import Activation, Composed, Loss, Minibatch, Model, torch
 
 from ._mlp_kinks import kinks_of_run
+from ._mlp_lanes import run_gradient
 
 
 class Mlp(Model):
@@ -77,6 +78,13 @@ class Mlp(Model):
             for name, slope in self._backpropagated(some, there).items():
                 found[name][part] = slope
         return found
+
+    def run_gradient(self, data):
+        activation, loss = self.activation.lanes, self.loss_function.lanes
+        if activation is None or loss is None:
+            return None
+        arrays = (data[name].numpy() for name in self.arrays())
+        return run_gradient(self.widths, activation, loss, self.weight_decay, *arrays)
 
     def _backpropagated(self, weights, data):
         inputs = data["inputs"]
