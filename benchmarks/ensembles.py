@@ -52,6 +52,7 @@ ENSEMBLES = (
     Ensemble("small", (10, 10, 1), 1000, 256, shared=True),
     Ensemble("digits", (64, 16, 10), 200, 50),
     Ensemble("digits", (64, 16, 10), 50, 1000, shared=True),
+    Ensemble("alone", (64, 16, 10), 1, 1000, shared=True),
     Ensemble("middle", (64, 64, 10), 100, 64),
     Ensemble("large", (784, 300, 100, 10), 10, 100),
 )

@@ -13,6 +13,7 @@ cores. All runs of a batch are drawn at once; `numpy.random.Philox` gives the sa
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +26,9 @@ _MULTIPLIERS = (np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157))
 _WEYL = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B))
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 _ROUNDS = 10
-MANY = 2**12
-"""Blocks of four words from which on the cipher is compiled: to load a compiler takes longer than a
-few thousand words do."""
+MANY, VERY_MANY = 2**10, 2**22
+"""Blocks of four words from which on compiled code draws them, where a compiler is at hand, or has
+to be loaded: that takes half a second, in which NumPy draws eight million words."""
 AT_ONCE = 2**15
 """Numbers drawn together where the draws of many steps are known: what the cipher keeps of them
 stays in the cache."""
@@ -48,7 +49,7 @@ def philox(key: tuple[int, int], counter: np.ndarray) -> np.ndarray:
 
     counter: (..., 4) uint64. Returns (..., 4) uint64 random words.
     """
-    if counter.size >= 4 * MANY:
+    if counter.size >= 4 * (MANY if "numba" in sys.modules else VERY_MANY):
         blocks = np.ascontiguousarray(counter, dtype=np.uint64).reshape(-1, 4)
         return _cipher(np.uint64(key[0]), np.uint64(key[1]), blocks).reshape(counter.shape)
     return _cipher_of_arrays(np.uint64(key[0]), np.uint64(key[1]), counter)

@@ -18,18 +18,23 @@ from nnflow import LANES, Compiled, RunGradient, lane_sums, load_row, store_row,
 ROWS = 2**13
 """Vectors of inputs and neurons that are computed before they are gone through backwards: half a
 megabyte, and that again for the slopes."""
-FEWEST, MOST = 8, 2**24
-"""Vectors of samples in a block at least, as each sum over them ends in one over LANES numbers; and
-most numbers of inputs, as they are laid out anew: 128 megabytes."""
+FEWEST = 8
+"""Vectors of samples in a block at least, as each sum over them ends in one over LANES numbers."""
+MOST_WEIGHTS = 2**14
+"""Larger networks are as fast, or up to 1.7 times as fast, by torch's products of matrices, which
+contract products and sums (docs/results/speed.md)."""
+MOST_INPUTS = 2**24
+"""Most numbers of inputs, as they are laid out anew: 128 megabytes."""
 
 
 def run_gradient(widths, activation, loss, decay, inputs, targets) -> RunGradient | None:
     """For `Model.run_gradient`. activation, loss: their `lanes`. inputs, targets: arrays; None
-    where they are of another shape, or too many."""
+    where they, or the weights, are too many, or their shape is another one."""
     real = targets.dtype == np.float64
     values = targets.reshape(len(targets), -1) if real else np.empty((0, widths[-1]))
     fits = inputs.ndim == 2 and inputs.shape[1] == widths[0] and values.shape[1] == widths[-1]
-    if not fits or inputs.size > MOST or len(inputs) == 0:
+    weights = sum((fan + 1) * neurons for fan, neurons in pairwise(widths))
+    if not fits or weights > MOST_WEIGHTS or not 0 < inputs.size <= MOST_INPUTS:
         return None
     parameters = (
         np.ascontiguousarray(inputs),
@@ -88,11 +93,11 @@ def _combine(w, start, steps, shape, x, found):
     rows, inner, tiles = shape
     across, along = steps
     last = rows - 1
-    for group in range(0, rows, 4):  # four sums at a time, as none has to wait for another
-        a = max(0, min(group, rows - 4))  # some twice where rows are no multiple of 4
-        b, c, d = min(a + 1, last), min(a + 2, last), min(a + 3, last)
-        wa, wb, wc, wd = across * a, across * b, across * c, across * d
-        for tile in range(tiles):
+    for tile in range(tiles):  # what is read of x stays in the first cache
+        for group in range(0, rows, 4):  # four sums at a time, as none has to wait for another
+            a = max(0, min(group, rows - 4))  # some twice where rows are no multiple of 4
+            b, c, d = min(a + 1, last), min(a + 2, last), min(a + 3, last)
+            wa, wb, wc, wd = across * a, across * b, across * c, across * d
             v, place = load_row(x, tile), start
             first, second = v * w[place + wa], v * w[place + wb]
             third, fourth = v * w[place + wc], v * w[place + wd]
@@ -113,12 +118,12 @@ def _correlate(signal, x, shape, found, start):
     tiles."""
     outputs, inputs, tiles = shape
     last, sums = inputs - 1, vectors(1)
-    for o in range(0, outputs, 2):
-        p, q = o * tiles, min(o + 1, outputs - 1) * tiles
-        for group in range(0, inputs, 4):
-            i = max(0, min(group, inputs - 4))
-            xa, xb = i * tiles, min(i + 1, last) * tiles
-            xc, xd = min(i + 2, last) * tiles, min(i + 3, last) * tiles
+    for group in range(0, inputs, 4):
+        i = max(0, min(group, inputs - 4))
+        xa, xb = i * tiles, min(i + 1, last) * tiles
+        xc, xd = min(i + 2, last) * tiles, min(i + 3, last) * tiles
+        for o in range(0, outputs, 2):
+            p, q = o * tiles, min(o + 1, outputs - 1) * tiles
             s, u = load_row(signal, p), load_row(signal, q)
             va, vb, vc, vd = load_row(x, xa), load_row(x, xb), load_row(x, xc), load_row(x, xd)
             a, b, c, d = s * va, s * vb, s * vc, s * vd

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import ACTIVATIONS, LOSSES, RUNS, classes, network, problem
 
+from nnflow.base.automatic import automatic_gradient
 from nnflow.base.streams import Streams
 from nnflow.engine.eigenvalues import dense_eigenvalues, extreme_eigenvalues
 from nnflow.engine.objective import Objective, flatten
@@ -30,6 +31,18 @@ def test_loss_and_gradient_are_those_of_torch_networks(activation, loss):
         expected = torch.cat([p.grad.flatten() for p in reference.parameters()])
         torch.testing.assert_close(losses[run], value.detach(), rtol=1e-13, atol=0)
         torch.testing.assert_close(gradients[run], expected, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, "leaky_relu"])
+def test_slopes_of_activations_have_all_their_digits(name):
+    """In the precision of their numbers: a slope of 0.1 made in float32 was off by 1e-9."""
+    activation = registry().get("activations", name)()
+    places = torch.linspace(-4, 4, 99, dtype=torch.float64) + 0.013
+    expected = automatic_gradient(activation, places)
+    found = activation.derivative(places, activation(places))
+    torch.testing.assert_close(found, expected, rtol=1e-14, atol=1e-15)
+    single = places.float()
+    assert activation.derivative(single, activation(single)).dtype == torch.float32
 
 
 def test_weight_decay_adds_half_the_squared_norm():

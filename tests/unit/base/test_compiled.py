@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 
 import nnflow.base.compiled as compiled
-from nnflow import LANES, Compiled, choose, load_row, magnitude, square_root, store_row, vectors
+from nnflow import (
+    LANES,
+    Arithmetic,
+    Compiled,
+    choose,
+    lane_sums,
+    load_row,
+    magnitude,
+    power_of_two,
+    square_root,
+    store_row,
+    vectors,
+)
 
 
 def _halved(x):
@@ -127,6 +139,50 @@ def test_vectors_do_what_numbers_do(plain):
         rows = [a + b, a - 2, 3 * b, a / b, np.sqrt(np.abs(a)), np.where(a < b, -a, b)]
         rows += [np.where(a > 0, a, 0), 0 + x[0] + x[1] + x[2], np.ones(LANES), (a - b) / 3 * b]
     np.testing.assert_array_equal(out, rows)
+
+
+def _powers_and_sums(x, out):
+    a, b, c, d = load_row(x, 0), load_row(x, 1), load_row(x, 2), load_row(x, 3)
+    store_row(out, 0, lane_sums(a, b, c, d, a - b, a + b, -c, d))
+    store_row(out, 1, power_of_two(load_row(x, 4)))
+
+
+powers_and_sums = Compiled(_powers_and_sums)
+
+
+def test_powers_of_two_and_sums_over_vectors(plain):
+    x = np.random.default_rng(0).standard_normal((5, LANES))
+    x[4] = [0, 1, -1, 52, -1022, 1023, 5, -7]
+    out = np.empty((2, LANES))
+    powers_and_sums(x, out)
+    np.testing.assert_array_equal(out[1], 2.0 ** x[4])
+    a, b, c, d = x[:4]
+    for found, row in zip(out[0], [a, b, c, d, a - b, a + b, -c, d], strict=True):
+        fours = row[:4] + row[4:]
+        twos = fours[:2] + fours[2:]
+        assert found == twos[0] + twos[1]
+
+
+def _third(x):
+    return choose(x > 1.0, x / 3.0, power_of_two(x - x))
+
+
+third = Arithmetic(_third)
+
+
+def _thirds(x, out):
+    store_row(out, 0, third(load_row(x, 0)))
+    out[1, 0] = third(x[0, 0])
+
+
+def test_arithmetic_takes_numbers_vectors_and_arrays(plain):
+    x = np.array([[3.0, 0.0, 6.0, 1.0, 1.5, -2.0, 9.0, 12.0]])
+    expected = [1, 1, 2, 1, 0.5, 1, 3, 4]
+    np.testing.assert_array_equal(third(x[0]), expected)
+    assert third(3.0) == 1
+    out = np.zeros((2, LANES))
+    Compiled(_thirds)(x, out)
+    np.testing.assert_array_equal(out, [expected, [1, *[0] * 7]])
 
 
 def _made(counts, found):

@@ -64,6 +64,29 @@ def test_a_batch_may_be_cut_anywhere(cut, size, method):
     np.testing.assert_array_equal(whole, np.concatenate(parts))
 
 
+@pytest.mark.parametrize("many", [1, 2**60])
+def test_compiled_words_are_those_of_numpy(many, monkeypatch):
+    monkeypatch.setattr(module, "MANY", many)
+    monkeypatch.setattr(module, "VERY_MANY", many)
+    monkeypatch.setattr(module, "_cipher", counted := Counted(module._cipher))
+    some, most = streams(runs=[0, 7, 10**9]), 2**64 - 1
+    words = some.words(17, np.array([0, 3, 2**40]))
+    for row, run, draw in zip(words, some.runs, (0, 3, 2**40), strict=True):
+        np.testing.assert_array_equal(row, numpy_words(some.key, (0, draw, run, 0), 17))
+    ones = philox((most, most), np.full((3, 4), most, dtype=np.uint64))
+    assert f"{ones[1, 2]:016x}" == "9cc7d7c69cd777b6"
+    assert counted.calls == (2 if many == 1 else 0)
+
+
+class Counted:
+    def __init__(self, function):
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments):
+        self.calls += 1
+        return self.function(*arguments)
+
+
 def test_take_gives_the_same_numbers_as_the_runs_themselves():
     all_runs = streams(range(10, 20))
     rows = np.array([7, 0, 3])

@@ -2,8 +2,25 @@
 
 import numpy as np
 
-from nnflow import Compiled, LaneGradient, load_row, store_row
-from nnflow.checks.contract_tests import RUNS, check_model, model_weights
+from nnflow import (
+    Activation,
+    Arithmetic,
+    Compiled,
+    LaneActivation,
+    LaneGradient,
+    LaneLoss,
+    Loss,
+    by_output,
+    load_row,
+    store_row,
+)
+from nnflow.checks.contract_tests import (
+    RUNS,
+    check_activation,
+    check_loss,
+    check_model,
+    model_weights,
+)
 from nnflow.interfaces import Model
 
 
@@ -62,3 +79,71 @@ def test_a_compiled_gradient_is_checked():
     assert failures(off=1e-15) == ["gradient: the form in NumPy has the bits of the compiled one"]
     failed = failures(moved=1.0)
     assert len(failed) == 3 and all(check.startswith("many steps at once") for check in failed)
+
+
+def _cube(t, factor):
+    return factor * (t * t * t)
+
+
+def _cube_slope(t, activated, factor):
+    return (3.0 * factor) * (t * t)
+
+
+CUBE, CUBE_SLOPE = Arithmetic(_cube), Arithmetic(_cube_slope)
+
+
+class Cube(Activation):
+    """t³, whose form for compiled code may be another."""
+
+    factor: float = 1.0
+    slope_factor: float = 1.0
+
+    def __call__(self, values):
+        return values**3
+
+    @property
+    def lanes(self):
+        slope = Arithmetic(lambda t, activated, factor: self.slope_factor * 3.0 * (t * t))
+        return LaneActivation(CUBE, CUBE_SLOPE if self.slope_factor == 1 else slope, self.factor)
+
+
+def test_the_compiled_form_of_an_activation_is_checked():
+    def failed(**spoilt):
+        return [f.check for f in check_activation(Cube(**spoilt)) if not f.passed]
+
+    assert failed() == []
+    assert failed(factor=1 + 1e-9) == ["lanes: value against σ", "lanes: slope against σ'"]
+    assert failed(slope_factor=1 + 1e-9) == ["lanes: slope against σ'"]
+
+
+def _slope(output, target, off):
+    return output - target + off
+
+
+SLOPE = by_output(Arithmetic(_slope))
+OTHERWISE = Compiled(SLOPE.function, lambda outputs, *rest: outputs.fill(0.0), SLOPE.parts)
+
+
+class HalfSquares(Loss):
+    """½‖o − t‖², likewise."""
+
+    targets = "real"
+    off: float = 0.0
+    otherwise: bool = False
+
+    def __call__(self, outputs, targets):
+        return (outputs - targets).square().sum(-1) / 2
+
+    @property
+    def lanes(self):
+        return LaneLoss(OTHERWISE if self.otherwise else SLOPE, parameter=self.off)
+
+
+def test_the_compiled_form_of_a_loss_is_checked():
+    def failed(**spoilt):
+        return [f.check for f in check_loss(HalfSquares(**spoilt)) if not f.passed]
+
+    numpy = "real targets: lanes: the form in NumPy has the bits of the compiled one"
+    assert failed() == []
+    assert failed(off=1e-9) == ["real targets: lanes: slope against that of ℓ"]
+    assert failed(otherwise=True) == [numpy]

@@ -104,3 +104,5 @@ def test_runs_keep_their_samples_when_some_are_taken():
     torch.testing.assert_close(part.loss(weights), torch.stack(expected))
     assert (whole.samples, part.samples) == (7, 2)
     assert part.data["test_inputs"] is held
+    assert dict(part.data).keys() == dict(whole.data).keys() and len(part.data) == 3
+    torch.testing.assert_close(part.data["inputs"], x[samples[[2, 0]]])
