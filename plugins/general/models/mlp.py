@@ -207,7 +207,7 @@ class Mlp(Model):
 BLOCK = 2**18
 """Inputs, activations and outputs, over all samples, of runs that are computed together: two
 megabytes. In blocks of 2¹⁶ to 2¹⁹ the gradients of small networks take .7 to .8 of their time at
-once, in shorter ones more than that (docs/results/speed.md)."""
+once, in shorter ones more than that."""
 
 
 def _ends(runs: int, numbers: int) -> list[int]:
