@@ -1,4 +1,4 @@
-"""The processors that compiled code may be compiled for."""
+"""Processors that compiled code may be compiled for, besides the one that tests run on."""
 
 import os
 import subprocess
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 PROCESSORS = {
-    "this one": ({}, ""),
     "generic": ({"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}, "sse2"),
     "AVX2": ({"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma"}, "avx2"),
     "AVX-512": (

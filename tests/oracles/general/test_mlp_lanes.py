@@ -173,7 +173,7 @@ def test_a_minibatch_descends_over_the_samples_of_each_run():
 def digest():
     """Of gradients; steps have their bits."""
     found = []
-    for pair in PAIRS[:3]:
+    for pair in PAIRS[:2]:
         loss, weights = problem([10, 7, 5, 3], 77, 5, pair)
         found += [loss.gradient(weights)]
         found += [loss.minibatch(samples_of_each(5, 77, 12)).gradient(weights)]
@@ -190,11 +190,11 @@ print(test_mlp_lanes.digest())
 
 @pytest.mark.slow
 def test_every_processor_gives_the_bits_of_numpy(tmp_path):
-    found = {}
+    found = {"this one": digest()}
     for name, (variables, feature) in PROCESSORS.items():
         if not feature or has(feature):
-            found[name] = printed(SCRIPT, tmp_path / name, **variables)
+            (found[name],) = printed(SCRIPT, tmp_path / name, **variables)
     if len(found) < 3:
         pytest.skip("this processor has no AVX2")
-    plain = printed(SCRIPT, tmp_path, NNFLOW_PLAIN="1")
-    assert found == dict.fromkeys(found, plain) and len(plain) == 1
+    (plain,) = printed(SCRIPT, tmp_path, NNFLOW_PLAIN="1")
+    assert found == dict.fromkeys(found, plain)

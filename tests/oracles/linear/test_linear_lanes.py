@@ -201,11 +201,11 @@ print(test_linear_lanes.digest())
 
 @pytest.mark.slow
 def test_every_processor_gives_the_bits_of_numpy(tmp_path):
-    found = {}
+    found = {"this one": digest()}
     for name, (variables, feature) in PROCESSORS.items():
         if not feature or has(feature):
-            found[name] = printed(SCRIPT, tmp_path / name, **variables)
+            (found[name],) = printed(SCRIPT, tmp_path / name, **variables)
     if len(found) < 3:
         pytest.skip("this processor has no AVX2")
-    plain = printed(SCRIPT, tmp_path, NNFLOW_PLAIN="1")
-    assert found == dict.fromkeys(found, plain) and len(plain) == 1
+    (plain,) = printed(SCRIPT, tmp_path, NNFLOW_PLAIN="1")
+    assert found == dict.fromkeys(found, plain)
