@@ -114,9 +114,13 @@ class Compiled:
             numba.config.CACHE_DIR = before
 
     def _name(self) -> str:
-        """The function's name, with a hash that tells it from all others."""
-        parts = [part._name() for part in self.parts.values()]
-        told = "\0".join([self.__module__, self.function.__qualname__, *parts])
+        """The function's name, with a hash that tells it from all others: from other lambdas of its
+        module, too, and from itself with other parts or other numbers in its closure."""
+        code, parts = self.function.__code__, [part._name() for part in self.parts.values()]
+        plain = [const for const in code.co_consts if isinstance(const, int | float | str)]
+        cells = [repr(cell.cell_contents) for cell in self.function.__closure__ or ()]
+        where = [self.__module__, self.function.__qualname__, str(code.co_firstlineno)]
+        told = "\0".join([*where, code.co_code.hex(), repr(plain), *cells, *parts])
         return f"{self.__name__}_{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
     def _parts(self) -> Iterator[tuple[str, Compiled | Instruction]]:

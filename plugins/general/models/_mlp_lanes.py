@@ -30,15 +30,16 @@ MOST_INPUTS = 2**24
 def run_gradient(widths, activation, loss, decay, inputs, targets) -> RunGradient | None:
     """For `Model.run_gradient`. activation, loss: their `lanes`. inputs, targets: arrays; None
     where they, or the weights, are too many, or their shape is another one."""
-    real = targets.dtype == np.float64
+    real = targets.dtype.kind == "f"
     values = targets.reshape(len(targets), -1) if real else np.empty((0, widths[-1]))
     fits = inputs.ndim == 2 and inputs.shape[1] == widths[0] and values.shape[1] == widths[-1]
+    fits = fits and (real or targets.ndim == 1)
     weights = sum((fan + 1) * neurons for fan, neurons in pairwise(widths))
     if not fits or weights > MOST_WEIGHTS or not 0 < inputs.size <= MOST_INPUTS:
         return None
     parameters = (
-        np.ascontiguousarray(inputs),
-        np.ascontiguousarray(values),
+        np.ascontiguousarray(inputs, dtype=np.float64),
+        np.ascontiguousarray(values, dtype=np.float64),
         np.empty(0, dtype=np.int64) if real else np.ascontiguousarray(targets),
         *loss.classes,
         np.array(widths, dtype=np.int64),

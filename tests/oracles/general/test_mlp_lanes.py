@@ -115,8 +115,16 @@ def test_what_is_left_to_torch():
     loss, weights = problem([3, 2], 5, 2)
     assert not compiled(loss, weights.float())
     assert not compiled(loss.varying({"weight_decay": torch.ones(2).double()}), weights)
-    loss.data["targets"] = torch.zeros(5, 3).double()
-    assert not compiled(loss, weights)  # whose loss says what is wrong with that shape
+    for wrong in (torch.zeros(5, 3).double(), torch.zeros(5, 1, dtype=torch.int64)):
+        loss.data["targets"] = wrong
+        assert not compiled(loss, weights)  # the loss says what is wrong with that shape
+
+
+def test_targets_of_another_precision_are_no_classes():
+    loss, weights = problem([3, 2], 9, 2, classes=False)
+    loss.data["targets"] = loss.data["targets"].float()
+    expected = automatic_gradient(loss._function, weights)
+    np.testing.assert_allclose(loss.gradient(weights), expected, rtol=1e-13)
 
 
 def test_diverging_runs_end_in_no_number_alone():

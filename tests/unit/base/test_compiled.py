@@ -185,6 +185,27 @@ def test_arithmetic_takes_numbers_vectors_and_arrays(plain):
     np.testing.assert_array_equal(out, [expected, [1, *[0] * 7]])
 
 
+def _by(x, out):
+    store_row(out, 0, factor(load_row(x, 0)))  # noqa: F821
+
+
+def test_functions_of_one_name_are_told_apart(tmp_path, monkeypatch):
+    """Lambdas of a module, the same one with other numbers, and what is made of them: all of them
+    would find what was kept of the first."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+
+    def times(number):
+        return Arithmetic(lambda x: x * number)
+
+    factors = [Arithmetic(lambda x: x * 2.0), Arithmetic(lambda x: x * 3.0), times(4.0), times(5.0)]
+    x, found = np.ones((1, LANES)), np.empty((1, LANES))
+    for factor, expected in zip(factors, [2, 3, 4, 5], strict=True):
+        for _ in range(2):  # compiled, and read
+            Compiled(_by, None, {"factor": factor})(x, found)
+            np.testing.assert_array_equal(found, np.full((1, LANES), expected))
+    assert len({factor._name() for factor in factors}) == 4
+
+
 def _made(counts, found):
     for place, count in enumerate(counts):
         made = vectors(count)
