@@ -28,6 +28,8 @@ LANES = 8
 """Numbers in a vector: one register of AVX-512, two of AVX2, four of any x86-64. A processor's bits
 do not depend on that; arrays of twice as many would not fit the first cache at k = n = 20."""
 
+_NUMBERS = (int, float, str, tuple, np.generic)
+
 
 class Instruction:
     """What stands for instructions of the processor in functions that are compiled: numba takes it
@@ -114,14 +116,24 @@ class Compiled:
             numba.config.CACHE_DIR = before
 
     def _name(self) -> str:
-        """The function's name, with a hash that tells it from all others: from other lambdas of its
-        module, too, and from itself with other parts or other numbers in its closure."""
-        code, parts = self.function.__code__, [part._name() for part in self.parts.values()]
-        plain = [const for const in code.co_consts if isinstance(const, int | float | str)]
-        cells = [repr(cell.cell_contents) for cell in self.function.__closure__ or ()]
-        where = [self.__module__, self.function.__qualname__, str(code.co_firstlineno)]
-        told = "\0".join([*where, code.co_code.hex(), repr(plain), *cells, *parts])
-        return f"{self.__name__}_{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+        """The function's name, with a hash that tells it from all others: from lambdas of one line,
+        and from itself with other parts or numbers, in its closure, its defaults or its module.
+        Raises TypeError for a closure over something else than numbers."""
+        function = self.function
+        code, cells = function.__code__, [cell.cell_contents for cell in function.__closure__ or ()]
+        if not all(isinstance(content, _NUMBERS) for content in cells):
+            raise TypeError(f"{self.__name__}: what is compiled may close over numbers alone")
+        known = {name: function.__globals__.get(name) for name in code.co_names}
+        known = {name: value for name, value in known.items() if isinstance(value, _NUMBERS)}
+        plain = [const for const in code.co_consts if isinstance(const, _NUMBERS)]
+        parts = [
+            f"{name} {part._name() if isinstance(part, Compiled) else part.__name__}"
+            for name, part in self._parts()
+        ]
+        told = [self.__module__, function.__qualname__, code.co_firstlineno, code.co_code.hex()]
+        told += [code.co_names, plain, cells, function.__defaults__, known, parts]
+        digest = hashlib.sha256(repr(told).encode()).hexdigest()
+        return f"{self.__name__}_{digest[:16]}"
 
     def _parts(self) -> Iterator[tuple[str, Compiled | Instruction]]:
         """The compiled functions that this one calls, by the names that it knows them by."""

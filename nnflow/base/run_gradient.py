@@ -17,8 +17,8 @@ from nnflow.base.descent_arrays import DescentArrays
 from nnflow.base.side_by_side import ROUNDED
 
 PIECE = 2**28
-"""Weights times samples that are gone through between two looks of Python's at signals: a tenth of
-a second, or two."""
+"""Weights times samples that are gone through between two looks of Python's at signals, a tenth of
+a second or two; but at least a step of all runs."""
 
 
 class RunGradient(NamedTuple):
@@ -81,7 +81,7 @@ def _over_runs(w, samples, parameters):
 
 
 def _steps(w, velocity, left, rate, momentum, ahead, quiet, most, samples, parameters):
-    """At most so many steps of each run: how many they are in all."""
+    """Take at most `most` steps of each run; how many were taken in all."""
     runs, size = w.shape
     found, place = np.empty(size), np.empty(size)
     each = samples.reshape(-1, samples.shape[-1])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from nnflow.base.compiled import LANES
+from nnflow.base.compiled import LANES, Compiled, load_row, store_row
 from nnflow.base.streams import Streams
 from nnflow.engine.objective import Objective, automatic_gradient, automatic_hessian, flatten
 from nnflow.interfaces import Activation, Descent, Initializer, Loss, Model, Optimizer
@@ -460,6 +460,30 @@ def _activation_lanes(activation, places) -> Findings:
     slope = torch.as_tensor(lanes.slope(t, value, lanes.parameter)).expand(places.shape)
     error = _error(slope, activation.derivative(places, activation(places)))
     yield _close("lanes: slope against σ'", error, ROUNDING)
+    rows = t[: len(t) // LANES * LANES].reshape(-1, LANES)
+    found = np.empty((2 * len(rows), LANES))
+    parts = {"value": lanes.value, "slope": lanes.slope}
+    Compiled(_activated, _activated_in_numpy(lanes), parts)(rows, found, float(lanes.parameter))
+    expected = np.empty_like(found)
+    _activated_in_numpy(lanes)(rows, expected, float(lanes.parameter))
+    matched = np.array_equal(found, expected)
+    yield Finding("lanes: the form in NumPy has the bits of the compiled one", matched)
+
+
+def _activated(rows, found, parameter):
+    for row in range(len(rows)):
+        t = load_row(rows, row)
+        activated = value(t, parameter)  # noqa: F821
+        store_row(found, 2 * row, activated)
+        store_row(found, 2 * row + 1, slope(t, activated, parameter))  # noqa: F821
+
+
+def _activated_in_numpy(lanes):
+    def activate(rows, found, parameter):
+        found[::2] = lanes.value(rows, parameter)
+        found[1::2] = lanes.slope(rows, found[::2], parameter)
+
+    return activate
 
 
 def check_loss(loss: Loss) -> Findings:
@@ -494,18 +518,20 @@ def _loss_with(loss, kind, outputs, targets) -> Findings:
 
 
 def _loss_lanes(loss, kind, targets) -> Findings:
-    """Of LANES samples, compiled and in NumPy."""
-    lanes, targets = loss.lanes, targets[torch.arange(LANES) % len(targets)]
-    outputs = _normal(LANES, 3, draw=3)
+    """Of twice LANES samples, compiled and in NumPy."""
+    lanes, targets = loss.lanes, targets[torch.arange(2 * LANES) % len(targets)]
+    outputs = _normal(2 * LANES, 3, draw=3)
     goals = targets.numpy()
     if not targets.dtype.is_floating_point:
         other, own = lanes.classes
         goals = np.where(goals[:, None] == np.arange(3), own, other)
-    goals, found = np.ascontiguousarray(goals.T), outputs.numpy().T.copy()
-    in_numpy = found[None, :, None].copy()
-    lanes.slope(found, goals, 1, float(lanes.parameter))
-    error = _error(torch.from_numpy(found.T), loss.slope(outputs, targets))
+    goals = goals.T.reshape(3, 2, LANES).astype(np.float64)
+    in_numpy = outputs.numpy().T.reshape(3, 2, LANES).copy()
+    found = in_numpy.reshape(6, LANES).copy()
+    lanes.slope(found, goals.reshape(6, LANES), 2, float(lanes.parameter))
+    error = _error(torch.from_numpy(found.reshape(3, -1).T), loss.slope(outputs, targets))
     yield _close(f"{kind}: lanes: slope against that of ℓ", error, ROUNDING)
-    lanes.slope.plain(in_numpy, goals[None, :, None], 1, float(lanes.parameter))
-    matched = np.array_equal(in_numpy[0, :, 0], found)
+    in_numpy = in_numpy[None]
+    lanes.slope.plain(in_numpy, goals[None], 2, float(lanes.parameter))
+    matched = np.array_equal(in_numpy.reshape(found.shape), found)
     yield Finding(f"{kind}: lanes: the form in NumPy has the bits of the compiled one", matched)

@@ -150,7 +150,8 @@ class Objective:
         return self.model.lane_gradient(self.data) if self._compilable(weights) else None
 
     def compiled_gradient(self, weights: torch.Tensor) -> LaneGradient | RunGradient | None:
-        """The same, or that of a loss over samples."""
+        """∇L as compiled code takes it, of many runs side by side, or over samples run by run; None:
+        the model has neither form."""
         if not self._compilable(weights):
             return None
         drawn = isinstance(self.data, Drawn)
@@ -159,7 +160,11 @@ class Objective:
         by_run = self.model.run_gradient(self.data.whole if drawn else self.data)
         if by_run is None:
             return None
-        return by_run.over(self.data.samples.numpy() if drawn else np.arange(self.samples))
+        samples = self.data.samples.numpy() if drawn else np.arange(self.samples)
+        whole = replace(self, data=self.data.whole) if drawn else self
+        if drawn and not _within(samples, len(weights), whole.samples):
+            return None  # torch says what is wrong
+        return by_run.over(samples)
 
     def _compilable(self, weights: torch.Tensor) -> bool:
         bound = self.manifold is not None or self.constraints is not None
@@ -261,6 +266,13 @@ class Objective:
                 repeated = self.varying(settings)
                 break
         return repeated.model.loss(self.named(weights), self.data)
+
+
+def _within(samples: np.ndarray, runs: int, of: int) -> bool:
+    """Are these numbers (run, sample) of samples?"""
+    if samples.ndim != 2 or len(samples) != runs:
+        return False
+    return samples.size > 0 and samples.min() >= 0 and samples.max() < of
 
 
 def make_objective(

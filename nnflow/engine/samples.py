@@ -35,6 +35,9 @@ class Drawn(Minibatch):
             self._arrays[name] = taken(self.whole[name], self.samples)
         return self._arrays[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.whole
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.whole)
 

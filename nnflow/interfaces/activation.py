@@ -31,6 +31,12 @@ class Activation(Plugin):
     lanes: ClassVar[LaneActivation | None] = None
     """σ and σ' as compiled gradients take them; None: networks with this σ have none."""
 
+    def __init_subclass__(cls, **more):
+        """What changes the function does not inherit its form for compiled code."""
+        super().__init_subclass__(**more)
+        if "lanes" not in vars(cls) and {"__call__", "derivative"} & vars(cls).keys():
+            cls.lanes = None
+
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
         """σ(values), same shape."""
         raise NotImplementedError

@@ -29,6 +29,12 @@ class Loss(Plugin):
     lanes: ClassVar[LaneLoss | None] = None
     """∂ℓ/∂o as compiled gradients take it; None: networks with this ℓ have none."""
 
+    def __init_subclass__(cls, **more):
+        """What changes the function does not inherit its form for compiled code."""
+        super().__init_subclass__(**more)
+        if "lanes" not in vars(cls) and {"__call__", "slope"} & vars(cls).keys():
+            cls.lanes = None
+
     def __call__(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Loss of each sample, (…, sample), from outputs (…, sample, output) and targets
         (…, sample) or (…, sample, output)."""

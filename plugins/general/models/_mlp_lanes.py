@@ -33,7 +33,9 @@ def run_gradient(widths, activation, loss, decay, inputs, targets) -> RunGradien
     real = targets.dtype.kind == "f"
     values = targets.reshape(len(targets), -1) if real else np.empty((0, widths[-1]))
     fits = inputs.ndim == 2 and inputs.shape[1] == widths[0] and values.shape[1] == widths[-1]
-    fits = fits and (real or targets.ndim == 1)
+    fits = fits and inputs.dtype.kind == "f" and len(inputs) == len(targets) > 0
+    if not real:
+        fits = fits and targets.ndim == 1 and targets.min() >= 0 and targets.max() < widths[-1]
     weights = sum((fan + 1) * neurons for fan, neurons in pairwise(widths))
     if not fits or weights > MOST_WEIGHTS or not 0 < inputs.size <= MOST_INPUTS:
         return None
@@ -288,4 +290,7 @@ def _correlated(signal, x):
     total = signal[:, :, None, 0] * x[:, None, :, 0]
     for tile in range(1, x.shape[2]):
         total += signal[:, :, None, tile] * x[:, None, :, tile]
-    return lane_sums(*[total] * LANES)[..., 0]
+    while total.shape[-1] > 1:  # as `lane_sums` does
+        half = total.shape[-1] // 2
+        total = total[..., :half] + total[..., half:]
+    return total[..., 0]

@@ -74,12 +74,10 @@ def test_the_gradient_is_the_derivative_of_the_loss(pair, minibatch):
     st.lists(st.integers(1, 11), min_size=2, max_size=5),
     st.integers(1, 40),
     st.booleans(),
-    st.integers(1, 4),
     st.integers(0, 1000),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_batch_may_be_split_anywhere(widths, samples, own, block, seed):
-    """Also where samples are gone through in several blocks."""
+def test_a_batch_may_be_split_anywhere(widths, samples, own, seed):
     runs = 7
     loss, weights = problem(widths, samples, runs, classes=False, decay=0.1, seed=seed)
     chosen = samples_of_each(runs, samples, -(-samples // 2), seed)
@@ -102,6 +100,7 @@ def test_many_samples_go_block_by_block(samples):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-14 * expected.abs().max().item())
     compiled = loss.compiled_gradient(weights)
     np.testing.assert_array_equal(compiled.in_numpy(0.05 * weights.numpy()), found)
+    assert torch.equal(loss.gradient(0.05 * weights[1:]), found[1:])
 
 
 def test_what_is_left_to_torch():
@@ -118,6 +117,52 @@ def test_what_is_left_to_torch():
     for wrong in (torch.zeros(5, 3).double(), torch.zeros(5, 1, dtype=torch.int64)):
         loss.data["targets"] = wrong
         assert not compiled(loss, weights)  # the loss says what is wrong with that shape
+
+
+def test_numbers_out_of_range_are_told_by_torch():
+    loss, weights = problem([3, 2], 9, 2)
+    for samples in ([[0, 9], [1, 2]], [[0, -1], [1, 2]]):
+        with pytest.raises((IndexError, RuntimeError)):
+            loss.minibatch(torch.tensor(samples)).gradient(weights)
+    loss.data["targets"][4] = 2  # of the classes 0 and 1
+    with pytest.raises((IndexError, RuntimeError, ValueError)):
+        loss.gradient(weights)
+
+
+def test_what_is_another_function_is_not_compiled():
+    kind = registry().get("models", "mlp")
+    loss, _ = problem([3, 2], 9, 2)
+
+    class Twice(kind):
+        def loss(self, weights, data):
+            return 2 * super().loss(weights, data)
+
+        def gradient(self, weights, data):
+            return {name: 2 * part for name, part in super().gradient(weights, data).items()}
+
+    class Steeper(type(registry().get("activations", "tanh")())):
+        def __call__(self, values):
+            return super().__call__(2 * values)
+
+        def derivative(self, values, activated):
+            return 2 * (1 - activated.square())
+
+    given = {"widths": [3, 2, 2], "loss_function": "squared"}
+    for model in (Twice(activation="tanh", **given), kind(activation=Steeper(), **given)):
+        changed = Objective(model, loss.data, loss.streams)
+        w = torch.randn(2, model.size_if_known(), dtype=torch.float64)
+        assert changed.compiled_gradient(w) is None
+        expected = automatic_gradient(changed._function, w)
+        np.testing.assert_allclose(changed.gradient(w), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_sample_an_output_and_no_run():
+    loss, weights = problem([1, 1, 1], 1, 3, classes=False)
+    loss.data["targets"] = loss.data["targets"][:, 0]
+    expected = automatic_gradient(loss._function, weights)
+    assert loss.compiled_gradient(weights) is not None
+    np.testing.assert_allclose(loss.gradient(weights), expected, rtol=1e-13)
+    assert loss.gradient(weights[:0]).shape == (0, 4)
 
 
 def test_targets_of_another_precision_are_no_classes():

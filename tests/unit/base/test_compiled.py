@@ -197,13 +197,38 @@ def test_functions_of_one_name_are_told_apart(tmp_path, monkeypatch):
     def times(number):
         return Arithmetic(lambda x: x * number)
 
-    factors = [Arithmetic(lambda x: x * 2.0), Arithmetic(lambda x: x * 3.0), times(4.0), times(5.0)]
+    def by_default(number):
+        return Arithmetic(lambda x, factor=number: x * factor)
+
+    # fmt: off
+    factors = [Arithmetic(lambda x: x * 2.0), Arithmetic(lambda x: x * 3.0), times(4.0), times(5.0),
+               by_default(6.0), by_default(7.0)]
+    same = [Arithmetic(lambda x: square_root(x)), Arithmetic(lambda x: magnitude(x))]
+    # fmt: on
     x, found = np.ones((1, LANES)), np.empty((1, LANES))
-    for factor, expected in zip(factors, [2, 3, 4, 5], strict=True):
+    for factor, expected in zip(factors, range(2, 8), strict=True):
         for _ in range(2):  # compiled, and read
             Compiled(_by, None, {"factor": factor})(x, found)
             np.testing.assert_array_equal(found, np.full((1, LANES), expected))
-    assert len({factor._name() for factor in factors}) == 4
+    assert len({factor._name() for factor in [*factors, *same]}) == 8
+    with pytest.raises(TypeError, match="numbers alone"):
+        times(np.ones(2))._name()
+
+
+BESIDE = 2.0
+
+
+def test_a_number_of_the_module_is_told(monkeypatch):
+    function = Arithmetic(_beside)
+    before = function._name()
+    around = Compiled(_by, None, {"factor": function})
+    outer = around._name()
+    monkeypatch.setitem(globals(), "BESIDE", 3.0)
+    assert function._name() != before and around._name() != outer
+
+
+def _beside(x):
+    return x * BESIDE
 
 
 def _made(counts, found):

@@ -90,6 +90,7 @@ def _cube_slope(t, activated, factor):
 
 
 CUBE, CUBE_SLOPE = Arithmetic(_cube), Arithmetic(_cube_slope)
+OFF = Arithmetic(lambda t, activated, factor: 3.000000003 * (t * t))
 
 
 class Cube(Activation):
@@ -103,8 +104,7 @@ class Cube(Activation):
 
     @property
     def lanes(self):
-        slope = Arithmetic(lambda t, activated, factor: self.slope_factor * 3.0 * (t * t))
-        return LaneActivation(CUBE, CUBE_SLOPE if self.slope_factor == 1 else slope, self.factor)
+        return LaneActivation(CUBE, CUBE_SLOPE if self.slope_factor == 1 else OFF, self.factor)
 
 
 def test_the_compiled_form_of_an_activation_is_checked():
@@ -114,6 +114,43 @@ def test_the_compiled_form_of_an_activation_is_checked():
     assert failed() == []
     assert failed(factor=1 + 1e-9) == ["lanes: value against σ", "lanes: slope against σ'"]
     assert failed(slope_factor=1 + 1e-9) == ["lanes: slope against σ'"]
+
+
+def _over_tiles(outputs, targets, tiles, off):
+    """As if there were one tile."""
+    total = load_row(outputs, 0) - load_row(targets, 0)
+    for row in range(1, len(outputs)):
+        total = total + (load_row(outputs, row) - load_row(targets, row))
+    for row in range(len(outputs)):
+        store_row(outputs, row, total)
+
+
+def _over_outputs(outputs, targets, tiles, off):
+    outputs[:] = (outputs - targets).sum(axis=1, keepdims=True)
+
+
+class SquareOfSum(Loss):
+    """½(Σⱼ(oⱼ − tⱼ))², whose compiled slope adds up samples, too."""
+
+    targets = "real"
+    lanes = LaneLoss(Compiled(_over_tiles, _over_outputs))
+
+    def __call__(self, outputs, targets):
+        return (outputs - targets).sum(-1).square() / 2
+
+
+def test_a_compiled_loss_is_checked_on_more_than_a_vector_of_samples():
+    failed = [f.check for f in check_loss(SquareOfSum()) if not f.passed]
+    assert failed[0] == "real targets: lanes: slope against that of ℓ"
+
+
+class OtherCube(Cube):
+    def __call__(self, values):
+        return 2 * values**3
+
+
+def test_another_function_does_not_inherit_a_compiled_form():
+    assert Cube().lanes is not None and OtherCube().lanes is None
 
 
 def _slope(output, target, off):
