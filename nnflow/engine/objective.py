@@ -150,8 +150,8 @@ class Objective:
         return self.model.lane_gradient(self.data) if self._compilable(weights) else None
 
     def compiled_gradient(self, weights: torch.Tensor) -> LaneGradient | RunGradient | None:
-        """∇L as compiled code takes it, of many runs side by side, or over samples run by run; None:
-        the model has neither form."""
+        """∇L as compiled code takes it: of many runs side by side, or over samples run by run;
+        None: the model has neither form."""
         if not self._compilable(weights):
             return None
         drawn = isinstance(self.data, Drawn)
