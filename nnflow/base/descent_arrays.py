@@ -20,3 +20,7 @@ class DescentArrays(NamedTuple):
     momentum: np.ndarray
     ahead: bool
     quiet: np.ndarray
+
+    def of(self, part: slice) -> DescentArrays:
+        """Those of some runs; views."""
+        return self._make(x if isinstance(x, bool) else x[part] for x in self)

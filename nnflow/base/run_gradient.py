@@ -6,7 +6,7 @@ as each of a thousand, and has the same bits.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from nnflow.base.side_by_side import ROUNDED
 
 PIECE = 2**28
 """Weights times samples that are gone through between two looks of Python's at signals, a tenth of
-a second or two; but at least a step of all runs."""
+a second or two; but at least a step of a run."""
 
 
 class RunGradient(NamedTuple):
@@ -45,7 +45,10 @@ class RunGradient(NamedTuple):
     def of_runs(self, w: np.ndarray) -> np.ndarray:
         """∇L of weights (run, weight), float64."""
         together = _over_runs_by(self.gather, self.block, self.plain)
-        return together(np.ascontiguousarray(w), self.samples, self.parameters)
+        w, found = np.ascontiguousarray(w), np.empty(w.shape)
+        for part in self._parts(w):
+            found[part] = together(w[part], self._of(part), self.parameters)
+        return found
 
     def in_numpy(self, w: np.ndarray) -> np.ndarray:
         """The same by the form of NumPy's."""
@@ -54,10 +57,20 @@ class RunGradient(NamedTuple):
     def descend(self, arrays: DescentArrays) -> None:
         """Many steps of all runs, in place; see `Descent`. Only where code is compiled."""
         steps = _steps_by(self.gather, self.block)
-        samples = self.samples.shape[-1]
-        most = max(1, PIECE // max(1, arrays.weights.size * samples))
-        while steps(*arrays, most, self.samples, self.parameters) > 0:
-            pass
+        for part in self._parts(arrays.weights):
+            of_part, samples = arrays.of(part), self._of(part)
+            most = max(1, PIECE // max(1, of_part.weights.size * samples.shape[-1]))
+            while steps(*of_part, most, samples, self.parameters) > 0:
+                pass
+
+    def _parts(self, w: np.ndarray) -> Iterator[slice]:
+        """The runs that are gone through between two looks at signals."""
+        runs = max(1, PIECE // max(1, w.shape[1] * self.samples.shape[-1]))
+        return (slice(start, start + runs) for start in range(0, len(w), runs))
+
+    def _of(self, part: slice) -> np.ndarray:
+        """The samples of these runs."""
+        return self.samples[part] if self.samples.ndim == 2 else self.samples
 
 
 @cache
@@ -67,7 +80,7 @@ def _over_runs_by(gather: Compiled, block: Compiled, plain: Callable[..., Any]) 
 
 @cache
 def _steps_by(gather: Compiled, block: Compiled) -> Compiled:
-    return Compiled(_steps, _no_steps, {"gather": gather, "block": block})
+    return Compiled(_steps, parts={"gather": gather, "block": block})
 
 
 def _over_runs(w, samples, parameters):
@@ -109,7 +122,3 @@ def _steps(w, velocity, left, rate, momentum, ahead, quiet, most, samples, param
             left[run] -= 1
             taken += 1
     return taken
-
-
-def _no_steps(*arrays):
-    return 0

@@ -5,6 +5,7 @@ import hashlib
 import importlib
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -87,6 +88,8 @@ def test_a_batch_may_be_split_anywhere(widths, samples, own, seed):
         assert torch.equal(part.gradient(weights[a:b]), together[a:b])
     compiled = (loss.minibatch(chosen) if own else loss).compiled_gradient(weights)
     np.testing.assert_array_equal(compiled.in_numpy(weights.numpy()), together)
+    with patch("nnflow.base.run_gradient.PIECE", weights.shape[1] * chosen.shape[1] * 2):
+        np.testing.assert_array_equal(compiled.of_runs(weights.numpy()), together)  # two at a time
 
 
 @pytest.mark.parametrize("samples", [8 * lanes.FEWEST, 8 * lanes.FEWEST + 1, 200])
@@ -221,6 +224,8 @@ def test_a_minibatch_descends_over_the_samples_of_each_run():
     rate = torch.full((4, 1), 0.05, dtype=torch.float64)
     found = part.descend(weights, Descent(1, rate))
     assert torch.equal(found.weights, weights - rate * part.gradient(weights))
+    with patch("nnflow.base.run_gradient.PIECE", 1):  # a run at a time
+        assert torch.equal(part.descend(weights, Descent(1, rate)).weights, found.weights)
 
 
 def digest():
