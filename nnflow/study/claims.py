@@ -73,6 +73,9 @@ class Claim(Settings):
     """For `published`: what its rounding leaves open, on both sides, or [below, above]. A
     number that may have been cut off instead of rounded has a whole unit of its last digit above,
     and half a unit below."""
+    rival: float | None = None
+    """For `published`: the number that another law would give, and that agreement has to exclude,
+    with the one as far away on the other side; null: half and twice the number."""
     basis: Literal["printed", "derived", "ours"] = "printed"
     """Printed by the source; derived from it by us; or a formula of ours against a computation of
     ours. Only what is printed counts as published."""
@@ -114,6 +117,10 @@ class Claim(Settings):
             raise ValueError(
                 f"{self.claim}: within goes with `published`; a bound has no tolerance"
             )
+        if self.rival is not None and (given != ["published"] or self.trials or self.counts):
+            raise ValueError(f"{self.claim}: rival goes with a `published` number that is measured")
+        if self.rival is not None and self.rival in self.expected([""]).values():
+            raise ValueError(f"{self.claim}: rival: {self.rival:g} is the published number itself")
         if self.corrected and self.basis != "printed":
             raise ValueError(f"{self.claim}: corrected: only what is printed can be corrected")
         return self

@@ -136,7 +136,7 @@ def _equals(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> tuple[
         return True, ""
     if not (low <= number + above + slack and high >= number - below - slack):
         return False, ""
-    nearest, farthest = sorted((number / RESOLUTION, number * RESOLUTION))
+    nearest, farthest = _refuting(claim, number)
     lowest = min(nearest, number - below) - slack
     highest = max(farthest, number + above) + slack
     if low == high or (low >= lowest and high <= highest):
@@ -144,6 +144,15 @@ def _equals(claim: Claim, row: Row, number: float, at: dict[str, Any]) -> tuple[
     sides = ((number - low, number - lowest), (high - number, highest - number))
     excess = max((reach / room for reach, room in sides if room > 0), default=0.0)
     return None, _more_runs(claim, row, at, excess)
+
+
+def _refuting(claim: Claim, number: float) -> tuple[float, float]:
+    """The nearest numbers on both sides that agreement has to exclude."""
+    if claim.rival is None:
+        nearest, farthest = sorted((number / RESOLUTION, number * RESOLUTION))
+        return nearest, farthest
+    away = abs(claim.rival - number)
+    return number - away, number + away
 
 
 def _inequality(

@@ -30,6 +30,27 @@ def verdict(low, value, high, runs=100, **settings):
     return row["verdict"]
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (-1.1700, -1.1400, "not_contradicted"),
+        (-1.1740, -1.1350, "undecided"),  # holds the ground state
+        (-1.1600, -1.1350, "undecided"),  # and what is as far away on the other side
+        (-1.1740, -1.1600, "differs"),
+    ],
+)
+def test_agreement_excludes_a_rival(low, high, expected):
+    given = {"published": -1.1547, "within": 0.002, "kind": "statement"}
+    assert verdict(low, (low + high) / 2, high, rival=-1.1717, **given) == expected
+
+
+def test_a_rival_is_another_number_than_one_that_is_measured():
+    for wrong in ({"published": 0.5, "rival": 0.5}, {"at_most": 0.5, "rival": 1.0},
+                  {"published": 0, "kind": "statement", "rival": 1.0}):  # fmt: skip
+        with pytest.raises(ValueError, match="rival"):
+            Claim(**BASE, **wrong)
+
+
 def test_a_row_says_everything():
     columns = {"loss": [0.52], "loss_low": [0.49], "loss_high": [0.55]}
     (row,) = rows(columns=columns, published={"k=6": 0.5}, within=0.01, note="in passing")
