@@ -1,4 +1,5 @@
-"""Files joined along the axis `run`, piece by piece: memory does not grow with the runs.
+"""Files joined along the axis `run`, piece by piece: a file that is joined takes no more memory the
+more runs it has, and columns that are read are held once.
 
 Values are copied as they are stored, undecoded, so that every bit and every attribute stays.
 """
@@ -75,19 +76,18 @@ def rows(
     `join`."""
     with nullcontext(sources) if sources else Sources() as sources:
         for label, ordered in pieces.items():
-            parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+            total, start = sum(piece.runs for piece in ordered), 0
+            found: dict[str, Column] = {}
             for piece in ordered:
                 group = sources.group(piece)
                 for name in names:
-                    parts[name].append(_values(piece, group[name]))
-            first = sources.group(ordered[0])
-            yield (
-                label,
-                {
-                    name: Column(np.concatenate(parts[name]), _attributes(first[name])[0])
-                    for name in names
-                },
-            )
+                    values = _values(piece, group[name])
+                    if name not in found:
+                        room = np.empty((total, *values.shape[1:]), values.dtype)
+                        found[name] = Column(room, _attributes(group[name])[0])
+                    found[name].values[start : start + piece.runs] = values
+                start += piece.runs
+            yield label, found
 
 
 def _attributes(variable: netCDF4.Variable) -> tuple[dict[str, Any], Any]:

@@ -10,6 +10,8 @@ JOINED = ("no", "yes", "unknown")
 FOUND, AGREED = 2, 2
 """A valley is told from others where at least this many runs lie in each, and walks to this many
 landmarks say the same."""
+PIECE = 2**12
+"""Runs whose invariants are copied at a time."""
 ROUNDING = 1e-12
 """Rounding of losses and invariants, as a fraction of their size: what is of the order of 1e12
 differs by more than any absolute threshold."""
@@ -43,7 +45,7 @@ def families(
         near = near[(family[near] == NO_FAMILY) & (isolated[near] == isolated[row])]
         near = near[np.abs(loss[near] - loss[row]) <= level[row]]
         if isolated[row]:
-            near = near[_equivalent(invariants[near], invariants[row], within)]
+            near = near[_equivalent(invariants, near, row, within)]
         family[near] = number
         number += 1
     return family
@@ -123,13 +125,18 @@ def beside(
     for run in np.flatnonzero(some):
         level = _rounded(within, loss[run])
         first, last = np.searchsorted(loss[rows], [loss[run] - level, loss[run] + level])
-        found[run] = _equivalent(invariants[rows[first:last]], invariants[run], within).any()
+        found[run] = _equivalent(invariants, rows[first:last], run, within).any()
     return found
 
 
-def _equivalent(some: np.ndarray, one: np.ndarray, within: float) -> np.ndarray:
-    """(run,) bool: which invariants (run, number) are those of the one (number,)?"""
-    return (np.abs(some - one) < _rounded(within, one)).all(axis=1)
+def _equivalent(invariants: np.ndarray, rows: np.ndarray, one: int, within: float) -> np.ndarray:
+    """(row,) bool: which of these rows of the invariants (run, number) are those of the one?"""
+    close, level = np.empty(len(rows), bool), _rounded(within, invariants[one])
+    for start in range(0, len(rows), PIECE):
+        part = slice(start, start + PIECE)
+        apart = np.abs(invariants[rows[part]] - invariants[one])
+        close[part] = (apart < level).all(axis=1)
+    return close
 
 
 def _rounded(within: float | np.ndarray, values: np.ndarray) -> np.ndarray:

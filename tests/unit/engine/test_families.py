@@ -40,6 +40,14 @@ def test_each_finite_run_has_a_family_however_small_the_level():
     assert found.tolist() == [0, 0, 1]
 
 
+@pytest.mark.parametrize("piece", [1, 3, 8])
+def test_invariants_may_be_copied_piece_by_piece(piece, monkeypatch):
+    monkeypatch.setattr("nnflow.engine.families.PIECE", piece)
+    invariants = np.array([1.0, 2, 1, 1, 2, 1, 3, 1])[:, None]
+    found = families(np.zeros(8), invariants, np.ones(8, bool), 1e-6)
+    assert found.tolist() == [0, 1, 0, 0, 1, 0, 2, 0]
+
+
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=30), st.integers(0, 2**32 - 1))
 def test_the_partition_does_not_depend_on_the_order_or_on_noise(labels, seed):
     random = np.random.default_rng(seed)
