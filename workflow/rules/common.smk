@@ -10,6 +10,7 @@ from nnflow.report.captions import Captions, figure_title
 from nnflow.workflow.plan import Plan
 from nnflow.workflow.rounds import ask_sizes_once, plan_rounds_once
 from nnflow.workflow.runner import end_jobs_with_this_process
+from nnflow.workflow.signatures import read_signatures_once
 from nnflow.workflow.warm import LAUNCHER, offer_warm_start
 
 # Snakemake reads it only after a job has run, and then advises about permissions.
@@ -23,6 +24,7 @@ if here.is_dir() and not (here / "../../environment.yml").exists():
 end_jobs_with_this_process()
 plan_rounds_once()
 ask_sizes_once()
+read_signatures_once()
 try:
     PLAN = Plan.from_config(config)
 except UserError as error:
