@@ -1,12 +1,13 @@
-"""One gradient of an ensemble of networks on data: nnflow, a loop and torch.func.
+"""One gradient of an ensemble of networks on data: nnflow, a loop, torch.func and JAX.
 
     python benchmarks/ensembles.py [--repeats 7]
 
 Each network has weights of its own, and samples of its own or, with the full batch, the same ones
 as all others. Prints, for small, middle and large networks, the
 median seconds of the processor on one thread of: nnflow in the chunks that training takes, nnflow
-with all networks at once, torch.func's vmap(grad), and a loop over the networks by torch.autograd
-with plain products; and the largest difference of any gradient from the loop's, relative to its
+with all networks at once, torch.func's vmap(grad), a loop over the networks by torch.autograd
+with plain products, and, where JAX is installed, its jit(vmap(grad)), all threads of which count;
+and the largest difference of any gradient from the loop's, relative to its
 norm. A second table has a step of `sgd` by the weights that are advanced together, from which
 CHUNK_WITH_SAMPLES of nnflow/engine/training.py is chosen.
 """
@@ -17,6 +18,7 @@ import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -135,7 +137,7 @@ def ways(
 
     axis = None if chosen is None else 0
     batched = torch.func.vmap(torch.func.grad(plain), in_dims=(0, axis, axis))
-    return {
+    contenders = {
         "nnflow, chunks of training": chunked,
         "nnflow, all at once": lambda: seen(objective, slice(None)).gradient(weights),
         "torch.func vmap(grad)": lambda: batched(
@@ -143,6 +145,48 @@ def ways(
         ),
         "loop over networks": loop,
     }
+    if (by_jax := jax_gradient(model.widths, weights, arrays, chosen)) is not None:
+        contenders["JAX jit(vmap(grad))"] = by_jax
+    return contenders
+
+
+def jax_gradient(
+    widths: list[int],
+    weights: torch.Tensor,
+    arrays: list[torch.Tensor],
+    chosen: torch.Tensor | None,
+) -> Callable[[], torch.Tensor] | None:
+    """Gradients by one compiled call of JAX, which takes the samples, too; None where JAX is not
+    installed."""
+    try:
+        import jax
+    except ImportError:
+        return None
+    import jax.numpy as jnp
+
+    jax.config.update("jax_enable_x64", True)
+
+    def loss(one, inputs, targets):
+        place, values = 0, inputs
+        for layer, (fan, outputs) in enumerate(pairwise(widths), start=1):
+            middle = place + outputs * fan
+            bias = one[middle : middle + outputs]
+            values = values @ one[place:middle].reshape(outputs, fan).T + bias
+            place = middle + outputs
+            if layer < len(widths) - 1:
+                values = jnp.tanh(values)
+        return 0.5 * jnp.square(values - targets).sum(axis=-1).mean()
+
+    def gradients(w, inputs, targets, samples):
+        axis = None if samples is None else 0
+        if samples is not None:
+            inputs, targets = inputs[samples], targets[samples]
+        return jax.vmap(jax.grad(loss), in_axes=(0, axis, axis))(w, inputs, targets)
+
+    samples = None if chosen is None else jnp.asarray(chosen.numpy())
+    given = [jnp.asarray(array.numpy()) for array in (weights, *arrays)]
+    compiled = jax.jit(gradients)
+    return lambda: torch.from_numpy(np.array(compiled(*given, samples)))
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
