@@ -23,11 +23,14 @@ def told(aged, place: int) -> str:
     return f"{value:.2f} ({max(low, 0):.2f} to {high:.2f})"
 
 
-def curves(axis, found, place: int, unit: float = 1.0, by_age: bool = False) -> None:
+def curves(
+    axis, found, place: int, unit: float = 1.0, by_age: bool = False, numbers=range(3)
+) -> None:
     """Displacement against the lag, a line for each waiting time; unit: time of a step. by_age:
-    against the lag over the waiting time."""
-    for number, wait in enumerate(found["waiting"].values):
-        values = found["curve"].values[place, number]
+    against the lag over the waiting time; numbers: of the lines, which tell how they look."""
+    for number, wait, values in zip(
+        numbers, found["waiting"].values, found["curve"].values[place], strict=False
+    ):
         seen = np.flatnonzero(np.isfinite(values) & (values > 0))
         lags = found["lag"].values / wait if by_age else unit * found["lag"].values
         axis.plot(
