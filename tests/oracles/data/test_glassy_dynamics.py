@@ -170,6 +170,13 @@ def test_columns_of_mean_field_glass():
     plugin = analysis("mean_field_glass", step=0.05, duration=8, waiting=(1, 4), lag=2)
     found = assert_columns(plugin, results, expected)
     assert found["trace_time"].values[0] == pytest.approx(steps)
+    wait = found["mean_field_wait"].values
+    assert wait == pytest.approx([1, 2, 4])
+    curves = found["mean_field_curve"].values
+    for row, lag in ((0, 2), (1, 4), (2, 4)):
+        expected_there = 2 * gone(int(wait[row]), lag)
+        assert curves[row, times[lag]] == pytest.approx(expected_there)
+    assert (curves[:, 0] == 0).all() and np.isnan(curves[2, times[4] + 1 :]).all()
     width = float(found["threshold_high"][0] - found["threshold_low"][0])
     other = np.polyfit(coarse.time[half:] ** (-2 / 3), coarse.energy[half:], 1)[1]
     assert width == pytest.approx(2 * abs(line[1] - other))

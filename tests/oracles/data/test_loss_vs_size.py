@@ -7,6 +7,7 @@ from handmade import Between, Handmade, analysis, assert_columns
 from scipy import stats
 from studies import AGREE, assert_drawn, complete, verdicts
 
+from nnflow import share
 from nnflow.interfaces.registry import registry
 from nnflow.study.loading import load_study, study_file
 
@@ -91,6 +92,17 @@ def test_intervals_hold_the_truth_as_often_as_they_say(law):
         for place, (name, truth) in enumerate({"variance": 1, "correlation": 0.6}.items()):
             held[place] += float(found[f"{name}_low"]) <= truth <= float(found[f"{name}_high"])
     assert (held / 400 > 0.965).all(), held / 400
+
+
+@pytest.mark.parametrize("scale", ["quick", "paper"])
+def test_bad_ends_exist_where_a_size_without_any_would_not_show_as_many(root, scale):
+    """The threshold of the claim is the upper end of no bad end among as many networks; one bad
+    end, whatever their number, doesn't pass it."""
+    study = load_study(study_file("loss_vs_size", root / "config/studies"), scale)
+    (claim,) = (c for c in study.settings.claims if c.claim == "bad_ends_exist")
+    first = study.configurations[0]
+    assert claim.above[first.label] == pytest.approx(share(0, first.runs)[2], abs=5e-5)
+    assert share(1, first.runs)[1] < claim.above[first.label]
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,30 @@ def test_columns_of_noise_strength():
     }
     plugin = analysis("noise_strength", waiting=[1, 2, 4], lag=1)
     plugin = plugin.model_copy(update={"waiting": [0, 2, 4]})  # a wait of 0, for round numbers
-    assert_columns(plugin, results_of(weights, steps), expected)
+    found = assert_columns(plugin, results_of(weights, steps), expected)
+    # the only lag within both windows is 1, by the mean of D over each
+    curve = found["noise_curve"].values[0, :, -1]
+    assert curve == pytest.approx([1 / 2.5 / variance, 4 / 26 / variance])
+    assert (
+        found["noise_lag"].values[-1] == 1 and np.isnan(found["noise_curve"].values[0, :, 0]).all()
+    )
+
+
+def test_noise_curves_fall_together_where_motion_is_the_noise_alone():
+    """Turning evenly on a circle, D and displacements are the same at any age. On a spiral that
+    shrinks they are not in proportion: the statement is false there."""
+    steps = np.arange(1.0, 41)
+    plugin = analysis("noise_strength", waiting=[4, 16], lag=8)
+    found = {}
+    for name, turned, radius in (
+        ("noise", 0.01 * steps, 1e3), ("other", np.sqrt(steps), 1 / steps[:, None])
+    ):  # fmt: skip
+        way = radius * np.stack([np.cos(turned), np.sin(turned)], axis=1)
+        curve = plugin.compute(results_of(way[None], steps))["noise_curve"].values[0]
+        found[name] = curve[1] / curve[0]
+        assert np.isfinite(found[name]).sum() > 10
+    assert np.nanmax(np.abs(found["noise"] - 1)) < 1e-9
+    assert np.nanmin(np.abs(found["other"] - 1)) > 0.5
 
 
 def test_noise_is_the_variance_over_minibatches():

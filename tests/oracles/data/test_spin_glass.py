@@ -129,6 +129,85 @@ def test_columns_of_spin_glass():
     assert_columns(analysis("spin_glass"), results, expected)
 
 
+def minima_of(energies_of):
+    """Critical points with these energies, {disorder: energies}; those above 0 are saddles."""
+    loss = np.concatenate([np.array(each, dtype=float) for each in energies_of.values()])
+    numbers = np.repeat(list(energies_of), [len(each) for each in energies_of.values()])
+    kinds = np.where(loss < 0, "minimum", "saddle")
+    return xr.Dataset(
+        {"loss": ("run", loss), "kind": flags(list(kinds), KINDS)},
+        {"disorder": ("run", numbers.astype(float))},
+    )
+
+
+def of_disorder_share(**found):
+    """What the analysis makes of {label: {disorder: energies}}, all of four spins."""
+    results = Handmade(
+        {label: {"model": glass(4)} for label in found},
+        {"critical_points": {label: minima_of(each) for label, each in found.items()}},
+    )
+    return analysis("disorder_share"), results
+
+
+def test_columns_of_disorder_share():
+    """Means −1 and −3 of two disorders, ∓1 within each: mean squares 4 and 2, F = 2, so that
+    between² = (4 − 2)/2 = 1 and its share is 1/3. One disorder of ∓2 has √8 within, twice as
+    much. A saddle counts nowhere, nor a disorder with a single minimum."""
+    several = {1: [-2, -1e-9, 5], 2: [-4, -2], 3: [-9]}
+    plugin, results = of_disorder_share(one={7: [-5, -1]}, several=several)
+    unknown = (np.nan,) * 3
+
+    def around(value, tolerance=1e-6):
+        value = pytest.approx(value, rel=tolerance)
+        return (value, Between(0, value.expected), Between(value.expected, np.inf))
+
+    expected = {
+        "starts": [2, 2],
+        "within": [around(np.sqrt(8)), around(np.sqrt(2))],
+        "between": [unknown, (pytest.approx(1), 0, Between(1, np.inf))],
+        "disorder_share": [unknown, (pytest.approx(1 / 3), 0, Between(1 / 3, 1))],
+        "within_ratio": [around(2), unknown],
+    }
+    assert_columns(plugin, results, expected)
+
+
+def test_share_of_the_disorder_against_known_variances():
+    """Normal energies: disorders alike, of half of the variance, of nearly all. 99 % intervals
+    hold the number in 95 of 100 draws or more, and only the last have more than a half."""
+    random = np.random.default_rng(5)
+    for between in (0.0, 0.3, 3.0):
+        true = between**2 / (between**2 + 0.09)
+        held = []
+        for _ in range(100):
+            drawn = -50 + between * random.normal(size=(12, 1))
+            drawn = drawn + 0.3 * random.normal(size=(12, 4))
+            plugin, results = of_disorder_share(all=dict(enumerate(drawn, start=1)))
+            found = plugin.compute(results)
+            low, high = (float(found[f"disorder_share{end}"][0]) for end in ("_low", "_high"))
+            held.append(low <= true <= high)
+        assert np.mean(held) >= 0.95
+        assert (low > 0.5) == (between == 3)
+
+
+def test_one_disorder_unlike_others_is_told():
+    """A disorder that spreads five times as much as others: the ratio is above 2."""
+    random = np.random.default_rng(6)
+    one = {1: -50 + 0.5 * random.normal(size=200)}
+    several = dict(enumerate(-50 + 0.1 * random.normal(size=(20, 10)), start=1))
+    plugin, results = of_disorder_share(one=one, several=several)
+    found = plugin.compute(results)
+    low, value, high = (found[f"within_ratio{end}"].values for end in ("_low", "", "_high"))
+    assert 2 < low[0] < value[0] < high[0] < 10 and np.isnan(value[1])
+    assert float(found["within_low"][0]) < 0.5 < float(found["within_high"][0])
+
+
+def test_saddles_of_few_disorders_are_left_out():
+    kept = xr.Dataset({"kept_spins": (("run", "kept_step", "spin"), np.zeros((1, 1, 4)))})
+    results = Handmade({"all": {"model": glass(4)}}, {"training": {"all": kept}})
+    found = analysis("saddle_index", least_disorders=2).compute(results)
+    assert np.isnan(found["points"]) and found.sizes.get("point", 0) == 0
+
+
 def test_columns_of_saddle_index():
     """Starts that are critical already: they are found where they are, each once. A larger glass
     than `most_spins` has none."""

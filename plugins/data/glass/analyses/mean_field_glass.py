@@ -12,6 +12,9 @@ from .._disorders import by_disorder, over_disorders
 from .._mean_field import THRESHOLD, extrapolated
 from .._two_times import ages
 
+WAITS = 3
+"""Waiting times of the curves, at equal ratios from the shortest to the longest."""
+
 
 class MeanFieldGlass(Analysis):
     """Energies along descents, in a physicist's units, beside the Cugliandolo–Kurchan equations.
@@ -22,7 +25,8 @@ class MeanFieldGlass(Analysis):
     of this error. `exponent` is that of e(t) − e_th between half of the time and all of it, and
     `threshold` comes of a line through e against t^(−2/3) over the same times. `away` is the
     difference of the two energies at the middle time, by the means over disorders.
-    Over `time`: `mean_field_energy`; and `energy_at`, the mean over runs, at `trace_time`.
+    Over `time`: `mean_field_energy`, and `mean_field_curve` (`mean_field_wait`, time), the squared
+    displacement over a lag of that time; and `energy_at`, the mean over runs, at `trace_time`.
     """
 
     needs = ("training",)
@@ -66,7 +70,10 @@ class MeanFieldGlass(Analysis):
             parts.append(_curve(time, energy.mean(axis=0)))
         joined = table.joined(parts)
         joined["mean_field_energy"] = ("time", fine.energy)
-        return joined.assign_coords(time=fine.time)
+        waits = np.geomspace(*self.waiting, WAITS)
+        moved = np.array([_displacement(fine, wait) for wait in waits])
+        joined["mean_field_curve"] = (("mean_field_wait", "time"), moved)
+        return joined.assign_coords(time=fine.time, mean_field_wait=waits)
 
     def _limits(self, dynamics) -> dict[str, float]:
         """The columns of the equations, of one solution."""
@@ -86,6 +93,14 @@ class MeanFieldGlass(Analysis):
             "mean_field_slowing": float(slowing[0] / slowing[1]),
             "mean_field_collapse": float(collapse[0] / collapse[1]),
         }
+
+
+def _displacement(dynamics, wait: float) -> np.ndarray:
+    """2(1 − C(t_w + t, t_w)) for each lag t of the grid, (time,); NaN beyond the last time."""
+    start = int(np.abs(dynamics.time - wait).argmin())
+    moved = np.full(len(dynamics.time), np.nan)
+    moved[: len(moved) - start] = 2 * (1 - dynamics.correlation[start:, start])
+    return moved
 
 
 def _with_errors(fine: dict[str, float], coarse: dict[str, float]) -> dict:

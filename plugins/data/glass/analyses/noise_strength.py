@@ -11,6 +11,9 @@ from nnflow import Analysis, Streams, Table, UserError, mean
 from .._disorders import independent, ratio
 from .._two_times import at_lag, displacement, kept_weights
 
+LAGS, SHORTEST = 25, 1 / 16
+"""Lags of the curves, at equal ratios, from this part of the longest on."""
+
 
 class NoiseStrength(Analysis):
     """D(t) = tr Cov(∇L_B) at the kept weights w(t), the variance of the gradient over minibatches B
@@ -22,7 +25,9 @@ class NoiseStrength(Analysis):
     the ratio of that after the longest and the shortest wait, would be 1 (the rescaling of
     Baity-Jesi et al. 2018, Section 4.2). Below 1 motion slows down more than the noise, above 1
     less. Constant factors cancel, that of minibatches drawn without replacement too. All are means,
-    or ratios of means, over runs, with 99 % intervals.
+    or ratios of means, over runs, with 99 % intervals. `noise_curve`, over (`noise_wait`,
+    `noise_lag`), in steps: the squared displacement over shorter lags, too, divided by the same
+    mean of D.
     """
 
     needs = ("training", "objective")
@@ -39,7 +44,8 @@ class NoiseStrength(Analysis):
     """The lag t, in steps."""
 
     def compute(self, results):
-        table = Table(results, self.columns)
+        table, parts = Table(results, self.columns), []
+        lags = self.lag * np.geomspace(SHORTEST, 1, LAGS)
         for configuration, trained in results.each("training"):
             groups = independent(configuration, trained)
             weights, steps = kept_weights(trained), trained["kept_step"].values.astype(float)
@@ -56,17 +62,16 @@ class NoiseStrength(Analysis):
                         " (`trace: {weights: N}`)"
                     )
                 means.append(_average(noise[:, within], steps[within]))
-                start = int(np.abs(steps - wait).argmin())
-                norms = (weights[:, start] ** 2).sum(axis=1)
-                moved.append(norms * at_lag(*displacement(weights, steps, wait), self.lag))
+                moved.append(_moved(weights, steps, wait, lags) / means[-1])
             table.row(
                 configuration,
                 noise_early=mean(means[0]),
                 noise_late=mean(means[1]),
                 noise_fall=ratio(means[1], means[0], groups),
-                noise_collapse=ratio(moved[1] / means[1], moved[0] / means[0], groups),
+                noise_collapse=ratio(moved[1][-1], moved[0][-1], groups),
             )
-        return table.dataset()
+            parts.append(_curves(waits, lags, [each.mean(axis=1) for each in moved]))
+        return table.joined(parts)
 
     def _noise(self, results, configuration, weights: np.ndarray) -> np.ndarray:
         """D of each run at each kept step, (run, kept step)."""
@@ -85,6 +90,23 @@ class NoiseStrength(Analysis):
             squares += (gradient**2).sum(axis=1)
         spread = squares - (total**2).sum(axis=1) / len(batches)
         return spread.reshape(runs, kept) / (len(batches) - 1)
+
+
+def _moved(weights: np.ndarray, steps: np.ndarray, wait: float, lags: np.ndarray) -> np.ndarray:
+    """‖w(t_w + t) − w(t_w)‖², (lag, run); NaN for lags shorter than those kept."""
+    start = int(np.abs(steps - wait).argmin())
+    norms = (weights[:, start] ** 2).sum(axis=1)
+    curve = displacement(weights, steps, wait)
+    return norms * np.array([at_lag(*curve, lag) for lag in lags])
+
+
+def _curves(waits, lags: np.ndarray, curves: list[np.ndarray]):
+    import xarray as xr
+
+    return xr.Dataset(
+        {"noise_curve": (("noise_wait", "noise_lag"), np.array(curves))},
+        {"noise_wait": list(waits), "noise_lag": lags},
+    )
 
 
 def _average(values: np.ndarray, steps: np.ndarray) -> np.ndarray:

@@ -44,6 +44,8 @@ class SaddleIndex(Analysis):
         "minima_below": "share of the critical points below −E_∞ that are minima",
     }
 
+    least_disorders: PositiveInt = 1
+    """Configurations of fewer disorders are left out."""
     disorders: PositiveInt = 6
     """At most so many disorders."""
     runs: PositiveInt = 1
@@ -55,12 +57,12 @@ class SaddleIndex(Analysis):
         table, parts = Table(results, self.columns), []
         for place, (configuration, trained) in enumerate(results.each("training")):
             results.progress(place, len(results.configurations), configuration.label)
-            model = configuration.settings.model
-            if model.size > self.most_spins:
+            model, groups = configuration.settings.model, by_disorder(configuration, trained)
+            if model.size > self.most_spins or len(groups) < self.least_disorders:
                 parts.append(_points([]))
                 continue
             found = []
-            for disorder, rows in by_disorder(configuration, trained)[: self.disorders]:
+            for disorder, rows in groups[: self.disorders]:
                 kept = trained["kept_spins"].values[rows[: self.runs]]
                 starts = kept.reshape(-1, model.size)
                 starts = torch.as_tensor(starts[np.isfinite(starts).all(axis=1)])

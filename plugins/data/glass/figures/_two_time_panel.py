@@ -23,12 +23,16 @@ def told(aged, place: int) -> str:
     return f"{value:.2f} ({max(low, 0):.2f} to {high:.2f})"
 
 
-def curves(axis, found, place: int, unit: float = 1.0) -> None:
-    """Displacement against the lag, a line for each waiting time; unit: time of a step."""
-    for number, wait in enumerate(found["waiting"].values):
-        values = found["curve"].values[place, number]
+def curves(
+    axis, found, place: int, unit: float = 1.0, by_age: bool = False, numbers=range(3)
+) -> None:
+    """Displacement against the lag, a line for each waiting time; unit: time of a step. by_age:
+    against the lag over the waiting time; numbers: of the lines, which tell how they look."""
+    for number, wait, values in zip(
+        numbers, found["waiting"].values, found["curve"].values[place], strict=False
+    ):
         seen = np.flatnonzero(np.isfinite(values) & (values > 0))
-        lags = unit * found["lag"].values
+        lags = found["lag"].values / wait if by_age else unit * found["lag"].values
         axis.plot(
             lags[seen], values[seen], LINES[number % 3] + MARKERS[number % 3], ms=3, lw=1,
             mfc="none", markevery=3, color=f"C{number}", label=f"$t_w$ = {_plain(wait * unit)}",

@@ -8,30 +8,45 @@ from nnflow import Figure
 from ....general.figures._page import note
 from ._two_time_panel import ages, curves, told
 
+LETTERS = "abcdefghi"
+HOW = ("by age", "divided by noise strength")
+
 
 class NetworkAging(Figure):
-    """Squared displacement of the weights, relative to their squared norm, over a lag after waiting
-    times t_w, in steps; one panel for each network. Without aging the lines would fall together.
-    After Baity-Jesi et al. 2018, Fig. 3."""
+    """A row for each network: squared displacement of the weights over the lag t after waiting
+    times t_w, in steps. Left, relative to the squared norm: without aging the lines would fall
+    together. Middle, the same against t/t_w: they do where age is the only time there is. Right,
+    divided by the strength of the minibatches' noise over the longest lag: they do where motion is
+    the noise's. Left after Baity-Jesi et al. 2018, Fig. 3."""
 
-    needs = ("two_time_displacement",)
+    needs = ("two_time_displacement", "noise_strength")
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        aged = results["two_time_displacement"]
+        aged, noise = results["two_time_displacement"], results["noise_strength"]
+        names = {"noise_curve": "curve", "noise_wait": "waiting", "noise_lag": "lag"}
+        noise = noise[list(names)].rename(names)
         count = len(results.configurations)
         figure, axes = plt.subplots(
-            1, count, figsize=(5.0, 2.9), sharex=True, sharey=True, squeeze=False
+            count, 3, figsize=(6.75, 1 + 1.9 * count), sharex="col", sharey="col", squeeze=False
         )
-        for place, (axis, configuration) in enumerate(
-            zip(axes[0], results.configurations, strict=True)
-        ):
-            curves(axis, aged, place)
+        for place, configuration in enumerate(results.configurations):
             neurons = configuration.settings.model.widths[1]
-            axis.set_title(f"({'abc'[place]}) {neurons} neurons", fontsize=8, loc="left")
-            axis.set_xlabel("lag $t$, steps", fontsize=8)
-        axes[0, 0].set_ylabel("relative squared displacement Δ", fontsize=8)
+            curves(axes[place, 0], aged, place)
+            curves(axes[place, 1], aged, place, by_age=True)
+            curves(axes[place, 2], noise, place, numbers=(0, 2))
+            for letter, axis, text in zip(
+                LETTERS[3 * place :], axes[place], (f"{neurons} neurons", *HOW), strict=False
+            ):
+                axis.set_title(f"({letter}) {text}", fontsize=8, loc="left")
+            axes[place, 1].get_legend().remove()
+            axes[place, 2].set_xlim(axes[place, 0].get_xlim())
+            axes[place, 0].set_ylabel("squared displacement", fontsize=8)
+        for axis, text in zip(
+            axes[-1], ("lag $t$, steps", "$t/t_w$", "lag $t$, steps"), strict=True
+        ):
+            axis.set_xlabel(text, fontsize=8)
         waits = aged["waiting"].values
         aging = sum(ages(aged, place) for place in range(count))
         figure.suptitle(

@@ -14,23 +14,26 @@ MARKERS = "o^sDv"
 
 
 class SpinGlass(Figure):
-    """(a) Energies per spin of the minima that descent reaches, over all disorders, one row for
-    each Λ; one row more for one disorder of the largest. (b) Their mean less −E_∞, their standard
-    deviation for one disorder, and the lowest eigenvalue of their Hessians; bars: 99 % intervals
-    of means over disorders. (c) Critical points of all indices: share of negative eigenvalues
+    """(a) Energies per spin of the minima that descent reaches, one row for each Λ: over several
+    disorders (filled), and over many starts with one of them (outlines). (b) Their mean less −E_∞,
+    the lowest eigenvalue of their Hessians, and the standard deviation of the energies about the
+    mean of their disorder; open marks: the one disorder with many starts; bars: 99 %
+    intervals. (c) Critical points of all indices: share of negative eigenvalues
     against energy, and that of a semicircle of radius 2√6 around −3u (line). (a) after Choromanska
     et al. 2015, Fig. 3."""
 
-    needs = ("spin_glass", "saddle_index", "critical_points")
+    needs = ("spin_glass", "disorder_share", "saddle_index", "critical_points")
 
     def draw(self, results):
         import matplotlib.pyplot as plt
 
-        found = results["spin_glass"]
+        several = results["spin_glass"]["disorders"].values > 1
+        found = results["spin_glass"].isel(configuration=several)
         figure, axes = plt.subplots(1, 3, figsize=(6.75, 2.9), width_ratios=[1.1, 1, 1])
         _histograms(axes[0], results)
         _sizes(axes[1], found)
-        _index(axes[2], results["saddle_index"], found["spins"].values)
+        _deviations(axes[1], results, several)
+        _index(axes[2], results["saddle_index"].isel(configuration=several), found["spins"].values)
         for axis in axes:
             axis.tick_params(labelsize=7)
         first, last = (found.isel(configuration=place) for place in (0, -1))
@@ -38,7 +41,10 @@ class SpinGlass(Figure):
             f"From Λ = {int(first['spins'])} to {int(last['spins'])} minima come nearer to $−E_∞$:"
             f" from {_told(first)} to {_told(last)} above it", fontsize=9,
         )  # fmt: skip
-        note(figure, "99 % intervals of means over disorders", "(c) line: semicircle law, Λ → ∞")
+        note(
+            figure, "(a) filled: several disorders; outlined: one, many starts", "99 % intervals",
+            "(c) line: semicircle law, Λ → ∞",
+        )  # fmt: skip
         return figure
 
 
@@ -50,21 +56,21 @@ def _told(part) -> str:
 def _histograms(axis, results) -> None:
     """Rows of histograms, the smallest glass at the bottom."""
     edges = np.arange(-1.76, -0.9, 0.02)
-    rows = []
+    rows: list[int] = []
     for configuration, critical in results.each("critical_points"):
-        energies = critical["loss"].values
-        rows.append((f"Λ = {configuration.settings.model.size}", energies))
-    if "disorder" in critical.coords:
-        numbers = critical["disorder"].values
-        rows.append((f"one disorder of {rows[-1][0]}", energies[numbers == numbers[0]]))
-    for place, (text, energies) in enumerate(rows):
-        counts, _ = np.histogram(np.clip(energies, edges[0], edges[-1] - 1e-9), edges)
-        axis.stairs(
-            place + 0.85 * counts / counts.max(), edges, baseline=place, fill=True,
-            color="C0" if text.startswith("Λ") else "0.5", alpha=0.5 + 0.5 * (place % 2),
-        )  # fmt: skip
+        size, several = configuration.settings.model.size, "disorder" in critical.coords
+        if size not in rows:
+            rows.append(size)
+        energies = np.clip(critical["loss"].values, edges[0], edges[-1] - 1e-9)
+        counts, _ = np.histogram(energies, edges)
+        place = rows.index(size)
+        style = (
+            {"fill": True, "color": "C0", "alpha": 0.5} if several else {"color": "k", "lw": 0.9}
+        )
+        axis.stairs(place + 0.85 * counts / counts.max(), edges, baseline=place, **style)
+    for place, size in enumerate(rows):
         axis.annotate(
-            text, (0.98, place + 0.55), fontsize=7, ha="right", va="center",
+            f"Λ = {size}", (0.98, place + 0.55), fontsize=7, ha="right", va="center",
             xycoords=axis.get_yaxis_transform(),
         )  # fmt: skip
     for level, style, text, side in (
@@ -83,28 +89,38 @@ def _histograms(axis, results) -> None:
 
 def _sizes(axis, found) -> None:
     sizes = found["spins"].values
-    texts = {
-        "softest": "lowest eigenvalue",
-        "above_edge": "mean above $−E_∞$",
-        "spread": "standard deviation",
-    }
+    texts = {"softest": "lowest eigenvalue", "above_edge": "mean above $−E_∞$"}
     for place, (name, text) in enumerate(texts.items()):
-        value, low, high = (found[f"{name}{end}"].values for end in ("", "_low", "_high"))
-        bounded = np.isfinite(low) & (low > 0)
-        bars = np.where(bounded, [value - low, high - value], 0)
-        axis.errorbar(
-            sizes, value, yerr=bars, fmt=MARKERS[place], ls=("-", "--", ":")[place], ms=4, lw=1,
-            capsize=2, color=f"C{place}", label=text,
-        )  # fmt: skip
+        style = {"fmt": MARKERS[place], "ls": ("-", "--")[place], "color": f"C{place}"}
+        _bars(axis, sizes, found, name, label=text, **style)
     axis.set(xscale="log", yscale="log")
     axis.minorticks_off()
     axis.set_xticks(sizes, [f"{int(size)}" for size in sizes])
     axis.set_xlim(sizes[0] / 1.2, sizes[-1] * 1.2)
-    axis.set_ylim(bottom=float(found["spread"].min()) / 12)
-    axis.legend(fontsize=7, loc="lower left", frameon=False)
     axis.set_xlabel("spins Λ", fontsize=8)
     axis.set_ylabel("energy per spin, or eigenvalue", fontsize=8)
     axis.set_title("(b) minima against size", fontsize=8, loc="left")
+
+
+def _deviations(axis, results, several) -> None:
+    """Standard deviations within disorders, and those of one disorder with many starts."""
+    sizes, found = results["spin_glass"]["spins"].values, results["disorder_share"]
+    for shift, chosen, style in (  # shifted, so that bars at one Λ lie beside each other
+        (1.0, several, {"fmt": "s", "ls": ":", "label": "standard deviation"}),
+        (1.06, ~several, {"fmt": "s", "mfc": "w", "label": "the same, one disorder"}),
+    ):
+        part = found.isel(configuration=chosen)
+        if part.sizes["configuration"]:
+            _bars(axis, shift * sizes[chosen], part, "within", color="C2", **style)
+    axis.set_ylim(bottom=float(found["within"].min()) / 25)
+    axis.legend(fontsize=7, loc="lower left", frameon=False)
+
+
+def _bars(axis, sizes, found, name: str, **style) -> None:
+    value, low, high = (found[f"{name}{end}"].values for end in ("", "_low", "_high"))
+    bounded = np.isfinite(low) & (low > 0)
+    bars = np.where(bounded, [value - low, high - value], 0)
+    axis.errorbar(sizes, value, yerr=bars, ms=4, lw=1, capsize=2, **style)
 
 
 def _index(axis, found, sizes) -> None:
