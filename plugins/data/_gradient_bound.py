@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-ROUNDING = 1e-9
-"""A norm may be below its bound by this factor and, for all rounding of its terms, by 1e-13."""
+ROUNDING, SLACK = 1e-9, 1e-13
+"""A norm may be below its bound by this factor and, for all rounding of its terms, by this much."""
 
 INFORMATIVE = 1e-11
 """A bound below this is drowned in the rounding of the norm."""
@@ -29,9 +29,14 @@ class Bound(NamedTuple):
         return int((self.bound > INFORMATIVE).sum())
 
     @property
+    def broken(self) -> np.ndarray:
+        """At each point: is the norm below the bound?"""
+        return self.norm < self.bound * (1 - ROUNDING) - SLACK
+
+    @property
     def violations(self) -> int:
         """Points at which the norm is below the bound."""
-        return int((self.norm < self.bound * (1 - ROUNDING) - 1e-13).sum())
+        return int(self.broken.sum())
 
 
 def gradient_bound(

@@ -127,6 +127,11 @@ def test_columns_of_memorization():
         "midpoint_digits": [(Between(0, 3), Between(-9, 3), Between(0, 9))],
         "largest_condition": [Between(10, 1e8)],
         "one_unit_less": [Between(1 - 1e-9, 1 + 1e-9)],
+        "less_exceptions": [(0, 0, Between(0.1, 0.3))],
+        "searches": [24],
+        "search_exceptions": [(0, 0, Between(0.1, 0.3))],
+        "search_error": [Between(1 - 1e-12, 1.1)],
+        "search_fits": [(Between(0.7, 1), Between(0.4, 1), Between(0.9, 1))],
         "enough_units": [Between(0, 1e-12)],
         "two_unit_weights": [29],
         "two_unit_error": [Between(0, 1e-11)],
@@ -134,7 +139,7 @@ def test_columns_of_memorization():
         "descent_share": [(1 / 3, Between(0, 0.1), Between(0.8, 1))],
         "descent_error": [(Between(1, 2), Between(-99, 1), Between(2, 99))],
     }
-    plugin = analysis("memorization", sizes=[5, 10, 20], trials=2, knot_sets=5)
+    plugin = analysis("memorization", sizes=[5, 10, 20], trials=2, knot_sets=5, searches=6)
     dataset = assert_columns(plugin, Handmade(settings, {"training": {"all": trace}}), expected)
     assert (dataset["condition"].sel(knots="samples") > 1).all()
     largest = dataset.isel(size=-1).max("trial")
@@ -142,6 +147,53 @@ def test_columns_of_memorization():
     assert dataset["largest_error"] == largest["error"][0]
     assert dataset["midpoint_error"] == largest["error"][1]
     assert dataset["error"].dims == ("knots", "size", "trial")
+
+
+def test_residuals_of_knots_by_hand():
+    """Knots 0 and 1 fit 1, −1 at 1, 2; two at 0 are as good as one, which leaves (6, −3)/5 less."""
+    found = module("_fewer_units").residuals(np.array([[0.0, 1], [0, 0]]), np.array([1.0, -1]))
+    np.testing.assert_allclose(found, [[0, 0], [-1.2, 0.6]], atol=1e-14)
+
+
+@pytest.mark.parametrize("count", [4, 7])
+def test_a_search_fits_with_n_units_and_leaves_one_with_fewer(count):
+    streams, targets = Streams(3, "knots", np.arange(20), "test"), (-1.0) ** np.arange(count)
+    search = module("_fewer_units").search
+    before, after = ((search(count, targets, streams, steps) < 1e-12).mean() for steps in (0, 60))
+    assert before < 0.7 and after > 0.8
+    fewer = search(count - 1, targets, streams, 60)
+    assert fewer.min() == pytest.approx(1, abs=1e-12)
+
+
+def test_a_search_breaks_a_rule_that_is_false():
+    """Targets with one change less need one unit less."""
+    streams, targets = Streams(3, "knots", np.arange(20), "test"), np.array([1.0, -1, 1, 3, -1])
+    search = module("_fewer_units").search
+    assert search(4, targets, streams, 60).min() < 1e-12
+
+
+def test_exceptions_are_errors_below_one(monkeypatch):
+    """Of four searches with n − 1 units each second one ends below 1, at each n; with n units one
+    in four fits."""
+    part, asked = module("memorization"), []
+
+    def ends(units, targets, streams, steps):
+        asked.append((units, targets.tolist(), len(streams.runs), steps))
+        if units < len(targets):
+            return np.array([1.0, 0.9, 1 - 1e-12, 0.5])
+        return np.array([1.0, 0, 1e-6, 0.5])
+
+    monkeypatch.setattr(part, "search", ends)
+    monkeypatch.setattr(part, "best_error", lambda *_: 1 - 1e-3)
+    plugin = analysis("memorization", searches=4, search_steps=9, knot_sets=5)
+    found = plugin._searched(1)
+    assert found["search_exceptions"][0] == 0.5 and found["search_error"] == 0.5
+    assert found["search_fits"][0] == 0.25 and found["searches"] == 16
+    assert {(units, len(targets)) for units, targets, *_ in asked} == {
+        (n - missing, n) for n in (4, 5, 6, 7) for missing in (0, 1)
+    }
+    assert asked[0][1:] == ([1, -1, 1, -1], 4, 9)
+    assert plugin._alternating(1)["less_exceptions"][0] == 1
 
 
 @pytest.fixture(scope="module")

@@ -99,7 +99,7 @@ def test_columns_of_sigmoid_minima():
         "proved_critical": [5, np.nan],
         "found_minima": [3, 3],
         "runs_at_minima": [4, 4],
-        "outside": [1, np.nan],
+        "outside": [(0.25, Between(0, 0.1), Between(0.7, 1)), (np.nan, np.nan, np.nan)],
         "runs": [6, 6],
         "threshold": [(Between(5.71, 5.73), Between(5.71, 5.73), Between(5.71, 5.73))] * 2,
         "exact_share": [0.5, 0.5],
@@ -120,7 +120,7 @@ def test_a_point_is_outside_if_one_coordinate_is():
             "family": ("run", [0, 1, 2, 3]),
         }
     )
-    assert module("sigmoid_minima")._counts(model, critical)["outside"] == 3
+    assert module("sigmoid_minima")._counts(model, critical)["outside"][0] == 0.75
 
 
 @pytest.mark.parametrize("proved", [True, False])

@@ -185,7 +185,7 @@ def test_columns_of_split_layer():
         "runs": [4],
         "stuck_share": [(0.5, Between(0, 0.1), Between(0.9, 1))],
         "below_share": [(0.5, Between(0, 0.1), Between(0.9, 1))],
-        "strict_bad_minima": [1],
+        "strict_bad_minima": [(0.5, Between(0, 0.1), Between(0.9, 1))],  # of the two stuck ones
         "bound_points": [0],  # all neurons are alike
         "bound_violations": [(np.nan, np.nan, np.nan)],
     }

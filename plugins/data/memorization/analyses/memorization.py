@@ -11,8 +11,16 @@ import nnflow
 from nnflow import Analysis, Streams, Table, mean, share
 
 from .._construction import best_error, condition, fit, two_units
+from .._fewer_units import search
 from .._sample import SORTS, sample
 
+COUNTS = (4, 5, 6, 7)
+"""Samples whose targets alternate."""
+BELOW = 1 - 1e-9
+"""An error of n − 1 units below this is an exception: they leave at least 1, up to rounding, which
+is near 1e-15 here and 1e-10 in linear programming."""
+EXACT = 1e-9
+"""n units fit where the largest error is below this. Fits are below 1e-12, other ends near 1."""
 FITTED = 0.05
 """A descent has learnt the samples by heart where no error exceeds this; targets are of size 1."""
 
@@ -25,7 +33,8 @@ class Memorization(Analysis):
       and half-way. A fit fails if an error exceeds what rounding explains.
     - Points on a line with the targets ±1 in turn: with n − 1 units the largest error is at least
       1, whatever the knots. f has n − 1 pieces beside the one where it is 0, and would need one to
-      reach the first target and one for each change.
+      reach the first target and one for each change. It is tried on random knots, with the best
+      weights, and by searches in the knots (`_fewer_units`), which do find the fits of n units.
     - Linearly independent points: two units are enough.
     - The ends of the study's runs, gradient descent in all 2n + d weights.
     """
@@ -42,6 +51,11 @@ class Memorization(Analysis):
         "midpoint_digits": "mean over fits of log10 of the ratio of the second to the first, any n",
         "largest_condition": "largest condition number there, knots at the samples",
         "one_unit_less": "least largest error of n − 1 units on alternating targets",
+        "less_exceptions": "share of random sets of n − 1 knots that leave less than 1",
+        "searches": "searches for better sets of n − 1 knots",
+        "search_exceptions": "share of them that leave less than 1",
+        "search_error": "least largest error that a search leaves",
+        "search_fits": "share of the same searches with n units that end at an exact fit",
         "enough_units": "largest error of n units on alternating targets",
         "two_unit_weights": "weights of two units that fit 20 points in 25 dimensions",
         "two_unit_error": "their largest error",
@@ -58,6 +72,10 @@ class Memorization(Analysis):
     """Samples for each n."""
     knot_sets: PositiveInt = 30
     """Random sets of knots for each n = 4, 5, 6, 7."""
+    searches: PositiveInt = 30
+    """Searches in the knots for each of these n."""
+    search_steps: PositiveInt = 30
+    """Moves of a knot in each."""
 
     def compute(self, results):
         import xarray as xr
@@ -65,7 +83,7 @@ class Memorization(Analysis):
         seed = results.study.settings.seed
         table = Table(results, self.columns)
         error, conditions, columns = self._fits(seed)
-        table.everywhere(**columns, **self._alternating(seed), **_few(seed))
+        table.everywhere(**columns, **self._alternating(seed), **self._searched(seed), **_few(seed))
         for configuration, trained in results.each("training"):
             worst = results.last("worst_error", configuration.label)
             fitted = int((worst < FITTED).sum())
@@ -118,14 +136,43 @@ class Memorization(Analysis):
 
     def _alternating(self, seed):
         least, enough = [], []
-        for count in (4, 5, 6, 7):
+        for count in COUNTS:
             streams = Streams(seed, f"knots-{count}", np.arange(self.knot_sets), "memorize")
             places = np.arange(1.0, count + 1)
-            targets = (-1.0) ** np.arange(count)
+            targets = _in_turn(count)
             knots = -1 + (count + 1) * streams.uniform(count - 1)
             least += [best_error(places, targets, one) for one in knots]
             enough.append(fit(places[:, None], targets, np.ones(1)).error)
-        return {"one_unit_less": min(least), "enough_units": max(enough)}
+        return {
+            "one_unit_less": min(least),
+            "less_exceptions": _share(np.array(least) < BELOW),
+            "enough_units": max(enough),
+        }
+
+    def _searched(self, seed):
+        ends = []
+        for missing in (1, 0):
+            found = []
+            for count in COUNTS:
+                name = f"search-{count}-{missing}"
+                streams = Streams(seed, name, np.arange(self.searches), "memorize")
+                found += list(search(count - missing, _in_turn(count), streams, self.search_steps))
+            ends.append(np.array(found))
+        less, enough = ends
+        return {
+            "searches": len(less),
+            "search_exceptions": _share(less < BELOW),
+            "search_error": less.min(),
+            "search_fits": _share(enough < EXACT),
+        }
+
+
+def _in_turn(count: int) -> np.ndarray:
+    return (-1.0) ** np.arange(count)
+
+
+def _share(which: np.ndarray) -> tuple[float, float, float]:
+    return share(int(which.sum()), len(which))
 
 
 def _few(seed):

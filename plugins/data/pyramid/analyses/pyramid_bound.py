@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
 
 import nnflow
 from nnflow import Analysis, Table, flag_mask, share
 
 from ..._gradient_bound import gradient_bound
+from .._adversaries import tanh, try_to_break
 from .._cases import CASES, evaluate, extended_ranks_are_full
+from .._thin import is_thin, stationary_points
 
 ZERO = 1e-12
 """Mean squared residuals above this are losses. Polished runs are below 1e-24, or far above."""
@@ -23,6 +26,16 @@ class PyramidBound(Analysis):
     gradient, full ranks and L > 0 exist, where neurons are saturated: they are no exceptions, as
     the bound shows. `norm`, `bound` (point,) of the first layer over all configurations are for a
     figure. The columns CASE_loss and CASE_gradient are those of `_cases`.
+
+    The `search_…` columns are of an attempt to break the bound: descents in log(norm/bound) from
+    random, nearly singular and saturated weights, in each layer that has a bound. The points of one
+    descent are no independent tests; so the share is one of descents.
+
+    The `thin_…` columns are of networks with fewer hidden neurons than outputs, which are not
+    pyramidal, while all else that the theorem asks can hold: W_2 has all the rank that its shape
+    allows. Two stationary points of different losses are constructed there (`_thin`). Searches
+    also end at other losses in such networks, where σ' → 0 and the gradient with it: these are no
+    stationary points.
     """
 
     models = ("pyramid",)
@@ -34,12 +47,29 @@ class PyramidBound(Analysis):
         "stationary": "runs that ended at a stationary point",
         "lossy": "stationary ends with L > 0",
         "lowest_loss": "lowest loss of an end",
+        "searches": "descents in the ratio of gradient and bound, over all layers with a bound",
+        "search_points": "points of them with a bound above rounding",
+        "search_violations": "share of descents that met a gradient below its bound",
+        "search_closest": "lowest ratio of gradient and bound that a descent met",
         "thin_infimum": "lower bound of L where the outputs outnumber the last hidden neurons",
+        "thin_loss": "loss of a stationary point there that is not global",
+        "thin_gradient": "norm of the gradient at it",
+        "thin_eigenvalue": "lowest eigenvalue of the Hessian at it",
+        "thin_margin": "least of σ_N(x, 1), the last singular value of W_2, and σ' at it",
+        "thin_better": "loss of another stationary point",
+        "thin_better_gradient": "norm of the gradient at that one",
+        "thin_excess": "difference of these losses",
+        "thin_gap": "by how much the lower one is above the bound of L",
         "lossy_bound": "largest bound of the first layer's gradient at those",
         "extended_exceptions": "stationary points with L > 0 and full ranks of all (W_k b_k)",
         **{f"{name}_loss": f"loss of the case {name!r}" for name in CASES},
         **{f"{name}_gradient": f"norm of the gradient there, case {name!r}" for name in CASES},
     }
+
+    searches: PositiveInt = 24
+    """Descents in the ratio for each layer."""
+    search_steps: NonNegativeInt = 40
+    """Steps of each."""
 
     def compute(self, results):
         table, parts = Table(results, self.columns), []
@@ -66,6 +96,8 @@ class PyramidBound(Analysis):
                 lowest_loss=critical["loss"].values.min(),
                 thin_infimum=_thin_infimum(model),
                 lossy_bound=first.bound[lossy].max(initial=0.0),
+                **self._search(model, results.study.settings.seed, configuration.label),
+                **_thin(model),
             )
             parts += [_bound(model, started, 1), first]
         text = {
@@ -82,19 +114,41 @@ class PyramidBound(Analysis):
         }
         return table.dataset().assign(joined)
 
+    def _search(self, model, seed: int, label: str) -> dict:
+        found = try_to_break(model, seed, label, self.searches, self.search_steps)
+        if not found:
+            return {"searches": 0, "search_points": 0}
+        broken = np.concatenate([one.broken for one in found])
+        return {
+            "searches": len(broken),
+            "search_points": sum(one.points for one in found),
+            "search_violations": share(int(broken.sum()), len(broken)),
+            "search_closest": np.nanmin([one.closest for one in found]),
+        }
+
+
+def _thin(model) -> dict:
+    if not is_thin(model):
+        return {}
+    worse, better = stationary_points(model)
+    return {
+        "thin_loss": worse.loss,
+        "thin_gradient": worse.gradient,
+        "thin_eigenvalue": worse.eigenvalue,
+        "thin_margin": worse.margin,
+        "thin_better": better.loss,
+        "thin_better_gradient": better.gradient,
+        "thin_excess": worse.loss - better.loss,
+        "thin_gap": better.loss - _thin_infimum(model),
+    }
+
 
 def _bound(model, points, layer: int):
     """Of the points of a dataset."""
     numbers = range(1, len(model.widths))
     weights = [points[f"w{number}"].values for number in numbers]
     biases = [points[f"b{number}"].values for number in numbers]
-    return gradient_bound(weights, *model.data(), _tanh, layer, biases)
-
-
-def _tanh(values):
-    outputs = np.tanh(values)
-    # 1 − tanh² would lose all digits where neurons are saturated
-    return outputs, 1 / np.cosh(np.clip(values, -300, 300)) ** 2
+    return gradient_bound(weights, *model.data(), tanh, layer, biases)
 
 
 def _exceptions() -> int:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 import nnflow
-from nnflow import Analysis, Table, flag_mask
+from nnflow import Analysis, Table, flag_mask, share
 
 from .._dips import dips, exact_from
 
@@ -29,7 +29,7 @@ class SigmoidMinima(Analysis):
         "proved_critical": "critical points of any kind that are proved",
         "found_minima": "different minima that runs ended at",
         "runs_at_minima": "runs that ended at a minimum",
-        "outside": "runs that ended at a minimum outside of the proved intervals",
+        "outside": "share of runs at a minimum that are outside of the proved intervals",
         "runs": "runs",
         "threshold": "ratio from which on there are m minima in one dimension, largest over m",
         "exact_share": "share of pairs of m and ratio with m minima and m − 1 maxima, proved",
@@ -76,7 +76,7 @@ def _counts(model, critical) -> dict:
         found |= {
             "proved_minima": len(line.minima) ** model.inputs * line.proved,
             "proved_critical": (len(line.minima) + len(line.maxima)) ** model.inputs * line.proved,
-            "outside": int((~_inside(places, line.minima)).any(axis=1).sum()),
+            "outside": share(int((~_inside(places, line.minima)).any(axis=1).sum()), len(places)),
         }
     return found
 

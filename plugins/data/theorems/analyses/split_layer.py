@@ -35,7 +35,7 @@ class SplitLayer(Analysis):
         "runs": "runs",
         "stuck_share": "share of runs that end at a bad minimum",
         "below_share": "share of runs that end below a hundredth of the bad minimum's loss",
-        "strict_bad_minima": "runs that end at a bad minimum with a positive definite Hessian",
+        "strict_bad_minima": "share of stuck runs whose Hessian is positive definite",
         "bound_points": "points at which the gradient has a bound above rounding",
         "bound_violations": "share of points at which the gradient is below its bound",
     }
@@ -91,11 +91,12 @@ def _ends(critical, bad_loss: float) -> dict:
     runs, loss = critical.sizes["run"], critical["loss"].values
     here = ~flag_mask(critical["kind"], "not_critical") & ~flag_mask(critical["is_global"], "yes")
     stuck = here & (critical["index"].values == 0)
+    strict = stuck & (critical["nullity"].values == 0)
     return {
         "runs": runs,
         "stuck_share": share(int(stuck.sum()), runs),
         "below_share": share(int((loss < bad_loss / 100).sum()), runs),
-        "strict_bad_minima": int((stuck & (critical["nullity"].values == 0)).sum()),
+        "strict_bad_minima": share(int(strict.sum()), int(stuck.sum())),
     }
 
 
