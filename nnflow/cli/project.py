@@ -162,13 +162,14 @@ def install(
 
 @app.command(
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
-    options_metavar="[STUDY]... [--set KEY=VALUE --as NAME] [ARGUMENTS OF SNAKEMAKE]",
+    options_metavar="[STUDY]... [--scale SCALE] [--set KEY=VALUE --as NAME]"
+    " [ARGUMENTS OF SNAKEMAKE]",
 )
 def run(arguments: Annotated[list[str] | None, typer.Argument(hidden=True)] = None) -> None:
     """Run the workflow, or go on with one that was stopped, whatever stopped it.
 
-    Without a study: those of config/config.yaml. `--set optimizer.rate=0.05 --as NAME` derives a
-    study from the one that is named, and runs it.
+    Without a study: those of config/config.yaml. `--scale paper` has the published sizes.
+    `--set optimizer.rate=0.05 --as NAME` derives a study from the one that is named, and runs it.
     """
     from nnflow.workflow.arguments import config_of, for_snakemake
     from nnflow.workflow.freshness import discard_stale

@@ -25,12 +25,14 @@ NAME_A_PLACE = frozenset(
     }
 )
 """Options of Snakemake's whose value may happen to be the name of a study."""
+CONFIGURED = ("scale", "results", "data")
+"""Options of nnflow's other commands that a workflow has as `--config NAME=VALUE`."""
 
 
 def for_snakemake(arguments: list[str]) -> list[str]:
     """The arguments of Snakemake. Names of studies may stand anywhere, files that the workflow
     makes before the first option; `--set KEY=VALUE` and `--as NAME` make a derived study first."""
-    assignments, rest = _taken("--set", arguments)
+    assignments, rest = _taken("--set", _configured(arguments))
     names, rest = _taken("--as", rest)
     words = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
     given, rest = rest[:words], rest[words:]
@@ -60,6 +62,16 @@ def config_of(arguments: list[str]) -> dict[str, Any]:
     parser.add_argument("-C", "--config", nargs="*", default=[])
     pairs = (pair.partition("=") for pair in parser.parse_known_args(arguments)[0].config)
     return {**read_config(), **{key: value for key, equals, value in pairs if equals}}
+
+
+def _configured(arguments: list[str]) -> list[str]:
+    """The arguments with `--scale paper` as `--config scale=paper`, and others of CONFIGURED."""
+    rest = arguments
+    for name in CONFIGURED:
+        values, rest = _taken(f"--{name}", rest)
+        if values:
+            rest = _with_config(rest, f"{name}={values[-1]}")
+    return rest
 
 
 def _taken(option: str, arguments: list[str]) -> tuple[list[str], list[str]]:

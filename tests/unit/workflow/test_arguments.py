@@ -44,6 +44,21 @@ def test_studies_may_stand_anywhere(given, passed):
     assert for_snakemake(given) == passed
 
 
+@pytest.mark.parametrize(
+    ("given", "passed"),
+    [
+        (["--scale", "paper"], ["--config", "scale=paper"]),
+        (
+            ["himmelblau", "--scale=paper", "-n", "--results", "there"],
+            ["-n", "--config", "studies=himmelblau", "results=there", "scale=paper"],
+        ),
+        (["--data", "x", "--config", "scale=paper"], ["--config", "data=x", "scale=paper"]),
+    ],
+)
+def test_options_of_other_commands_are_configuration(given, passed):
+    assert for_snakemake(given) == passed
+
+
 def test_a_derived_study_is_written_and_run(project):
     given = ["toy_valley", "--set", "optimizer.rate=0.05", "--as=fast", "--set=runs=7"]
     assert for_snakemake(given) == ["--config", "studies=fast"]
@@ -59,6 +74,7 @@ def test_a_derived_study_is_written_and_run(project):
         (["toy_valley", "--as", "x"], "a derived study takes one study"),
         (["toy_valley", "himmelblau", "--set", "runs=3", "--as", "x"], "takes one study"),
         (["toy_valley", "--as"], "--as: expected a value"),
+        (["toy_valley", "--scale"], "--scale: expected a value"),
     ],
 )
 def test_mistakes(given, words):
