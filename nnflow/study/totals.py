@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from nnflow.base.statistics import CONFIDENCE
 from nnflow.study.claims import KINDS, NOT_HERE, VERDICTS, Claim, Row
@@ -37,9 +37,12 @@ def statements(
     return found
 
 
-def counted_as(study: str, claims: Iterable[Claim]) -> dict[tuple[str, str], str]:
-    """{(study, claim): name} of the claims that share a statement."""
-    return {(study, claim.claim): claim.counts_as for claim in claims if claim.counts_as}
+def counted_as(study: str, claims: Collection[Claim]) -> dict[tuple[str, str], str]:
+    """{(study, claim): name} of the claims that share a statement; one that others of its study
+    count as is among them."""
+    shared = {claim.counts_as for claim in claims}
+    names = {claim.claim: claim.counts_as or claim.claim for claim in claims}
+    return {(study, claim): name for claim, name in names.items() if name in shared}
 
 
 def totals(found: Mapping[str, tuple[str, str]]) -> dict[str, Counter[str]]:

@@ -42,6 +42,13 @@ def test_one_statement_of_several_studies():
     assert statements(rows, names) == {"theorem": ("bound", "reproduced")}
 
 
+def test_a_claim_that_others_count_as_is_the_same_statement():
+    given = {"statement": "", "source": "", "value": "x", "at_most": 1}
+    claims = [Claim(claim=name, **given) for name in ("ages", "alone")]
+    claims.append(Claim(claim="at_infinity", counts_as="ages", **given))
+    assert counted_as("s", claims) == {("s", "ages"): "ages", ("s", "at_infinity"): "ages"}
+
+
 def test_totals_are_by_kind():
     rows = [row("a", "reproduced", "number"), row("b", "differs", "number"), row("c", "proved")]
     counts = totals(statements(rows, {}))
