@@ -96,8 +96,8 @@ class Claim(Settings):
     """Is the column what a certificate proves? Then the verdict is `proved`."""
     counts_as: str = ""
     """A name that claims share, also of several studies, which test one statement, or the name of
-    another claim of this study; the statement is counted once. Empty: the claim is a statement of its own. Printed numbers are counted one by one, by
-    configuration."""
+    another claim of this study; the statement is counted once. Empty: the claim is a statement of
+    its own. Printed numbers are counted one by one, by configuration."""
     corrected: dict[str, Correction] = Field(default_factory=dict)
     """By configuration: printed numbers that are wrong, and what holds instead."""
     note: str = ""
