@@ -171,12 +171,18 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
     hessian = ends.objective.hessian(ends.weights)
     lost = ~torch.isfinite(hessian).all(dim=2).all(dim=1)
     hessian = torch.where(lost[:, None, None], 0.0, hessian)
-    values = torch.linalg.eigvalsh(hessian).cpu().numpy()
+    near = _may_be_critical(ends, hessian)
+    near_values, vectors = torch.linalg.eigh(hessian[near])
+    values = hessian.new_empty(hessian.shape[:2])
+    values[near], values[~near] = near_values, torch.linalg.eigvalsh(hessian[~near])
+    place = torch.cumsum(near, 0) - 1
+    values = values.cpu().numpy()
     norm = np.abs(values[:, [0, -1]]).max(axis=1)
 
     def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
-        part = ends.objective.take(rows.cpu().numpy())
-        return dense_probe(part, ends.weights[rows], *torch.linalg.eigh(hessian[rows]), zero, error)
+        part, at = ends.objective.take(rows.cpu().numpy()), place[rows]
+        spectrum = near_values[at], vectors[at]
+        return dense_probe(part, ends.weights[rows], hessian[rows], spectrum, zero, error)
 
     obstacle, zero_below = ends.doubts(values, norm, probe)
     lost = lost.cpu().numpy()
@@ -192,6 +198,13 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
         "obstacle": obstacle,
         "unit": small_unit(norm),
     }
+
+
+def _may_be_critical(ends: Ends, hessian: torch.Tensor) -> torch.Tensor:
+    """(run,) bool: all runs that are probed, whose eigenvectors are needed, are among them."""
+    norm = torch.linalg.vector_norm(hessian, dim=(1, 2)).cpu().numpy()  # no less but for rounding
+    limit = critical_limit(ends.settings.critical_below, 2 * norm)
+    return torch.as_tensor((ends.gradient_norm < limit) & ends.smooth, device=hessian.device)
 
 
 def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:

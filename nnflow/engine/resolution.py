@@ -14,7 +14,7 @@ This is an estimate, as M is measured on one step; stage certify proves.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -49,7 +49,8 @@ class Probe:
     """Newton's step from each run's point, and what it met; (run,) each but `along`.
 
     along: the gradient's part along each eigenvector, at least its error, (run, mode).
-    length: ‖s‖. change: the largest change of an eigenvalue. gradient: its norm after the step.
+    length: ‖s‖. change: the largest change of an eigenvalue, or where it leaves no doubt a bound of
+    that. gradient: its norm after the step.
     """
 
     along: np.ndarray
@@ -72,23 +73,32 @@ class Probe:
 def dense_probe(
     objective: Objective,
     weights: torch.Tensor,
-    values: torch.Tensor,
-    vectors: torch.Tensor,
+    hessian: torch.Tensor,
+    spectrum: tuple[torch.Tensor, torch.Tensor],
     zero: torch.Tensor,
     error: torch.Tensor,
 ) -> Probe:
     """The probe from whole spectra.
 
-    values (run, mode) and vectors (run, mode, mode) of the Hessians. zero, error: (run, 1), size up
-    to which an eigenvalue counts as zero, and the gradient's error.
+    hessian: (run, mode, mode). spectrum: its eigenvalues (run, mode) and vectors (run, mode, mode).
+    zero, error: (run, 1), size up to which an eigenvalue counts as zero, and the gradient's error.
+    No eigenvalue changes by more than the Hessian does in Frobenius' norm (Weyl); the spectrum of
+    the other Hessian is computed only where this leaves a doubt.
     """
+    values, vectors = spectrum
     gradient = objective.to_tangent(weights, objective.gradient(weights))
     along = (vectors.mT @ gradient[..., None]).squeeze(-1)
     parts = _newton(along, values, zero, error)
     step = objective.from_tangent(weights, (vectors @ parts[..., None]).squeeze(-1))
     there = objective.retract(weights - step)
-    change = _changes(torch.linalg.eigvalsh(finite(objective.hessian(there))), values)
-    return _probe(objective, there, along, error, step, change)
+    moved = finite(objective.hessian(there))
+    change = torch.linalg.vector_norm(moved - hessian, dim=(1, 2))
+    probe = _probe(objective, there, along, error, step, change)
+    _, doubt = _doubts(values.abs().cpu().numpy(), zero.cpu().numpy(), probe)
+    rows = torch.as_tensor(np.flatnonzero(doubt), device=values.device)
+    if len(rows):
+        change[rows] = _changes(torch.linalg.eigvalsh(moved[rows]), values[rows])
+    return replace(probe, change=change.cpu().numpy())
 
 
 def free_probe(

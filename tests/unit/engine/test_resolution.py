@@ -38,13 +38,14 @@ def judged(model, weights, free=False, zero_below=1e-7):
     objective = objective_of(model, len(at))
     values, vectors = torch.linalg.eigh(objective.hessian(at))
     zero = zero_below * values.abs().amax(dim=1, keepdim=True)
-    probe = free_probe if free else dense_probe
 
     def of(rows, limit):
-        chosen = torch.as_tensor(rows)
-        parts = (values[chosen], vectors[chosen], torch.as_tensor(limit))
-        error = torch.full((len(rows), 1), ERROR, dtype=torch.float64)
-        return probe(objective.take(rows), at[chosen], *parts, error)
+        chosen, part = torch.as_tensor(rows), objective.take(rows)
+        sizes = torch.as_tensor(limit), torch.full((len(rows), 1), ERROR, dtype=torch.float64)
+        here, pairs = at[chosen], (values[chosen], vectors[chosen])
+        if free:
+            return free_probe(part, here, *pairs, *sizes)
+        return dense_probe(part, here, part.hessian(here), pairs, *sizes)
 
     doubtful, met = doubtful_below(values.numpy(), zero.numpy(), of)
     return doubtful, met, values.numpy()
@@ -75,6 +76,28 @@ def test_a_quadratic_leaves_no_doubt_however_large_the_gradient(free):
     model = Quadratic(eigenvalues=[-3.0, 1e-3, 2.0])
     doubtful, met, _ = judged(model, normal_weights(4, 3).numpy(), free)
     assert (doubtful == 0).all() and (met.gradient < 0.02).all()
+
+
+def test_a_second_spectrum_is_computed_only_where_a_bound_leaves_a_doubt(monkeypatch):
+    class Twisted(Model):
+        """L = x²/2 + y² + x²y: beside 0 on the first axis H turns, by 2x, and λ changes by x²."""
+
+        def shapes(self):
+            return {"w": (2,)}
+
+        def loss(self, weights, data):
+            x, y = weights["w"].unbind(1)
+            return x**2 / 2 + y**2 + x**2 * y
+
+    far, near = [[0.12, 0.0]], [[0.01, 0.0]]
+    doubtful, met, _ = judged(Twisted(), far)
+    assert doubtful == 0 and met.change < 0.1
+    asked = []
+    monkeypatch.setattr("torch.linalg.eigvalsh", lambda hessian: asked.append(hessian))
+    assert judged(Twisted(), near)[0] == 0 and not asked
+    with pytest.raises(TypeError):
+        judged(Twisted(), far)
+    assert len(asked) == 1
 
 
 def test_the_error_of_the_gradient_alone_leaves_small_eigenvalues_in_doubt():
