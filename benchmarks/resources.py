@@ -4,6 +4,7 @@
 
 For each stage, of all studies and scales whose results are here: the largest share of the memory,
 and of the time, that a job used of what it asks for at its first attempt, and which job that was.
+The first job of a workflow has the memory of the warm process that it starts, too.
 """
 
 from __future__ import annotations

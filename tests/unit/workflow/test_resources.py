@@ -158,15 +158,15 @@ def test_memory_is_libraries_and_copies_of_numbers(study):
     mb = 8 / 2**20
     trained = 1000 * (6 * 36 + 3 * 40 * 52) * mb
     expected = {
-        "initialize": 400 + 1000 * 6 * 36 * mb,
+        "initialize": 600 + 1000 * 6 * 36 * mb,
         "train": 900 + trained,
         "classify": 900 + trained + 256,
-        "collect": 400 + 1000 * 4 * 36 * mb,
+        "collect": 800 + 1000 * 4 * 36 * mb,
         "spectrum": 900 + trained + 80 * 36**2 * mb,
         "certify": 900 + trained,
         "analyze": 2000 + trained,
-        "summarize": 500 + trained,
-        "draw": 500 + trained,
+        "summarize": 600 + trained,
+        "draw": 700 + trained,
         "one_to_come": 900 + trained,
     }
     asked = {stage: resources_for(study(STUDY), stage).megabytes for stage in expected}
