@@ -22,7 +22,7 @@ RESOLVED = SLACK / ROUNDING
 """Ratios are told where the bound is above this: there SLACK, what `Bound.violations` allows for
 rounding, is no more than ROUNDING of it."""
 
-Slope = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+Slope = Callable[["torch.Tensor"], "tuple[torch.Tensor, torch.Tensor]"]
 
 
 class Search(NamedTuple):
@@ -79,17 +79,16 @@ class _Adam:
         self.parts, self.steps = parts, 0
         self.mean, self.square = ([torch.zeros_like(part) for part in parts] for _ in range(2))
 
-    @torch.no_grad()
     def step(self, gradients):
         self.steps += 1
         one, two = (1 - rate**self.steps for rate in MEMORY)
-        for part, slope, mean, square in zip(
-            self.parts, gradients, self.mean, self.square, strict=True
-        ):
-            slope = slope.nan_to_num(0.0, 0.0, 0.0)  # a start whose bound is 0 stays where it is
-            mean.lerp_(slope, 1 - MEMORY[0])
-            square.lerp_(slope * slope, 1 - MEMORY[1])
-            part -= RATE * (mean / one) / ((square / two).sqrt() + 1e-8)
+        parts = zip(self.parts, gradients, self.mean, self.square, strict=True)
+        with torch.no_grad():
+            for part, slope, mean, square in parts:
+                slope = slope.nan_to_num(0.0, 0.0, 0.0)  # a start whose bound is 0 stays there
+                mean.lerp_(slope, 1 - MEMORY[0])
+                square.lerp_(slope * slope, 1 - MEMORY[1])
+                part -= RATE * (mean / one) / ((square / two).sqrt() + 1e-8)
 
 
 def log_ratio(weights, biases, inputs, targets, activation: Slope, layer: int) -> torch.Tensor:

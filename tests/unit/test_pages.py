@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from nnflow.cli import app
+from nnflow.workflow.arguments import CONFIGURED
 from nnflow.workflow.config import KEYS
 
 PAGES = ("README.md", "config/README.md", "docs/**/*.md")
@@ -22,7 +23,7 @@ INLINE = re.compile(r"`([^`]+)`")
 COMMAND = re.compile(r"(?:[A-Z_]+=\S+ |time )*((?:nnflow|make|python3?|snakemake) (?![=:]).*)")
 USAGE_ERROR = typer.BadParameter.__base__
 """What a parser raises; typer exports no other name of it."""
-DERIVED = {"--set", "--as"}
+OWN = {"--set", "--as", *(f"--{name}" for name in CONFIGURED)}
 """The options of `nnflow run` that are not Snakemake's."""
 
 
@@ -100,7 +101,7 @@ def wrong_nnflow(root: Path, arguments: list[str], whole: bool) -> str | None:
         return None if bare and not whole else error.format_message()
     if command.name == "run":
         given = context.params["arguments"] or []
-        own = {at + step for at, word in enumerate(given) if word in DERIVED for step in (0, 1)}
+        own = {at + step for at, word in enumerate(given) if word in OWN for step in (0, 1)}
         return wrong_snakemake(root, [word for at, word in enumerate(given) if at not in own])
     return None
 

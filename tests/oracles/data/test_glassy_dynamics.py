@@ -190,9 +190,11 @@ def done(request, root, tmp_path_factory):
 
 
 def test_claims_hold_and_figures_are_drawn(done):
-    """Few bands leave it open at quick scale whether the small network's ends are connected."""
+    """Few bands leave it open at quick scale whether the small network's ends are connected, and
+    coarse steps toward what energy, and how fast, infinitely many spins fall."""
     found = verdicts(done)
     open_ones = {claim for claim, verdict in found.items() if verdict == "undecided"}
     assert set(found.values()) <= AGREE | {"undecided", "not_measured"}, found
-    assert open_ones <= {"isolated[widths=64-2-10]"}
+    coarse = {"threshold[size=48]", "fall[size=48]"}
+    assert open_ones <= {"isolated[widths=64-2-10]", *coarse}
     assert_drawn(done.folder, done.study.settings.figures)
