@@ -160,9 +160,10 @@ class Objective:
         by_run = self.model.run_gradient(self.data.whole if drawn else self.data)
         if by_run is None:
             return None
-        samples = self.data.samples.numpy() if drawn else np.arange(self.samples)
-        whole = replace(self, data=self.data.whole) if drawn else self
-        if drawn and not _within(samples, len(weights), whole.samples):
+        if not drawn:
+            return by_run.over(np.arange(self.samples))
+        samples, whole = self.data.samples.numpy(), replace(self, data=self.data.whole)
+        if not _within(samples, len(weights), whole.samples):
             return None  # torch says what is wrong
         return by_run.over(samples)
 

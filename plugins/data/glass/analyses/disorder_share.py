@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, Table
+from nnflow import Analysis, Table, flag_mask
 
 from .._disorders import by_disorder
 
@@ -53,8 +53,7 @@ class DisorderShare(Analysis):
 
 def _energies(configuration, critical) -> list[np.ndarray]:
     """Energies of the minima of each disorder that has two or more."""
-    words = critical["kind"].attrs["flag_meanings"].split()
-    minimum = critical["kind"].values == words.index("minimum")
+    minimum = flag_mask(critical["kind"], "minimum")
     found = [
         critical["loss"].values[rows[minimum[rows]]]
         for _, rows in by_disorder(configuration, critical)
@@ -70,7 +69,11 @@ def _several(configuration, groups) -> list[np.ndarray]:
 
 
 def _within(energies: list[np.ndarray]) -> tuple[float, float, float]:
-    variance, half = _pooled(energies)
+    return _root(*_pooled(energies))
+
+
+def _root(variance: float, half: float) -> tuple[float, float, float]:
+    """The root, with its interval, of what has a logarithm known to ± half."""
     value, factor = np.sqrt(variance), np.exp(half / 2)
     return float(value), float(value / factor), float(value * factor)
 
@@ -115,8 +118,7 @@ def _ratio(energies, others) -> tuple[float, float, float]:
     if len(energies) != 1 or not others:
         return (np.nan,) * 3
     (own, half), (theirs, other_half) = _pooled(energies), _pooled(others)
-    value, factor = np.sqrt(own / theirs), np.exp(np.hypot(half, other_half) / 2)
-    return float(value), float(value / factor), float(value * factor)
+    return _root(own / theirs, np.hypot(half, other_half))
 
 
 @nnflow.hookimpl

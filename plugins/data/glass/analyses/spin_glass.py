@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, Table, share
+from nnflow import Analysis, Table, flag_mask, share
 
 from .._disorders import by_disorder, over_disorders
 from .._levels import EDGE, lowest
@@ -60,7 +60,7 @@ class SpinGlass(Analysis):
 
 def _minima(critical, rows: list[np.ndarray]) -> dict:
     """The columns about minima. rows: of each disorder."""
-    minimum = critical["kind"].values == _word(critical["kind"], "minimum")
+    minimum = flag_mask(critical["kind"], "minimum")
     energies, soft = critical["loss"].values, critical["min_eigenvalue"].values
     chosen = [r[minimum[r]] for r in rows if minimum[r].any()]
     means = [energies[r].mean() for r in chosen]
@@ -99,11 +99,6 @@ def _deviation(values: np.ndarray) -> tuple[float, float, float]:
     free, found = len(values) - 1, float(values.std(ddof=1))
     low, high = (found * np.sqrt(free / chdtri(free, tail)) for tail in (0.005, 0.995))
     return found, float(low), float(high)
-
-
-def _word(variable, word: str) -> int:
-    """The number that stands for a category."""
-    return variable.attrs["flag_meanings"].split().index(word)
 
 
 @nnflow.hookimpl
