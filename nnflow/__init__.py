@@ -41,7 +41,7 @@ from nnflow.base.side_by_side import (
     side_by_side,
 )
 from nnflow.base.spectra import of_families
-from nnflow.base.statistics import mean, share
+from nnflow.base.statistics import mean, share, share_of
 from nnflow.base.streams import Streams
 from nnflow.engine.density import density
 from nnflow.engine.newton import (
@@ -227,6 +227,7 @@ __all__ = [
     "prove_way",
     "sealed",
     "share",
+    "share_of",
     "side_by_side",
     "sigmoid",
     "square_root",

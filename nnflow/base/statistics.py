@@ -22,6 +22,11 @@ def share(count: int, trials: int, confidence: float = CONFIDENCE) -> tuple[floa
     return count / trials, low, high
 
 
+def share_of(which: np.ndarray) -> tuple[float, float, float]:
+    """The share of True among `which`, bool (trial,), with its interval: see `share`."""
+    return share(int(which.sum()), len(which))
+
+
 def mean(values: np.ndarray, confidence: float = CONFIDENCE) -> tuple[float, float, float]:
     """Mean of independent values and its Student interval; the interval of a single value
     is the whole line, no values give NaN."""

@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
-from nnflow import Analysis, Table, UserError, flag_mask, share
+from nnflow import Analysis, Table, UserError, flag_mask, share_of
 
 ROUNDING = 1e-13
 """Slack of the inequalities, relative to the first loss: some hundred times the rounding of one."""
@@ -60,8 +60,8 @@ class DescentInequality(Analysis):
             table.row(
                 configuration,
                 smoothness=smoothness,
-                diverged_below=_share(diverged[below]),
-                diverged_above=_share(diverged[~below]),
+                diverged_below=share_of(diverged[below]),
+                diverged_above=share_of(diverged[~below]),
                 **tested(losses[below], gradients[below], relative[below], smoothness),
             )
             nearest = np.abs(relative - 1) == np.abs(relative - 1).min()
@@ -77,10 +77,6 @@ class DescentInequality(Analysis):
             ),
             point=("point", point, {"long_name": "number of points, from 1"}),
         )  # fmt: skip
-
-
-def _share(mask: np.ndarray) -> tuple[float, float, float]:
-    return share(int(mask.sum()), len(mask))
 
 
 def _traced(results, trained) -> tuple[np.ndarray, np.ndarray]:
@@ -106,14 +102,14 @@ def tested(
     least = np.minimum.accumulate(gradients**2, axis=1)
     bound = losses[:, :1] / (c * np.arange(1, losses.shape[1] + 1))
     return {
-        "inequality_exceptions": _share((fall < promised - slack).any(axis=1)),
+        "inequality_exceptions": share_of((fall < promised - slack).any(axis=1)),
         "sharpness": float((fall[told] / promised[told]).min()) if told.any() else np.nan,
-        "bound_exceptions": _share((least > bound * (1 + ROUNDING)).any(axis=1)),
+        "bound_exceptions": share_of((least > bound * (1 + ROUNDING)).any(axis=1)),
         "bound_ratio": float((least / bound).max()) if len(least) else np.nan,
-        "sum_exceptions": _share(
+        "sum_exceptions": share_of(
             (gradients**2).sum(axis=1) > losses[:, 0] / c[:, 0] * (1 + ROUNDING)
         ),
-        "stop_exceptions": _share(_late(least, losses[:, 0], c[:, 0], smoothness)),
+        "stop_exceptions": share_of(_late(least, losses[:, 0], c[:, 0], smoothness)),
     }
 
 

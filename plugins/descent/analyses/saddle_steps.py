@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import PositiveInt
 
 import nnflow
-from nnflow import Analysis, Streams, Table, mean, share
+from nnflow import Analysis, Streams, Table, mean, share_of
 
 CURVATURES = np.array([1.0, 0.3, -0.2, 0.0])
 """Of ln cosh along four directions, for the multipliers."""
@@ -63,8 +63,8 @@ class SaddleSteps(Analysis):
         table = Table(results, self.columns)
         table.everywhere(
             multiplier_error=multiplier_error(),
-            zero_converges=_share(converges(np.array([1.0, -1.0]), 0.0)),
-            border_converges=_share(converges(np.array([1.0, -1.0]), 2.0)),
+            zero_converges=share_of(converges(np.array([1.0, -1.0]), 0.0)),
+            border_converges=share_of(converges(np.array([1.0, -1.0]), 2.0)),
             heavy_ball_error=heavy_ball_error(uniform),
             **_escapes(uniform),
             **_counterexample(uniform[:, 3]),
@@ -81,10 +81,6 @@ class SaddleSteps(Analysis):
             path=(("rate", "start", "step"), paths),
             rate=("rate", [1.0, 0.9]),
         )
-
-
-def _share(mask: np.ndarray) -> tuple[float, float, float]:
-    return share(int(mask.sum()), len(mask))
 
 
 def multiplier_error() -> float:
@@ -130,7 +126,7 @@ def _escapes(uniform: np.ndarray) -> dict:
     for _ in range(1000):
         across, on_it = across - contracted * across, on_it + growth * on_it
     stays = np.hypot(across, on_it) < NEAR
-    return {"escape_misses": _share(missed), "stays": _share(stays)}
+    return {"escape_misses": share_of(missed), "stays": share_of(stays)}
 
 
 def heavy_ball_error(uniform: np.ndarray) -> float:
@@ -172,9 +168,9 @@ def _counterexample(uniform: np.ndarray) -> dict:
         below = below - 0.95 / smoothness * slope(below)
     return {
         "counterexample_rate": float(smoothness),
-        "lands_beyond": _share(_path(start, 1.0, 1)[:, -1] == 0),
+        "lands_beyond": share_of(_path(start, 1.0, 1)[:, -1] == 0),
         "lands_expected": float((np.abs(start) >= np.exp(ENDS[1])).mean()),
-        "lands_below": _share(np.abs(below) < 1e-3),
+        "lands_below": share_of(np.abs(below) < 1e-3),
     }
 
 
@@ -211,8 +207,8 @@ def _perturbed(seed: int, runs: int) -> dict:
     noisy = perturbed(_well_gradient, start, 0.1, 1e-3, 1e-2, 500, streams)
     left = np.abs(noisy[:, :, 1]) > 0.5
     return {
-        "descent_escapes": _share((np.abs(plain[:, :, 1]) > 0.5).any(axis=0)),
-        "perturbed_escapes": _share(left.any(axis=0)),
+        "descent_escapes": share_of((np.abs(plain[:, :, 1]) > 0.5).any(axis=0)),
+        "perturbed_escapes": share_of(left.any(axis=0)),
         "perturbed_steps": mean(left.argmax(axis=0)[left.any(axis=0)]),
     }
 

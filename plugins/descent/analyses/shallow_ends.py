@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import nnflow
-from nnflow import Analysis, Table, share
+from nnflow import Analysis, Table, share_of
 
 KINDS = ("global", "unbounded", "stuck", "flat", "moving")
 """In the order in which they are tested."""
@@ -70,12 +70,12 @@ class ShallowEnds(Analysis):
             affine = ~kinked(trained, x).any(axis=1)
             table.row(
                 configuration,
-                **{f"{name}_share": _share(kind == name) for name in KINDS},
+                **{f"{name}_share": share_of(kind == name) for name in KINDS},
                 constant_level=constant,
                 kink_level=kink,
-                constant_share=_share(at_constant[other]),
-                level_share=_share(at_level[other]),
-                affine_share=_share(affine[other]),
+                constant_share=share_of(at_constant[other]),
+                level_share=share_of(at_level[other]),
+                affine_share=share_of(affine[other]),
                 runs=len(loss),
             )
             first = next(iter(results.configurations)).label
@@ -89,10 +89,6 @@ class ShallowEnds(Analysis):
             input=("sample", sample),
             target=("sample", target),
         )
-
-
-def _share(mask: np.ndarray) -> tuple[float, float, float]:
-    return share(int(mask.sum()), len(mask))
 
 
 def ends(trained, steps: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from nnflow.base.statistics import CONFIDENCE, mean, share, two_binomials_agree
+from nnflow.base.statistics import CONFIDENCE, mean, share, share_of, two_binomials_agree
 
 
 @given(trials=st.integers(1, 2000), fraction=st.floats(0, 1))
@@ -91,3 +91,9 @@ def test_fishers_tea():
 def test_different_shares_are_told_apart():
     assert not two_binomials_agree(100, 200, 300, 1000)
     assert two_binomials_agree(62, 200, 300, 1000)
+
+
+def test_the_share_of_a_mask_is_that_of_its_count():
+    which = np.array([True, False, True, False, False])
+    assert share_of(which) == share(2, 5)
+    assert np.isnan(share_of(which[:0])).all()

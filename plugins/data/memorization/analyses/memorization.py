@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 import nnflow
-from nnflow import Analysis, Streams, Table, mean, share
+from nnflow import Analysis, Streams, Table, mean, share, share_of
 
 from .._construction import best_error, condition, fit, two_units
 from .._fewer_units import search
@@ -145,7 +145,7 @@ class Memorization(Analysis):
             enough.append(fit(places[:, None], targets, np.ones(1)).error)
         return {
             "one_unit_less": min(least),
-            "less_exceptions": _share(np.array(least) < BELOW),
+            "less_exceptions": share_of(np.array(least) < BELOW),
             "enough_units": max(enough),
         }
 
@@ -161,18 +161,14 @@ class Memorization(Analysis):
         less, enough = ends
         return {
             "searches": len(less),
-            "search_exceptions": _share(less < BELOW),
+            "search_exceptions": share_of(less < BELOW),
             "search_error": less.min(),
-            "search_fits": _share(enough < EXACT),
+            "search_fits": share_of(enough < EXACT),
         }
 
 
 def _in_turn(count: int) -> np.ndarray:
     return (-1.0) ** np.arange(count)
-
-
-def _share(which: np.ndarray) -> tuple[float, float, float]:
-    return share(int(which.sum()), len(which))
 
 
 def _few(seed):
