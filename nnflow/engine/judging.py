@@ -29,7 +29,7 @@ from nnflow.engine.eigenvalues import ends_of_spectra
 from nnflow.engine.factorization import inertia_of_shifted
 from nnflow.engine.objective import Objective, numpy_product
 from nnflow.engine.polished_ends import polished_ends
-from nnflow.engine.resolution import Probe, dense_probe, doubts, free_probe
+from nnflow.engine.resolution import Probe, dense_probe, doubts, free_probe, settled
 from nnflow.engine.valleys import LANDMARKS, MARKS, WALKED, beside_valley, marks
 from nnflow.study.stage_settings import Classify
 
@@ -55,11 +55,13 @@ class Ends:
         self,
         values: np.ndarray,
         norm: np.ndarray,
+        probed: np.ndarray,
         probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Obstacles and zero thresholds by eigenvalues (run, mode) and norms of Hessians (run,)."""
+        """Obstacles and zero thresholds by eigenvalues (run, mode) and norms of Hessians (run,).
+        probed: (run,) bool, runs whose eigenvalues may be in doubt."""
         gradient, settings = self.gradient_norm, self.settings
-        obstacle, zero_below = doubts(values, norm, gradient, self.smooth, settings, probe)
+        obstacle, zero_below = doubts(values, norm, gradient, probed, settings, probe)
         in_unit = obstacle_of_unit(obstacle, gradient, norm, settings.critical_below)
         return np.where(self.smooth, in_unit, obstacle), zero_below
 
@@ -171,7 +173,7 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
     hessian = ends.objective.hessian(ends.weights)
     lost = ~torch.isfinite(hessian).all(dim=2).all(dim=1)
     hessian = torch.where(lost[:, None, None], 0.0, hessian)
-    near = _may_be_critical(ends, hessian)
+    near = _probed(ends, hessian)
     near_values, vectors = torch.linalg.eigh(hessian[near])
     values = hessian.new_empty(hessian.shape[:2])
     values[near], values[~near] = near_values, torch.linalg.eigvalsh(hessian[~near])
@@ -184,7 +186,7 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
         spectrum = near_values[at], vectors[at]
         return dense_probe(part, ends.weights[rows], hessian[rows], spectrum, zero, error)
 
-    obstacle, zero_below = ends.doubts(values, norm, probe)
+    obstacle, zero_below = ends.doubts(values, norm, near.cpu().numpy(), probe)
     lost = lost.cpu().numpy()
     obstacle[lost] = OBSTACLES.index("not_finite")
     open_ = lost | (obstacle == OBSTACLES.index("underflow"))
@@ -200,11 +202,17 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
     }
 
 
-def _may_be_critical(ends: Ends, hessian: torch.Tensor) -> torch.Tensor:
-    """(run,) bool: all runs that are probed, whose eigenvectors are needed, are among them."""
-    norm = torch.linalg.vector_norm(hessian, dim=(1, 2)).cpu().numpy()  # no less but for rounding
-    limit = critical_limit(ends.settings.critical_below, 2 * norm)
-    return torch.as_tensor((ends.gradient_norm < limit) & ends.smooth, device=hessian.device)
+def _probed(ends: Ends, hessian: torch.Tensor) -> torch.Tensor:
+    """(run,) bool: all runs whose eigenvalues may be in doubt, for which eigenvectors are needed,
+    are among them."""
+    norm = torch.linalg.vector_norm(hessian, dim=(1, 2))  # no less than the largest eigenvalue
+    limit = critical_limit(ends.settings.critical_below, 2 * norm.cpu().numpy())
+    critical = torch.as_tensor((ends.gradient_norm < limit) & ends.smooth, device=hessian.device)
+    rows = torch.nonzero(critical).squeeze(1)
+    part, zero = ends.objective.take(rows.cpu().numpy()), ends.settings.zero_below * norm
+    probed = critical.clone()
+    probed[rows] = ~settled(part, ends.weights[rows], hessian[rows], zero[rows])
+    return probed
 
 
 def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
@@ -223,7 +231,7 @@ def _matrix_free(ends: Ends) -> dict[str, np.ndarray]:
         part = objective.take(rows.cpu().numpy())
         return free_probe(part, weights[rows], known[rows], along[rows], zero, error)
 
-    obstacle, zero_below = ends.doubts(values, norm, probe)
+    obstacle, zero_below = ends.doubts(values, norm, ends.smooth, probe)
     zero = zero_below * norm[:, None]
     index, nullity = inertia_of_ends(lowest, highest, zero, residuals, objective.dimension)
     open_ = obstacle == OBSTACLES.index("underflow")

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from nnflow.engine.critical import CRITICAL, OBSTACLES, critical_limit, small_unit
+from nnflow.engine.kantorovich import curvature_needed, steeper
 from nnflow.engine.minres import minres
 from nnflow.engine.objective import Objective
 from nnflow.engine.valleys import finite
@@ -30,6 +31,9 @@ ERROR = 1e-13
 rounding. Polishing ends at this norm."""
 SAFETY = 4.0
 """An eigenvalue is known where it is this many times as large as it changes: 1/h."""
+REACH = 2.0
+"""How far around a point a bound on third derivatives is to hold, in lengths of Newton's step: to
+the critical point."""
 NEAR = 1e-2
 """A critical point with a degenerate direction lies within this length of Newton's step, or the run
 has not come to it."""
@@ -68,6 +72,22 @@ class Probe:
         for name, part in parts.items():
             part[rows] = getattr(others, name)
         return Probe(**parts)
+
+
+def settled(
+    objective: Objective, weights: torch.Tensor, hessian: torch.Tensor, zero: torch.Tensor
+) -> torch.Tensor:
+    """(run,) bool: minima none of whose eigenvalues is in doubt, as the model's bound on third
+    derivatives takes the place of M; a Cholesky factor in place of eigenvectors and another
+    Hessian. zero: (run,), size up to which an eigenvalue counts as zero."""
+    if objective.manifold is not None:  # the bound is that in all weights
+        return torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
+    error = ERROR * weights.shape[1] ** 0.5  # of all components of a gradient
+    size = torch.linalg.vector_norm(objective.gradient(weights), dim=1) + error
+    needed = curvature_needed(objective, weights, size, 1 / SAFETY, REACH)
+    if needed is None:
+        return torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
+    return steeper(hessian, needed.maximum(zero))
 
 
 def dense_probe(
@@ -176,7 +196,7 @@ def doubts(
     values: np.ndarray,
     norm: np.ndarray,
     gradient_norm: np.ndarray,
-    smooth: np.ndarray,
+    probed: np.ndarray,
     settings: Classify,
     probe: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], Probe],
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -184,13 +204,13 @@ def doubts(
     which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
     more of them in doubt.
 
-    values: (run, mode). norm, gradient_norm: (run,). smooth: (run,) bool; at a kink the Hessian
-    says nothing about the way to it. probe: of the given rows, with zero and error.
+    values: (run, mode). norm, gradient_norm: (run,). probed: (run,) bool: which runs are,
+    where the gradient is small. probe: of the given rows, with zero and error.
     """
     limit = critical_limit(settings.critical_below, norm)
     obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))
     zero_below = np.full((len(values), 1), settings.zero_below)
-    rows = np.flatnonzero((obstacle == 0) & smooth)
+    rows = np.flatnonzero((obstacle == 0) & probed)
     if len(rows) == 0:
         return obstacle, zero_below
     error = ERROR * small_unit(norm)

@@ -35,17 +35,18 @@ network computes from its data is a few times as much."""
 STEPS_TOGETHER = 1000
 """Most steps between two looks of Python's at signals: half a second at k = n = 20."""
 
-BASIN_TRIGGER = 4e-3
-"""The basin test, which costs several Hessians, is first tried on a run when B‖∇L‖ falls
-below this; it can hold where B‖∇L‖ < 2λ², and λ = 0.045 is already steep."""
+BASIN_TRIGGER = 1e-3
+"""The basin test, which costs a Hessian and its factor, is first tried on a run when B‖∇L‖ falls
+below this; it holds where B‖∇L‖ < 4/9 λ², and λ = 0.047 is already steep."""
 BASIN_RETRY = 0.6
 """The test is tried again when B‖∇L‖ has fallen by the margin that the last one found missing,
 but at least by this factor."""
 BASIN_EVERY = 200
-"""Steps between two rounds of basin tests: a round costs several milliseconds however few runs
-it tests, as much as ten steps of a hundred runs."""
-BASIN_BYTES = 64 * 2**20
-"""Memory for the Hessians of the runs that are tested together."""
+"""Steps between two rounds of basin tests, up to `BASIN_ROUNDS` times as many steps; then twice as
+many, and so on: to ask whom to test takes as long as a step of a hundred runs."""
+BASIN_ROUNDS = 100
+BASIN_BYTES = 8 * 2**20
+"""Memory for the Hessians of the runs that are tested together: more would leave the cache."""
 
 Progress = Callable[[int, int, float, float], None]
 
@@ -113,10 +114,10 @@ def _descend(
     place_of = {int(step): place for place, step in enumerate(outcome.trace_step)}
     kept_at = {int(step): place for place, step in enumerate(outcome.kept_step)}
     unread = _unread(stop, place_of, kept_at)
+    running = objective.take(at.rows)
     for station in _stations(stop, np.union1d(outcome.trace_step, outcome.kept_step)):
         if station <= at.step:
             continue
-        running = objective.take(at.rows)
         steps = station - max(at.step, 0)
         _advance(running, optimizer, at, steps)
         at.step = station
@@ -134,6 +135,7 @@ def _descend(
             gone = at.weights[_rows(ended)]
             _finish(outcome, at.rows[ended], gone, look.take(ended), station)
             at.select(~ended)
+            running = objective.take(at.rows)
             look = look.take(~ended)
         if len(at.rows) == 0:
             break
@@ -177,8 +179,12 @@ def _chunks(objective: Objective, weights: torch.Tensor) -> list[slice]:
     return [slice(start, min(start + length, runs)) for start in range(0, runs, length)]
 
 
-def _part(objective: Objective, chunk: slice) -> Objective:
-    return objective.take(np.arange(chunk.start, chunk.stop))
+def _parts(objective: Objective, weights: torch.Tensor) -> list[tuple[Objective, slice]]:
+    """The chunks, each with its objective."""
+    chunks = _chunks(objective, weights)
+    if len(chunks) == 1:
+        return [(objective, chunks[0])]
+    return [(objective.take(np.arange(chunk.start, chunk.stop)), chunk) for chunk in chunks]
 
 
 def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: int) -> None:
@@ -186,8 +192,7 @@ def _advance(objective: Objective, optimizer: Optimizer, at: Position, steps: in
     if steps == 0:
         return
     moved, memories = [], []
-    for chunk in _chunks(objective, at.weights):
-        part = _part(objective, chunk)
+    for part, chunk in _parts(objective, at.weights):
         weights, memory = at.weights[chunk], {name: v[chunk] for name, v in at.state.items()}
         mover = with_settings(optimizer, {name: v[chunk] for name, v in at.varied.items()})
         for begun in range(0, steps, STEPS_TOGETHER):
@@ -221,7 +226,7 @@ def _look(
 ) -> _Look:
     """Loss and gradient norm, and which rule ends which run. next_test: (run,) the steepness
     below which the basin test is made, updated."""
-    parts = [(_part(objective, chunk), weights[chunk]) for chunk in _chunks(objective, weights)]
+    parts = [(part, weights[chunk]) for part, chunk in _parts(objective, weights)]
     gradient = torch.cat([part.stationarity(some) for part, some in parts])
     losses = torch.cat([part.loss(some) for part, some in parts])
     measure = objective.neuron_norms if stop.norm == "neuron" else _frobenius
@@ -238,7 +243,7 @@ def _look(
             end(norm < stop.gradient_norm, "gradient_norm")
         if stop.loss is not None:
             end(loss < stop.loss, "loss")
-    if stop.basin and step % BASIN_EVERY < stop.check_every:
+    if stop.basin and step % _basin_every(step) < stop.check_every:
         steepness = _steepness(objective, weights, gradient)
         tested = np.flatnonzero((stopped_by == RUNNING) & (steepness < next_test))
         margin = _basin_margins(objective, weights, state["rate"], tested)
@@ -247,6 +252,11 @@ def _look(
     if step >= stop.steps:
         end(np.ones(len(weights), dtype=bool), "steps")
     return _Look(loss, norm, stopped_by)
+
+
+def _basin_every(step: int) -> int:
+    """Steps between two rounds of basin tests."""
+    return BASIN_EVERY * 2 ** max(0, (step // (BASIN_EVERY * BASIN_ROUNDS)).bit_length() - 1)
 
 
 def _frobenius(vectors: torch.Tensor) -> torch.Tensor:
@@ -265,6 +275,8 @@ def _basin_margins(
 ) -> np.ndarray:
     """The basin test on the given runs, a few Hessians at a time."""
     length = max(1, BASIN_BYTES // (8 * weights.shape[1] ** 2))
+    if len(rows) == 0:
+        return np.empty(0)
     margins = [
         basin_margin(objective.take(some), weights[at], rate[at].squeeze(1)).cpu().numpy()
         for some in np.split(rows, range(length, len(rows), length))

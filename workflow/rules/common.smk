@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 
 from nnflow.base.errors import UserError
 from nnflow.report.captions import Captions, figure_title
+from nnflow.workflow.garbage import look_for_garbage_rarely
 from nnflow.workflow.plan import Plan
 from nnflow.workflow.rounds import ask_sizes_once, plan_rounds_once
 from nnflow.workflow.runner import end_jobs_with_this_process
@@ -22,6 +23,7 @@ if here.is_dir() and not (here / "../../environment.yml").exists():
     )
 
 end_jobs_with_this_process()
+look_for_garbage_rarely()
 plan_rounds_once()
 ask_sizes_once()
 read_signatures_once()

@@ -32,7 +32,7 @@ def test_no_basin_where_the_step_is_too_long_or_the_point_a_saddle():
 
 def test_beside_a_minimum_yes_beside_the_ridge_no():
     objective = objective_of(DoubleWell(), 4)
-    weights = torch.tensor([[1.01, 0.0], [-0.95, 0.1], [0.05, 0.0], [0.5, 0.0]])
+    weights = torch.tensor([[1.01, 0.0], [-0.98, 0.02], [0.05, 0.0], [0.5, 0.0]])
     rate = torch.full((4,), 0.1, dtype=torch.float64)
     assert inside_basin(objective, weights.double(), rate).tolist() == [True, True, False, False]
 
@@ -85,20 +85,24 @@ class Cubic(Model):
         return torch.ones_like(radius)
 
 
-def test_the_proof_ends_where_half_the_bound_eats_up_the_curvature():
-    """λ > Bρ/2 with λ = B = 1 at the minimum: at the distance ρ = 2 from it, which is known to
-    about 1e-4 ρ."""
-    objective = objective_of(Cubic(), 2)
-    weights = torch.tensor([[1.99], [2.01]], dtype=torch.float64)
-    rate = torch.full((2,), 0.01, dtype=torch.float64)
-    assert inside_basin(objective, weights, rate).tolist() == [True, False]
-    # where −2 is the maximum the gradient vanishes, so the proof could not reach farther
-    assert objective.gradient(torch.full((2, 1), -2.0, dtype=torch.float64)).abs().max() == 0
+def test_the_proof_ends_where_the_bound_eats_up_the_curvature():
+    """λ² > 9/4 B‖g‖ with B = 1, λ = 1 + w and ‖g‖ = |w + w²/2|: for w < 2, and on the side where
+    the curvature falls for w > −0.2723, as 17w² + 34w + 8 > 0."""
+    objective = objective_of(Cubic(), 4)
+    weights = torch.tensor([[1.99], [2.01], [-0.272], [-0.273]], dtype=torch.float64)
+    rate = torch.full((4,), 0.01, dtype=torch.float64)
+    assert inside_basin(objective, weights, rate).tolist() == [True, False, True, False]
 
 
 def test_the_proof_ends_where_the_step_is_too_long_for_the_steepest_curvature():
-    """α(Λ + Bρ/2) < 2 with Λ = B = 1, ρ = 1: α < 4/3."""
+    """α(Λ + μ) < 2 with Λ = 2 and μ = 3/2 √(3/2) at 1: α < 0.5212."""
     objective = objective_of(Cubic(), 2)
     weights = torch.ones(2, 1, dtype=torch.float64)
-    rate = torch.tensor([1.33, 1.34], dtype=torch.float64)
+    rate = torch.tensor([0.521, 0.522], dtype=torch.float64)
     assert inside_basin(objective, weights, rate).tolist() == [True, False]
+
+
+def test_on_the_minimum_itself_it_is_proved():
+    objective = objective_of(DoubleWell(), 1)
+    weights = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    assert inside_basin(objective, weights, torch.full((1,), 0.1, dtype=torch.float64)).all()

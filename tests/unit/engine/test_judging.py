@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from landscapes import Quadratic, objective_of
+from landscapes import DoubleWell, Quadratic, objective_of
 
 from nnflow.engine.critical import KINDS
 from nnflow.engine.judging import judged, valley_columns
@@ -47,6 +47,18 @@ def found(objective, ends):
     weights, columns = judged(objective, start, Classify(), lambda text: None)
     columns |= valley_columns(objective, weights, columns, Classify())
     return weights.numpy(), columns
+
+
+def test_a_minimum_that_a_bound_settles_needs_no_eigenvectors(monkeypatch):
+    """Beside it a saddle, about which the bound says nothing, has them."""
+    asked, eigh = [], torch.linalg.eigh
+    monkeypatch.setattr("torch.linalg.eigh", lambda h: asked.append(len(h)) or eigh(h))
+    _, columns = found(objective_of(DoubleWell(), 3), [[1.01, 0.1], [0, 0], [-0.99, 0]])
+    assert sum(asked) == 1
+    assert [KINDS[kind] for kind in columns["kind"]] == ["minimum", "saddle", "minimum"]
+    np.testing.assert_allclose(columns["min_eigenvalue"], [1, -1, 1], atol=1e-12)
+    np.testing.assert_allclose(columns["max_eigenvalue"], [2, 1, 2], atol=1e-12)
+    assert columns["index"].tolist() == [0, 1, 0] and columns["nullity"].tolist() == [0, 0, 0]
 
 
 def test_of_a_straight_valley_the_shortest_point_is_the_invariant():

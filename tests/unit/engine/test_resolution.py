@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from landscapes import DoubleWell, Quadratic, normal_weights, objective_of
 
 from nnflow.engine.resolution import (
     dense_probe,
     doubtful_below,
     free_probe,
+    settled,
     too_large,
 )
 from nnflow.interfaces import Model
+from nnflow.interfaces.manifolds import Spheres
 
 ERROR = 1e-13
 
@@ -160,3 +166,53 @@ def test_gradients_that_no_curvature_explains_are_too_large():
     assert not too_large(np.array([1e-5]), np.array([1e-4]), doubtful > 0, met)[0]
     doubtful, met, _ = judged(Power(power=4), [[0.012, 0.0]])
     assert not too_large(np.array([7e-6]), below, doubtful > 0, met)[0]
+
+
+@given(st.floats(-1.2, 1.2), st.floats(-1e-3, 1e-3))
+def test_what_a_bound_on_third_derivatives_settles_the_probe_leaves_no_doubt_about(first, second):
+    weights = torch.tensor([[first, second]], dtype=torch.float64)
+    objective = objective_of(DoubleWell(), 1)
+    zero = torch.tensor([1e-7], dtype=torch.float64)
+    if settled(objective, weights, objective.hessian(weights), zero):
+        doubtful, met, _ = judged(DoubleWell(), weights.numpy())
+        assert doubtful == 0
+        before = torch.linalg.vector_norm(objective.gradient(weights)).item()
+        assert met.gradient <= 0.125 * before + 1e-12
+
+
+def test_only_minima_beyond_the_zero_threshold_are_settled():
+    """DoubleWell has λ = 1 and 2 at its minimum, −1 at the saddle; 0.1 away B‖g‖ = 6·1.1·0.23, and
+    4B‖g‖ exceeds λ²."""
+    weights = [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.1, 0.0], [1.001, 0.0]]
+    at = torch.tensor(weights, dtype=torch.float64)
+    objective = objective_of(DoubleWell(), 5)
+    zero = torch.tensor([1e-7, 1.5, 1e-7, 1e-7, 1e-7], dtype=torch.float64)
+    found = settled(objective, at, objective.hessian(at), zero)
+    assert found.tolist() == [True, False, False, False, True]
+
+
+def test_without_a_bound_nothing_is_settled():
+    at = torch.tensor([[0.0, 1e-9]], dtype=torch.float64)
+    objective = objective_of(Power(power=2), 1)
+    zero = torch.tensor([1e-7], dtype=torch.float64)
+    assert not settled(objective, at, objective.hessian(at), zero).any()
+
+
+def test_a_bound_in_all_weights_settles_nothing_on_a_manifold():
+    class Bounded(Power):
+        def shapes(self):
+            return {"w": (1, 2)}
+
+        def loss(self, weights, data):
+            return weights["w"][:, 0, 1] ** 2
+
+        def third_derivative_bound(self, weights, radius):
+            return torch.zeros_like(radius)
+
+        def manifold(self):
+            return Spheres(1, 2)
+
+    free = objective_of(Bounded(power=2), 1)
+    on_circle = replace(free, manifold=free.model.manifold())
+    at, zero = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([1e-7]).double()
+    assert not settled(on_circle, at, on_circle.hessian(at), zero).any()
