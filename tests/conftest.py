@@ -49,10 +49,9 @@ def same_plugins() -> Iterator[None]:
     one: what a test file patches in a module has to be what plugins call."""
     from nnflow.interfaces import registry
 
-    known = registry.registry() if registry.registry.cache_info().currsize else None
-    modules = _plugin_modules()
+    known, modules = _registry(), _plugin_modules()
     yield
-    if not modules:
+    if not modules or _registry() is known:  # which may have imported more
         return
     if _plugin_modules() != modules:
         for name in _plugin_modules():
@@ -63,6 +62,13 @@ def same_plugins() -> Iterator[None]:
         with pytest.MonkeyPatch.context() as patched:
             patched.setattr(registry, "Registry", lambda folders: known)
             registry.registry()
+
+
+def _registry() -> object:
+    """What plugins were found; None: nobody has asked."""
+    from nnflow.interfaces import registry
+
+    return registry.registry() if registry.registry.cache_info().currsize else None
 
 
 def _plugin_modules() -> dict[str, ModuleType]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -57,10 +57,16 @@ def known_studies(folder: Path = STUDIES) -> dict[str, Path]:
 
 def study_file(name: str, folder: Path = STUDIES) -> Path:
     """The file of the study of that name. Raises UserError where there is none."""
+    return chosen_files([name], folder)[0]
+
+
+def chosen_files(names: Sequence[str], folder: Path = STUDIES) -> list[Path]:
+    """The files of the studies of these names. Raises UserError where there is none of a name."""
     files = known_studies(folder)
-    if name not in files:
-        raise UserError(f"{folder / name}.yaml: no such study{suggest(name, sorted(files))}")
-    return files[name]
+    for name in names:
+        if name not in files:
+            raise UserError(f"{folder / name}.yaml: no such study{suggest(name, sorted(files))}")
+    return [files[name] for name in names]
 
 
 def load_study(file: Path, scale: str = "quick", users: tuple[str, ...] = ()) -> Study:

@@ -50,7 +50,7 @@ _HOME = Path(nnflow.__file__).parent
 
 def code_hash(stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()) -> str:
     """Hash of the code behind `nnflow.stages.<stage>`, the plugins' classes and further modules."""
-    files = code_files(stage, plugins, modules)
+    files = _files_behind(_named(stage, list(plugins), modules))
     digest = hashlib.sha256()
     for module in sorted(files):
         digest.update(module.encode() + b"\0" + _content(files[module]))
@@ -62,16 +62,25 @@ def code_files(
 ) -> dict[str, Path]:
     """The files that `code_hash` covers, by module; the templates beside them among them. Raises
     UserError where a plugin names a module that is not found."""
-    files: dict[str, Path] = {}
-    plugins = list(plugins)
-    waiting = [f"nnflow.stages.{stage}", *(type(p).__module__ for p in plugins), *modules]
+    return dict(_files_behind(_named(stage, list(plugins), modules)))
+
+
+def _named(stage: str, plugins: list[Plugin], modules: Iterable[str]) -> frozenset[str]:
+    """The modules that are named, from which the others follow."""
     for plugin in plugins:
         for module in plugin.modules:
             if _file(module) is None:
                 raise UserError(f"{plugin.name!r}: modules: no module {module!r} is found")
-            waiting.append(module)
+    named = {module for plugin in plugins for module in (type(plugin).__module__, *plugin.modules)}
+    return frozenset({f"nnflow.stages.{stage}", *named, *modules})
+
+
+@cache
+def _files_behind(named: frozenset[str]) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    waiting = list(named)
     # what a plugin names counts with its own package, wherever that is installed
-    followed = {module.partition(".")[0] for module in waiting}
+    followed = {module.partition(".")[0] for module in named}
     while waiting:
         module = waiting.pop()
         if module in files or module in READING_SETTINGS:

@@ -15,7 +15,7 @@ from nnflow.base.errors import UserError
 from nnflow.base.settings import check_name
 from nnflow.interfaces import Initializer, Plugin
 from nnflow.interfaces.plugin import files_of
-from nnflow.study.loading import STUDIES, load_study, study_file
+from nnflow.study.loading import STUDIES, chosen_files, load_study
 from nnflow.study.results import dataset_path, part_path
 from nnflow.study.types import OBJECTIVE, ConfigurationSettings, Study, StudySettings
 from nnflow.workflow.config import CONFIG, checked_config, data_folder, read_config
@@ -119,8 +119,8 @@ class Plan:
             except ValueError as error:
                 raise UserError(f"{CONFIG}: studies: {error}") from None
         found: dict[str, Study] = {}
-        for name in self.studies:
-            _add(load_study(study_file(name, self.folder), self.scale), found)
+        for file in chosen_files(self.studies, self.folder):
+            _add(load_study(file, self.scale), found)
         return found
 
     @cached_property

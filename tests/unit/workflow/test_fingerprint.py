@@ -62,6 +62,7 @@ def forget():
         fingerprint._content,
         fingerprint._file,
         fingerprint._imports,
+        fingerprint._files_behind,
         fingerprint.is_own,
     ):
         cached.cache_clear()

@@ -269,7 +269,7 @@ def test_a_file_that_a_library_opens_is_told(table, tmp_path, capsys, code, told
     given = 'return {"inputs": np.loadtxt(folder / "points.csv")}'
     assert given in text
     plugin.write_text(text.replace(given, f'{code}\n        return {{"inputs": np.ones(2)}}'))
-    for cached in (registry, load_arrays, fingerprint._file):
+    for cached in (registry, load_arrays, fingerprint._file, fingerprint._files_behind):
         cached.cache_clear()
     run(initialize)
     run(train, 0)
