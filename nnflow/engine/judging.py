@@ -209,9 +209,10 @@ def _probed(ends: Ends, hessian: torch.Tensor) -> torch.Tensor:
     limit = critical_limit(ends.settings.critical_below, 2 * norm.cpu().numpy())
     critical = torch.as_tensor((ends.gradient_norm < limit) & ends.smooth, device=hessian.device)
     rows = torch.nonzero(critical).squeeze(1)
-    part, zero = ends.objective.take(rows.cpu().numpy()), ends.settings.zero_below * norm
+    part, gradient = ends.objective.take(rows.cpu().numpy()), torch.as_tensor(ends.gradient_norm)
+    sizes = gradient.to(norm)[rows], (ends.settings.zero_below * norm)[rows]
     probed = critical.clone()
-    probed[rows] = ~settled(part, ends.weights[rows], hessian[rows], zero[rows])
+    probed[rows] = ~settled(part, ends.weights[rows], hessian[rows], *sizes)
     return probed
 
 

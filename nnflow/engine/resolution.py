@@ -75,19 +75,22 @@ class Probe:
 
 
 def settled(
-    objective: Objective, weights: torch.Tensor, hessian: torch.Tensor, zero: torch.Tensor
+    objective: Objective,
+    weights: torch.Tensor,
+    hessian: torch.Tensor,
+    gradient_norm: torch.Tensor,
+    zero: torch.Tensor,
 ) -> torch.Tensor:
     """(run,) bool: minima none of whose eigenvalues is in doubt, as the model's bound on third
     derivatives takes the place of M; a Cholesky factor in place of eigenvectors and another
-    Hessian. zero: (run,), size up to which an eigenvalue counts as zero."""
-    if objective.manifold is not None:  # the bound is that in all weights
-        return torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
-    error = ERROR * weights.shape[1] ** 0.5  # of all components of a gradient
-    size = torch.linalg.vector_norm(objective.gradient(weights), dim=1) + error
+    Hessian. gradient_norm, zero: (run,), ‖g‖ and the size up to which an eigenvalue counts as
+    zero."""
+    none = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
+    if len(weights) == 0 or objective.manifold is not None:  # the bound is that in all weights
+        return none
+    size = gradient_norm + ERROR * weights.shape[1] ** 0.5  # the error of all components
     needed = curvature_needed(objective, weights, size, 1 / SAFETY, REACH)
-    if needed is None:
-        return torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
-    return steeper(hessian, needed.maximum(zero))
+    return none if needed is None else steeper(hessian, needed.maximum(zero))
 
 
 def dense_probe(

@@ -168,12 +168,18 @@ def test_gradients_that_no_curvature_explains_are_too_large():
     assert not too_large(np.array([7e-6]), below, doubtful > 0, met)[0]
 
 
+def is_settled(objective, weights, zero):
+    """`settled` with the gradients that are there. zero: a number, or one for each run."""
+    norms = torch.linalg.vector_norm(objective.gradient(weights), dim=1)
+    level = torch.as_tensor(zero, dtype=torch.float64).expand(len(weights))
+    return settled(objective, weights, objective.hessian(weights), norms, level)
+
+
 @given(st.floats(-1.2, 1.2), st.floats(-1e-3, 1e-3))
 def test_what_a_bound_on_third_derivatives_settles_the_probe_leaves_no_doubt_about(first, second):
     weights = torch.tensor([[first, second]], dtype=torch.float64)
     objective = objective_of(DoubleWell(), 1)
-    zero = torch.tensor([1e-7], dtype=torch.float64)
-    if settled(objective, weights, objective.hessian(weights), zero):
+    if is_settled(objective, weights, 1e-7):
         doubtful, met, _ = judged(DoubleWell(), weights.numpy())
         assert doubtful == 0
         before = torch.linalg.vector_norm(objective.gradient(weights)).item()
@@ -186,16 +192,23 @@ def test_only_minima_beyond_the_zero_threshold_are_settled():
     weights = [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0], [1.1, 0.0], [1.001, 0.0]]
     at = torch.tensor(weights, dtype=torch.float64)
     objective = objective_of(DoubleWell(), 5)
-    zero = torch.tensor([1e-7, 1.5, 1e-7, 1e-7, 1e-7], dtype=torch.float64)
-    found = settled(objective, at, objective.hessian(at), zero)
+    found = is_settled(objective, at, [1e-7, 1.5, 1e-7, 1e-7, 1e-7])
     assert found.tolist() == [True, False, False, False, True]
 
 
 def test_without_a_bound_nothing_is_settled():
     at = torch.tensor([[0.0, 1e-9]], dtype=torch.float64)
-    objective = objective_of(Power(power=2), 1)
-    zero = torch.tensor([1e-7], dtype=torch.float64)
-    assert not settled(objective, at, objective.hessian(at), zero).any()
+    assert not is_settled(objective_of(Power(power=2), 1), at, 1e-7).any()
+
+
+def test_of_no_runs_a_model_is_asked_nothing():
+    class Unasked(DoubleWell):
+        def third_derivative_bound(self, weights, radius):
+            raise AssertionError
+
+    none = torch.empty(0, 2, dtype=torch.float64)
+    arguments = torch.empty(0, 2, 2), torch.empty(0), torch.empty(0)
+    assert len(settled(objective_of(Unasked(), 0), none, *arguments)) == 0
 
 
 def test_a_bound_in_all_weights_settles_nothing_on_a_manifold():
@@ -214,5 +227,5 @@ def test_a_bound_in_all_weights_settles_nothing_on_a_manifold():
 
     free = objective_of(Bounded(power=2), 1)
     on_circle = replace(free, manifold=free.model.manifold())
-    at, zero = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([1e-7]).double()
-    assert not settled(on_circle, at, on_circle.hessian(at), zero).any()
+    at = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    assert not is_settled(on_circle, at, 1e-7).any()
