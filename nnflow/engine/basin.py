@@ -1,7 +1,7 @@
 """Is a run provably inside the basin of a minimum?
 
 Let g be the gradient and H the Hessian at the run's weights W, with the lowest and highest
-eigenvalues λ and Λ, and B a bound on how fast the Hessian changes around W. If
+eigenvalues λ and Λ, and B a bound on how fast the Hessian changes within 3‖g‖/λ of W. If
 
     λ > μ  and  α(Λ + μ) < 2  with  μ = 3/2 √(B‖g‖),
 
@@ -24,8 +24,9 @@ LIMIT = 4 / 9
 there; with a smaller one the proof begins later."""
 REACH = 3.0
 """How far the proof looks around a run, in lengths η: to x* and as far beyond."""
-BARELY = 0.9
-"""Largest margin that is given where there is no proof yet."""
+HOPE, BARELY = 0.05, 0.9
+"""Smallest and largest margin that is given where there is no proof yet: beside a saddle the
+curvature along the gradient is less than it may be farther on."""
 
 
 def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
@@ -35,8 +36,8 @@ def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
 
 def basin_margin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
     """(run,): 1 where a run is provably inside the basin of a minimum, up to rounding. Below 1:
-    no proof before its gradient has fallen by about this factor; the lowest eigenvalue is not known
-    then, so that the factor errs on the side of 1. NaN: no guess.
+    no proof before its gradient has fallen by about this factor, or
+    more. NaN: no guess, as the loss is not convex along the gradient.
 
     weights: (run, weight). rate: (run,) the rate α of gradient descent. The model must have
     a third-derivative bound.
@@ -45,10 +46,10 @@ def basin_margin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
     size = torch.linalg.vector_norm(gradient, dim=1)
     needed = curvature_needed(objective, weights, size, LIMIT, REACH)
     assert needed is not None
-    # along the gradient; at least λ, and NaN where there is none
+    # along the gradient, at least λ; NaN where there is none
     curvature = (gradient * (hessian @ gradient.unsqueeze(-1)).squeeze(-1)).sum(1) / size**2
-    margin = torch.where(curvature > 0, (curvature / needed) ** 2, torch.nan).clamp_max(BARELY)
-    hopeful = torch.isfinite(needed) & ~(curvature <= needed)
+    margin = torch.where(curvature > 0, (curvature / needed) ** 2, torch.nan).clamp(HOPE, BARELY)
+    hopeful = torch.isfinite(needed) & ((curvature > needed) | (size == 0))
     some, level = hessian[hopeful], needed[hopeful]
     proved = steeper(some, level) & flatter(some, 2 / rate[hopeful] - level)
     margin[hopeful] = torch.where(proved, 1.0, margin[hopeful])

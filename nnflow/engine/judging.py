@@ -205,7 +205,7 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
 def _probed(ends: Ends, hessian: torch.Tensor) -> torch.Tensor:
     """(run,) bool: all runs whose eigenvalues may be in doubt, for which eigenvectors are needed,
     are among them."""
-    norm = torch.linalg.vector_norm(hessian, dim=(1, 2))  # no less than the largest eigenvalue
+    norm = torch.linalg.vector_norm(hessian, dim=(1, 2))  # no less but for rounding
     limit = critical_limit(ends.settings.critical_below, 2 * norm.cpu().numpy())
     critical = torch.as_tensor((ends.gradient_norm < limit) & ends.smooth, device=hessian.device)
     rows = torch.nonzero(critical).squeeze(1)

@@ -32,8 +32,8 @@ rounding. Polishing ends at this norm."""
 SAFETY = 4.0
 """An eigenvalue is known where it is this many times as large as it changes: 1/h."""
 REACH = 2.0
-"""How far around a point a bound on third derivatives is to hold, in lengths of Newton's step: to
-the critical point."""
+"""How far around a point a bound on third derivatives is to hold, in lengths ‖g‖/λ, which Newton's
+step does not exceed: to the critical point."""
 NEAR = 1e-2
 """A critical point with a degenerate direction lies within this length of Newton's step, or the run
 has not come to it."""
@@ -81,10 +81,12 @@ def settled(
     gradient_norm: torch.Tensor,
     zero: torch.Tensor,
 ) -> torch.Tensor:
-    """(run,) bool: minima none of whose eigenvalues is in doubt, as the model's bound on third
-    derivatives takes the place of M; a Cholesky factor in place of eigenvectors and another
-    Hessian. gradient_norm, zero: (run,), ‖g‖ and the size up to which an eigenvalue counts as
-    zero."""
+    """(run,) bool: does the point provably lie beside a minimum, with no eigenvalue in doubt? The
+    model's bound on third derivatives takes the place of M, and a Cholesky factor that of
+    eigenvectors and of a second Hessian.
+
+    gradient_norm, zero: (run,), ‖g‖ and the size up to which an eigenvalue counts as zero.
+    """
     none = torch.zeros(len(weights), dtype=torch.bool, device=weights.device)
     if len(weights) == 0 or objective.manifold is not None:  # the bound is that in all weights
         return none
@@ -207,8 +209,8 @@ def doubts(
     which eigenvalues count as zero, (run, 1): `zero_below`, or more where a run's gradient leaves
     more of them in doubt.
 
-    values: (run, mode). norm, gradient_norm: (run,). probed: (run,) bool: which runs are,
-    where the gradient is small. probe: of the given rows, with zero and error.
+    values: (run, mode). norm, gradient_norm: (run,). probed: (run,) bool: which runs are
+    probed if their gradient is small. probe: of the given rows, with zero and error.
     """
     limit = critical_limit(settings.critical_below, norm)
     obstacle = np.where(gradient_norm < limit, 0, OBSTACLES.index("gradient"))

@@ -256,7 +256,7 @@ def _look(
 
 def _basin_every(step: int) -> int:
     """Steps between two rounds of basin tests."""
-    return BASIN_EVERY * 2 ** max(0, (step // (BASIN_EVERY * BASIN_ROUNDS)).bit_length() - 1)
+    return BASIN_EVERY * 2 ** (step // (BASIN_EVERY * BASIN_ROUNDS)).bit_length()
 
 
 def _frobenius(vectors: torch.Tensor) -> torch.Tensor:

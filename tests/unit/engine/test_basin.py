@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from landscapes import Descent, DoubleWell, Quadratic, objective_of
 
-from nnflow.engine.basin import BARELY, basin_margin, inside_basin
+from nnflow.engine.basin import BARELY, HOPE, basin_margin, inside_basin
 from nnflow.engine.training import train
 from nnflow.interfaces import Model
 from nnflow.study.stage_settings import Stop, Trace
@@ -53,7 +53,7 @@ def test_a_yes_is_always_right(points):
 def test_the_margin_tells_how_much_nearer_a_run_must_come():
     """Towards the ridge of the double well the curvature falls, and the margin with it."""
     objective = objective_of(DoubleWell(), 4)
-    ways = torch.tensor([-0.01, -0.25, -0.3, -0.35], dtype=torch.float64)
+    ways = torch.tensor([-0.01, -0.15, -0.2, -0.25], dtype=torch.float64)
     weights = torch.stack([1 + ways, torch.zeros(4, dtype=torch.float64)], dim=1)
     rate = torch.full((4,), 0.1, dtype=torch.float64)
     margin = basin_margin(objective, weights, rate)
@@ -100,6 +100,42 @@ def test_the_proof_ends_where_the_step_is_too_long_for_the_steepest_curvature():
     weights = torch.ones(2, 1, dtype=torch.float64)
     rate = torch.tensor([0.521, 0.522], dtype=torch.float64)
     assert inside_basin(objective, weights, rate).tolist() == [True, False]
+
+
+def test_the_bound_is_that_of_three_lengths_around():
+    """By 9/4 · 6(w + r)g < 1 with r = 0 alone 1.034 would be inside."""
+    objective = objective_of(DoubleWell(), 2)
+    weights = torch.tensor([[1.034, 0.0], [1.02, 0.0]], dtype=torch.float64)
+    rate = torch.full((2,), 0.1, dtype=torch.float64)
+    assert inside_basin(objective, weights, rate).tolist() == [False, True]
+
+
+def test_a_margin_is_given_where_the_loss_is_convex_along_the_gradient():
+    """Between the wells the first weight's curvature is 3·0.09 − 1; along the second it is 1."""
+    objective = objective_of(DoubleWell(), 3)
+    weights = torch.tensor([[0.3, 0.0], [0.0, 0.3], [0.5, 1e3]], dtype=torch.float64)
+    rate = torch.full((3,), 0.1, dtype=torch.float64)
+    margin = basin_margin(objective, weights, rate)
+    assert margin[0].isnan() and margin[2] == HOPE
+
+
+def test_on_a_minimum_without_third_derivatives_it_is_proved():
+    class Quartic(Model):
+        """L = w²/2 + w⁴, whose third derivative is 24w."""
+
+        def shapes(self):
+            return {"w": (1,)}
+
+        def loss(self, weights, data):
+            w = weights["w"][:, 0]
+            return w**2 / 2 + w**4
+
+        def third_derivative_bound(self, weights, radius):
+            return 24 * (weights["w"][:, 0].abs() + radius)
+
+    objective = objective_of(Quartic(), 1)
+    rate = torch.full((1,), 0.1, dtype=torch.float64)
+    assert inside_basin(objective, torch.zeros(1, 1, dtype=torch.float64), rate).all()
 
 
 def test_on_the_minimum_itself_it_is_proved():

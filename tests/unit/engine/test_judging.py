@@ -61,6 +61,49 @@ def test_a_minimum_that_a_bound_settles_needs_no_eigenvectors(monkeypatch):
     assert columns["index"].tolist() == [0, 1, 0] and columns["nullity"].tolist() == [0, 0, 0]
 
 
+def as_they_are(model, start, **settings):
+    """The kinds of unpolished ends."""
+    at = torch.tensor(start, dtype=torch.float64)
+    settings = Classify(polish="none", **settings)
+    _, columns = judged(objective_of(model, len(at)), at, settings, lambda text: None)
+    return [KINDS[kind] for kind in columns["kind"]]
+
+
+def test_runs_that_are_not_critical_stand_beside_settled_ones(monkeypatch):
+    asked, eigh = [], torch.linalg.eigh
+    monkeypatch.setattr("torch.linalg.eigh", lambda h: asked.append(len(h)) or eigh(h))
+    found = as_they_are(DoubleWell(), [[1e4, 0], [1, 0], [-1, 0]])
+    assert found == ["not_critical", "minimum", "minimum"] and sum(asked) == 0
+
+
+def test_a_model_is_not_asked_about_no_runs():
+    class Never(Quadratic):
+        def gradient(self, weights, data):
+            assert len(weights["w"]) > 0
+
+        def third_derivative_bound(self, weights, radius):
+            assert len(radius) > 0
+
+    assert as_they_are(Never(eigenvalues=[1.0]), [[3.0], [2.0]]) == ["not_critical"] * 2
+
+
+def test_at_a_kink_the_gradient_needs_no_curvature_that_explains_it():
+    class Kinked(Model):
+        """L = ½x² + 10⁻⁵y, said to be nonsmooth."""
+
+        def shapes(self):
+            return {"w": (2,)}
+
+        def loss(self, weights, data):
+            x, y = weights["w"].unbind(1)
+            return x**2 / 2 + 1e-5 * y
+
+        def smooth(self, weights, data):
+            return torch.zeros(len(weights["w"]), dtype=torch.bool)
+
+    assert as_they_are(Kinked(), [[0.0, 0.0]], critical_below=1e-3) == ["nonsmooth"]
+
+
 def test_of_a_straight_valley_the_shortest_point_is_the_invariant():
     """Along the third weight nothing changes; the end keeps its own."""
     objective = objective_of(Quadratic(eigenvalues=[2.0, 1.0, 0.0]), 2)

@@ -37,6 +37,37 @@ def test_of_a_cubic_by_hand():
     np.testing.assert_allclose(found, [np.sqrt(0.0202 / 0.25)], rtol=1e-14)
 
 
+def test_the_bound_is_that_of_the_ball_that_is_looked_at():
+    """DoubleWell with B = 6(w + r) and g = (w² − 1)w: r is 2√(cg/B(0)), and μ = √(B(r)g/c)."""
+    w, limit = 1.0195, 0.25
+    size = (w**2 - 1) * w
+    radius = 2 * np.sqrt(limit * size / (6 * w))
+    objective, weights = objective_of(DoubleWell(), 1), torch.tensor([[w, 0.0]]).double()
+    weights[0, 0] = w
+    found = curvature_needed(objective, weights, torch.full((1,), size).double(), limit, 2.0)
+    np.testing.assert_allclose(found, [np.sqrt(6 * (w + radius) * size / limit)], rtol=1e-6)
+
+
+def test_a_bound_that_falls_with_the_radius_counts_as_that_at_the_point():
+    class Falling(Cubic):
+        def third_derivative_bound(self, weights, radius):
+            return 1 / (1 + radius)
+
+    objective, weights = objective_of(Falling(), 1), torch.tensor([[0.02]], dtype=torch.float64)
+    found = curvature_needed(objective, weights, norms(objective, weights), 0.25, 2.0)
+    np.testing.assert_allclose(found, [np.sqrt(0.0202 / 0.25)], rtol=1e-14)
+
+
+def test_what_is_needed_does_not_underflow():
+    class Slight(Cubic):
+        def third_derivative_bound(self, weights, radius):
+            return torch.full_like(radius, 1e-200)
+
+    objective, weights = objective_of(Slight(), 1), torch.zeros(1, 1, dtype=torch.float64)
+    tiny = torch.full((1,), 1e-200, dtype=torch.float64)
+    np.testing.assert_allclose(curvature_needed(objective, weights, tiny, 0.25, 2.0), [2e-200])
+
+
 @given(st.floats(-1.5, 1.5), st.floats(-1, 1), st.sampled_from([0.1, 0.25, 4 / 9]))
 def test_where_the_curvature_suffices_h_is_below_its_limit_with_the_bound_of_the_whole_ball(
     first, second, limit

@@ -196,6 +196,46 @@ def test_only_minima_beyond_the_zero_threshold_are_settled():
     assert found.tolist() == [True, False, False, False, True]
 
 
+def test_the_bound_is_that_of_the_ball_up_to_the_critical_point():
+    """Beside DoubleWell's minimum 4B‖g‖ = 0.98 with B at 1.0195 itself, and 1.06 around it."""
+    at = torch.tensor([[1.0195, 0.0]], dtype=torch.float64)
+    assert not is_settled(objective_of(DoubleWell(), 1), at, 1e-7).any()
+
+
+class Bowl(Model):
+    """L = ½Σλw² + w₁³/6, whose third derivative is 1."""
+
+    eigenvalues: list[float]
+
+    def shapes(self):
+        return {"w": (len(self.eigenvalues),)}
+
+    def loss(self, weights, data):
+        w, scale = weights["w"], torch.tensor(self.eigenvalues, dtype=torch.float64)
+        return (scale * w**2).sum(1) / 2 + w[:, 0] ** 3 / 6
+
+    def third_derivative_bound(self, weights, radius):
+        return torch.ones_like(radius)
+
+
+def test_a_point_is_settled_up_to_the_exact_end():
+    """(1 + w)² > 4|w + w²/2|: √(2/3) − 1 < w < √2 − 1."""
+    at = torch.tensor([[0.414], [0.415], [-0.183], [-0.184]], dtype=torch.float64)
+    found = is_settled(objective_of(Bowl(eigenvalues=[1.0]), 4), at, 1e-7)
+    assert found.tolist() == [True, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("least", "others", "found"),
+    [(6e-7, 0, False), (7e-7, 0, True), (1.2e-6, 15, False), (1.3e-6, 15, True)],
+)
+def test_the_error_of_all_components_leaves_small_eigenvalues_open(least, others, found):
+    """λ > 2√(1e-13·√n): 6.3e-7 of one weight, 1.26e-6 of 16."""
+    model = Bowl(eigenvalues=[least] + [1.0] * others)
+    at = torch.zeros(1, 1 + others, dtype=torch.float64)
+    assert is_settled(objective_of(model, 1), at, 1e-15).tolist() == [found]
+
+
 def test_without_a_bound_nothing_is_settled():
     at = torch.tensor([[0.0, 1e-9]], dtype=torch.float64)
     assert not is_settled(objective_of(Power(power=2), 1), at, 1e-7).any()

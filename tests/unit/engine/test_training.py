@@ -13,7 +13,7 @@ from landscapes import Descent, DoubleWell, Quadratic, normal_weights, objective
 
 from nnflow.engine import training
 from nnflow.engine.outcome import STATUS, STOPPED_BY, Position
-from nnflow.engine.training import _chunks, trace_steps, train
+from nnflow.engine.training import _basin_every, _chunks, trace_steps, train
 from nnflow.interfaces.registry import registry
 from nnflow.study.stage_settings import Stop, Trace
 
@@ -274,3 +274,8 @@ def test_python_looks_at_signals_between_many_steps(monkeypatch):
     asked.clear()
     train(objective, Counting(), initial, stop, Trace(points_per_decade=None))
     assert asked == [4, 4, 2]
+
+
+def test_rounds_of_basin_tests_grow_rarer_with_the_steps():
+    steps = (0, 19_999, 20_000, 39_999, 40_000, 79_999, 80_000)
+    assert [_basin_every(step) for step in steps] == [200, 200, 400, 400, 800, 800, 1600]

@@ -15,7 +15,7 @@ import yaml
 from nnflow import cli
 from nnflow.base.errors import UserError
 from nnflow.base.strict_yaml import read_yaml_file
-from nnflow.study.loading import built_in_studies, load_study
+from nnflow.study.loading import built_in_studies, chosen_files, load_study
 from nnflow.study.sweep import SCALES, combinations, set_key, with_scale
 from nnflow.study.types import ConfigurationSettings, StudySettings
 
@@ -255,3 +255,15 @@ def test_random_mistakes_are_one_line_and_lose_no_key(tmp_path, monkeypatch, cap
             assert told.count("\n") == 1 and f"{file}: " in told, (sort, number, told)
     assert {sort for sort, accepted in seen if not accepted} == set(MISTAKES), seen
     assert not seen["twice", True] and seen["delete", True] > 0
+
+
+def test_files_of_chosen_studies_come_in_their_order_and_ones_own_first(tmp_path):
+    own = tmp_path / "studies/deeper"
+    own.mkdir(parents=True)
+    for name in ("b", "himmelblau"):
+        (own / f"{name}.yaml").touch()
+    found = chosen_files(["himmelblau", "b", "toy_valley"], tmp_path / "studies")
+    assert found[:2] == [own / "himmelblau.yaml", own / "b.yaml"]
+    assert found[2].name == "toy_valley.yaml" and tmp_path not in found[2].parents
+    with pytest.raises(UserError, match=r"studies/c\.yaml: no such study"):
+        chosen_files(["b", "c"], tmp_path / "studies")

@@ -168,6 +168,17 @@ def test_a_stage_covers_itself_and_never_what_only_reads_settings(stage):
     )
 
 
+def test_further_modules_count_and_what_they_import():
+    files = code_files("draw", [], ["nnflow.engine.basin"])
+    assert {"nnflow.engine.basin", "nnflow.engine.kantorovich"} <= set(files)
+    assert "nnflow.engine.basin" not in code_files("draw", [])
+
+
+def test_what_is_given_is_the_askers_own():
+    code_files("draw", []).clear()
+    assert "nnflow.stages.draw" in code_files("draw", [])
+
+
 def test_the_reports_template_counts():
     assert any(file.suffix == ".j2" for file in code_files("report", []).values())
 
