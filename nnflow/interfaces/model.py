@@ -140,7 +140,8 @@ class Model(Plugin):
 
     def third_derivative_bound(self, weights: Weights, radius: torch.Tensor) -> torch.Tensor | None:
         """B with ‖∇²L(U) − ∇²L(W)‖ ≤ B‖U − W‖ for all U within `radius` (run,) of W;
-        (run,), inf where there is none; None: not known for this model."""
+        (run,), inf where there is none; None: not known for this model. The stop rule `basin` and
+        the classification of minima rest on it."""
         return None
 
     def on_plane(
