@@ -36,8 +36,8 @@ def inside_basin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor
 
 def basin_margin(objective: Objective, weights: torch.Tensor, rate: torch.Tensor) -> torch.Tensor:
     """(run,): 1 where a run is provably inside the basin of a minimum, up to rounding. Below 1:
-    no proof before its gradient has fallen by about this factor, or
-    more. NaN: no guess, as the loss is not convex along the gradient.
+    no proof before its gradient has fallen by about this factor, or more. NaN: no guess, as the
+    loss is not convex along the gradient.
 
     weights: (run, weight). rate: (run,) the rate α of gradient descent. The model must have
     a third-derivative bound.

@@ -173,20 +173,20 @@ def _dense(ends: Ends) -> dict[str, np.ndarray]:
     hessian = ends.objective.hessian(ends.weights)
     lost = ~torch.isfinite(hessian).all(dim=2).all(dim=1)
     hessian = torch.where(lost[:, None, None], 0.0, hessian)
-    near = _probed(ends, hessian)
-    near_values, vectors = torch.linalg.eigh(hessian[near])
+    probed = _probed(ends, hessian)
+    probed_values, vectors = torch.linalg.eigh(hessian[probed])
     values = hessian.new_empty(hessian.shape[:2])
-    values[near], values[~near] = near_values, torch.linalg.eigvalsh(hessian[~near])
-    place = torch.cumsum(near, 0) - 1
+    values[probed], values[~probed] = probed_values, torch.linalg.eigvalsh(hessian[~probed])
+    place = torch.cumsum(probed, 0) - 1
     values = values.cpu().numpy()
     norm = np.abs(values[:, [0, -1]]).max(axis=1)
 
     def probe(rows: torch.Tensor, zero: torch.Tensor, error: torch.Tensor) -> Probe:
         part, at = ends.objective.take(rows.cpu().numpy()), place[rows]
-        spectrum = near_values[at], vectors[at]
+        spectrum = probed_values[at], vectors[at]
         return dense_probe(part, ends.weights[rows], hessian[rows], spectrum, zero, error)
 
-    obstacle, zero_below = ends.doubts(values, norm, near.cpu().numpy(), probe)
+    obstacle, zero_below = ends.doubts(values, norm, probed.cpu().numpy(), probe)
     lost = lost.cpu().numpy()
     obstacle[lost] = OBSTACLES.index("not_finite")
     open_ = lost | (obstacle == OBSTACLES.index("underflow"))

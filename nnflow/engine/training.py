@@ -274,9 +274,9 @@ def _basin_margins(
     objective: Objective, weights: torch.Tensor, rate: torch.Tensor, rows: np.ndarray
 ) -> np.ndarray:
     """The basin test on the given runs, a few Hessians at a time."""
-    length = max(1, BASIN_BYTES // (8 * weights.shape[1] ** 2))
     if len(rows) == 0:
         return np.empty(0)
+    length = max(1, BASIN_BYTES // (8 * weights.shape[1] ** 2))
     margins = [
         basin_margin(objective.take(some), weights[at], rate[at].squeeze(1)).cpu().numpy()
         for some in np.split(rows, range(length, len(rows), length))

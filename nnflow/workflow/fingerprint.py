@@ -50,7 +50,7 @@ _HOME = Path(nnflow.__file__).parent
 
 def code_hash(stage: str, plugins: Iterable[Plugin], modules: Iterable[str] = ()) -> str:
     """Hash of the code behind `nnflow.stages.<stage>`, the plugins' classes and further modules."""
-    files = _files_behind(_named(stage, list(plugins), modules))
+    files = code_files(stage, plugins, modules)
     digest = hashlib.sha256()
     for module in sorted(files):
         digest.update(module.encode() + b"\0" + _content(files[module]))
@@ -62,17 +62,18 @@ def code_files(
 ) -> dict[str, Path]:
     """The files that `code_hash` covers, by module; the templates beside them among them. Raises
     UserError where a plugin names a module that is not found."""
-    return dict(_files_behind(_named(stage, list(plugins), modules)))
+    return dict(_files_behind(_named(stage, plugins, modules)))
 
 
-def _named(stage: str, plugins: list[Plugin], modules: Iterable[str]) -> frozenset[str]:
+def _named(stage: str, plugins: Iterable[Plugin], modules: Iterable[str]) -> frozenset[str]:
     """The modules that are named, from which the others follow."""
+    named = {f"nnflow.stages.{stage}", *modules}
     for plugin in plugins:
         for module in plugin.modules:
             if _file(module) is None:
                 raise UserError(f"{plugin.name!r}: modules: no module {module!r} is found")
-    named = {module for plugin in plugins for module in (type(plugin).__module__, *plugin.modules)}
-    return frozenset({f"nnflow.stages.{stage}", *named, *modules})
+        named |= {type(plugin).__module__, *plugin.modules}
+    return frozenset(named)
 
 
 @cache

@@ -30,6 +30,33 @@ class Quadratic(Model):
         return torch.zeros_like(radius)
 
 
+class Cubic(Quadratic):
+    """L = ½ Σ λᵢwᵢ² + w₁³/6, whose third derivative is 1 everywhere, so that the bound B = 1 is
+    sharp; with λ = 1 alone a minimum at 0 and a maximum at −2."""
+
+    eigenvalues: list[float] = [1.0]
+
+    def infimum(self):
+        return None
+
+    def loss(self, weights, data):
+        return super().loss(weights, data) + weights["w"][:, 0] ** 3 / 6
+
+    def third_derivative_bound(self, weights, radius):
+        return torch.ones_like(radius)
+
+
+class Slope(Model):
+    """L = ½w₁² + 10⁻⁵w₂: no critical point."""
+
+    def shapes(self):
+        return {"w": (2,)}
+
+    def loss(self, weights, data):
+        x, y = weights["w"].unbind(1)
+        return x**2 / 2 + 1e-5 * y
+
+
 class DoubleWell(Model):
     """L = ¼(w₁² − 1)² + ½w₂²: minima at (±1, 0), a saddle at the origin."""
 

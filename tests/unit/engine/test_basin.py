@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from landscapes import Descent, DoubleWell, Quadratic, objective_of
+from landscapes import Cubic, Descent, DoubleWell, Quadratic, objective_of
 
 from nnflow.engine.basin import BARELY, HOPE, basin_margin, inside_basin
 from nnflow.engine.training import train
@@ -68,21 +68,6 @@ def test_no_margin_where_the_hessian_is_indefinite():
     objective = objective_of(DoubleWell(), 1)
     rate = torch.full((1,), 0.1, dtype=torch.float64)
     assert basin_margin(objective, torch.zeros(1, 2, dtype=torch.float64), rate).isnan().all()
-
-
-class Cubic(Model):
-    """L = ½w² + w³/6, whose third derivative is 1 everywhere, so that the bound B = 1 is sharp;
-    a minimum at 0, a maximum at −2."""
-
-    def shapes(self):
-        return {"w": (1,)}
-
-    def loss(self, weights, data):
-        w = weights["w"][:, 0]
-        return w**2 / 2 + w**3 / 6
-
-    def third_derivative_bound(self, weights, radius):
-        return torch.ones_like(radius)
 
 
 def test_the_proof_ends_where_the_bound_eats_up_the_curvature():

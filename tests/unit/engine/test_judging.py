@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from landscapes import DoubleWell, Quadratic, objective_of
+from landscapes import DoubleWell, Quadratic, Slope, objective_of
 
 from nnflow.engine.critical import KINDS
 from nnflow.engine.judging import judged, valley_columns
@@ -49,12 +49,18 @@ def found(objective, ends):
     return weights.numpy(), columns
 
 
-def test_a_minimum_that_a_bound_settles_needs_no_eigenvectors(monkeypatch):
+@pytest.fixture
+def diagonalized(monkeypatch):
+    """How many Hessians each call for eigenvectors had."""
+    counts, eigh = [], torch.linalg.eigh
+    monkeypatch.setattr("torch.linalg.eigh", lambda h: counts.append(len(h)) or eigh(h))
+    return counts
+
+
+def test_a_minimum_that_a_bound_settles_needs_no_eigenvectors(diagonalized):
     """Beside it a saddle, about which the bound says nothing, has them."""
-    asked, eigh = [], torch.linalg.eigh
-    monkeypatch.setattr("torch.linalg.eigh", lambda h: asked.append(len(h)) or eigh(h))
     _, columns = found(objective_of(DoubleWell(), 3), [[1.01, 0.1], [0, 0], [-0.99, 0]])
-    assert sum(asked) == 1
+    assert sum(diagonalized) == 1
     assert [KINDS[kind] for kind in columns["kind"]] == ["minimum", "saddle", "minimum"]
     np.testing.assert_allclose(columns["min_eigenvalue"], [1, -1, 1], atol=1e-12)
     np.testing.assert_allclose(columns["max_eigenvalue"], [2, 1, 2], atol=1e-12)
@@ -69,11 +75,9 @@ def as_they_are(model, start, **settings):
     return [KINDS[kind] for kind in columns["kind"]]
 
 
-def test_runs_that_are_not_critical_stand_beside_settled_ones(monkeypatch):
-    asked, eigh = [], torch.linalg.eigh
-    monkeypatch.setattr("torch.linalg.eigh", lambda h: asked.append(len(h)) or eigh(h))
+def test_runs_that_are_not_critical_stand_beside_settled_ones(diagonalized):
     found = as_they_are(DoubleWell(), [[1e4, 0], [1, 0], [-1, 0]])
-    assert found == ["not_critical", "minimum", "minimum"] and sum(asked) == 0
+    assert found == ["not_critical", "minimum", "minimum"] and sum(diagonalized) == 0
 
 
 def test_a_model_is_not_asked_about_no_runs():
@@ -88,15 +92,8 @@ def test_a_model_is_not_asked_about_no_runs():
 
 
 def test_at_a_kink_the_gradient_needs_no_curvature_that_explains_it():
-    class Kinked(Model):
-        """L = ½x² + 10⁻⁵y, said to be nonsmooth."""
-
-        def shapes(self):
-            return {"w": (2,)}
-
-        def loss(self, weights, data):
-            x, y = weights["w"].unbind(1)
-            return x**2 / 2 + 1e-5 * y
+    class Kinked(Slope):
+        """Said to be nonsmooth."""
 
         def smooth(self, weights, data):
             return torch.zeros(len(weights["w"]), dtype=torch.bool)

@@ -6,24 +6,10 @@ import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from landscapes import DoubleWell, Quadratic, objective_of
+from landscapes import Cubic, DoubleWell, Quadratic, objective_of
 
 from nnflow.engine.kantorovich import curvature_needed, flatter, steeper
 from nnflow.interfaces import Model
-
-
-class Cubic(Model):
-    """L = w²/2 + w³/6, with L''' = 1."""
-
-    def shapes(self):
-        return {"w": (1,)}
-
-    def loss(self, weights, data):
-        w = weights["w"][:, 0]
-        return w**2 / 2 + w**3 / 6
-
-    def third_derivative_bound(self, weights, radius):
-        return torch.ones_like(radius)
 
 
 def norms(objective, weights):

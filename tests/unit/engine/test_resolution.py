@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from landscapes import DoubleWell, Quadratic, normal_weights, objective_of
+from landscapes import Cubic, DoubleWell, Quadratic, Slope, normal_weights, objective_of
 
 from nnflow.engine.resolution import (
     dense_probe,
@@ -149,17 +149,6 @@ def test_a_step_out_of_reach_leaves_all_in_doubt():
 
 def test_gradients_that_no_curvature_explains_are_too_large():
     """L = ½x² + 1e-5·y has no critical point; x⁴ has one, 4·10⁻³ away."""
-
-    class Slope(Model):
-        """L = ½x² + 1e-5·y."""
-
-        def shapes(self):
-            return {"w": (2,)}
-
-        def loss(self, weights, data):
-            x, y = weights["w"].unbind(1)
-            return x**2 / 2 + 1e-5 * y
-
     below = np.array([1e-9])
     doubtful, met, _ = judged(Slope(), [[0.0, 3.0]])
     assert too_large(np.array([1e-5]), below, doubtful > 0, met)[0]
@@ -202,26 +191,10 @@ def test_the_bound_is_that_of_the_ball_up_to_the_critical_point():
     assert not is_settled(objective_of(DoubleWell(), 1), at, 1e-7).any()
 
 
-class Bowl(Model):
-    """L = ½Σλw² + w₁³/6, whose third derivative is 1."""
-
-    eigenvalues: list[float]
-
-    def shapes(self):
-        return {"w": (len(self.eigenvalues),)}
-
-    def loss(self, weights, data):
-        w, scale = weights["w"], torch.tensor(self.eigenvalues, dtype=torch.float64)
-        return (scale * w**2).sum(1) / 2 + w[:, 0] ** 3 / 6
-
-    def third_derivative_bound(self, weights, radius):
-        return torch.ones_like(radius)
-
-
 def test_a_point_is_settled_up_to_the_exact_end():
     """(1 + w)² > 4|w + w²/2|: √(2/3) − 1 < w < √2 − 1."""
     at = torch.tensor([[0.414], [0.415], [-0.183], [-0.184]], dtype=torch.float64)
-    found = is_settled(objective_of(Bowl(eigenvalues=[1.0]), 4), at, 1e-7)
+    found = is_settled(objective_of(Cubic(eigenvalues=[1.0]), 4), at, 1e-7)
     assert found.tolist() == [True, False, True, False]
 
 
@@ -231,7 +204,7 @@ def test_a_point_is_settled_up_to_the_exact_end():
 )
 def test_the_error_of_all_components_leaves_small_eigenvalues_open(least, others, found):
     """λ > 2√(1e-13·√n): 6.3e-7 of one weight, 1.26e-6 of 16."""
-    model = Bowl(eigenvalues=[least] + [1.0] * others)
+    model = Cubic(eigenvalues=[least] + [1.0] * others)
     at = torch.zeros(1, 1 + others, dtype=torch.float64)
     assert is_settled(objective_of(model, 1), at, 1e-15).tolist() == [found]
 
