@@ -184,7 +184,7 @@ def critical_limit(critical_below: float, norm: np.ndarray) -> np.ndarray:
 
 def small_unit(norm: np.ndarray) -> np.ndarray:
     """(run,): 1, and where the Hessian's norm (run,) is below SMALL, its fraction of SMALL."""
-    return np.minimum(1, norm / SMALL)
+    return np.minimum(norm, SMALL) / SMALL
 
 
 def obstacle_of_unit(

@@ -57,6 +57,14 @@ def diagonalized(monkeypatch):
     return counts
 
 
+def test_a_hessian_whose_entries_add_up_to_more_than_any_number_is_known():
+    largest = 1.5e308
+    objective = objective_of(Quadratic(eigenvalues=[largest, largest]), 1)
+    _, columns = found(objective, [[0.0, 0.0]])
+    assert columns["kind"].tolist() == [KINDS.index("minimum")]
+    assert columns["min_eigenvalue"].tolist() == [largest]
+
+
 def test_a_minimum_that_a_bound_settles_needs_no_eigenvectors(diagonalized):
     """Beside it a saddle, about which the bound says nothing, has them."""
     _, columns = found(objective_of(DoubleWell(), 3), [[1.01, 0.1], [0, 0], [-0.99, 0]])
