@@ -23,14 +23,15 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.hookimpl(optionalhook=True)  # there are runs without xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests of workflows, of Slurm above all, wait for long."""
+    """Two more than there are cores: tests of workflows, of Slurm above all, wait for long."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (cores or 1) + 1
+    return (cores or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long come first, so that no process is left alone with one at the end."""
-    items.sort(key=lambda item: _rank(item.path))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (_rank(item.path), item.path not in slow))
 
 
 def _rank(file: Path) -> int:
