@@ -123,9 +123,7 @@ def test_rows_on_disk_give_the_families_of_an_array(tmp_path, monkeypatch):
 
 
 @given(
-    st.lists(
-        st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.5, np.nan]), min_size=2, max_size=2)
-    ),
+    st.lists(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.5, np.nan]), min_size=2, max_size=2)),
 )
 def test_places_have_no_gap_within(rows):
     """As a comparison of all pairs has it: chains of steps within the threshold, in each column."""
