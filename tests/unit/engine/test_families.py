@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnflow.base.spilled import Spilled
-from nnflow.engine.families import NO_FAMILY, _clusters, beside, families, split_valleys
+from nnflow.engine.families import JOINED, NO_FAMILY, _clusters, beside, families, split_valleys
 
 
 def test_numbered_by_rising_loss_and_told_apart_by_invariants():
@@ -122,14 +122,24 @@ def test_rows_on_disk_give_the_families_of_an_array(tmp_path, monkeypatch):
     assert len(np.unique(expected[2])) > len(np.unique(expected[1])) > 10
 
 
-@given(
-    st.lists(st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.5, np.nan]), min_size=2, max_size=2)),
-)
+def test_families_without_runs_leave_no_gap_and_one_that_walked_is_enough(monkeypatch):
+    """Points whose invariants are NaN are of no family, though a number was theirs."""
+    monkeypatch.setattr("nnflow.engine.families.PIECE", 2)
+    family = np.array([4, 4, 4, 4, 0, 2, NO_FAMILY, 6])
+    marks = np.full((8, 2, 1), np.nan)
+    marks[2:4] = 1.0
+    found, joined = split_valleys(family, marks, family == 4, 1e-6)
+    assert found.tolist() == [2, 2, 2, 2, 0, 1, NO_FAMILY, 3]
+    assert [JOINED[j] for j in joined] == ["no"] * 4 + ["yes"] * 2 + ["unknown", "yes"]
+
+
+MARK = st.sampled_from([0.0, 1.0, 2.0, 3.5, np.nan])
+
+
+@given(st.lists(st.tuples(MARK, MARK), min_size=1))
 def test_places_have_no_gap_within(rows):
-    """As a comparison of all pairs has it: chains of steps within the threshold, in each column."""
-    rows = np.array(rows).reshape(-1, 2)
-    if len(rows) == 0:
-        return
+    """Chains of steps within the threshold, in each column; NaN is alone."""
+    rows = np.array(rows)
     found = _clusters(rows[:, None], np.arange(len(rows)), 0, 1.0)
 
     def chain(column):

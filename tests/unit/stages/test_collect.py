@@ -91,6 +91,28 @@ def test_levels_of_degenerate_points_are_of_the_unit_that_the_curvature_shows(no
     assert found["family"].values.tolist() == families
 
 
+def test_each_run_has_its_own_level_and_its_own_valley(monkeypatch):
+    """In the order of losses, and of runs, and in pieces of one run."""
+    monkeypatch.setattr("nnflow.base.spilled.HELD", 0)
+    rows = [
+        ("degenerate", 1 + 4e-10, 0.0),  # a level of its own, as its unit is 1e-6
+        ("minimum", 0.5, 0.0),
+        ("degenerate", 2 + 2e-10, 0.0),
+        ("not_critical", 0.0, 0.0),
+        ("degenerate", 1 + 2e-10, 0.0),
+        ("degenerate", 2.0, 0.0),
+        ("minimum", 0.5, 9.0),
+    ]
+    ends = critical(rows)
+    ends["max_eigenvalue"][[0, 4]] = 1e-10
+    ends["min_eigenvalue"][[0, 4]] = 1e-10
+    ends["valley"][1], ends["valley"][6] = 0.0, 5.0
+    found = judged(ends)
+    assert found["family"].values.tolist() == [3, 0, 4, -1, 2, 4, 1]
+    joined = [JOINED[j] for j in found["joined"].values]
+    assert joined == ["yes", "yes", "unknown", "unknown", "yes", "unknown", "yes"]
+
+
 def test_curved_valleys_that_walks_tell_apart_are_families():
     ends = critical([("degenerate", 1.0, float(number)) for number in range(4)])
     ends["valley"][:] = np.array([0.0, 0.0, 7.0, 7.0])[:, None, None]
