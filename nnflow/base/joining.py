@@ -1,5 +1,5 @@
-"""Files joined along the axis `run`, piece by piece: a file that is joined takes no more memory the
-more runs it has, and columns that are read are held once.
+"""Files joined along the axis `run`, piece by piece: a file that is joined or read takes no more
+memory the more runs it has.
 
 Values are copied as they are stored, undecoded, so that every bit and every attribute stays.
 """
@@ -7,8 +7,8 @@ Values are copied as they are stored, undecoded, so that every bit and every att
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ import numpy as np
 from nnflow.base import store
 from nnflow.base.conventions import variable_attributes
 from nnflow.base.errors import UserError
+from nnflow.base.spilled import Spilled
 
 RUN = "run"
-CHUNK = 4 * 2**20
+CHUNK = 2**20
 """Bytes of a chunk: what a variable holds back until it is written."""
 
 
@@ -38,7 +39,7 @@ class Piece:
 class Column:
     """A variable over `run`: its values, (run, …), and attributes."""
 
-    values: np.ndarray
+    values: np.ndarray | Spilled
     attributes: Mapping[str, Any]
 
 
@@ -47,15 +48,18 @@ def join(
     pieces: Mapping[str, Sequence[Piece]],
     attributes: Mapping[str, Any],
     without: Collection[str] = (),
-    added: Mapping[str, Mapping[str, Column]] | None = None,
+    added: Callable[[str], AbstractContextManager[Mapping[str, Column]]] = lambda label: (
+        nullcontext({})
+    ),
     sources: Sources | None = None,
 ) -> None:
     """Write one file with a group for each configuration, as `store.write` would.
 
     pieces: by configuration label, in the order of their runs. attributes: of the file. without:
-    variables that are left out. added: columns by label and name, which may take the place of what
-    the pieces have. sources: what opens the pieces' files, where it has been used before. Raises
-    UserError for a piece that is missing or damaged, or is not made like the first one.
+    variables that are left out. added: the columns (run,) of a label by name, which may take the
+    place of what the pieces have; they are asked for when the label's turn comes, and let go after
+    it. sources: what opens the pieces' files, where it has been used before. Raises UserError for a
+    piece that is missing or damaged, or is not made like the first one.
     """
     with (
         store.replacing(path) as temporary,
@@ -65,29 +69,27 @@ def join(
         file.setncatts(store.root_attributes(attributes, list(pieces)))
         for label, ordered in pieces.items():
             group = file.createGroup(label) if len(pieces) > 1 else file
-            columns = (added or {}).get(label, {})
-            _join_group(group, ordered, sources, without, columns)
+            with added(label) as columns:
+                _join_group(group, ordered, sources, without, columns)
 
 
+@contextmanager
 def rows(
-    pieces: Mapping[str, Sequence[Piece]], names: Sequence[str], sources: Sources | None = None
-) -> Iterator[tuple[str, dict[str, Column]]]:
-    """(label, {name: column}) for some variables of all runs, as they are stored. sources: as in
-    `join`."""
-    with nullcontext(sources) if sources else Sources() as sources:
-        for label, ordered in pieces.items():
-            total, start = sum(piece.runs for piece in ordered), 0
-            found: dict[str, Column] = {}
-            for piece in ordered:
-                group = sources.group(piece)
-                for name in names:
-                    values = _values(piece, group[name])
-                    if name not in found:
-                        room = np.empty((total, *values.shape[1:]), values.dtype)
-                        found[name] = Column(room, _attributes(group[name])[0])
-                    found[name].values[start : start + piece.runs] = values
-                start += piece.runs
-            yield label, found
+    pieces: Iterable[Piece], names: Sequence[str], sources: Sources, folder: Path
+) -> Iterator[dict[str, Column]]:
+    """{name: column} for some variables of all runs, `Spilled` as they are stored, until the block
+    ends. sources: as in `join`. folder: where there is room on disk."""
+    with ExitStack() as files:
+        found: dict[str, Column] = {}
+        for piece in pieces:
+            group = sources.group(piece)
+            for name in names:
+                values = _values(piece, group[name])
+                if name not in found:
+                    room = files.enter_context(Spilled(folder, values.shape[1:], values.dtype))
+                    found[name] = Column(room, _attributes(group[name])[0])
+                found[name].values.add(values)
+        yield found
 
 
 def _attributes(variable: netCDF4.Variable) -> tuple[dict[str, Any], Any]:
@@ -131,11 +133,13 @@ def _join_group(
 
 
 def _add_column(target: netCDF4.Dataset, name: str, column: Column) -> None:
-    variable = target.createVariable(
-        name, column.values.dtype, (RUN,), fill_value=False, **store.PACKED
-    )
-    variable.setncatts(variable_attributes(name, column.values.dtype, column.attributes))
-    variable[...] = column.values
+    kind, total = column.values.dtype, len(target.dimensions[RUN])
+    packed = _packed([total], kind)
+    variable = target.createVariable(name, kind, (RUN,), fill_value=False, **packed)
+    variable.setncatts(variable_attributes(name, kind, column.attributes))
+    (step,) = packed["chunksizes"]
+    for start in range(0, total, step):
+        variable[start : start + step] = column.values[start : start + step]
 
 
 class Sources:
@@ -195,8 +199,7 @@ def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variab
     packed: dict[str, Any] = {}
     if filters.get("zlib"):
         shape = [len(target.dimensions[name]) for name in source.dimensions]
-        # each chunk is written once: nothing is to be kept for later
-        packed = {**store.PACKED, "chunksizes": _chunk(source, shape), "chunk_cache": CHUNK}
+        packed = _packed(shape, source.dtype, source.dimensions[0] == RUN)
     made = target.createVariable(
         source.name, source.dtype, source.dimensions, fill_value=fill, **packed
     )
@@ -205,12 +208,12 @@ def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variab
     return made
 
 
-def _chunk(source: netCDF4.Variable, shape: list[int]) -> list[int]:
-    """Whole runs, as many as a chunk takes; all of what has no runs."""
-    if source.dimensions[0] != RUN:
-        return shape
-    row = source.dtype.itemsize * math.prod(shape[1:])
-    return [max(1, min(shape[0], CHUNK // max(1, row))), *shape[1:]]
+def _packed(shape: list[int], kind: np.dtype, cut: bool = True) -> dict[str, Any]:
+    """How a variable is packed: in chunks of whole runs, as many as one takes; or in one."""
+    row = kind.itemsize * math.prod(shape[1:])
+    runs = max(1, min(shape[0], CHUNK // max(1, row))) if cut else shape[0]
+    # each chunk is written once: none fits into the cache, so that none is kept for later
+    return {**store.PACKED, "chunksizes": [runs, *shape[1:]], "chunk_cache": 1}
 
 
 class _Growing:
@@ -255,7 +258,8 @@ class _Growing:
         values = np.concatenate(self._waiting)
         self._variable[self._written : self._written + count] = values[:count]
         self._written += count
-        self._waiting = [values[count:]]
+        # a view would keep all of them
+        self._waiting = [values[count:].copy()]
 
 
 def _unlike(piece: Piece, first: Piece, what: str) -> UserError:

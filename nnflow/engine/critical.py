@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nnflow.base.errors import UserError
@@ -62,15 +64,16 @@ def sensitive(zero_ranges: np.ndarray, zero_below: float) -> np.ndarray:
 
 
 def one_kind(
-    family: np.ndarray, kind: np.ndarray, counts: list[np.ndarray]
+    family: np.ndarray, kind: np.ndarray, counts: Sequence[np.ndarray]
 ) -> tuple[np.ndarray, list[np.ndarray], np.ndarray]:
     """One point has one kind: families of several smooth kinds become `degenerate`, and counts
-    (index, nullity; (run,) each) that differ within one undetermined. Returns kind, counts, and
-    where a kind was changed or a count differed, (run,) bool.
+    (index, nullity; (run,) each) that differ within one are undetermined. Returns kind, where each
+    of the counts is undetermined by that, and where a kind was changed or a count differed, (run,)
+    bool.
 
     family, kind: (run,), a family's number or −1, and indices into KINDS.
     """
-    kind, counts = kind.copy(), [count.copy() for count in counts]
+    kind, differ = kind.copy(), [np.zeros(len(kind), bool) for _ in counts]
     split = np.zeros(len(kind), bool)
     smooth = ~np.isin(kind, [KINDS.index(name) for name in ("nonsmooth", "not_critical")])
     for number in np.unique(family[(family >= 0) & smooth]):
@@ -78,10 +81,9 @@ def one_kind(
         if len(np.unique(kind[runs])) == 1:
             continue
         kind[runs], split[runs] = KINDS.index("degenerate"), True
-        for count in counts:
-            if len(np.unique(count[runs])) > 1:
-                count[runs] = UNDETERMINED
-    return kind, counts, split
+        for count, differs in zip(counts, differ, strict=True):
+            differs[runs] = len(np.unique(count[runs])) > 1
+    return kind, differ, split
 
 
 def indefinite(eigenvalues: np.ndarray, zero_below: float | np.ndarray) -> np.ndarray:

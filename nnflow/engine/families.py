@@ -1,6 +1,12 @@
-"""Families: critical points that are equivalent under the model's symmetry."""
+"""Families: critical points that are equivalent under the model's symmetry.
+
+Invariants and marks are only ever read as rows, a piece at a time: any array will do, and
+`base.spilled.Spilled`, whose rows lie on disk.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,7 +17,7 @@ FOUND, AGREED = 2, 2
 """A valley is told from others where at least this many runs lie in each, and walks to this many
 landmarks say the same."""
 PIECE = 2**12
-"""Runs whose invariants are copied at a time."""
+"""Runs that are compared at a time."""
 ROUNDING = 1e-12
 """Rounding of losses and invariants, as a fraction of their size: what is of the order of 1e12
 differs by more than any absolute threshold."""
@@ -32,21 +38,23 @@ def families(
     not explain; they are grouped by loss alone.
     """
     family = np.full(len(loss), NO_FAMILY)
-    level = _rounded(np.full(len(loss), within) if level is None else level, loss)
-    finite = np.flatnonzero(np.isfinite(loss))
-    order = finite[np.argsort(loss[finite], kind="stable")]
-    rising = loss[order]
+    order = np.argsort(loss, kind="stable")
+    first = np.searchsorted(loss, -np.inf, side="right", sorter=order)
     number = 0
-    for place, row in enumerate(order):
+    for place in range(first, np.searchsorted(loss, np.inf, sorter=order)):
+        row = order[place]
         if family[row] != NO_FAMILY:
             continue
+        limit = _rounded(within if level is None else level[row], loss[row])
         # those of lower loss are taken already, if they were equivalent
-        near = order[place : np.searchsorted(rising, loss[row] + 2 * level[row], side="right")]
-        near = near[(family[near] == NO_FAMILY) & (isolated[near] == isolated[row])]
-        near = near[np.abs(loss[near] - loss[row]) <= level[row]]
-        if isolated[row]:
-            near = near[_equivalent(invariants, near, row, within)]
-        family[near] = number
+        stop = np.searchsorted(loss, loss[row] + 2 * limit, side="right", sorter=order)
+        point = invariants[row] if isolated[row] else None
+        for near in _pieces(order[place:stop]):
+            near = near[(family[near] == NO_FAMILY) & (isolated[near] == isolated[row])]
+            near = near[np.abs(loss[near] - loss[row]) <= limit]
+            if point is not None:
+                near = near[_equivalent(invariants[near], point, within)]
+            family[near] = number
         number += 1
     return family
 
@@ -64,34 +72,43 @@ def split_valleys(
     run walked.
     """
     none = family == NO_FAMILY
-    joined = np.where(none, JOINED.index("unknown"), JOINED.index("yes"))
-    numbers = family.astype(float)
-    for number in np.unique(family[curved & (family != NO_FAMILY)]):
+    joined = np.full(len(family), JOINED.index("yes"), np.int8)
+    joined[none] = JOINED.index("unknown")
+    part = np.zeros(len(family), np.int32)
+    parts_of = np.bincount(family[~none]).astype(bool).astype(int)
+    for number in np.unique(family[curved & ~none]):
         runs = np.flatnonzero(family == number)
-        if not np.isfinite(marks[runs]).any():
+        if not any(np.isfinite(marks[some]).any() for some in _pieces(runs)):
             joined[runs] = JOINED.index("yes" if len(runs) == 1 else "unknown")
             continue
-        places = [_clusters(at, within) for at in marks[runs].swapaxes(0, 1)]
+        places = [_clusters(marks, runs, landmark, within) for landmark in range(marks.shape[1])]
         parts = _joined(places)
         agreed = sum(np.array_equal(place, parts) for place in places)
         if np.bincount(parts).min() >= FOUND and agreed >= AGREED:
-            numbers[runs] += parts / (parts.max() + 1)
+            part[runs], parts_of[number] = parts, parts.max() + 1
         elif parts.max() > 0:
             joined[runs] = JOINED.index("no")
-    split = family.copy()
-    split[~none] = np.unique(numbers[~none], return_inverse=True)[1]
-    return split, joined
+    before = np.cumsum(parts_of) - parts_of
+    return np.where(none, NO_FAMILY, before[family] + part) if len(before) else family, joined
 
 
-def _clusters(values: np.ndarray, within: float) -> np.ndarray:
-    """Numbers (run,) from 0, by first appearance, of the rows of values (run, number) that are one
-    place: in no column is there a gap wider than `within` between them. NaN is a place for each."""
-    ranks = np.zeros(values.shape, int)
-    for column, rank in zip(values.T, ranks.T, strict=True):
-        order = np.argsort(column, kind="stable")
-        gaps = ~(np.diff(column[order]) <= within)
-        rank[order] = np.concatenate([[0], np.cumsum(gaps)])
-    return _numbered(np.unique(ranks, axis=0, return_inverse=True)[1])
+def _clusters(marks: np.ndarray, runs: np.ndarray, landmark: int, within: float) -> np.ndarray:
+    """Numbers (run,) from 0, by first appearance, of the places that some runs walked to: in no
+    column is there a gap wider than `within` between those of one place. NaN is a place for each.
+    """
+    places = np.zeros(len(runs), np.int32)
+    for number in range(marks.shape[2]):
+        # views would keep all marks
+        parts = [marks[some][:, landmark, number].copy() for some in _pieces(runs)]
+        column = np.concatenate(parts)
+        rising = np.sort(column)
+        starts = rising[1:][~(np.diff(rising) <= within)]
+        rank = np.searchsorted(starts, column, side="right")
+        alone = ~np.isfinite(column)
+        rank[alone] = len(starts) + np.arange(1, alone.sum() + 1)
+        rank += (len(starts) + alone.sum() + 1) * places.astype(int)
+        places[:] = np.searchsorted(np.unique(rank), rank)
+    return _numbered(places)
 
 
 def _joined(places: list[np.ndarray]) -> np.ndarray:
@@ -110,8 +127,10 @@ def _joined(places: list[np.ndarray]) -> np.ndarray:
 
 def _numbered(labels: np.ndarray) -> np.ndarray:
     """Numbers from 0 in place of labels, by first appearance."""
-    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse]
+    first = np.full(labels.max() + 1, len(labels))
+    np.minimum.at(first, labels, np.arange(len(labels)))
+    # labels that none has are behind all others
+    return np.argsort(np.argsort(first)).astype(np.int32)[labels]
 
 
 def beside(
@@ -121,22 +140,28 @@ def beside(
     invariants. some, others: (run,) bool."""
     rows = np.flatnonzero(others)
     rows = rows[np.argsort(loss[rows], kind="stable")]
+    rising = loss[rows]
     found = np.zeros(len(loss), bool)
-    for run in np.flatnonzero(some):
-        level = _rounded(within, loss[run])
-        first, last = np.searchsorted(loss[rows], [loss[run] - level, loss[run] + level])
-        found[run] = _equivalent(invariants, rows[first:last], run, within).any()
+    for runs in _pieces(np.flatnonzero(some)):
+        level = _rounded(within, loss[runs])
+        first, last = (np.searchsorted(rising, loss[runs] + sign * level) for sign in (-1, 1))
+        for place in np.flatnonzero(last > first):
+            point = invariants[runs[place]]
+            found[runs[place]] = any(
+                _equivalent(invariants[near], point, within).any()
+                for near in _pieces(rows[first[place] : last[place]])
+            )
     return found
 
 
-def _equivalent(invariants: np.ndarray, rows: np.ndarray, one: int, within: float) -> np.ndarray:
-    """(row,) bool: which of these rows of the invariants (run, number) are those of the one?"""
-    close, level = np.empty(len(rows), bool), _rounded(within, invariants[one])
-    for start in range(0, len(rows), PIECE):
-        part = slice(start, start + PIECE)
-        apart = np.abs(invariants[rows[part]] - invariants[one])
-        close[part] = (apart < level).all(axis=1)
-    return close
+def _equivalent(invariants: np.ndarray, point: np.ndarray, within: float) -> np.ndarray:
+    """(row,) bool: which rows of invariants (row, number) are those of the point (number,)?"""
+    return (np.abs(invariants - point) < _rounded(within, point)).all(axis=1)
+
+
+def _pieces(rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Row numbers, as many at a time as are read at once."""
+    return (rows[start : start + PIECE] for start in range(0, len(rows), PIECE))
 
 
 def _rounded(within: float | np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 import xarray as xr
@@ -10,9 +12,17 @@ import xarray as xr
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
 from nnflow.base.joining import Column, Piece, Sources, join, rows
-from nnflow.engine.critical import KINDS, SENSITIVE, one_kind, sensitive, small_unit
+from nnflow.engine.critical import (
+    KINDS,
+    SENSITIVE,
+    UNDETERMINED,
+    one_kind,
+    sensitive,
+    small_unit,
+)
 from nnflow.engine.families import JOINED, NO_FAMILY, beside, families, split_valleys
 from nnflow.stages.job import Job
+from nnflow.study.stage_settings import Classify
 from nnflow.study.types import Configuration
 
 TITLES = {"training": "ends of training", "critical_points": "critical points"}
@@ -22,6 +32,8 @@ JUDGED = (
     "min_eigenvalue", "max_eigenvalue", "valley",
 )  # fmt: skip
 """What families are found from."""
+COUNTS = ("index", "nullity")
+"""What families may leave undetermined."""
 GONE = ("invariant", "straight", "valley")
 """What is of no use afterwards."""
 REASONS = {
@@ -38,15 +50,17 @@ SHOWN = 5
 def collect(job: Job, dataset: str) -> None:
     """Join the batches of `training` or `critical_points`; writes DATASET.nc.
 
-    No more is held in memory than what is cut into chunks, and what finds the families.
+    A few numbers of each run are held that find its family. All else goes through memory in pieces,
+    and what families are found from lies in files without a name beside the result.
     """
     with Sources() as sources:
         pieces = _pieces(job, dataset, sources)
-        added = dict(_families(job, pieces, sources)) if dataset == "critical_points" else {}
+        path, attributes = job.folder / f"{dataset}.nc", job.file_attributes(TITLES[dataset])
         if dataset == "training":
             _tell_diverged(job, pieces, sources)
-        path = job.folder / f"{dataset}.nc"
-        join(path, pieces, job.file_attributes(TITLES[dataset]), GONE, added, sources)
+            join(path, pieces, attributes, sources=sources)
+        else:
+            join(path, pieces, attributes, GONE, partial(_families, job, pieces, sources), sources)
 
 
 def _pieces(job: Job, dataset: str, sources: Sources) -> dict[str, list[Piece]]:
@@ -64,76 +78,116 @@ def _pieces(job: Job, dataset: str, sources: Sources) -> dict[str, list[Piece]]:
 
 
 def _tell_diverged(job: Job, pieces: dict[str, list[Piece]], sources: Sources) -> None:
-    for label, found in rows(pieces, ("status",), sources):
-        diverged = flag_mask(_dataset(found)["status"], "diverged")
+    for label, ordered in pieces.items():
+        with rows(ordered, ("status",), sources, job.folder) as found:
+            status = _held(found["status"])
+        diverged = flag_mask(status, "diverged")
         if diverged.any():
             job.reporter.note(f"{label}: {diverged.sum()} of {len(diverged)} runs diverged")
 
 
+@contextmanager
 def _families(
-    job: Job, pieces: dict[str, list[Piece]], sources: Sources
-) -> Iterator[tuple[str, dict[str, Column]]]:
-    """The columns that depend on families, by label; and lines that say what is to be known."""
+    job: Job, pieces: dict[str, list[Piece]], sources: Sources, label: str
+) -> Iterator[dict[str, Column]]:
+    """The columns of a configuration that depend on families; and lines that say what is to be
+    known."""
     of = {configuration.label: configuration for configuration in job.study.configurations}
-    for label, found in rows(pieces, JUDGED, sources):
-        judged = _with_families(of[label], _dataset(found))
+    with rows(pieces[label], JUDGED, sources, job.folder) as found, ExitStack() as files:
+        judged, differ = _with_families(of[label], found)
         for line in _sentences(label, judged):
             job.reporter.note(line)
-        yield (
-            label,
-            {
-                name: Column(judged[name].values, judged[name].attrs)
-                for name in ("index", "nullity", "kind", "family", "joined", "sensitive")
-            },
-        )
+        columns = {
+            name: Column(judged[name].values, judged[name].attrs)
+            for name in ("kind", "family", "joined", "sensitive")
+        }
+        for name, where in differ.items():
+            values = files.enter_context(found[name].values.replaced(where, UNDETERMINED))
+            columns[name] = Column(values, found[name].attributes)
+        yield columns
 
 
-def _dataset(columns: dict[str, Column]) -> xr.Dataset:
-    """Columns as they were read."""
-    axes = {
-        "zero_range": ("run", "bound"),
-        "invariant": ("run", "number"),
-        "valley": ("run", "landmark", "mark"),
-    }
-    return xr.Dataset(
-        {name: (axes.get(name, ("run",)), c.values, c.attributes) for name, c in columns.items()}
+def _held(column: Column) -> xr.DataArray:
+    """All values of a narrow column."""
+    return xr.DataArray(column.values[:], dims="run", attrs=dict(column.attributes))
+
+
+def _with_families(
+    configuration: Configuration, found: Mapping[str, Column]
+) -> tuple[xr.Dataset, dict[str, np.ndarray]]:
+    """What is to be known of the runs: `kind`, of which a family has one, `obstacle`, `family`,
+    `joined` and `sensitive`; and where `index` and `nullity` are undetermined as they differ
+    within a family, (run,) bool.
+
+    found: `JUDGED` of all runs, as `joining.rows` gives them.
+    """
+    kind, settings = _held(found["kind"]), configuration.settings.classify
+    number, curved = _by_loss_and_invariants(kind, found, settings)
+    number, joined = split_valleys(number, found["valley"].values, curved, settings.family_within)
+    one, differ, split = one_kind(number, kind.values, [found[name].values for name in COUNTS])
+    doubt = np.concatenate(
+        [
+            sensitive(bounds, settings.zero_below).astype(np.int8)
+            for bounds in found["zero_range"].values.pieces()
+        ]
     )
-
-
-def _with_families(configuration: Configuration, critical: xr.Dataset) -> xr.Dataset:
-    """The dataset with `family`, `joined` and `sensitive`, without what gave them; a family has one
-    kind."""
-    kind, settings = critical["kind"], configuration.settings.classify
-    reached = ~flag_mask(kind, "not_critical")
-    loss = np.where(reached, critical["loss"].values, np.nan)
-    invariant, within = critical["invariant"].values, settings.family_within
-    isolated = np.isin(kind.values, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
-    degenerate = flag_mask(kind, "degenerate")
-    isolated &= ~beside(loss, invariant, isolated, degenerate, within)
-    apart = isolated | (critical["straight"].values == 1)
-    norm = np.fmax(*(np.abs(critical[f"{end}_eigenvalue"].values) for end in ("min", "max")))
-    level = within * np.where(degenerate & ~np.isnan(norm), small_unit(norm), 1)
-    number = families(loss, invariant, apart, within, level)
-    number, joined = split_valleys(number, critical["valley"].values, ~apart, within)
-    counts = [critical[name].values for name in ("index", "nullity")]
-    one, (index, nullity), split = one_kind(number, kind.values, counts)
-    doubt = sensitive(critical["zero_range"].values, settings.zero_below)
     doubt[split] = SENSITIVE.index("yes")
-    for family in np.unique(number[(doubt == SENSITIVE.index("yes")) & (number != NO_FAMILY)]):
-        doubt[number == family] = SENSITIVE.index("yes")
+    hangs = np.unique(number[(doubt == SENSITIVE.index("yes")) & (number != NO_FAMILY)])
+    doubt[np.isin(number, hangs)] = SENSITIVE.index("yes")
     attributes = {"long_name": "family, by rising loss (-1: none)"}
     question = (
         "would a zero threshold ten times as large or small judge a run of the family otherwise?"
     )
     ways = "is a path within the valley known between all runs of the family?"
-    return critical.drop_vars(list(GONE)).assign(
-        kind=("run", one, kind.attrs),
-        index=("run", index, critical["index"].attrs),
-        nullity=("run", nullity, critical["nullity"].attrs),
-        family=("run", number, attributes),
-        joined=store.flags(joined, JOINED, long_name=ways),
-        sensitive=store.flags(doubt, SENSITIVE, long_name=question),
+    judged = xr.Dataset(
+        {
+            "kind": ("run", one, kind.attrs),
+            "obstacle": _held(found["obstacle"]),
+            "family": ("run", number, attributes),
+            "joined": store.flags(joined, JOINED, long_name=ways),
+            "sensitive": store.flags(doubt, SENSITIVE, long_name=question),
+        }
     )
+    return judged, dict(zip(COUNTS, differ, strict=True))
+
+
+def _by_loss_and_invariants(
+    kind: xr.DataArray, found: Mapping[str, Column], settings: Classify
+) -> tuple[np.ndarray, np.ndarray]:
+    """Families (run,), and which runs lie in curved valleys, (run,) bool.
+
+    Runs are put in the order of their losses, so that those that are compared are neighbours on
+    disk.
+    """
+    within, total = settings.family_within, len(kind)
+    level = _levels(kind, found, within)
+    loss = np.where(flag_mask(kind, "not_critical"), np.nan, found["loss"].values[:])
+    order = np.argsort(loss, kind="stable")
+    order = order[np.isfinite(loss[order])]
+    loss, level, kind = loss[order], level[order], kind[order]
+    isolated = np.isin(kind.values, [KINDS.index(k) for k in ("minimum", "saddle", "maximum")])
+    degenerate = flag_mask(kind, "degenerate")
+    straight = found["straight"].values[:][order] == 1
+    with found["invariant"].values.in_order(order) as invariant:
+        isolated &= ~beside(loss, invariant, isolated, degenerate, within)
+        apart = isolated | straight
+        some = families(loss, invariant, apart, within, level)
+    number, curved = np.full(total, NO_FAMILY), np.zeros(total, bool)
+    number[order], curved[order] = some, ~apart
+    return number, curved
+
+
+def _levels(kind: xr.DataArray, found: Mapping[str, Column], within: float) -> np.ndarray:
+    """(run,): losses that differ by less are one."""
+    level, start = np.full(len(kind), within), 0
+    degenerate = flag_mask(kind, "degenerate")
+    ends = (found[f"{end}_eigenvalue"].values.pieces() for end in ("min", "max"))
+    for least, most in zip(*ends, strict=True):
+        part = slice(start, start := start + len(least))
+        norm = np.fmax(np.abs(least), np.abs(most))
+        small = degenerate[part] & ~np.isnan(norm)
+        level[part][small] *= small_unit(norm[small])
+    return level
 
 
 def _sentences(label: str, critical: xr.Dataset) -> list[str]:

@@ -32,9 +32,11 @@ COPIES = 6
 """Copies of a run's weights: initial, current, moved, gradient, dataset, file."""
 READ_COPIES = 3
 """Copies of what is recorded of a run while it is read, worked on and written."""
-INVARIANT_COPIES = 4
-"""Copies of the weights that the invariants of a run may take while collect finds families; all
-else goes through it in chunks."""
+PIECE_COPIES = 4
+"""Copies of the weights of a batch's runs of one configuration while collect reads and writes them.
+"""
+HELD = 16
+"""Numbers of each run that collect holds while it finds families; measured 4 to 11."""
 TRACED = 40
 """Numbers per recorded step and run: loss, gradient norm, and observables, of which models usually
 have a few, and linear networks of several layers (the invariants of linear_flow) 35."""
@@ -65,9 +67,11 @@ class Request:
 
 def resources_for(study: Study, stage: str) -> Request:
     """What a job of the stage needs in the study: libraries, copies of its numbers, Hessians."""
-    by_part = {"train": _of_batches, "classify": _of_batches, "collect": _of_configurations}
+    by_part = {"train": _of_batches, "classify": _of_batches, "collect": _of_slices}
     runs = by_part.get(stage, _of_study)(study)
     numbers = max(sum(count * _numbers(one, stage) for one, count in part) for part in runs)
+    if stage == "collect":
+        numbers += HELD * max((count for part in _of_study(study) for _, count in part), default=0)
     hessians = _hessians_mb(study, stage)
     groups = SMALL_MB if stage == "classify" else 0
     return Request(LIBRARIES_MB.get(stage, TORCH_MB) + _mb(numbers) + max(hessians, groups))
@@ -94,15 +98,15 @@ def _of_study(study: Study) -> list[Runs]:
     return [[(one, one.runs) for one in study.configurations if study.trains]]
 
 
-def _of_configurations(study: Study) -> list[Runs]:
-    return [part for whole in _of_study(study) for part in ([one] for one in whole)] or [[]]
+def _of_slices(study: Study) -> list[Runs]:
+    return [[one] for batch in _of_batches(study) for one in batch] or [[]]
 
 
 def _numbers(configuration: Configuration, stage: str) -> float:
     """All copies of a run's weights, and of its trace and the weights kept along it."""
     weights = planned_size(configuration.settings)
     if stage in ("initialize", "collect"):
-        return (COPIES if stage == "initialize" else INVARIANT_COPIES) * weights
+        return (COPIES if stage == "initialize" else PIECE_COPIES) * weights
     trace, steps = configuration.settings.trace, configuration.settings.stop.steps
     decades = math.log10(max(10, steps))
     recorded = min(1 + steps, 2 + decades * (trace.points_per_decade or 0))

@@ -1,6 +1,7 @@
 """Files joined along the runs: as if the whole had been written at once."""
 
 import tracemalloc
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import xarray as xr
 
 from nnflow.base import store
 from nnflow.base.errors import UserError
-from nnflow.base.joining import Column, Piece, join, rows
+from nnflow.base.joining import Column, Piece, Sources, join, rows
+from nnflow.base.spilled import Spilled
 
 
 def dataset(first, last, seed=0):
@@ -59,8 +61,19 @@ def test_configurations_are_groups_in_their_order(tmp_path):
         "b": pieces_of(tmp_path, [10], "b"),
         "a": pieces_of(tmp_path, [20], "a", group="a"),
     }
-    added = {"a": {"family": Column(np.arange(50), {"long_name": "family"})}}
+    family = Spilled(tmp_path, (), np.int64)
+    family.add(np.arange(50))
+    made = {"a": {"family": Column(family, {"long_name": "family"})}}
+    asked = []
+
+    @contextmanager
+    def added(label):
+        asked.append(label)
+        yield made.get(label, {})
+        asked.append(f"end of {label}")
+
     join(tmp_path / "all.nc", pieces, {"of": "all"}, without={"invariant"}, added=added)
+    assert asked == ["b", "end of b", "a", "end of a"]
     found = store.read(tmp_path / "all.nc")
     assert list(found) == ["b", "a"]
     assert found["b"].attrs == {}
@@ -68,10 +81,11 @@ def test_configurations_are_groups_in_their_order(tmp_path):
     np.testing.assert_array_equal(found["a"]["family"], np.arange(50))
     assert found["a"]["family"].attrs == {"long_name": "family", "units": "1"}
     np.testing.assert_array_equal(found["b"]["steps"], np.arange(50))
-    columns = dict(rows(pieces, ("steps", "kind")))
-    np.testing.assert_array_equal(columns["a"]["steps"].values, np.arange(50))
-    np.testing.assert_array_equal(columns["b"]["kind"].values, np.arange(50) % 2)
-    assert columns["b"]["kind"].attributes["flag_meanings"] == "minimum saddle"
+    for label, ordered in pieces.items():
+        with Sources() as sources, rows(ordered, ("steps", "kind"), sources, tmp_path) as columns:
+            np.testing.assert_array_equal(columns["steps"].values[:], np.arange(50), label)
+            np.testing.assert_array_equal(columns["kind"].values[:], np.arange(50) % 2, label)
+            assert columns["kind"].attributes["flag_meanings"] == "minimum saddle"
 
 
 def test_pieces_that_do_not_fit_are_named(tmp_path):
@@ -100,13 +114,34 @@ def test_a_missing_or_damaged_piece_is_named(tmp_path):
         join(tmp_path / "all.nc", {"all": [first, last]}, {})
 
 
-def test_memory_does_not_grow_with_the_runs(tmp_path):
+def test_memory_does_not_grow_with_the_runs(tmp_path, monkeypatch):
+    """Neither for wide variables nor for narrow ones, of which a chunk has many runs."""
+    monkeypatch.setattr("nnflow.base.joining.CHUNK", 2**16)
     piece = pieces_of(tmp_path, [])[0]
-    large = xr.Dataset({"w": (("run", "weight"), np.random.default_rng(0).random((5000, 100)))})
+    random = np.random.default_rng(0)
+    narrow = {f"n{i}": ("run", random.random(1000)) for i in range(5)}
+    large = xr.Dataset({"w": (("run", "weight"), random.random((1000, 20)))} | narrow)
     store.write(piece.path, {"": large}, {})
-    tracemalloc.start()
-    join(tmp_path / "all.nc", {"all": [Piece(piece.path, "", 5000)] * 20}, {})
-    _, most = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert store.read(tmp_path / "all.nc")[""]["w"].shape == (100_000, 100)
-    assert most < 30e6 < 100_000 * 100 * 8
+    most = []
+    for count in (20, 60):
+        tracemalloc.start()
+        join(tmp_path / "all.nc", {"all": [Piece(piece.path, "", 1000)] * count}, {})
+        most.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    joined = store.read(tmp_path / "all.nc")[""]
+    np.testing.assert_array_equal(joined["n4"], np.tile(narrow["n4"][1], 60))
+    np.testing.assert_array_equal(joined["w"], np.tile(large["w"].values, (60, 1)))
+    assert most[1] < 1.1 * most[0] < 1e6 < joined.nbytes / 10
+
+
+def test_columns_of_more_than_a_chunk(tmp_path, monkeypatch):
+    """Each chunk is written once, the last one in part."""
+    monkeypatch.setattr("nnflow.base.joining.CHUNK", 56)
+    made = {"family": Column(np.arange(50), {"long_name": "family"})}
+    pieces = {"all": pieces_of(tmp_path, [3, 11, 30])}
+    join(tmp_path / "all.nc", pieces, {}, added=lambda label: nullcontext(made))
+    found = store.read(tmp_path / "all.nc")[""]
+    xr.testing.assert_equal(found.drop_vars("family"), dataset(0, 50))
+    np.testing.assert_array_equal(found["family"], np.arange(50))
+    assert found["family"].encoding["chunksizes"] == found["steps"].encoding["chunksizes"] == (7,)
+    assert found["loss"].encoding["chunksizes"] == (2, 3)

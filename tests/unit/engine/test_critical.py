@@ -184,9 +184,9 @@ def test_one_point_has_one_kind():
     kind = np.array([KINDS.index(name) for name in names])
     family = np.array([0, 0, 1, 1, 2, 2])
     index, nullity = np.array([0, 1, 2, 0, 0, 0]), np.array([0, 0, 3, 3, 9, 9])
-    found, counts, split = one_kind(family, kind, [index, nullity])
+    found, differ, split = one_kind(family, kind, [index, nullity])
     assert [KINDS[k] for k in found] == ["degenerate"] * 4 + ["nonsmooth", "degenerate"]
-    assert [count.tolist() for count in counts] == [[-1, -1, -1, -1, 0, 0], [0, 0, 3, 3, 9, 9]]
+    assert [where.tolist() for where in differ] == [[True] * 4 + [False] * 2, [False] * 6]
     assert split.tolist() == [True] * 4 + [False] * 2
     assert kind.tolist()[:2] == [0, 1], "the argument was changed"
 

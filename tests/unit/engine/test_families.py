@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnflow.engine.families import NO_FAMILY, beside, families
+from nnflow.base.spilled import Spilled
+from nnflow.engine.families import JOINED, NO_FAMILY, _clusters, beside, families, split_valleys
 
 
 def test_numbered_by_rising_loss_and_told_apart_by_invariants():
@@ -89,3 +90,63 @@ def test_each_run_is_compared_with_all_others(steps, seed):
                 expected[other] = number
         number += 1
     np.testing.assert_array_equal(found, expected)
+
+
+def test_rows_on_disk_give_the_families_of_an_array(tmp_path, monkeypatch):
+    """Of invariants and of marks, in pieces that cut families."""
+    monkeypatch.setattr("nnflow.engine.families.PIECE", 7)
+    monkeypatch.setattr("nnflow.base.spilled.HELD", 0)
+    random = np.random.default_rng(0)
+    loss = random.integers(0, 3, 200) + 1e-9 * random.random(200)
+    loss[::50] = np.nan
+    invariants = random.integers(0, 3, (200, 2)).astype(float)
+    marks = random.integers(0, 2, (200, 1, 1)) + 1e-9 * random.random((200, 4, 3))
+    marks[(loss < 0.5) & (random.random(200) < 0.1)] = np.nan
+    isolated = random.random(200) < 0.5
+    with (
+        Spilled(tmp_path, (2,), invariants.dtype) as on_disk,
+        Spilled(tmp_path, (4, 3), marks.dtype) as marks_on_disk,
+    ):
+        on_disk.add(invariants)
+        marks_on_disk.add(marks)
+        found, expected = (
+            [
+                beside(loss, rows, isolated, ~isolated, 1e-6),
+                family := families(loss, rows, isolated, 1e-6),
+                *split_valleys(family, walked, ~isolated, 1e-6),
+            ]
+            for rows, walked in ((on_disk, marks_on_disk), (invariants, marks))
+        )
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert len(np.unique(expected[2])) > len(np.unique(expected[1])) > 10
+
+
+def test_families_without_runs_leave_no_gap_and_one_that_walked_is_enough(monkeypatch):
+    """Points whose invariants are NaN are of no family, though a number was theirs."""
+    monkeypatch.setattr("nnflow.engine.families.PIECE", 2)
+    family = np.array([4, 4, 4, 4, 0, 2, NO_FAMILY, 6])
+    marks = np.full((8, 2, 1), np.nan)
+    marks[2:4] = 1.0
+    found, joined = split_valleys(family, marks, family == 4, 1e-6)
+    assert found.tolist() == [2, 2, 2, 2, 0, 1, NO_FAMILY, 3]
+    assert [JOINED[j] for j in joined] == ["no"] * 4 + ["yes"] * 2 + ["unknown", "yes"]
+
+
+MARK = st.sampled_from([0.0, 1.0, 2.0, 3.5, np.nan])
+
+
+@given(st.lists(st.tuples(MARK, MARK), min_size=1))
+def test_places_have_no_gap_within(rows):
+    """Chains of steps within the threshold, in each column; NaN is alone."""
+    rows = np.array(rows)
+    found = _clusters(rows[:, None], np.arange(len(rows)), 0, 1.0)
+
+    def chain(column):
+        """Numbers of places along one column."""
+        order = np.argsort(column, kind="stable")
+        far = ~(np.diff(column[order]) <= 1.0)
+        return np.concatenate([[0], np.cumsum(far)])[np.argsort(order)]
+
+    of = list(zip(*(chain(column).tolist() for column in rows.T), strict=True))
+    assert found.tolist() == [list(dict.fromkeys(of)).index(one) for one in of]

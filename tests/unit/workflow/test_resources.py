@@ -9,9 +9,9 @@ from nnflow.study.loading import load_study
 from nnflow.workflow.plan import SETTINGS
 from nnflow.workflow.resources import (
     COPIES,
-    INVARIANT_COPIES,
     LIBRARIES_MB,
     LONGEST,
+    PIECE_COPIES,
     READ_COPIES,
     TORCH_MB,
     TRACED,
@@ -133,6 +133,15 @@ def test_collect_holds_one_configuration_at_a_time(study):
         assert resources_for(study(other), "collect") == resources_for(alone, "collect")
 
 
+def test_collect_holds_few_numbers_of_the_runs_of_other_batches(study):
+    """16 of each run of the configuration, and what is read of one batch."""
+    once, more = (
+        resources_for(study(STUDY.replace("runs: 1000", f"runs: {runs}")), "collect")
+        for runs in (1000, 50_000)
+    )
+    assert more.megabytes - once.megabytes == pytest.approx(49_000 * 16 * 8 / 2**20)
+
+
 def test_more_batches_leave_a_training_job_as_it_is(study):
     """The largest batch counts, wherever it is; so all batches ask for the same."""
     once = resources_for(study(STUDY), "train")
@@ -161,7 +170,7 @@ def test_memory_is_libraries_and_copies_of_numbers(study):
         "initialize": 600 + 1000 * 6 * 36 * mb,
         "train": 900 + trained,
         "classify": 900 + trained + 256,
-        "collect": 800 + 1000 * 4 * 36 * mb,
+        "collect": 800 + 1000 * (4 * 36 + 16) * mb,
         "spectrum": 900 + trained + 80 * 36**2 * mb,
         "certify": 900 + trained,
         "analyze": 2000 + trained,
@@ -212,4 +221,4 @@ def test_the_numbers_of_a_run_by_hand(study, steps, kept, recorded, weights):
     expected = COPIES * 36 + READ_COPIES * (TRACED * recorded + 36 * weights)
     assert _numbers(one, "train") == _numbers(one, "spectrum") == pytest.approx(expected)
     assert _numbers(one, "initialize") == COPIES * 36
-    assert _numbers(one, "collect") == INVARIANT_COPIES * 36
+    assert _numbers(one, "collect") == PIECE_COPIES * 36
