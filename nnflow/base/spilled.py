@@ -70,7 +70,8 @@ class Spilled:
         """The rows (…, …), as an array would give them. Raises IndexError for one that is not
         there; numbers count from the first row."""
         if self._file is None:
-            self._held = [np.concatenate(self._held, dtype=self.dtype)]
+            if len(self._held) > 1:
+                self._held = [np.concatenate(self._held, dtype=self.dtype)]
             return self._held[0][where]
         if isinstance(where, slice):
             start, stop, step = where.indices(len(self))
@@ -82,6 +83,8 @@ class Spilled:
             rows = np.flatnonzero(rows)
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"not all of rows 0 to {len(self) - 1}")
+        if rows.ndim == 0:
+            return self._stretch(int(rows), 1)[0]
         return self._read(rows.ravel()).reshape((*rows.shape, *self._row))
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
