@@ -1,9 +1,10 @@
 """What a run, a job and a core cost as studies grow; prints the tables of docs/scaling.md.
 
-    python benchmarks/scaling.py [runs] [jobs] [cores]
+    python benchmarks/scaling.py [runs] [collect] [jobs] [cores]
 
 runs: time and memory per run from 10² to 10⁵ runs, stage by stage, each size in a process of
-its own on one core, median of three rounds (8 minutes). jobs: how long Snakemake plans 10³ and
+its own on one core, median of three rounds (8 minutes). collect: its memory by itself, at 10⁵ and
+10⁶ runs, of which one batch stands for all (2 minutes). jobs: how long Snakemake plans 10³ and
 10⁴ jobs (3 minutes). cores: twelve paper-scale rows of spurious_minima on one core and on two
 (6 minutes).
 """
@@ -44,6 +45,8 @@ ROWS = [(k, k) for k in range(6, 13)] + [(k, k + 1) for k in range(8, 13)]
 SIZES = (100, 1_000, 10_000, 100_000)
 ROUNDS = 3
 STAGES = ("initialize", "train", "classify", "collect")
+JOINED = (100_000, 1_000_000)
+BATCH = 10_000
 BATCHES = (500, 5_000)
 
 
@@ -128,6 +131,34 @@ def runs() -> None:
     table([*head, *memory, "files, kB/run"], rows)
 
 
+def nnflow(folder: Path, *arguments: str) -> tuple[float, float]:
+    """Do a stage as a job does; processor seconds, and the peak of memory in MB."""
+    command = [sys.executable, "-m", "nnflow", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)}: failed")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+def collect() -> None:
+    """Memory of `collect`, where one batch of runs stands for all."""
+    rows = []
+    for size in JOINED:
+        with tempfile.TemporaryDirectory() as folder:
+            project(Path(folder), {"students": FIXED_LENGTH.format(runs=size)})
+            nnflow(Path(folder), "initialize", "students")
+            for stage, dataset in (("train", "training"), ("classify", "critical_points")):
+                nnflow(Path(folder), stage, "students", "--batch", "0")
+                (first,) = Path(folder).rglob(f"{dataset}-0.nc")
+                for number in range(1, size // BATCH):
+                    os.link(first, first.with_name(f"{dataset}-{number}.nc"))
+            seconds, peak = nnflow(Path(folder), "collect", "students")
+            rows.append([f"{size:,}", f"{seconds:.0f}", f"{peak:.0f}"])
+    table(["runs", "processor, s", "peak, MB"], rows)
+
+
 def snakemake(folder: Path, *arguments: str) -> float:
     """Wall seconds of Snakemake in a project folder."""
     command = [sys.executable, "-m", "snakemake", "-s", str(ROOT / "Snakefile")]
@@ -170,7 +201,7 @@ def cores() -> None:
     table(["cores", "wall, s", "times as fast"], rows)
 
 
-PARTS = {"runs": runs, "jobs": jobs, "cores": cores}
+PARTS = {"runs": runs, "collect": collect, "jobs": jobs, "cores": cores}
 
 
 def main() -> None:

@@ -73,12 +73,22 @@ def join(
                 _join_group(group, ordered, sources, without, columns)
 
 
+def whole(pieces: Iterable[Piece], name: str, sources: Sources) -> Column:
+    """A variable of all runs, as it is stored, in memory: for those of a byte a run. sources: as in
+    `join`."""
+    read = []
+    for piece in pieces:
+        variable = sources.group(piece)[name]
+        read.append((_values(piece, variable), _attributes(variable)[0]))
+    return Column(np.concatenate([values for values, _ in read]), read[0][1])
+
+
 @contextmanager
 def rows(
     pieces: Iterable[Piece], names: Sequence[str], sources: Sources, folder: Path
 ) -> Iterator[dict[str, Column]]:
-    """{name: column} for some variables of all runs, `Spilled` as they are stored, until the block
-    ends. sources: as in `join`. folder: where there is room on disk."""
+    """{name: column} for some variables of all runs, as they are stored, each `Spilled`, until the
+    block ends. sources: as in `join`. folder: where there is room on disk."""
     with ExitStack() as files:
         found: dict[str, Column] = {}
         for piece in pieces:

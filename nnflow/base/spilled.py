@@ -32,7 +32,7 @@ class Spilled:
         """folder: where the file is. row: shape of one row."""
         self._folder, self._row, self.dtype = folder, row, np.dtype(dtype)
         self._width = self.dtype.itemsize * math.prod(row)
-        self._held: list[np.ndarray] = [np.empty((0, *row), self.dtype)]
+        self._held = [np.empty((0, *row), self.dtype)]  # where none is added, there is something
         self._file: BinaryIO | None = None
         self._count = 0
 
@@ -68,11 +68,7 @@ class Spilled:
 
     def __getitem__(self, where: int | slice | np.ndarray) -> np.ndarray:
         """The rows (…, …), as an array would give them. Raises IndexError for one that is not
-        there; numbers count from the first row."""
-        if self._file is None:
-            if len(self._held) > 1:
-                self._held = [np.concatenate(self._held, dtype=self.dtype)]
-            return self._held[0][where]
+        there, for negative numbers, and for a mask of another length."""
         if isinstance(where, slice):
             start, stop, step = where.indices(len(self))
             if step == 1:
@@ -80,12 +76,21 @@ class Spilled:
             where = np.arange(start, stop, step)
         rows = np.asarray(where)
         if rows.dtype == bool:
+            if len(rows) != len(self):
+                raise IndexError(f"a mask of {len(rows)} for {len(self)} rows")
             rows = np.flatnonzero(rows)
         if rows.size and not 0 <= rows.min() <= rows.max() < len(self):
             raise IndexError(f"not all of rows 0 to {len(self) - 1}")
+        if self._file is None:
+            return self._held_rows()[rows]
         if rows.ndim == 0:
             return self._stretch(int(rows), 1)[0]
         return self._read(rows.ravel()).reshape((*rows.shape, *self._row))
+
+    def _held_rows(self) -> np.ndarray:
+        if len(self._held) > 1:
+            self._held = [np.concatenate(self._held, dtype=self.dtype)]
+        return self._held[0]
 
     def _read(self, rows: np.ndarray) -> np.ndarray:
         """(row, …), with one access for neighbours."""
@@ -102,6 +107,8 @@ class Spilled:
 
     def _stretch(self, first: int, count: int) -> np.ndarray:
         """(row, …), neighbours."""
+        if self._file is None:
+            return self._held_rows()[first : first + count]
         found = np.empty((count, *self._row), self.dtype)
         place, left = first * self._width, memoryview(found.reshape(-1).view(np.uint8))
         while left:

@@ -76,10 +76,13 @@ def one_kind(
     kind, differ = kind.copy(), [np.zeros(len(kind), bool) for _ in counts]
     split = np.zeros(len(kind), bool)
     smooth = ~np.isin(kind, [KINDS.index(name) for name in ("nonsmooth", "not_critical")])
-    for number in np.unique(family[(family >= 0) & smooth]):
-        runs = (family == number) & smooth
-        if len(np.unique(kind[runs])) == 1:
-            continue
+    chosen = np.flatnonzero((family >= 0) & smooth)
+    numbers, size = family[chosen], family.max(initial=-1) + 1
+    least, most = np.full(size, len(KINDS)), np.full(size, -1)
+    np.minimum.at(least, numbers, kind[chosen])
+    np.maximum.at(most, numbers, kind[chosen])
+    for number in np.flatnonzero(least < most):
+        runs = chosen[numbers == number]
         kind[runs], split[runs] = KINDS.index("degenerate"), True
         for count, differs in zip(counts, differ, strict=True):
             differs[runs] = len(np.unique(count[runs])) > 1

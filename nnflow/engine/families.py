@@ -76,8 +76,9 @@ def split_valleys(
     joined[none] = JOINED.index("unknown")
     part = np.zeros(len(family), np.int32)
     parts_of = np.bincount(family[~none]).astype(bool).astype(int)
+    order = np.argsort(family, kind="stable")
     for number in np.unique(family[curved & ~none]):
-        runs = np.flatnonzero(family == number)
+        runs = order[slice(*np.searchsorted(family, [number, number + 1], sorter=order))]
         if not any(np.isfinite(marks[some]).any() for some in _pieces(runs)):
             joined[runs] = JOINED.index("yes" if len(runs) == 1 else "unknown")
             continue

@@ -11,7 +11,7 @@ import xarray as xr
 
 from nnflow.base import store
 from nnflow.base.flags import flag_mask
-from nnflow.base.joining import Column, Piece, Sources, join, rows
+from nnflow.base.joining import Column, Piece, Sources, join, rows, whole
 from nnflow.engine.critical import (
     KINDS,
     SENSITIVE,
@@ -79,9 +79,7 @@ def _pieces(job: Job, dataset: str, sources: Sources) -> dict[str, list[Piece]]:
 
 def _tell_diverged(job: Job, pieces: dict[str, list[Piece]], sources: Sources) -> None:
     for label, ordered in pieces.items():
-        with rows(ordered, ("status",), sources, job.folder) as found:
-            status = _held(found["status"])
-        diverged = flag_mask(status, "diverged")
+        diverged = flag_mask(_held(whole(ordered, "status", sources)), "diverged")
         if diverged.any():
             job.reporter.note(f"{label}: {diverged.sum()} of {len(diverged)} runs diverged")
 

@@ -23,8 +23,7 @@ GROWTH = 2
 
 LIBRARIES_MB = {"initialize": 600, "collect": 800, "analyze": 2000, "summarize": 600, "draw": 700}
 """Megabytes without any data, of which an analysis may have plenty of its own; measured up to 390
-in initialize, 540 in collect, which keeps a chunk of each variable, 410 in summarize, 470 in draw.
-"""
+in initialize, 240 in collect, 410 in summarize, 470 in draw."""
 TORCH_MB = 900
 """The same for all other stages; measured 310 to 330, 410 to 470 with compiled code, and up to 670
 with basin tests and data."""
@@ -33,8 +32,8 @@ COPIES = 6
 READ_COPIES = 3
 """Copies of what is recorded of a run while it is read, worked on and written."""
 PIECE_COPIES = 4
-"""Copies of the weights of a batch's runs of one configuration while collect reads and writes them.
-"""
+"""Copies of what a batch has of one configuration while collect reads and writes it: its weights,
+or the weights kept along their way."""
 HELD = 16
 """Numbers of each run that collect holds while it finds families; measured 4 to 11."""
 TRACED = 40
@@ -105,12 +104,14 @@ def _of_slices(study: Study) -> list[Runs]:
 def _numbers(configuration: Configuration, stage: str) -> float:
     """All copies of a run's weights, and of its trace and the weights kept along it."""
     weights = planned_size(configuration.settings)
-    if stage in ("initialize", "collect"):
-        return (COPIES if stage == "initialize" else PIECE_COPIES) * weights
+    if stage == "initialize":
+        return COPIES * weights
     trace, steps = configuration.settings.trace, configuration.settings.stop.steps
     decades = math.log10(max(10, steps))
     recorded = min(1 + steps, 2 + decades * (trace.points_per_decade or 0))
     kept = 0 if trace.weights is None else min(1 + steps, 2 + decades * trace.weights)
+    if stage == "collect":
+        return PIECE_COPIES * max(1, kept) * weights
     return COPIES * weights + READ_COPIES * (TRACED * recorded + kept * weights)
 
 

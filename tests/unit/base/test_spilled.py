@@ -83,14 +83,20 @@ def test_rows_added_after_others_were_read(tmp_path, monkeypatch):
             np.testing.assert_array_equal(rows[:], values[: start + 2])
 
 
-def test_none_but_rows_that_are_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(spilled, "HELD", 0)
+def test_none_but_rows_that_are_there(tmp_path, held):
     with rows_like(values_of(4, (2,), "f8"), tmp_path) as rows:
         for where in (4, -1, np.array([0, 4])):
             with pytest.raises(IndexError, match="rows 0 to 3"):
                 rows[where]
+        with pytest.raises(IndexError, match="a mask of 3 for 4 rows"):
+            rows[np.ones(3, bool)]
         with pytest.raises(ValueError, match="shape"):
             rows.add(np.zeros((2, 3)))
+
+
+def test_a_file_that_became_shorter_is_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(spilled, "HELD", 0)
+    with rows_like(values_of(4, (2,), "f8"), tmp_path) as rows:
         os.ftruncate(rows._file.fileno(), 40)
         with pytest.raises(OSError, match="shorter"):
             rows[:]
