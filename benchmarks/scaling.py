@@ -31,7 +31,8 @@ model: {{name: relu_teacher_student, k: 6, n: 6}}
 initializer: {{name: normal, variance: 1, per: fan_in}}
 optimizer: {{name: gradient_descent, rate: 0.1}}
 """
-FIXED_LENGTH = "stop: {{gradient_norm: null, steps: 500}}\nruns: {runs}\nbatch: 10000\n"
+BATCH = 10_000
+FIXED_LENGTH = "stop: {{gradient_norm: null, steps: 500}}\nruns: {runs}\n" + f"batch: {BATCH}\n"
 ONE_RUN_A_BATCH = "runs: {runs}\nbatch: 1\n"
 PAPER_ROWS = """
 stop: {gradient_norm: 1.6e-10, norm: neuron, basin: true, loss: 1.0e-3, steps: 1000000}
@@ -46,7 +47,6 @@ SIZES = (100, 1_000, 10_000, 100_000)
 ROUNDS = 3
 STAGES = ("initialize", "train", "classify", "collect")
 JOINED = (100_000, 1_000_000)
-BATCH = 10_000
 BATCHES = (500, 5_000)
 
 

@@ -48,9 +48,7 @@ def join(
     pieces: Mapping[str, Sequence[Piece]],
     attributes: Mapping[str, Any],
     without: Collection[str] = (),
-    added: Callable[[str], AbstractContextManager[Mapping[str, Column]]] = lambda label: (
-        nullcontext({})
-    ),
+    added: Callable[[str], AbstractContextManager[Mapping[str, Column]]] | None = None,
     sources: Sources | None = None,
 ) -> None:
     """Write one file with a group for each configuration, as `store.write` would.
@@ -69,7 +67,7 @@ def join(
         file.setncatts(store.root_attributes(attributes, list(pieces)))
         for label, ordered in pieces.items():
             group = file.createGroup(label) if len(pieces) > 1 else file
-            with added(label) as columns:
+            with added(label) if added else nullcontext({}) as columns:
                 _join_group(group, ordered, sources, without, columns)
 
 
@@ -144,10 +142,9 @@ def _join_group(
 
 def _add_column(target: netCDF4.Dataset, name: str, column: Column) -> None:
     kind, total = column.values.dtype, len(target.dimensions[RUN])
-    packed = _packed([total], kind)
-    variable = target.createVariable(name, kind, (RUN,), fill_value=False, **packed)
+    (step,) = chunk = _whole_runs([total], kind)
+    variable = target.createVariable(name, kind, (RUN,), fill_value=False, **_packed(chunk))
     variable.setncatts(variable_attributes(name, kind, column.attributes))
-    (step,) = packed["chunksizes"]
     for start in range(0, total, step):
         variable[start : start + step] = column.values[start : start + step]
 
@@ -209,7 +206,8 @@ def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variab
     packed: dict[str, Any] = {}
     if filters.get("zlib"):
         shape = [len(target.dimensions[name]) for name in source.dimensions]
-        packed = _packed(shape, source.dtype, source.dimensions[0] == RUN)
+        grows = source.dimensions[0] == RUN
+        packed = _packed(_whole_runs(shape, source.dtype) if grows else shape)
     made = target.createVariable(
         source.name, source.dtype, source.dimensions, fill_value=fill, **packed
     )
@@ -218,12 +216,16 @@ def _copied(target: netCDF4.Dataset, source: netCDF4.Variable) -> netCDF4.Variab
     return made
 
 
-def _packed(shape: list[int], kind: np.dtype, cut: bool = True) -> dict[str, Any]:
-    """How a variable is packed: in chunks of whole runs, as many as one takes; or in one."""
+def _whole_runs(shape: list[int], kind: np.dtype) -> list[int]:
+    """A chunk's shape: as many runs as it takes."""
     row = kind.itemsize * math.prod(shape[1:])
-    runs = max(1, min(shape[0], CHUNK // max(1, row))) if cut else shape[0]
-    # each chunk is written once: none fits into the cache, so that none is kept for later
-    return {**store.PACKED, "chunksizes": [runs, *shape[1:]], "chunk_cache": 1}
+    return [max(1, min(shape[0], CHUNK // max(1, row))), *shape[1:]]
+
+
+def _packed(chunk: list[int]) -> dict[str, Any]:
+    """How a variable is packed. Each chunk is written once: none fits into the cache, so that none
+    is kept for later."""
+    return {**store.PACKED, "chunksizes": chunk, "chunk_cache": 1}
 
 
 class _Growing:
